@@ -1,0 +1,77 @@
+# The commands of mlserve; `make` alone lists them. Needs make, Python 3.11 or newer and a network once.
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+export HOST PORT
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	--require-hashes --only-binary :all: --requirement
+# Each stamp is as new as the last installation, so that nothing is installed twice.
+RUNTIME := $(VENV)/.installed-runtime
+DEV := $(VENV)/.installed-dev
+# Without a Python that still exists (an upgrade can remove it), everything is made anew.
+NEW_VENV := $(shell test -x $(BIN)/python || echo new-venv)
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check lock clean new-venv
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: $(RUNTIME) ## run web and worker at HOST:PORT (127.0.0.1:8000) until Ctrl-C
+	@test -f .env || $(BIN)/python -m mlserve.dotenv
+	@exec $(BIN)/python manage.py serve --prepare
+
+# Both runs happen, whatever the first one says; the second covers what only PostgreSQL does.
+test: $(DEV) ## run the whole suite, on SQLite and then on PostgreSQL
+	@status=0; \
+	$(BIN)/python -m pytest --cov || status=$$?; \
+	$(BIN)/python -m pytest --database postgres || status=$$?; \
+	exit $$status
+
+# Django is checked as a server would start it, whatever this machine's .env says.
+check: export SECRET_KEY = $(shell head -c 48 /dev/urandom | base64)
+check: export DEBUG := 0
+check: export ALLOWED_HOSTS := mlserve.example
+check: export MLSERVE_NEW_MODELS := private
+check: export DATABASE_URL := sqlite://:memory:
+check: $(DEV) ## lint, formatting, types, Django's deployment checks, migrations, architecture
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python manage.py check --deploy --fail-level WARNING
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python -m pytest tests/test_architecture.py -q
+
+# As few versions as possible for all platforms and Python versions; wheels only, never a compiler.
+COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--fork-strategy fewest --only-binary :all: --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock"
+lock: $(DEV) ## resolve requirements*.txt anew (UPGRADE=1: to the newest versions)
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --group dev --constraints requirements.txt \
+		--output-file requirements-dev.txt
+
+clean: ## remove .venv and caches; .env and var/ hold your data and stay
+	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+new-venv:
+	@echo "Making $(VENV) …"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "mlserve needs Python 3.11 or newer: make PYTHON=/path/to/python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+
+$(RUNTIME): requirements.txt $(NEW_VENV)
+	@echo "Installing what mlserve needs …"
+	@$(INSTALL) requirements.txt
+	@touch $@
+
+# A superset of the runtime at the same versions.
+$(DEV): requirements.txt requirements-dev.txt $(NEW_VENV)
+	@echo "Installing what mlserve and its tests need …"
+	@$(INSTALL) requirements-dev.txt
+	@touch $(RUNTIME) $@

@@ -1,0 +1,38 @@
+"""The laptop's `.env`: read by `manage.py`, written once by `python -m mlserve.dotenv`."""
+
+import os
+import secrets
+from pathlib import Path
+
+import dotenv
+
+ENV_FILE = Path(__file__).resolve().parent.parent / ".env"
+
+_LAPTOP = """\
+# Written once for this machine; git ignores it. A server sets these variables itself.
+SECRET_KEY={secret_key}
+DEBUG=1
+# On a laptop everything is open: a new model may be used without signing in.
+MLSERVE_NEW_MODELS=public
+"""
+
+
+def load_dotenv_once() -> None:
+    """Fill the environment from `.env`; a variable that is already set wins."""
+    dotenv.load_dotenv(ENV_FILE, override=False)
+
+
+def write_laptop_env(path: Path = ENV_FILE) -> bool:
+    """Write `path` with a fresh SECRET_KEY, readable by its owner only. False when it was there."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(_LAPTOP.format(secret_key=secrets.token_urlsafe(50)))
+    return True
+
+
+if __name__ == "__main__":
+    if write_laptop_env():
+        print(f"Wrote {ENV_FILE.name} with a new SECRET_KEY for this machine.")

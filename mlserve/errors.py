@@ -1,0 +1,170 @@
+"""Everything mlserve refuses, as one table of exceptions.
+
+Pure: neither Django nor HTTP is imported. `mlserve/problems.py` turns a row into `application/problem+json`,
+commands turn it into one line on stderr and exit status 1. `slug` names the page `/problems/<slug>`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One thing wrong with the input: a JSON Pointer as URI fragment (`#/3/age`) and what to do."""
+
+    pointer: str
+    detail: str
+
+    def as_json(self) -> dict[str, str]:
+        return asdict(self)
+
+
+class MlserveError(Exception):
+    """The base of the table. `detail` says what was wrong with what, and what to do."""
+
+    slug: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Something went wrong"
+    meaning: ClassVar[str] = "An unexpected error."
+
+    def __init__(self, detail: str, *, retry_after_seconds: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_seconds = retry_after_seconds
+
+    def extra(self) -> dict[str, Any]:
+        """Members that this problem adds to the RFC 9457 object."""
+        return {}
+
+
+class NotJson(MlserveError):
+    slug, status, title = "not-json", 400, "The body is not JSON"
+    meaning = "The request body could not be read as JSON (RFC 8259, UTF-8, no NaN, no repeated names)."
+
+
+class BadParameter(MlserveError):
+    slug, status, title = "bad-parameter", 400, "A parameter of the request is wrong"
+    meaning = "A query parameter or header has a value that it cannot have."
+
+
+class NotFound(MlserveError):
+    slug, status, title = "not-found", 404, "Not found"
+    meaning = "There is nothing under this address, or it is not yours to see."
+
+
+class Conflict(MlserveError):
+    slug, status, title = "conflict", 409, "The current state does not allow this"
+    meaning = "The request was understood, but what it wants to change has moved on."
+
+
+class AlreadyEnded(Conflict):
+    slug, title = "already-ended", "The prediction has already ended"
+    meaning = "Only a queued prediction can be canceled."
+
+
+class TagTaken(Conflict):
+    slug, title = "tag-taken", "This tag holds another artifact"
+    meaning = "A version never changes. Upload the new artifact under a new tag."
+
+
+class NothingToRollBack(Conflict):
+    slug, title = "nothing-to-roll-back", "There is no earlier live version"
+    meaning = "Rollback goes to the version that was live before; there was none."
+
+
+class LengthRequired(MlserveError):
+    slug, status, title = "length-required", 411, "The request does not say how long it is"
+    meaning = "Chunked bodies are not accepted: send the body with a Content-Length."
+
+
+class TooLarge(MlserveError):
+    slug, status, title = "too-large", 413, "The request is too large"
+    meaning = "The body or its number of rows exceeds this server's limit."
+
+
+class InvalidRows(MlserveError):
+    slug, status, title = "invalid-rows", 422, "The rows do not fit the model's schema"
+    meaning = "Every error is listed by JSON Pointer (the first 100, with the total). Nothing was stored."
+
+    def __init__(self, errors: Sequence[FieldError], total: int) -> None:
+        what = "error" if total == 1 else "errors"
+        super().__init__(f"{total} {what} in the rows. Nothing was accepted: mend them and send again.")
+        self.errors, self.total = tuple(errors), total
+
+    def extra(self) -> dict[str, Any]:
+        return {"errors": [error.as_json() for error in self.errors], "total_errors": self.total}
+
+
+class NoLiveVersion(MlserveError):
+    slug, status, title = "no-live-version", 422, "The model has no live version"
+    meaning = "A version serves only after it was promoted."
+
+
+class BadUpload(MlserveError):
+    slug, status, title = "bad-upload", 422, "The upload cannot be used"
+    meaning = "A file of the upload cannot be read, or its parts contradict each other."
+
+
+class ArtifactRejected(MlserveError):
+    slug, status, title = "artifact-rejected", 422, "The artifact did not pass the inspection"
+    meaning = "The report names each failed check and how to mend it. Nothing was stored."
+
+    def __init__(self, detail: str, *, report: dict[str, Any]) -> None:
+        super().__init__(detail)
+        self.report = report
+
+    def extra(self) -> dict[str, Any]:
+        return {"report": self.report}
+
+
+class Unavailable(MlserveError):
+    slug, status, title = "unavailable", 503, "A part of the service is unavailable"
+    meaning = "The database, the queue or the storage did not answer. Nothing was accepted; try again."
+
+    def __init__(self, detail: str, *, retry_after_seconds: int = 5) -> None:
+        super().__init__(detail, retry_after_seconds=retry_after_seconds)
+
+
+class ArtifactUnavailable(Unavailable):
+    slug, title = "artifact-unavailable", "The model's artifact cannot be loaded"
+    meaning = "The stored artifact is missing, damaged or does not load in this environment."
+
+
+class PredictionFailed(MlserveError):
+    slug, status, title = "prediction-failed", 500, "The model raised an error"
+    meaning = "The pipeline itself failed on these rows; the rows at fault are named where they are known."
+
+    def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.errors = tuple(errors)
+
+    def extra(self) -> dict[str, Any]:
+        return {"errors": [error.as_json() for error in self.errors]} if self.errors else {}
+
+
+class GivenUp(PredictionFailed):
+    slug, title = "given-up", "The prediction was given up"
+    meaning = "The worker died or ran out of time on this prediction every time it was tried."
+
+
+def problem_object(error: MlserveError, *, type_prefix: str = "/problems/") -> dict[str, Any]:
+    """The RFC 9457 members of an error, without `instance`."""
+    return {
+        "type": f"{type_prefix}{error.slug}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        **error.extra(),
+    }
+
+
+def all_kinds() -> list[type[MlserveError]]:
+    """Every row of the table, parents before children, for the pages and the documentation."""
+    found: list[type[MlserveError]] = []
+    pending = [MlserveError]
+    while pending:
+        kind = pending.pop(0)
+        found.append(kind)
+        pending.extend(kind.__subclasses__())
+    return found

@@ -1,0 +1,77 @@
+"""Read a request body as strict JSON (RFC 8259): UTF-8, no NaN, no repeated names, bounded size and depth."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import IO, Any
+
+import jiter
+from django.conf import settings
+from rest_framework.parsers import BaseParser
+
+from mlserve.errors import NotJson, TooLarge
+
+# A number that could exceed float64: an exponent of three digits, or more digits than float64 has.
+_SUSPICIOUS = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{309}")
+# jiter's words for what people most often do, with what to do about it.
+_HINTS = (
+    ("Detected duplicate key", "Each name may stand once in an object."),
+    ("recursion limit", "A record is flat; nothing needs that depth."),
+    ("expected value", "NaN and Infinity are not JSON (write null for a missing value), nor are single quotes."),
+    ("trailing characters", "One JSON value is expected; JSON Lines are not accepted."),
+)
+
+
+def parse_json(body: bytes) -> Any:
+    """The value of a JSON text. Raises NotJson with the position and what to do."""
+    try:
+        value = jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True, cache_mode="keys")
+    except ValueError as error:
+        raise NotJson(_sentence(body, str(error))) from error
+    if _SUSPICIOUS.search(body) and _has_infinite(value):
+        raise NotJson("The body holds a number that is too large for a 64-bit float. Send a smaller one or null.")
+    return value
+
+
+class StrictJSONParser(BaseParser):
+    """`parse_json` for DRF, with the limit of MLSERVE_MAX_BODY_BYTES."""
+
+    media_type = "application/json"
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        return parse_json(read_limited(stream, settings.MLSERVE_MAX_BODY_BYTES))
+
+
+def read_limited(stream: IO[bytes], limit: int) -> bytes:
+    """All of `stream`, never more than `limit` bytes in memory. Raises TooLarge."""
+    body = stream.read(limit + 1)
+    if len(body) > limit:
+        raise TooLarge(
+            f"The body is larger than {limit} bytes (MLSERVE_MAX_BODY_BYTES). Send the rows in several requests."
+        )
+    return body
+
+
+def _sentence(body: bytes, reason: str) -> str:
+    if not body.strip():
+        return "The body is empty. Send one record as JSON, or a list of records."
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return f"The body is not UTF-8 (byte {error.start}). JSON is always sent as UTF-8."
+    if body.startswith(b"\xef\xbb\xbf"):
+        return "The body starts with a byte order mark. Send UTF-8 without it."
+    hint = next((hint for words, hint in _HINTS if words in reason), "")
+    return f"The body is not JSON: {reason}. {hint}".rstrip()
+
+
+def _has_infinite(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_infinite, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_infinite, value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) > 2**1023
+    return isinstance(value, float) and math.isinf(value)

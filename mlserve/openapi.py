@@ -1,0 +1,57 @@
+"""OpenAPI: beside the general operations one per live model, with its real record schema and an example."""
+
+from typing import Any
+
+from registry.models import ModelVersion
+
+
+def add_live_models(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """drf-spectacular's postprocessing hook: `/api/models/<name>/predict` for each model the reader may use."""
+    versions = ModelVersion.objects.live().without_bulk().select_related("model").order_by("model__name")
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        versions = versions.filter(model__is_public=True)
+    schemas = result.setdefault("components", {}).setdefault("schemas", {})
+    for version in versions:
+        name = f"{version.model.name}.record"
+        schemas[name] = {key: value for key, value in version.ordered_schema().items() if key != "$schema"}
+        schemas[name].setdefault("title", f"One record for {version.model.label}")
+        result["paths"][f"/api/models/{version.model.name}/predict"] = {"post": _operation(version, name)}
+    return result
+
+
+def _operation(version: ModelVersion, schema_name: str) -> dict[str, Any]:
+    record = {"$ref": f"#/components/schemas/{schema_name}"}
+    example = version.sample_rows[0] if version.sample_rows else version.record_schema.example()
+    return {
+        "operationId": f"predict_{version.model.name}",
+        "summary": f"Predict with {version.model.label} (live version {version.tag})",
+        "description": version.model.description,
+        "tags": [version.model.name],
+        "parameters": [
+            {"name": "outputs", "in": "query", "schema": {"type": "string"}, "example": ",".join(version.outputs),
+             "description": "Comma-separated: " + ", ".join(version.outputs)},
+            {"name": "Prefer", "in": "header", "schema": {"type": "string"}, "example": "wait=10",
+             "description": "Answer with the finished prediction (RFC 7240)."},
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"anyOf": [record, {"type": "array", "items": record, "minItems": 1}]},
+                    "examples": {"one": {"summary": "One record", "value": example},
+                                 "several": {"summary": "Several records", "value": [example, example]}},
+                }
+            },
+        },
+        "responses": {
+            "200": _response("The finished prediction.", "Prediction"),
+            "202": _response("Accepted; poll the url.", "Accepted"),
+            "422": {"description": "The rows do not fit the schema; every error is listed."},
+        },
+    }  # fmt: skip
+
+
+def _response(description: str, schema: str) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"description": description, "content": content}

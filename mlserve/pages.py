@@ -1,0 +1,14 @@
+"""The page behind each problem type's address."""
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from mlserve.errors import all_kinds
+
+
+def problem(request: HttpRequest, slug: str) -> HttpResponse:
+    """What a kind of problem means, for whoever follows its `type`."""
+    for kind in all_kinds():
+        if kind.slug == slug:
+            return render(request, "problem_type.html", {"kind": kind})
+    raise Http404

@@ -1,0 +1,47 @@
+"""The `Prefer` request header of RFC 7240: `wait=n` and `respond-async`. Pure."""
+
+import re
+from dataclasses import dataclass
+
+_TOKEN = re.compile(r"""\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*))?""")
+
+
+@dataclass(frozen=True)
+class Preference:
+    """`wait_seconds` is None when the caller did not ask to wait."""
+
+    wait_seconds: float | None = None
+
+    @property
+    def applied(self) -> str | None:
+        """The value of `Preference-Applied`, or None when nothing was asked."""
+        return None if self.wait_seconds is None else f"wait={self.wait_seconds:g}"
+
+
+def read_preference(header: str | None, *, max_wait_seconds: int) -> Preference:
+    """Parse a `Prefer` header (several lines joined by commas); what is unknown or malformed is ignored.
+
+    The first of a repeated preference wins. A bare `wait` asks for as long as is allowed; `respond-async`
+    without `wait` asks not to wait, which is the default anyway.
+    """
+    if not header:
+        return Preference()
+    preferences: dict[str, str] = {}
+    for part in _split(header):
+        match = _TOKEN.match(part)
+        if match:
+            value = (match[2] or "").strip('"')
+            preferences.setdefault(match[1].lower(), value)
+    wait = preferences.get("wait")
+    if wait is None:
+        return Preference()
+    if not wait:
+        return Preference(float(max_wait_seconds))
+    if not wait.isascii() or not wait.isdecimal():
+        return Preference()
+    return Preference(float(min(int(wait[:9]), max_wait_seconds)))
+
+
+def _split(header: str) -> list[str]:
+    """At commas outside of quoted strings."""
+    return re.findall(r'(?:"(?:[^"\\]|\\.)*"|[^,"])+', header)

@@ -1,0 +1,139 @@
+"""Errors on their way out: the table of `mlserve/errors.py` as RFC 9457 problem details, or a page."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from mlserve.errors import LengthRequired, MlserveError, NotFound, TooLarge, Unavailable, problem_object
+from mlserve.renderers import PROBLEM_MEDIA_TYPE, dump_json
+
+log = logging.getLogger(__name__)
+
+_API_PREFIXES = ("/api/", "/v2")
+# DRF's own exceptions and the row of problems that each one is. Their detail is kept.
+_DRF_TITLES: dict[int, tuple[str, str]] = {
+    400: ("bad-request", "The request cannot be read"),
+    401: ("not-authenticated", "Sign in first"),
+    403: ("forbidden", "Your account may not do this"),
+    404: ("not-found", "Not found"),
+    405: ("method-not-allowed", "This address does not support the method"),
+    406: ("not-acceptable", "No representation fits the Accept header"),
+    415: ("unsupported-media-type", "The Content-Type is not supported"),
+    429: ("too-many-requests", "Too many requests"),
+}
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
+    """DRF's EXCEPTION_HANDLER."""
+    request = context["request"]
+    body, headers = _problem_of(error, request.path)
+    response = Response(_absolute(request, body), status=body["status"], headers=headers)
+    renderer = getattr(request, "accepted_renderer", None)
+    if renderer is None or renderer.format == "json":
+        response.content_type = PROBLEM_MEDIA_TYPE
+    return response
+
+
+def unknown_address(request: HttpRequest) -> HttpResponse:
+    """The view behind every address that nothing else answers, also with DEBUG."""
+    return problem_response(
+        request, NotFound(f"There is nothing at {request.path}. The page /api/docs lists the addresses.")
+    )
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler400: a wrong Host header and the like."""
+    return problem_response(request, exception)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler403."""
+    return problem_response(request, PermissionDenied())
+
+
+def problem_response(request: HttpRequest, error: Exception) -> HttpResponse:
+    """What a failed request gets outside of DRF: problem details under the API's paths, else a page."""
+    body, headers = _problem_of(error, request.path)
+    if not request.path.startswith(_API_PREFIXES):
+        return render(request, "problem.html", {"problem": body}, status=body["status"])
+    return HttpResponse(
+        dump_json(_absolute(request, body)), status=body["status"], content_type=PROBLEM_MEDIA_TYPE, headers=headers
+    )
+
+
+class ProblemMiddleware:
+    """No traceback reaches a caller: whatever a view raises becomes a problem or a page, and is logged."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        # The WSGI server hands a chunked body over as an empty one, which would be answered as if it were.
+        if "HTTP_TRANSFER_ENCODING" in request.META:
+            return problem_response(request, LengthRequired("Send the body with a Content-Length, not in chunks."))
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse:
+        return problem_response(request, error)
+
+
+def _problem_of(error: Exception, path: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """(problem object without instance, headers) of any exception; logs the ones that nobody foresaw."""
+    if isinstance(error, MlserveError):
+        return _own(error)
+    if isinstance(error, exceptions.APIException):
+        return _foreign(error)
+    if isinstance(error, RequestDataTooBig):
+        return _own(TooLarge(f"The body is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes."))
+    if isinstance(error, OperationalError):
+        log.error("The database did not answer at %s: %s", path, error)
+        return _own(Unavailable("The database did not answer. Nothing was accepted; try again in a moment."))
+    if isinstance(error, Http404):
+        return _own(NotFound(f"There is nothing at {path}."))
+    if isinstance(error, PermissionDenied):
+        return _foreign(exceptions.PermissionDenied())
+    if isinstance(error, SuspiciousOperation):
+        return _foreign(exceptions.ParseError("The request was refused as malformed."))
+    log.error("Unexpected error at %s", path, exc_info=error)
+    return _own(MlserveError("An error that should not happen; it was logged. Trying again may help."))
+
+
+def _own(error: MlserveError) -> tuple[dict[str, Any], dict[str, str]]:
+    headers = {"Retry-After": str(error.retry_after_seconds)} if error.retry_after_seconds else {}
+    return problem_object(error), headers
+
+
+def _foreign(error: exceptions.APIException) -> tuple[dict[str, Any], dict[str, str]]:
+    slug, title = _DRF_TITLES.get(error.status_code, ("error", "Something went wrong"))
+    headers: dict[str, str] = {}
+    if getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = error.auth_header
+    if getattr(error, "wait", None):
+        headers["Retry-After"] = str(int(error.wait))
+    body = {
+        "type": f"/problems/{slug}",
+        "title": title,
+        "status": error.status_code,
+        "detail": _detail_text(error.detail),
+    }
+    return body, headers
+
+
+def _detail_text(detail: Any) -> str:
+    if isinstance(detail, dict):
+        return "; ".join(f"{name}: {_detail_text(part)}" for name, part in detail.items())
+    if isinstance(detail, list):
+        return " ".join(map(_detail_text, detail))
+    return str(detail)
+
+
+def _absolute(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
+    return {**body, "type": request.build_absolute_uri(body["type"]), "instance": request.path}

@@ -1,0 +1,44 @@
+"""Write responses: JSON by orjson, problem details under their own media type, HTML for browsers."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+
+def dump_json(value: Any) -> bytes:
+    """`value` as JSON bytes. Whole numbers beyond 64 bits, which orjson refuses, take the slower way."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+class OrjsonRenderer(BaseRenderer):
+    media_type = "application/json"
+    format = "json"
+    charset = None
+    render_style = "binary"
+
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+    ) -> bytes:
+        return b"" if data is None else dump_json(data)
+
+
+class _PrettyRenderer(OrjsonRenderer):
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+    ) -> bytes:
+        return b"" if data is None else orjson.dumps(data, option=orjson.OPT_INDENT_2)
+
+
+class BrowsableRenderer(BrowsableAPIRenderer):
+    """The browsable API, with our JSON indented for reading."""
+
+    def get_default_renderer(self, view: Any) -> BaseRenderer:
+        return _PrettyRenderer()

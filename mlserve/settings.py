@@ -1,0 +1,256 @@
+"""Django settings, grouped by feature. Everything that differs between machines comes from the environment.
+
+Safe by default: without variables nothing starts, because SECRET_KEY is missing; `DEBUG=1` is for a laptop.
+README.md lists the variables for operators; here stands the reason for each default.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+
+from mlserve.env import Env
+
+env = Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+
+# --- Security ----------------------------------------------------------------------------------------------
+DEBUG = env.flag("DEBUG", default=False)
+SECRET_KEY = env.secret(
+    "SECRET_KEY",
+    default="a-laptop-needs-no-secret-but-django-wants-one" if DEBUG else None,
+    how_to_make="Set it to 50 or more random characters: "
+    "python -c 'import secrets; print(secrets.token_urlsafe(50))'. On a laptop, `make serve` does it.",
+)
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]") if DEBUG else ())
+CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
+# A laptop has no TLS; everywhere else a proxy ends it and says so in this header.
+SECURE_PROXY_SSL_HEADER = None if DEBUG else ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_SSL_REDIRECT = not DEBUG
+# Health probes come from inside, without TLS and without the header.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SESSION_COOKIE_SECURE = not DEBUG
+CSRF_COOKIE_SECURE = not DEBUG
+SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
+SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
+SECURE_HSTS_PRELOAD = not DEBUG
+X_FRAME_OPTIONS = "DENY"
+
+# --- Applications ------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "mlserve",
+    "registry",
+    "predictions",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_q",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "mlserve.problems.ProblemMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "mlserve.urls"
+WSGI_APPLICATION = "mlserve.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGIN_URL = "admin:login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# --- Database ----------------------------------------------------------------------------------------------
+_SQLITE_OPTIONS: dict[str, Any] = {
+    # A reading transaction that turns into a writing one fails at once when another writer was faster, whatever
+    # the timeout says; IMMEDIATE takes the write lock at the start, so that writers wait in line instead.
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    # WAL: readers never wait for the writer. NORMAL: a killed process loses nothing; a power cut may lose the
+    # last moments, which is what a laptop's disk does anyway. PostgreSQL is for servers.
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-16000;",
+}
+
+
+def _database() -> dict[str, Any]:
+    url = env.text("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'mlserve.sqlite3'}"
+    database: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
+    if database["ENGINE"].endswith("sqlite3"):
+        database["OPTIONS"] = {**database.get("OPTIONS", {}), **_SQLITE_OPTIONS}
+        database["CONN_MAX_AGE"] = None
+        database["CONN_HEALTH_CHECKS"] = False
+        Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    return database
+
+
+DATABASES = {"default": _database()}
+
+# --- Files -------------------------------------------------------------------------------------------------
+MLSERVE_BUCKET = env.text("MLSERVE_BUCKET")
+_LOCAL_ARTIFACTS = {
+    "BACKEND": "registry.storage.AtomicFileSystemStorage",
+    "OPTIONS": {"location": str(VAR_DIR / "artifacts")},
+}
+_S3_ARTIFACTS = {
+    "BACKEND": "storages.backends.s3.S3Storage",
+    "OPTIONS": {
+        "bucket_name": MLSERVE_BUCKET,
+        "default_acl": None,
+        "file_overwrite": True,
+        "object_parameters": {"ServerSideEncryption": "AES256"},
+    },
+}
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+    "artifacts": _S3_ARTIFACTS if MLSERVE_BUCKET else _LOCAL_ARTIFACTS,
+}
+# Where artifacts that come over the network are kept beside the process that loads them.
+MLSERVE_CACHE_DIR = Path(env.text("MLSERVE_CACHE_DIR") or VAR_DIR / "cache")
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# `make serve` needs no collectstatic.
+WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_AUTOREFRESH = False
+
+# --- Registry ----------------------------------------------------------------------------------------------
+MLSERVE_NEW_MODELS = env.choice("MLSERVE_NEW_MODELS", ("private", "public"), default="private")
+MLSERVE_MAX_ARTIFACT_BYTES = env.size_bytes("MLSERVE_MAX_ARTIFACT_BYTES", default=2**30)
+# A fitted pipeline loads in seconds; a minute is for large forests on slow disks.
+MLSERVE_INSPECTION_SECONDS = env.number("MLSERVE_INSPECTION_SECONDS", default=120, at_least=5)
+# Address space, which is several times what numpy's libraries really touch.
+MLSERVE_INSPECTION_BYTES = env.size_bytes("MLSERVE_INSPECTION_BYTES", default=8 * 2**30, at_least=2**30)
+
+# --- Predictions -------------------------------------------------------------------------------------------
+MLSERVE_MAX_BODY_BYTES = env.size_bytes("MLSERVE_MAX_BODY_BYTES", default=5 * 2**20)
+DATA_UPLOAD_MAX_MEMORY_SIZE = MLSERVE_MAX_BODY_BYTES
+MLSERVE_MAX_ROWS = env.number("MLSERVE_MAX_ROWS", default=50_000, at_least=1)
+# API Gateway ends a request after 29 s; proxies often after 30.
+MLSERVE_MAX_WAIT = env.number("MLSERVE_MAX_WAIT", default=25, at_least=0, at_most=600)
+# One predict call costs about the same for 1 row and for some hundred; beyond that only latency grows.
+MLSERVE_BATCH_ROWS = env.number("MLSERVE_BATCH_ROWS", default=512, at_least=1)
+# The longest that one batch may take before its worker is replaced.
+MLSERVE_BATCH_SECONDS = env.number("MLSERVE_BATCH_SECONDS", default=60, at_least=1)
+MLSERVE_MAX_ATTEMPTS = env.number("MLSERVE_MAX_ATTEMPTS", default=3, at_least=1)
+# Longer than this nobody waits for an answer; the row ends as `expired`.
+MLSERVE_QUEUE_SECONDS = env.number("MLSERVE_QUEUE_SECONDS", default=24 * 3600, at_least=10)
+MLSERVE_RETENTION_DAYS = env.number("MLSERVE_RETENTION_DAYS", default=30, at_least=1)
+MLSERVE_MODEL_CACHE_BYTES = env.size_bytes("MLSERVE_MODEL_CACHE_BYTES", default=2 * 2**30)
+# Whether a caller without an account may list the predictions that were made without one. Their ids are the
+# only key to them, so only a laptop, where everybody is its owner, shows them.
+MLSERVE_ANONYMOUS_HISTORY = env.flag("MLSERVE_ANONYMOUS_HISTORY", default=DEBUG)
+
+# --- Queue -------------------------------------------------------------------------------------------------
+# SQS and Redis come with the deployment to AWS and to several machines.
+MLSERVE_QUEUE = env.choice("MLSERVE_QUEUE", ("orm",), default="orm")
+# A drain looks for more work this long, then makes room: bounds the wait at SIGTERM.
+MLSERVE_DRAIN_SECONDS = 5
+MLSERVE_WORKERS = env.number("MLSERVE_WORKERS", default=min(2, os.cpu_count() or 1), at_least=1, at_most=256)
+_TASK_SECONDS = MLSERVE_DRAIN_SECONDS + MLSERVE_BATCH_SECONDS
+Q_CLUSTER = {
+    "name": env.text("MLSERVE_QUEUE_NAME") or "mlserve",
+    "broker_class": "predictions.brokers.DoorbellOrmBroker",
+    "orm": "default",
+    "poll": 0.2,
+    "workers": MLSERVE_WORKERS,
+    "timeout": _TASK_SECONDS,
+    # Must exceed the timeout, or django-q2 hands a running task out again.
+    "retry": _TASK_SECONDS + 30,
+    # A wake-up that failed is not worth repeating: the sweep rings again.
+    "max_attempts": 1,
+    "ack_failures": True,
+    # django-q2's own record of tasks is not ours; a positive limit would lock all saved rows at each save.
+    "save_limit": -1,
+    "recycle": 5000,
+    "catch_up": False,
+    "label": "Queue",
+    "log_level": "WARNING",
+}
+
+# --- API ---------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        # The first one answers 401 with what it wants; sessions alone would answer 403.
+        "rest_framework.authentication.BasicAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    # Who may see which model is decided per object (registry.models.ModelQuerySet.visible_to).
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
+    "DEFAULT_PARSER_CLASSES": ["mlserve.jsonbody.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "mlserve.renderers.OrjsonRenderer",
+        "mlserve.renderers.BrowsableRenderer",
+    ],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "mlserve.problems.exception_handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "mlserve",
+    "DESCRIPTION": "Predictions from scikit-learn pipelines: validated, stored, asynchronous by default.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": r"/api",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "POSTPROCESSING_HOOKS": ["mlserve.openapi.add_live_models"],
+}
+
+# --- Logs --------------------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.text("MLSERVE_LOG_LEVEL") or "INFO"},
+    "loggers": {
+        # Its INFO lines are three per task.
+        "django-q": {"level": "WARNING"},
+        # A refused request is the caller's business; the server's own errors stay at ERROR.
+        "django.request": {"level": "ERROR"},
+    },
+}

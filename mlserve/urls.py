@@ -1,0 +1,22 @@
+"""Every address. What matches nothing ends in `unknown_address`, so that an error looks the same everywhere."""
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from mlserve import health, pages, problems
+
+urlpatterns = [
+    path("healthz", health.live, name="healthz"),
+    path("readyz", health.ready, name="readyz"),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
+    path("api/", include("predictions.urls")),
+    path("api/", include("registry.urls")),
+    path("problems/<slug:slug>", pages.problem, name="problem"),
+    path("admin/", admin.site.urls),
+    path("", include("predictions.page_urls")),
+    re_path(r"", problems.unknown_address),
+]
+handler400 = "mlserve.problems.bad_request"
+handler403 = "mlserve.problems.forbidden"

@@ -1,0 +1,16 @@
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class PredictionsConfig(AppConfig):
+    name = "predictions"
+
+    def ready(self) -> None:
+        from django_q.signals import post_spawn
+
+        from predictions import checks  # noqa: F401 - registers the system checks
+        from predictions.queue import schedule_sweep
+        from predictions.tasks import start_worker
+
+        post_spawn.connect(start_worker, dispatch_uid="mlserve-start-worker")
+        post_migrate.connect(schedule_sweep, sender=self, dispatch_uid="mlserve-schedule-sweep")

@@ -1,0 +1,53 @@
+"""Split rows into calls, and a call that raises into halves, until the bad rows stand alone. Pure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# Naming each of very many bad rows would cost a call per row; beyond this the rest of a range fails together.
+MOST_NAMED_FAILURES = 20
+
+Answers = dict[str, list[Any]]
+Call = Callable[[Sequence[Any]], Answers]
+
+
+@dataclass(frozen=True)
+class RowFailure:
+    """What the call raised for one row (or for a range of rows that was not looked into any more)."""
+
+    error: Exception
+
+
+@dataclass
+class _Run:
+    call: Call
+    answers: Answers
+    failures: dict[int, RowFailure]
+
+
+def call_in_batches(call: Call, rows: Sequence[Any], *, batch_rows: int) -> tuple[Answers, dict[int, RowFailure]]:
+    """Answers and failures for all rows, calling with at most `batch_rows` of them at a time.
+
+    `call` maps rows to {name: one answer per row}. Returns one list of len(rows) per name, with None where the
+    row failed, and the failures by position. A raising call is tried again in halves: one bad row among n costs
+    about 2·log2(n) extra calls. Exceptions that are not `Exception` (a time limit) pass through.
+    """
+    run = _Run(call, {}, {})
+    for start in range(0, len(rows), batch_rows):
+        _halve(run, rows, start, min(start + batch_rows, len(rows)))
+    return run.answers, run.failures
+
+
+def _halve(run: _Run, rows: Sequence[Any], start: int, stop: int) -> None:
+    try:
+        answers = run.call(rows[start:stop])
+    except Exception as error:  # the model's own code, which may raise anything
+        if stop - start == 1 or len(run.failures) >= MOST_NAMED_FAILURES:
+            run.failures.update({position: RowFailure(error) for position in range(start, stop)})
+            return
+        middle = (start + stop) // 2
+        _halve(run, rows, start, middle)
+        _halve(run, rows, middle, stop)
+        return
+    for name, values in answers.items():
+        run.answers.setdefault(name, [None] * len(rows))[start:stop] = values

@@ -1,0 +1,62 @@
+"""Run django-q2's cluster in this process: workers, their guard, and what stock django-q2 cannot mend.
+
+Idle workers wait for tasks under a lock in shared memory. One that is killed there takes the lock along, and no
+worker gets a task ever after, although all look alive. So the death of a worker ends this cluster, and the
+supervisor starts another one; the leases give its predictions back. A time limit is not such a death.
+"""
+
+import logging
+import os
+import signal
+import sys
+import uuid
+from multiprocessing import Event
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from django_q.cluster import Sentinel
+from django_q.conf import Conf
+
+log = logging.getLogger(__name__)
+
+WORKER_DIED_STATUS = 75
+
+
+class GuardedSentinel(Sentinel):
+    """django-q2's guard, which stops everything when a worker was killed from outside."""
+
+    def reincarnate(self, process: BaseProcess) -> None:
+        timer = getattr(process, "timer", None)
+        was_killed = process.exitcode is not None and process.exitcode < 0
+        if timer is not None and was_killed and timer.value != 0:
+            log.error("Worker %s was killed (signal %s); starting the cluster anew", process.pid, -process.exitcode)
+            self._kill_all()
+            sys.stderr.flush()
+            os._exit(WORKER_DIED_STATUS)
+        super().reincarnate(process)
+
+    def _kill_all(self) -> None:
+        for each in (*self.pool, self.monitor, self.pusher):
+            if each is not None and each.is_alive():
+                each.kill()
+                each.join(5)
+
+
+def run_cluster() -> None:
+    """Blocks until SIGTERM or SIGINT; then running batches finish, and what is queued stays queued."""
+    _import_once_for_all_workers()
+    stop, started = Event(), Event()
+    sentinel = GuardedSentinel(stop, started, uuid.uuid4(), timeout=Conf.TIMEOUT, start=False)
+
+    def ask_to_stop(*_: Any) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    sentinel.start()
+
+
+def _import_once_for_all_workers() -> None:
+    """Workers are forked, so what is imported before is in memory once, and none pays for it at its first task."""
+    from registry import formats, pipelines  # noqa: F401
+    from sklearn import compose, ensemble, linear_model, pipeline  # noqa: F401

@@ -1,0 +1,115 @@
+"""One claimed batch from rows to outcomes. Knows neither the queue nor how outcomes are stored."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from mlserve.errors import ArtifactUnavailable, FieldError, MlserveError, PredictionFailed, problem_object
+from predictions import runtime
+from predictions.batching import Answers, RowFailure, call_in_batches
+from predictions.models import Prediction
+from predictions.transitions import Outcome
+from registry.models import ModelVersion
+from registry.schema import Row, row_pointer
+
+log = logging.getLogger(__name__)
+
+_MOST_NAMED_ROWS = 100
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Where one prediction's rows lie among the rows of a call."""
+
+    prediction: Prediction
+    rows: list[Row]
+    start: int
+
+    @property
+    def stop(self) -> int:
+        return self.start + len(self.rows)
+
+
+def execute(batch: Sequence[Prediction]) -> list[Outcome]:
+    """Predict a batch of predictions of one version: one outcome each, whatever happens to the rows.
+
+    Predictions that ask for the same outputs share their calls; a bad row fails its own prediction only.
+    """
+    version = batch[0].version
+    by_outputs: dict[str, list[Prediction]] = {}
+    for prediction in batch:
+        by_outputs.setdefault(prediction.outputs, []).append(prediction)
+    outcomes: list[Outcome] = []
+    for outputs, predictions in by_outputs.items():
+        outcomes += _execute_same_outputs(version, predictions, outputs.split(","))
+    return outcomes
+
+
+def _execute_same_outputs(
+    version: ModelVersion, predictions: Sequence[Prediction], outputs: Sequence[str]
+) -> list[Outcome]:
+    spans, rows = _lay_out(predictions)
+    # Whatever else is asked for, `predictions` has an entry per row.
+    asked = ["predict", *(name for name in outputs if name != "predict")]
+    try:
+        runtime.load(version)
+    except MlserveError as error:
+        log.error("%s cannot be loaded: %s", version, error.detail)
+        return [_failed(span, error, 0.0) for span in spans]
+    started = time.monotonic()
+    answers, failures = call_in_batches(
+        lambda part: runtime.predict(version, part, asked),
+        rows,
+        batch_rows=settings.MLSERVE_BATCH_ROWS if version.is_batchable else 1,
+    )
+    seconds = time.monotonic() - started
+    return [_outcome(version, span, answers, failures, seconds) for span in spans]
+
+
+def _lay_out(predictions: Sequence[Prediction]) -> tuple[list[_Span], list[Row]]:
+    spans: list[_Span] = []
+    rows: list[Row] = []
+    for prediction in predictions:
+        spans.append(_Span(prediction, prediction.rows, len(rows)))
+        rows += spans[-1].rows
+    return spans, rows
+
+
+def _outcome(
+    version: ModelVersion, span: _Span, answers: Answers, failures: dict[int, RowFailure], seconds: float
+) -> Outcome:
+    wrong = {
+        position - span.start: failure for position, failure in failures.items() if span.start <= position < span.stop
+    }
+    if wrong:
+        return _failed(span, _describe(span, wrong), seconds)
+    result: dict[str, Any] = {name: values[span.start : span.stop] for name, values in answers.items()}
+    result.setdefault("probabilities", None)
+    warnings = tuple(warning.as_json() for warning in version.record_schema.training_warnings(span.rows))
+    return Outcome(span.prediction.pk, result=result, warnings=warnings, predict_seconds=seconds)
+
+
+def _failed(span: _Span, error: MlserveError, seconds: float) -> Outcome:
+    return Outcome(span.prediction.pk, error=problem_object(error), predict_seconds=seconds)
+
+
+def _describe(span: _Span, wrong: dict[int, RowFailure]) -> MlserveError:
+    """The error of a prediction from its failed rows. What broke the artifact keeps its own kind."""
+    causes = [failure.error for failure in wrong.values()]
+    if isinstance(causes[0], ArtifactUnavailable):
+        return causes[0]
+    named = [FieldError(row_pointer(row), _sentence(wrong[row].error)) for row in sorted(wrong)[:_MOST_NAMED_ROWS]]
+    if len(span.rows) == 1:
+        return PredictionFailed(f"The model could not predict this row: {_sentence(causes[0])}")
+    return PredictionFailed(
+        f"The model could not predict {len(wrong)} of {len(span.rows)} rows. Mend or leave them out and send again.",
+        named,
+    )
+
+
+def _sentence(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:500]

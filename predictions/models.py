@@ -1,0 +1,118 @@
+"""The tables of predictions, the door bell and the workers."""
+
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+from predictions.status import ENDED, Status
+from predictions.transitions import PredictionQuerySet
+from registry.models import ModelVersion
+
+
+class Prediction(models.Model):
+    """One accepted request, from its rows to its result. The row is the truth; the queue only wakes a worker."""
+
+    Status = Status
+
+    # Time-ordered, so the primary key is also the order of arrival.
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+", db_index=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    outputs = models.CharField(max_length=100, default="predict", help_text="Methods asked for, comma-separated.")
+    row_count = models.PositiveIntegerField()
+
+    # JSON as text: jsonb would reorder names, change numbers and refuse \u0000; nothing queries inside.
+    inputs = models.TextField()
+    result = models.TextField(null=True, blank=True)  # noqa: DJ001 - absent is not an empty result
+    warnings = models.TextField(default="[]")
+    error = models.TextField(null=True, blank=True)  # noqa: DJ001
+
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    predict_seconds = models.FloatField(null=True, blank=True)
+
+    attempts = models.PositiveSmallIntegerField(default=0)
+    lease_holder = models.CharField(max_length=200, blank=True, default="")
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+
+    objects = PredictionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-pk",)
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=list(Status.values)),
+                name="predictions_status_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["queued", "running"], finished_at=None)
+                | Q(status__in=[state.value for state in ENDED], finished_at__isnull=False),
+                name="predictions_finished_at_iff_ended",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="running", lease_expires_at__isnull=False)
+                | (~Q(status="running") & Q(lease_expires_at=None)),
+                name="predictions_lease_iff_running",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="succeeded") | Q(result__isnull=False), name="predictions_result_if_succeeded"
+            ),
+        ]
+        indexes = [
+            # claim: the oldest waiting prediction, and the others of its version.
+            models.Index(fields=["id"], condition=Q(status="queued"), name="predictions_queued"),
+            models.Index(fields=["version", "id"], condition=Q(status="queued"), name="predictions_queued_version"),
+            # release_expired and renew.
+            models.Index(fields=["lease_expires_at"], condition=Q(status="running"), name="predictions_running"),
+            # listings: one's own, and those of a version.
+            models.Index(fields=["owner", "-id"], name="predictions_owner"),
+            models.Index(fields=["version", "-id"], name="predictions_version"),
+            # retention.
+            models.Index(fields=["finished_at"], name="predictions_finished"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = orjson.loads(self.inputs)
+        return rows
+
+    @property
+    def output_names(self) -> list[str]:
+        return self.outputs.split(",")
+
+
+class WakeUp(models.Model):
+    """The worker's door bell: one row per queue name. Written by predictions/queue.py only."""
+
+    queue = models.CharField(max_length=100, primary_key=True)
+    rung_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.queue
+
+
+class Worker(models.Model):
+    """A worker process and when it was last seen, so that its leases can be taken back when it is gone."""
+
+    name = models.CharField(max_length=200, primary_key=True)
+    host = models.CharField(max_length=200)
+    pid = models.PositiveIntegerField()
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,91 @@
+"""The one door to the queue: wake a worker. Nothing but "look at the table" ever travels through it.
+
+Wake-ups are coalesced by a row of `WakeUp`: see ARCHITECTURE.md for why no prediction can be left waiting.
+"""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from predictions.models import WakeUp
+
+log = logging.getLogger(__name__)
+
+# A ring that nobody answered for so long was lost; a drain that is due begins within milliseconds.
+WAKE_UP_PATIENCE_SECONDS = 10
+_DRAIN = "predictions.tasks.drain"
+
+
+def wake_on_commit() -> None:
+    """Wake a worker once the current transaction, if any, is committed."""
+    transaction.on_commit(wake)
+
+
+def wake() -> bool:
+    """Enqueue a drain unless one is on its way; whether this call did.
+
+    Never raises: the prediction is stored already, and the sweep finds it.
+    """
+    try:
+        if not _ring():
+            return False
+        _enqueue()
+    except Exception:  # each broker has exceptions of its own, and none may undo an accepted prediction
+        log.exception("The queue did not take the wake-up; the sweep will")
+        return False
+    return True
+
+
+def answer() -> None:
+    """Take the bell off the door. A drain calls it before it looks at the table, never after."""
+    WakeUp.objects.filter(queue=_queue_name()).exclude(rung_at=None).update(rung_at=None)
+
+
+def ping() -> None:
+    """Raise when the broker does not answer."""
+    from django_q.brokers import get_broker
+
+    get_broker().ping()
+
+
+def _ring() -> bool:
+    """Compare-and-set: True for the one caller who changed a silent or stale bell into a ringing one."""
+    now = timezone.now()
+    stale = now - timedelta(seconds=WAKE_UP_PATIENCE_SECONDS)
+    bell = WakeUp.objects.filter(queue=_queue_name())
+    state = bell.values_list("rung_at", flat=True).first()
+    if state is not None and stale < state:
+        return False  # the usual case in a burst: one read, no write
+    if bell.filter(Q(rung_at=None) | Q(rung_at__lt=stale)).update(rung_at=now):
+        return True
+    _, is_first = WakeUp.objects.get_or_create(queue=_queue_name(), defaults={"rung_at": now})
+    return is_first
+
+
+def _enqueue() -> None:
+    from django_q.tasks import async_task
+
+    async_task(_DRAIN)
+
+
+def _queue_name() -> str:
+    name: str = settings.Q_CLUSTER["name"]
+    return name
+
+
+def schedule_sweep(**_: Any) -> None:
+    """Let django-q2 run the sweep every minute; at each `migrate`, so that no deployment lacks it."""
+    from django_q.models import Schedule
+
+    try:
+        Schedule.objects.update_or_create(
+            name="mlserve sweep",
+            defaults={"func": "predictions.tasks.sweep", "schedule_type": Schedule.MINUTES, "minutes": 1},
+        )
+    except DatabaseError:
+        log.warning("django-q2's tables are not there yet; the sweep is scheduled at the next migrate")

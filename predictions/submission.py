@@ -1,0 +1,100 @@
+"""Accept a request for predictions: from a model and parsed JSON to a stored row that wakes a worker."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.utils import timezone
+
+from mlserve.errors import BadParameter, NoLiveVersion, NotFound, TooLarge
+from mlserve.renderers import dump_json
+from predictions.models import Prediction
+from predictions.queue import wake_on_commit
+from registry.models import Model, ModelVersion
+
+User = AbstractBaseUser | AnonymousUser
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which version is asked for: of a model or of the default one, live or by tag."""
+
+    model: str | None = None
+    tag: str | None = None
+
+
+def resolve(target: Target, user: User) -> ModelVersion:
+    """The version that serves `target`, in one query. Raises NotFound or NoLiveVersion.
+
+    A model that `user` may not see is not found, exactly as one that does not exist.
+    """
+    versions = ModelVersion.objects.without_bulk().select_related("model")
+    if target.model is not None:
+        versions = versions.filter(model__name=target.model)
+    else:
+        versions = versions.filter(model=Model.objects.default())
+    if not user.is_authenticated:
+        versions = versions.filter(model__is_public=True)
+    version = (versions.filter(tag=target.tag) if target.tag is not None else versions.live()).first()
+    if version is None:
+        raise _unresolved(target, user)
+    return version
+
+
+def submit(version: ModelVersion, payload: Any, *, outputs: Sequence[str], user: User) -> Prediction:
+    """Validate, store as queued, wake a worker on commit. Raises InvalidRows, TooLarge or BadParameter."""
+    _require_outputs(version, outputs)
+    if isinstance(payload, list) and len(payload) > settings.MLSERVE_MAX_ROWS:
+        raise TooLarge(
+            f"{len(payload)} rows; at most {settings.MLSERVE_MAX_ROWS} fit into one request (MLSERVE_MAX_ROWS). "
+            "Send them in several requests."
+        )
+    rows = version.record_schema.validated(payload)
+    prediction = Prediction(
+        version=version,
+        owner_id=user.pk if user.is_authenticated else None,
+        outputs=",".join(outputs),
+        row_count=len(rows),
+        inputs=dump_json(rows).decode(),
+        created_at=timezone.now(),
+    )
+    prediction.save(force_insert=True)
+    wake_on_commit()
+    return prediction
+
+
+def parse_outputs(text: str | None) -> list[str]:
+    """`?outputs=predict,predict_proba` as a list without repetitions; `predict` when absent."""
+    if text is None:
+        return ["predict"]
+    names = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not names:
+        raise BadParameter("outputs is empty. Give a comma-separated list as outputs=predict,predict_proba.")
+    return names
+
+
+def _require_outputs(version: ModelVersion, outputs: Sequence[str]) -> None:
+    missing = [name for name in outputs if name not in version.outputs]
+    if missing:
+        raise BadParameter(
+            f"outputs: {', '.join(missing)} is not among what {version} offers: {', '.join(version.outputs)}."
+        )
+
+
+def _unresolved(target: Target, user: User) -> NotFound | NoLiveVersion:
+    """Why there is no version, told only to those who may see the model."""
+    visible = Model.objects.visible_to(user)
+    model = visible.filter(name=target.model).first() if target.model else Model.objects.default()
+    if model is None or not visible.filter(pk=model.pk).exists():
+        what = f"model {target.model!r}" if target.model else "default model that you may use"
+        return NotFound(f"There is no {what}. GET /api/models lists the models.")
+    if target.tag is not None:
+        return NotFound(
+            f"The model {model.name!r} has no version {target.tag!r}. GET /api/models/{model.name}/versions lists them."
+        )
+    return NoLiveVersion(
+        f"The model {model.name!r} has no live version. Promote one: `manage.py promote_model {model.name} TAG`, "
+        "or in the admin."
+    )

@@ -1,0 +1,200 @@
+"""The arrows between the states of predictions, and the words of their queries.
+
+Every arrow is one compare-and-set: it filters on the state it expects, updates, and looks at the count.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import connection, transaction
+from django.db.models import F, Q, QuerySet
+
+from mlserve.errors import GivenUp, problem_object
+from mlserve.renderers import dump_json
+from predictions.status import Status
+
+if TYPE_CHECKING:
+    from predictions.models import Prediction
+
+# More rows than this are not worth one statement: SQLite and PostgreSQL bound the parameters of a query.
+_MOST_CLAIMED = 1000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one prediction ended: a result, or an error (a problem object). Times are the batch's."""
+
+    prediction_id: UUID
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    warnings: tuple[dict[str, Any], ...] = ()
+    predict_seconds: float = 0.0
+
+
+class PredictionQuerySet(QuerySet["Prediction"]):
+    def listed_for(self, user: AbstractBaseUser | AnonymousUser) -> "PredictionQuerySet":
+        """What `user` finds in a listing: staff all, others their own, newest first."""
+        queryset = self.order_by("-pk")
+        if getattr(user, "is_staff", False):
+            return queryset
+        if user.is_authenticated:
+            return queryset.filter(owner=user.pk)
+        return queryset.filter(owner=None, version__model__is_public=True)
+
+    def readable_by(self, user: AbstractBaseUser | AnonymousUser) -> "PredictionQuerySet":
+        """What `user` may read by its id: everything on public models, own ones, and for staff all."""
+        if getattr(user, "is_staff", False):
+            return self
+        mine = Q(owner=user.pk) if user.is_authenticated else Q(pk__in=[])
+        return self.filter(Q(version__model__is_public=True) | mine)
+
+    def queued(self) -> "PredictionQuerySet":
+        return self.filter(status=Status.QUEUED)
+
+    def running(self) -> "PredictionQuerySet":
+        return self.filter(status=Status.RUNNING)
+
+    def claim(self, *, holder: str, now: datetime) -> list["Prediction"]:
+        """queued → running for the oldest waiting prediction and others of its version, as one batch.
+
+        At most MLSERVE_BATCH_ROWS rows together (a larger prediction comes alone), one prediction at a time for
+        versions that are not batchable, and alone for what was tried before: should it kill the worker again,
+        it takes no neighbour along. Two workers never get the same row.
+        """
+        if not self.queued().exists():
+            return []  # without taking SQLite's write lock
+        with transaction.atomic():
+            chosen = self._choose()
+            if not chosen:
+                return []
+            claimed = self.filter(pk__in=[prediction.pk for prediction in chosen]).queued()
+            count = claimed.update(
+                status=Status.RUNNING,
+                started_at=now,
+                attempts=F("attempts") + 1,
+                lease_holder=holder,
+                lease_expires_at=now + lease_duration(),
+            )
+            if count != len(chosen):
+                raise AssertionError("rows that this transaction locked changed under it")
+        for prediction in chosen:
+            prediction.status, prediction.started_at = Status.RUNNING, now
+            prediction.attempts += 1
+            prediction.lease_holder = holder
+        return chosen
+
+    def _choose(self) -> list["Prediction"]:
+        waiting = self.queued().select_for_update(skip_locked=True, of=("self",)).order_by("pk")
+        oldest = waiting.select_related("version").first()
+        if oldest is None:
+            return []
+        if oldest.attempts or not oldest.version.is_batchable:
+            return [oldest]
+        chosen, rows = [oldest], oldest.row_count
+        if rows >= settings.MLSERVE_BATCH_ROWS:
+            return chosen
+        others = waiting.filter(version=oldest.version_id, attempts=0).exclude(pk=oldest.pk)
+        for prediction in others[: min(settings.MLSERVE_BATCH_ROWS, _MOST_CLAIMED)]:
+            rows += prediction.row_count
+            if rows > settings.MLSERVE_BATCH_ROWS:
+                break
+            prediction.version = oldest.version
+            chosen.append(prediction)
+        return chosen
+
+    def finish(self, outcomes: Sequence[Outcome], *, holder: str, now: datetime) -> int:
+        """running → succeeded | failed for a whole batch in one statement; the number of rows it changed.
+
+        A row whose lease `holder` no longer has is left alone: somebody else tries it, or it has ended.
+        """
+        if not outcomes:
+            return 0
+        row_sql = "(%s, %s, %s, %s, %s, %s)"
+        if connection.vendor == "postgresql":
+            row_sql = "(%s::uuid, %s, %s, %s, %s, %s::double precision)"
+        table = connection.ops.quote_name(self.model._meta.db_table)
+        # Values only ever travel as parameters; what is joined into the text are constants. Both databases call
+        # the columns of VALUES column1, column2, …
+        sql = f"""
+            UPDATE {table} AS prediction
+            SET status = ended.column2, result = ended.column3, error = ended.column4, warnings = ended.column5,
+                predict_seconds = ended.column6, finished_at = %s, lease_holder = '', lease_expires_at = NULL
+            FROM (VALUES {", ".join([row_sql] * len(outcomes))}) AS ended
+            WHERE prediction.id = ended.column1 AND prediction.status = 'running' AND prediction.lease_holder = %s
+        """  # noqa: S608
+        parameters: list[Any] = [connection.ops.adapt_datetimefield_value(now)]
+        for outcome in outcomes:
+            parameters += _finished_row(outcome)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [*parameters, holder])
+            return int(cursor.rowcount)
+
+    def release_expired(self, *, now: datetime) -> int:
+        """running → queued for what no living worker holds; → failed after MLSERVE_MAX_ATTEMPTS."""
+        return self._release(Q(lease_expires_at__lt=now), now)
+
+    def release_held_by(self, holders: Sequence[str], *, now: datetime) -> int:
+        """The same for workers that are known to be gone."""
+        return self._release(Q(lease_holder__in=holders), now) if holders else 0
+
+    def _release(self, which: Q, now: datetime) -> int:
+        held = self.running().filter(which)
+        given_up = held.filter(attempts__gte=settings.MLSERVE_MAX_ATTEMPTS).update(
+            status=Status.FAILED,
+            error=given_up_error(),
+            finished_at=now,
+            lease_holder="",
+            lease_expires_at=None,
+        )
+        back = held.update(status=Status.QUEUED, started_at=None, lease_holder="", lease_expires_at=None)
+        return given_up + back
+
+    def expire(self, *, now: datetime) -> int:
+        """queued → expired for what waited longer than MLSERVE_QUEUE_SECONDS."""
+        overdue = self.queued().filter(created_at__lt=now - timedelta(seconds=settings.MLSERVE_QUEUE_SECONDS))
+        return overdue.update(status=Status.EXPIRED, finished_at=now)
+
+    def cancel(self, prediction_id: UUID, *, now: datetime) -> bool:
+        """queued → canceled; False when it is no longer queued."""
+        queued = self.queued().filter(pk=prediction_id)
+        return bool(queued.update(status=Status.CANCELED, finished_at=now))
+
+    def delete_ended_before(self, limit: datetime, *, batch: int = 1000) -> int:
+        """Retention: delete ended predictions in small transactions, so that nothing waits for it."""
+        deleted = 0
+        old = self.filter(finished_at__lt=limit).order_by("finished_at")
+        while ids := list(old.values_list("pk", flat=True)[:batch]):
+            deleted += self.filter(pk__in=ids)._raw_delete(self.db)
+        return deleted
+
+
+def lease_duration() -> timedelta:
+    """How long a claim holds without being renewed: the longest batch, and room to write its results."""
+    return timedelta(seconds=settings.MLSERVE_BATCH_SECONDS + 15)
+
+
+def given_up_error() -> str:
+    """The stored error of a prediction that outlived all its attempts."""
+    error = GivenUp(
+        f"The worker died or ran out of time {settings.MLSERVE_MAX_ATTEMPTS} times on this prediction. "
+        "Try fewer rows, and tell whoever owns the model."
+    )
+    return dump_json(problem_object(error)).decode()
+
+
+def _finished_row(outcome: Outcome) -> list[Any]:
+    """The parameters of one entry of `finish`'s VALUES."""
+    succeeded = outcome.error is None
+    return [
+        outcome.prediction_id if connection.vendor == "postgresql" else outcome.prediction_id.hex,
+        Status.SUCCEEDED.value if succeeded else Status.FAILED.value,
+        dump_json(outcome.result).decode() if succeeded else None,
+        None if succeeded else dump_json(outcome.error).decode(),
+        dump_json(outcome.warnings).decode(),
+        outcome.predict_seconds,
+    ]

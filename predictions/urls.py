@@ -1,0 +1,13 @@
+from django.urls import path
+
+from predictions.views import PredictionViewSet
+
+_submit = PredictionViewSet.as_view({"post": "create"})
+
+urlpatterns = [
+    path("predict", PredictionViewSet.as_view({"get": "list", "post": "create"}), name="prediction-list"),
+    path("predict/<uuid:pk>", PredictionViewSet.as_view({"get": "retrieve"}), name="prediction-detail"),
+    path("predict/<uuid:pk>/cancel", PredictionViewSet.as_view({"post": "cancel"}), name="prediction-cancel"),
+    path("models/<str:model>/predict", _submit, name="model-predict"),
+    path("models/<str:model>/versions/<str:tag>/predict", _submit, name="version-predict"),
+]

@@ -1,0 +1,79 @@
+"""The optional form configuration of a version: checked at upload, resolved when a page is made. Pure."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mlserve.errors import BadUpload
+
+Widget = Literal["number", "range", "select", "radio", "checkbox", "text", "textarea", "date"]
+_Text = Annotated[str, Field(max_length=2000)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class FieldConfig(_Strict):
+    """How one column is asked for; what is absent comes from the schema."""
+
+    name: _Text
+    label: _Text | None = None
+    help: _Text | None = None
+    widget: Widget | None = None
+    choices: list[Any] | None = None
+    min: float | None = None
+    max: float | None = None
+    step: float | None = Field(default=None, gt=0)
+    placeholder: _Text | None = None
+    initial: Any = None
+
+
+class SectionConfig(_Strict):
+    title: _Text | None = None
+    fields: list[FieldConfig]
+
+
+class ResultConfig(_Strict):
+    title: _Text | None = None
+    labels: dict[str, _Text] = {}
+
+
+class FormConfig(_Strict):
+    title: _Text | None = None
+    description: _Text | None = None
+    submit_label: _Text | None = None
+    result: ResultConfig = ResultConfig()
+    sections: list[SectionConfig] = []
+
+
+def parse_form_config(text: str) -> dict[str, Any]:
+    """The JSON of a form file as an object. Raises BadUpload."""
+    try:
+        loaded = json.loads(text)
+    except ValueError as error:
+        raise BadUpload(f"The form configuration is not JSON: {error}.") from error
+    if not isinstance(loaded, dict):
+        raise BadUpload('The form configuration must be an object: {"title": …, "sections": […]}.')
+    return loaded
+
+
+def checked_form_config(raw: Mapping[str, Any], columns: Sequence[str]) -> FormConfig:
+    """Raise BadUpload naming every wrong part, and every field that is not a column of the model."""
+    try:
+        config = FormConfig.model_validate(raw)
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        raise BadUpload(f"The form configuration is wrong: {'; '.join(wrong)}.") from error
+    named = [field.name for section in config.sections for field in section.fields]
+    unknown = [name for name in named if name not in columns]
+    if unknown:
+        raise BadUpload(
+            f"The form configuration names {', '.join(unknown)}, which the schema lacks. Its columns: {', '.join(columns)}."
+        )
+    repeated = sorted({name for name in named if named.count(name) > 1})
+    if repeated:
+        raise BadUpload(f"The form configuration asks for {', '.join(repeated)} more than once.")
+    return config

@@ -1,0 +1,158 @@
+"""Rows of JSON to the frame that the pipeline was fitted on, and arrays of answers back to JSON. Pure.
+
+Needs pandas and numpy, so the web process imports it only where it must predict in place.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from registry.schema import Column, RecordSchema, Row
+
+
+class NotJsonable(ValueError):
+    """An answer of the pipeline that JSON cannot carry. `row` is its position, where known."""
+
+    def __init__(self, detail: str, row: int | None = None) -> None:
+        super().__init__(detail)
+        self.row = row
+
+
+def to_input(schema: RecordSchema, rows: Sequence[Row]) -> pd.DataFrame | npt.NDArray[Any]:
+    """What `predict` gets: shape (n_rows, n_columns), columns in training order.
+
+    A frame with the training dtypes, or, for a pipeline fitted on arrays, a float64 array (object when a column
+    is not numeric). An absent or null value becomes the column's default, else its missing value.
+    """
+    frame = to_frame(schema, rows)
+    if schema.container == "frame":
+        return frame
+    numeric = all(pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes)
+    return frame.to_numpy(dtype=np.float64 if numeric else object)
+
+
+def to_frame(schema: RecordSchema, rows: Sequence[Row]) -> pd.DataFrame:
+    """The rows as a frame of shape (n_rows, n_columns) in training order with the training dtypes."""
+    data = {}
+    for column in schema.columns:
+        node = schema.properties[column.name]
+        default = node.get("default")
+        values = [row.get(column.name, default) for row in rows]
+        data[column.name] = _convert(column, node, values)
+    return pd.DataFrame(data, columns=list(schema.names))
+
+
+def predictions_to_json(answers: Any) -> list[Any]:
+    """`predict`'s array of shape (n,) or (n, n_outputs) as one JSON value per row (lists for several outputs)."""
+    return _finite(np.asarray(answers).tolist())
+
+
+def probabilities_to_json(answers: Any, classes: Any) -> list[Any]:
+    """`predict_proba`'s array of shape (n, n_classes) as one {label: probability} per row.
+
+    For several outputs scikit-learn gives a list of such arrays and of `classes_`; then a list of objects per row.
+    """
+    if isinstance(answers, list):
+        per_output = [probabilities_to_json(each, labels) for each, labels in zip(answers, classes, strict=True)]
+        return [list(row) for row in zip(*per_output, strict=True)]
+    labels = [label_text(label) for label in np.asarray(classes).tolist()]
+    return [dict(zip(labels, row, strict=True)) for row in _finite(np.asarray(answers).tolist())]
+
+
+def label_text(label: Any) -> str:
+    """A class label as a JSON member name: strings as they are, others as JSON writes them."""
+    if isinstance(label, bool):
+        return "true" if label else "false"
+    return str(label)
+
+
+def _finite(values: list[Any]) -> list[Any]:
+    for index, value in enumerate(values):
+        _refuse_unjsonable(value, index)
+    return values
+
+
+def _refuse_unjsonable(value: Any, row: int) -> None:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise NotJsonable(f"the pipeline answered {value}, which JSON cannot carry", row)
+    elif isinstance(value, list):
+        for part in value:
+            _refuse_unjsonable(part, row)
+    elif not (value is None or isinstance(value, str | int | bool)):
+        raise NotJsonable(f"the pipeline answered a {type(value).__name__}, which JSON cannot carry", row)
+
+
+def _convert(column: Column, node: dict[str, Any], values: list[Any]) -> Any:
+    if column.dtype == "category":
+        categories = [value for value in node.get("enum", ()) if value is not None]
+        return pd.Categorical(values, categories=categories or None)
+    if column.dtype.startswith("datetime64"):
+        return _datetimes(column.dtype, values)
+    convert = _CONVERSIONS.get(column.dtype)
+    if convert is not None:
+        return convert(column, values)
+    # Nullable and sized dtypes (Int64, boolean, Float32, int8, …) take None or raise with a sentence of their own.
+    return pd.array(values, dtype=column.dtype)
+
+
+def _float64(_column: Column, values: list[Any]) -> npt.NDArray[np.float64]:
+    return np.array(values, dtype=np.float64)  # None becomes NaN
+
+
+def _object(column: Column, values: list[Any]) -> pd.Series:
+    missing = None if column.missing == "none" else np.nan
+    return pd.Series([missing if value is None else value for value in values], dtype=object)
+
+
+def _str(column: Column, values: list[Any]) -> Any:
+    return _object(column, values) if column.missing == "none" else pd.array(values, dtype="str")
+
+
+def _datetimes(dtype: str, values: list[Any]) -> Any:
+    """Naive timestamps; a value with an offset is brought to UTC first, unless the dtype itself has a zone."""
+    zoned = "," in dtype
+    parsed = pd.DatetimeIndex([_timestamp(value, zoned) for value in values])
+    if dtype == "datetime64":
+        return parsed
+    return parsed.astype(dtype)
+
+
+def _timestamp(value: Any, zoned: bool) -> Any:
+    if value is None:
+        return pd.NaT
+    stamp = pd.Timestamp(value)
+    if stamp.tzinfo is None:
+        return stamp.tz_localize("UTC") if zoned else stamp
+    utc = stamp.tz_convert("UTC")
+    return utc if zoned else utc.tz_localize(None)
+
+
+# How values become a column, by dtype; the rest is left to pandas.
+_CONVERSIONS: dict[str, Callable[[Column, list[Any]], Any]] = {
+    "float64": _float64,
+    "object": _object,
+    "str": _str,
+}
+
+
+def from_frame(frame: pd.DataFrame) -> list[Row]:
+    """A frame as rows of JSON values: NaN, NaT and NA become null, timestamps ISO 8601."""
+    plain = frame.astype(object)
+    return [
+        {str(name): _plain(value) for name, value in zip(plain.columns, row, strict=True)}
+        for row in plain.itertuples(index=False, name=None)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    return value.item() if isinstance(value, np.generic) else value

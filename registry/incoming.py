@@ -1,0 +1,52 @@
+"""Uploaded files as paths, for as long as an upload takes."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
+
+from mlserve.errors import BadUpload
+from registry.form_config import parse_form_config
+from registry.inspection import Submission, schema_source
+
+_SUFFIXES = {"schema": (".py", ".json"), "sample": (".csv", ".json"), "form": (".json",)}
+
+
+@contextmanager
+def submission_of(files: Mapping[str, Any]) -> Iterator[Submission]:
+    """A Submission from uploaded files named artifact, schema, sample and form; all but the first optional.
+
+    They lie in a temporary folder until the block ends. Raises BadUpload for a name that tells no known kind.
+    """
+    with tempfile.TemporaryDirectory(prefix="mlserve-upload-") as folder:
+        paths = {name: _saved(Path(folder), name, file) for name, file in files.items() if file}
+        yield Submission(
+            artifact=paths["artifact"],
+            schema=schema_source(str(paths["schema"])) if "schema" in paths else None,
+            sample=paths.get("sample"),
+            form_config=form_config_of(paths["form"]) if "form" in paths else None,
+        )
+
+
+def form_config_of(path: Path) -> dict[str, Any]:
+    """The form configuration in a file. Raises BadUpload."""
+    try:
+        return parse_form_config(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadUpload(f"{path.name} cannot be read as UTF-8 text: {error}.") from error
+
+
+def _saved(folder: Path, name: str, file: UploadedFile) -> Path:
+    """The file under a name of ours: the uploader's may hold anything but the suffix that we look at."""
+    suffix = Path(file.name or "").suffix.lower()
+    allowed = _SUFFIXES.get(name)
+    if allowed is not None and suffix not in allowed:
+        raise BadUpload(f"The {name} file must end in {' or '.join(allowed)}; this one is {file.name!r}.")
+    path = folder / f"{name}{suffix if allowed else ''}"
+    with path.open("wb") as target:
+        for chunk in file.chunks():
+            target.write(chunk)
+    return path

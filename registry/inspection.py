@@ -1,0 +1,161 @@
+"""Inspect an artifact before it may be stored: starts the child process, bounds it, reads its report."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from django.conf import settings
+
+from mlserve.errors import BadUpload
+from registry.report import CHECKS, REQUEST_FILE, RESULT_FILE, Check, Report, with_skipped
+
+# Only what an interpreter needs: the child must not see keys, passwords or addresses.
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT", "LD_LIBRARY_PATH")
+
+SchemaKind = Literal["pydantic", "json_schema"]
+
+
+@dataclass(frozen=True)
+class SchemaSource:
+    """A file that describes one raw record. `class_name` is for Python files."""
+
+    path: Path
+    kind: SchemaKind
+    class_name: str = "RawData"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The files of an upload. All but the artifact are optional."""
+
+    artifact: Path
+    schema: SchemaSource | None = None
+    sample: Path | None = None
+    form_config: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """The report and, when it was accepted, what was read from the artifact (the fields of a ModelVersion)."""
+
+    report: Report
+    found: dict[str, Any]
+
+
+def schema_source(text: str) -> SchemaSource:
+    """`validation.py:RawData`, `validation.py` or `schema.json`. Raises BadUpload."""
+    file, _, class_name = text.rpartition(":") if ":" in text and not Path(text).exists() else (text, "", "")
+    path = Path(file)
+    if not path.is_file():
+        raise BadUpload(f"The schema file {file} does not exist. Give validation.py:RawData or a JSON Schema file.")
+    if path.suffix == ".py":
+        return SchemaSource(path, "pydantic", class_name or "RawData")
+    if class_name:
+        raise BadUpload(f"{text}: only a Python file has a class after the colon.")
+    return SchemaSource(path, "json_schema")
+
+
+def inspect(submission: Submission) -> Inspected:
+    """Run every check on the submission in a child process with limits of time, CPU time and memory.
+
+    Takes as long as the artifact needs to load and to predict its sample, at most MLSERVE_INSPECTION_SECONDS.
+    """
+    with tempfile.TemporaryDirectory(prefix="mlserve-inspection-") as folder:
+        _write_request(Path(folder), submission)
+        ending = _run_child(Path(folder))
+        checks, found = _read_result(Path(folder))
+    if not found and not any(check.status == "failed" for check in checks):
+        checks = (*checks, _unfinished(checks, ending))
+    if not found:
+        return Inspected(Report(with_skipped(checks)), {})
+    found["report"] = Report(checks, {"load_seconds": found.pop("load_seconds")}).as_json()
+    return Inspected(Report(checks), found)
+
+
+def _write_request(folder: Path, submission: Submission) -> None:
+    schema = submission.schema
+    request = {
+        "artifact": str(submission.artifact.resolve()),
+        "schema_kind": schema.kind if schema else None,
+        "schema_path": str(schema.path.resolve()) if schema else None,
+        "schema_class": schema.class_name if schema else None,
+        "sample": str(submission.sample.resolve()) if submission.sample else None,
+        "form_config": submission.form_config,
+        "memory_bytes": settings.MLSERVE_INSPECTION_BYTES,
+        "cpu_seconds": settings.MLSERVE_INSPECTION_SECONDS,
+    }
+    (folder / REQUEST_FILE).write_text(json.dumps(request), "utf-8")
+
+
+def _run_child(folder: Path) -> str:
+    """Run the child to its end; '' when it ended by itself, else how it ended."""
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    search = [str(settings.BASE_DIR), *filter(None, [environment.get("PYTHONPATH")])]
+    environment |= {
+        "PYTHONPATH": os.pathsep.join(search),
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-m", "registry.inspector", str(folder)]
+    with (folder / "output.txt").open("wb") as output:
+        child = subprocess.Popen(  # noqa: S603 - our own module
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            code = child.wait(settings.MLSERVE_INSPECTION_SECONDS)
+        except subprocess.TimeoutExpired:
+            return f"It did not finish within {settings.MLSERVE_INSPECTION_SECONDS} s."
+        finally:
+            _end_group(child)
+    return "" if code == 0 else _describe_exit(code, folder / "output.txt")
+
+
+def _end_group(child: subprocess.Popen[bytes]) -> None:
+    """Also whatever the artifact's code started."""
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    child.wait()
+
+
+def _describe_exit(code: int, output: Path) -> str:
+    if code == -signal.SIGKILL:
+        return "It was killed, most likely because the machine ran out of memory."
+    if code == -signal.SIGXCPU:
+        return f"It used more than {settings.MLSERVE_INSPECTION_SECONDS} s of CPU time."
+    if code < 0:
+        return f"Its process crashed with signal {signal.Signals(-code).name}."
+    lines = output.read_text("utf-8", errors="replace").strip().splitlines()
+    return f"Its process ended with status {code}: {lines[-1][:500] if lines else 'no message'}"
+
+
+def _read_result(folder: Path) -> tuple[tuple[Check, ...], dict[str, Any]]:
+    path = folder / RESULT_FILE
+    if not path.exists():
+        return (), {}
+    checks: list[Check] = []
+    found: dict[str, Any] = {}
+    for line in path.read_text("utf-8").splitlines():
+        entry = json.loads(line)
+        if "check" in entry:
+            checks.append(Check(**entry["check"]))
+        found = entry.get("found", found)
+    return tuple(checks), found
+
+
+def _unfinished(checks: tuple[Check, ...], ending: str) -> Check:
+    """The check during which the child ended."""
+    done = {check.name for check in checks}
+    current = next((name for name in CHECKS if name not in done), "form")
+    fix = "Raise MLSERVE_INSPECTION_SECONDS or MLSERVE_INSPECTION_BYTES for very large models; otherwise look at its code."
+    return Check(current, "failed", ending or "The inspection ended without a result.", fix)

@@ -1,0 +1,308 @@
+"""The inspection itself: runs in a child process (`python -m registry.inspector FOLDER`) without Django.
+
+Reads `request.json` in the folder, appends one JSON line per finished check to `result.jsonl`, so that a crash
+leaves what was found before it, and at last a line with what was read from the artifact.
+"""
+
+import json
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from math import isclose
+from pathlib import Path
+from typing import Any
+
+from mlserve.errors import BadUpload, InvalidRows
+from registry import formats, pipelines, samples, schema_sources
+from registry.form_config import checked_form_config
+from registry.frames import NotJsonable
+from registry.report import REQUEST_FILE, RESULT_FILE, Check
+from registry.schema import RecordSchema, Row
+
+MAX_SAMPLE_ROWS = 10_000
+MAX_GOLDEN_ROWS = 100
+_ROWS_ONE_BY_ONE = 25
+_PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "joblib", "lightgbm", "xgboost")
+
+
+class _Failed(Exception):
+    """Ends the inspection with a failed check."""
+
+    def __init__(self, check: Check) -> None:
+        super().__init__(check.detail)
+        self.check = check
+
+
+@dataclass
+class _Inspection:
+    """What the checks learn one after the other. Each `check_…` returns its Check or raises _Failed."""
+
+    request: dict[str, Any]
+    pipeline: Any = None
+    schema: RecordSchema | None = None
+    rows: list[Row] = field(default_factory=list)
+    answers: dict[str, list[Any]] = field(default_factory=dict)
+    found: dict[str, Any] = field(default_factory=dict)
+
+    def steps(self) -> list[Callable[[], Check]]:
+        return [
+            self.check_loads,
+            self.check_pipeline,
+            self.check_environment,
+            self.check_schema,
+            self.check_accepts,
+            self.check_predicts,
+            self.check_json,
+            self.check_batching,
+            self.check_form,
+        ]
+
+    def check_loads(self) -> Check:
+        started = time.monotonic()
+        try:
+            loaded = formats.load(Path(self.request["artifact"]))
+        except formats.CannotLoad as error:
+            raise _Failed(Check("loads", "failed", error.detail, error.fix)) from error
+        self.pipeline = loaded.pipeline
+        seconds = time.monotonic() - started
+        self.found["artifact_format"] = loaded.format
+        self.found["load_seconds"] = round(seconds, 3)
+        self.found["mismatches"] = [asdict(mismatch) for mismatch in loaded.mismatches]
+        return Check("loads", "passed", f"A {loaded.format} file, loaded in {seconds:.2f} s.")
+
+    def check_pipeline(self) -> Check:
+        try:
+            pipelines.require_fitted_pipeline(self.pipeline)
+        except pipelines.Unusable as error:
+            raise _Failed(Check("pipeline", "failed", error.detail, error.fix)) from error
+        pipelines.use_one_thread(self.pipeline)
+        self.found["outputs"] = pipelines.available_outputs(self.pipeline)
+        self.found["class_labels"] = pipelines.class_labels(self.pipeline)
+        steps = " → ".join(f"{name} ({type(step).__name__})" for name, step in self.pipeline.steps)
+        return Check("pipeline", "passed", f"{steps}; it can {', '.join(self.found['outputs'])}.")
+
+    def check_environment(self) -> Check:
+        here = {"python": platform.python_version(), **_installed()}
+        mismatches = self.found.pop("mismatches")
+        trained = sorted({mismatch["trained_with"] for mismatch in mismatches})
+        # scikit-learn is the only package that writes its version into a pickle.
+        self.found["environment"] = {
+            "inspected_with": here,
+            "trained_with": {"scikit-learn": ", ".join(trained) or here["scikit-learn"]},
+        }
+        if not mismatches:
+            return Check("environment", "passed", f"Trained with scikit-learn {here['scikit-learn']}, as is here.")
+        names = ", ".join(dict.fromkeys(mismatch["estimator"] for mismatch in mismatches))
+        return Check(
+            "environment",
+            "warning",
+            f"Trained with scikit-learn {', '.join(trained)}, here is {here['scikit-learn']} ({names}). "
+            "Loading across versions is not supported by scikit-learn and may change answers.",
+            f"Train with scikit-learn {here['scikit-learn']}, or install {trained[0]} here.",
+        )
+
+    def check_schema(self) -> Check:
+        try:
+            written = self._written_schema()
+            # The sample is text until the schema says what its columns are; the schema may need the sample.
+            self.rows = self._sample(None)
+            if written is None:
+                self.schema = schema_sources.from_pipeline(self.pipeline, self.rows)
+            else:
+                self.schema = schema_sources.explicit(written, self.pipeline, self.rows)
+            self.rows = self._sample(self.schema)
+        except BadUpload as error:
+            raise _Failed(Check("schema", "failed", error.detail, _SCHEMA_FIX)) from error
+        columns = ", ".join(f"{column.name} ({column.dtype})" for column in self.schema.columns[:30])
+        source = self.request["schema_kind"] or "the pipeline and the sample"
+        vague = [
+            c.name
+            for c in self.schema.columns
+            if c.dtype == "category" and not self.schema.properties[c.name].get("enum")
+        ]
+        if vague:
+            raise _Failed(
+                Check(
+                    "schema",
+                    "failed",
+                    f"{', '.join(vague)}: a category column without values.",
+                    "Give the column an enum.",
+                )
+            )
+        return Check("schema", "passed", f"{len(self.schema.columns)} columns from {source}: {columns}.")
+
+    def check_accepts(self) -> Check:
+        schema = self._require_schema()
+        made_up = not self.rows
+        if made_up:
+            self.rows = [schema.example()]
+        known = set(schema.names)
+        extra = sorted({name for row in self.rows for name in row if name not in known})
+        self.rows = [{name: value for name, value in row.items() if name in known} for row in self.rows]
+        self.found["sample_rows"] = self.rows[:MAX_GOLDEN_ROWS]
+        try:
+            schema.validated(self.rows)
+        except InvalidRows as error:
+            raise _Failed(_refused_sample(error, made_up)) from error
+        if made_up:
+            return Check(
+                "accepts", "warning", "No sample rows were given; one was made up from the schema.", _SAMPLE_FIX
+            )
+        if extra:
+            return Check(
+                "accepts",
+                "warning",
+                f"{len(self.rows)} rows fit. The sample's {', '.join(extra)} is not an input and was left out.",
+                "Fine for the target column; otherwise add the column to the schema.",
+            )
+        return Check("accepts", "passed", f"{len(self.rows)} sample rows fit.")
+
+    def check_predicts(self) -> Check:
+        rows, schema = self.found["sample_rows"], self._require_schema()
+        started = time.monotonic()
+        try:
+            self.answers = pipelines.run(self.pipeline, schema, rows, self.found["outputs"])
+        except NotJsonable as error:
+            raise _Failed(Check("json", "failed", f"Row {error.row}: {error}.", _JSON_FIX)) from error
+        except Exception as error:  # the pipeline is the uploader's code, which may raise anything
+            raise _Failed(Check("predicts", "failed", f"{type(error).__name__}: {error}", _PREDICTS_FIX)) from error
+        milliseconds = (time.monotonic() - started) * 1000
+        shown = ", ".join(json.dumps(answer) for answer in self.answers["predictions"][:5])
+        return Check("predicts", "passed", f"{len(rows)} rows in {milliseconds:.0f} ms: {shown}, …")
+
+    def check_json(self) -> Check:
+        if json.loads(json.dumps(self.answers, allow_nan=False)) != self.answers:
+            raise _Failed(Check("json", "failed", "The answers change on their way through JSON.", _JSON_FIX))
+        self.found["golden_outputs"] = self.answers
+        return Check("json", "passed", "The same before and after.")
+
+    def check_batching(self) -> Check:
+        rows = self.found["sample_rows"][:_ROWS_ONE_BY_ONE]
+        schema = self._require_schema()
+        differing = None
+        for index, row in enumerate(rows):
+            alone = pipelines.run(self.pipeline, schema, [row], self.found["outputs"])
+            if not all(same_answer(alone[name][0], self.answers[name][index]) for name in alone):
+                differing = index
+                break
+        self.found["is_batchable"] = differing is None
+        if differing is None:
+            return Check("batching", "passed", f"{len(rows)} rows compared.")
+        return Check(
+            "batching",
+            "warning",
+            f"Row {differing} gets another answer alone than among others. The version is marked not batchable: "
+            "its rows are predicted one at a time, which is slow.",
+            "Look for a step that computes something over the rows it is given instead of the training data.",
+        )
+
+    def check_form(self) -> Check:
+        if self.request["form_config"] is None:
+            return Check("form", "passed", "No form configuration; the form is made from the schema.")
+        try:
+            checked_form_config(self.request["form_config"], self._require_schema().names)
+        except BadUpload as error:
+            raise _Failed(Check("form", "failed", error.detail, "Mend the form file.")) from error
+        return Check("form", "passed", "Every field is a column.")
+
+    def _written_schema(self) -> dict[str, Any] | None:
+        kind, path = self.request["schema_kind"], self.request["schema_path"]
+        if kind is None:
+            return None
+        if kind == "pydantic":
+            return schema_sources.from_pydantic(Path(path), self.request["schema_class"])
+        return schema_sources.from_json_file(Path(path))
+
+    def _sample(self, schema: RecordSchema | None) -> list[Row]:
+        path = self.request["sample"]
+        if path is None:
+            return []
+        rows = samples.read_rows(Path(path), schema)
+        if not rows:
+            raise BadUpload("The sample holds no rows.")
+        return rows[:MAX_SAMPLE_ROWS]
+
+    def _require_schema(self) -> RecordSchema:
+        if self.schema is None:
+            raise AssertionError("check_schema runs before the checks that need a schema")
+        return self.schema
+
+
+_SCHEMA_FIX = "Give --schema validation.py:RawData or a JSON Schema file that describes one raw record."
+_SAMPLE_FIX = "Give --sample with some real rows, so that the inspection and later checks mean something."
+_PREDICTS_FIX = "Check that the pipeline takes the raw columns as they are, with these dtypes, in a fresh Python."
+_JSON_FIX = "Let the pipeline answer finite numbers, strings or booleans."
+
+
+def _refused_sample(error: InvalidRows, made_up: bool) -> Check:
+    shown = "; ".join(f"{each.pointer} {each.detail}" for each in error.errors[:5])
+    more = f" (and {error.total - 5} more)" if error.total > 5 else ""
+    if made_up:
+        return Check("accepts", "failed", f"No row could be made up from the schema: {shown}.", _SAMPLE_FIX)
+    return Check("accepts", "failed", f"{shown}{more}.", "Mend the schema or the sample: they contradict each other.")
+
+
+def same_answer(one: Any, other: Any) -> bool:
+    """Equal, with floats within 1e-6 relative: sums of another length differ in their last bits."""
+    if isinstance(one, float) and isinstance(other, float | int):
+        return isclose(one, other, rel_tol=1e-6, abs_tol=1e-9)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same_answer(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same_answer, one, other))
+    return bool(one == other)
+
+
+def _installed() -> dict[str, str]:
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _limit(memory_bytes: int, cpu_seconds: int) -> None:
+    for what, limit in ((resource.RLIMIT_CPU, cpu_seconds), (resource.RLIMIT_CORE, 0)):
+        resource.setrlimit(what, (limit, limit))
+    if sys.platform == "linux":  # macOS refuses a limit of the address space
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+
+
+def main(arguments: Sequence[str]) -> None:
+    folder = Path(arguments[0])
+    request = json.loads((folder / REQUEST_FILE).read_text("utf-8"))
+    _limit(request["memory_bytes"], request["cpu_seconds"])
+    inspection = _Inspection(request)
+    with (folder / RESULT_FILE).open("a", encoding="utf-8") as out:
+
+        def emit(line: dict[str, Any]) -> None:
+            out.write(json.dumps(line) + "\n")
+            out.flush()
+
+        for step in inspection.steps():
+            try:
+                emit({"check": asdict(step())})
+            except _Failed as failed:
+                emit({"check": asdict(failed.check)})
+                return
+        schema = inspection._require_schema()
+        emit(
+            {
+                "found": {
+                    **inspection.found,
+                    "schema": schema.json_schema,
+                    "columns": schema.stored_columns(),
+                    "container": schema.container,
+                }
+            }
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,177 @@
+"""What is registered: models, their versions and which of them was live when."""
+
+from functools import cached_property
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from registry.schema import RecordSchema
+
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+_name_validator = RegexValidator(
+    rf"\A{NAME_PATTERN}\Z",
+    "Use letters, digits, '.', '_' and '-', starting with a letter or digit.",
+)
+
+
+class ModelQuerySet(models.QuerySet["Model"]):
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> "ModelQuerySet":
+        """Models that `user` may read and use: the public ones, and every one for a signed-in user."""
+        return self if user.is_authenticated else self.filter(is_public=True)
+
+    def default(self) -> "Model | None":
+        """The marked default, else the first model registered."""
+        return self.order_by("-is_default", "pk").first()
+
+
+class Model(models.Model):
+    """A name under which versions of one pipeline are served."""
+
+    name = models.CharField(
+        max_length=100,
+        unique=True,
+        validators=[_name_validator],
+        help_text="Stands in the address: /models/<name>.",
+    )
+    title = models.CharField(max_length=200, blank=True, help_text="For people; the name when empty.")
+    description = models.TextField(blank=True, help_text="What it predicts, from what, for whom.")
+    is_public = models.BooleanField(
+        "public", default=False, help_text="Anyone may use it without signing in. Private: signed-in users."
+    )
+    is_default = models.BooleanField(
+        "default", default=False, help_text="Serves POST /api/predict. Otherwise the first model registered does."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ModelQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_default"], condition=Q(is_default=True), name="registry_one_default_model"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def label(self) -> str:
+        return self.title or self.name
+
+
+class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
+    def live(self) -> "ModelVersionQuerySet":
+        return self.filter(status=ModelVersion.Status.LIVE)
+
+    def without_bulk(self) -> "ModelVersionQuerySet":
+        """Leaves the columns alone that only inspection reports and golden checks read."""
+        return self.defer("sample_rows", "golden_outputs", "report")
+
+
+class ModelVersion(models.Model):
+    """One artifact under one tag, with everything read from it at its inspection. Never changes but in status.
+
+    `status` is written by registry/publishing.py only.
+    """
+
+    class Status(models.TextChoices):
+        READY = "ready", _("ready")
+        LIVE = "live", _("live")
+        RETIRED = "retired", _("retired")
+
+    model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="versions")
+    tag = models.CharField(max_length=100, validators=[_name_validator])
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.READY)
+
+    artifact_key = models.CharField(max_length=200, help_text="Where the bytes are in the artifact storage.")
+    artifact_format = models.CharField(max_length=30)
+    sha256 = models.CharField("SHA-256", max_length=64)
+    size_bytes = models.PositiveBigIntegerField()
+
+    # PostgreSQL's jsonb forgets the order of names, so the order of columns stands in a list of its own.
+    schema = models.JSONField(help_text="JSON Schema 2020-12 of one record.")
+    columns = models.JSONField(help_text="Columns in training order with their pandas dtypes.")
+    container = models.CharField(max_length=10, help_text="What the pipeline was fitted on: frame or array.")
+    form_config = models.JSONField(null=True, blank=True)
+    outputs = models.JSONField(help_text="Methods the pipeline has, of predict, predict_proba, …")
+    class_labels = models.JSONField(null=True, blank=True)
+    is_batchable = models.BooleanField(
+        "batchable", default=True, help_text="Whether rows of several requests may share one predict call."
+    )
+
+    sample_rows = models.JSONField(default=list)
+    golden_outputs = models.JSONField(default=dict, help_text="What the sample rows gave at the inspection.")
+    report = models.JSONField(default=dict)
+    environment = models.JSONField(default=dict, help_text="Versions it was trained and inspected with.")
+
+    uploaded_by = models.CharField(max_length=200, blank=True)
+    uploaded_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ModelVersionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "version"
+        ordering = ("-uploaded_at", "-pk")
+        constraints = [
+            models.UniqueConstraint(fields=["model", "tag"], name="registry_unique_tag_per_model"),
+            # Also the index of the hottest look-up: the live version of a model.
+            models.UniqueConstraint(
+                fields=["model"], condition=Q(status="live"), name="registry_one_live_version_per_model"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["ready", "live", "retired"]), name="registry_version_status_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model.name} {self.tag}"
+
+    @property
+    def is_live(self) -> bool:
+        return self.status == self.Status.LIVE
+
+    @cached_property
+    def record_schema(self) -> RecordSchema:
+        return RecordSchema.from_stored(self.schema, self.columns, self.container)
+
+    def ordered_schema(self) -> dict[str, Any]:
+        """The JSON Schema with its properties in column order again."""
+        return self.record_schema.json_schema
+
+
+class Promotion(models.Model):
+    """One change of what is live. `replaced` is the promotion that ended by it, the way back for a rollback."""
+
+    class Kind(models.TextChoices):
+        PROMOTE = "promote", _("promote")
+        ROLLBACK = "rollback", _("rollback")
+
+    model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="promotions")
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="promotions")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    replaced = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    promoted_by = models.CharField(max_length=200, blank=True)
+    promoted_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-pk",)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.version}"
+
+
+def validate_name(value: str, what: str) -> None:
+    """Raise ValidationError with a sentence when `value` cannot stand in an address as a model name or tag."""
+    if len(value) > 100:
+        raise ValidationError(f"The {what} is longer than 100 characters.")
+    try:
+        _name_validator(value)
+    except ValidationError as error:
+        raise ValidationError(f"{value!r} cannot be a {what}. {error.message}") from None

@@ -1,0 +1,175 @@
+"""Publish, promote and roll back: the flow of an upload, and the only writer of a version's status."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from mlserve.errors import ArtifactRejected, BadUpload, Conflict, NotFound, NothingToRollBack, TagTaken
+from registry.inspection import Submission, inspect
+from registry.models import Model, ModelVersion, Promotion, validate_name
+from registry.report import Report, report_from_json
+from registry.storage import Digest, digest_of, store
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What somebody asks to publish. `is_public` and `title` are for a new model; None leaves one alone."""
+
+    model: str
+    tag: str
+    submission: Submission
+    title: str | None = None
+    is_public: bool | None = None
+    promote: bool = False
+    uploaded_by: str = ""
+
+
+@dataclass(frozen=True)
+class Published:
+    """`created` is False when the same bytes were registered under this tag before."""
+
+    version: ModelVersion
+    report: Report
+    created: bool
+
+
+def publish(upload: Upload) -> Published:
+    """Inspect, store and register an artifact.
+
+    1. digest    2. compare with the tag    3. inspect    4. refuse    5. store    6. register    7. promote
+
+    Raises BadUpload, TooLarge, TagTaken, ArtifactRejected or Unavailable; then nothing was registered.
+    """
+    _require_names(upload)
+    digest = digest_of(upload.submission.artifact)
+    version = _registered(upload, digest)
+    created = version is None
+    if version is None:
+        inspected = inspect(upload.submission)
+        if not inspected.report.is_accepted:
+            raise ArtifactRejected(inspected.report.summary(), report=inspected.report.as_json())
+        store(upload.submission.artifact, digest)
+        version = _register(upload, digest, inspected.found)
+    if upload.promote and not version.is_live:
+        version = promote(version.model.name, version.tag, by=upload.uploaded_by)
+    return Published(version, report_from_json(version.report), created)
+
+
+def promote(model_name: str, tag: str, *, by: str = "") -> ModelVersion:
+    """Make a version live at once in every process. Promoting the live version again changes nothing."""
+    with transaction.atomic():
+        model = _locked(model_name)
+        version = model.versions.filter(tag=tag).first()
+        if version is None:
+            raise NotFound(f"The model {model_name!r} has no version {tag!r}. {_tags_sentence(model)}")
+        if version.is_live:
+            return version
+        current = model.promotions.first()
+        _make_live(model, version)
+        Promotion.objects.create(
+            model=model, version=version, kind=Promotion.Kind.PROMOTE, replaced=current, promoted_by=by
+        )
+    return version
+
+
+def rollback(model_name: str, *, by: str = "") -> ModelVersion:
+    """Make live what the current promotion replaced; again goes another step back. Raises NothingToRollBack."""
+    with transaction.atomic():
+        model = _locked(model_name)
+        current = model.promotions.select_related("replaced__version").first()
+        if current is None or current.replaced is None:
+            raise NothingToRollBack(f"The model {model_name!r} had no other live version before this one.")
+        earlier = current.replaced
+        _make_live(model, earlier.version)
+        Promotion.objects.create(
+            model=model,
+            version=earlier.version,
+            kind=Promotion.Kind.ROLLBACK,
+            replaced=earlier.replaced,
+            promoted_by=by,
+        )
+    return earlier.version
+
+
+def mark_default(model: Model) -> None:
+    """Let `model` serve POST /api/predict."""
+    with transaction.atomic():
+        Model.objects.filter(is_default=True).exclude(pk=model.pk).update(is_default=False)
+        Model.objects.filter(pk=model.pk).update(is_default=True)
+
+
+def _make_live(model: Model, version: ModelVersion) -> None:
+    """Both updates under the lock of the model's row; the partial unique constraint holds what the lock means."""
+    model.versions.live().update(status=ModelVersion.Status.RETIRED)
+    version.status = ModelVersion.Status.LIVE
+    version.save(update_fields=["status"])
+
+
+def _locked(model_name: str) -> Model:
+    model = Model.objects.select_for_update().filter(name=model_name).first()
+    if model is None:
+        raise NotFound(f"There is no model {model_name!r}.")
+    return model
+
+
+def _require_names(upload: Upload) -> None:
+    for value, what in ((upload.model, "model name"), (upload.tag, "tag")):
+        try:
+            validate_name(value, what)
+        except ValidationError as error:
+            raise BadUpload(error.messages[0]) from error
+
+
+def _registered(upload: Upload, digest: Digest) -> ModelVersion | None:
+    """The version under this tag when it holds the same bytes. Raises TagTaken when it holds others."""
+    version = ModelVersion.objects.filter(model__name=upload.model, tag=upload.tag).select_related("model").first()
+    if version is not None and version.sha256 != digest.sha256:
+        raise TagTaken(
+            f"{upload.model} {upload.tag} is another artifact (SHA-256 {version.sha256[:12]}…, this one "
+            f"{digest.sha256[:12]}…). A version never changes: upload under a new tag."
+        )
+    return version
+
+
+def _register(upload: Upload, digest: Digest, found: dict[str, Any]) -> ModelVersion:
+    try:
+        with transaction.atomic():
+            model, is_new = Model.objects.get_or_create(
+                name=upload.model, defaults={"is_public": settings.MLSERVE_NEW_MODELS == "public"}
+            )
+            _update_model(model, upload, is_new)
+            return ModelVersion.objects.create(
+                model=model,
+                tag=upload.tag,
+                artifact_key=digest.key,
+                sha256=digest.sha256,
+                size_bytes=digest.size_bytes,
+                form_config=upload.submission.form_config,
+                uploaded_by=upload.uploaded_by,
+                **found,
+            )
+    except IntegrityError as error:
+        raise Conflict(f"{upload.model} {upload.tag} was registered by somebody else just now.") from error
+
+
+def _update_model(model: Model, upload: Upload, is_new: bool) -> None:
+    changes: dict[str, Any] = {}
+    if upload.title is not None:
+        changes["title"] = upload.title
+    elif is_new and upload.submission.form_config:
+        changes["title"] = upload.submission.form_config.get("title") or ""
+        changes["description"] = upload.submission.form_config.get("description") or ""
+    if upload.is_public is not None:
+        changes["is_public"] = upload.is_public
+    for name, value in changes.items():
+        setattr(model, name, value)
+    if changes:
+        model.save(update_fields=list(changes))
+
+
+def _tags_sentence(model: Model) -> str:
+    tags = list(model.versions.values_list("tag", flat=True)[:10])
+    return f"It has {', '.join(tags)}." if tags else "It has no version yet."

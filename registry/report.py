@@ -1,0 +1,81 @@
+"""The report of an inspection: named checks with what was found and what to do. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Status = Literal["passed", "warning", "failed", "skipped"]
+
+# How the inspection's child process is asked and answers, in the folder they share.
+REQUEST_FILE, RESULT_FILE = "request.json", "result.jsonl"
+
+# Every check in the order they run, with what it asks. A check that was not reached is reported as skipped.
+CHECKS: Mapping[str, str] = {
+    "loads": "The file unpickles",
+    "pipeline": "It is a fitted scikit-learn Pipeline",
+    "environment": "It was trained with the versions installed here",
+    "schema": "There is a schema of one raw record",
+    "accepts": "The schema accepts the raw data",
+    "predicts": "The pipeline predicts the raw data",
+    "json": "Its answers survive JSON",
+    "batching": "Row by row gives the same answers as one batch",
+    "form": "The form asks only for columns that exist",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """`name` is a key of `CHECKS`; `detail` says what was found, `fix` what to do about it."""
+
+    name: str
+    status: Status
+    detail: str
+    fix: str = ""
+
+    @property
+    def question(self) -> str:
+        return CHECKS[self.name]
+
+
+@dataclass(frozen=True)
+class Report:
+    checks: tuple[Check, ...]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_accepted(self) -> bool:
+        return not self.failed
+
+    @property
+    def failed(self) -> list[Check]:
+        return [check for check in self.checks if check.status == "failed"]
+
+    @property
+    def warnings(self) -> list[Check]:
+        return [check for check in self.checks if check.status == "warning"]
+
+    def summary(self) -> str:
+        """One line: what failed first, or how many checks passed."""
+        if self.failed:
+            first = self.failed[0]
+            return f"{first.question}: no. {first.detail} {first.fix}".strip()
+        passed = sum(check.status == "passed" for check in self.checks)
+        noted = f", {len(self.warnings)} with a warning" if self.warnings else ""
+        return f"{passed + len(self.warnings)} of {len(CHECKS)} checks passed{noted}"
+
+    def as_json(self) -> dict[str, Any]:
+        checks = [{**asdict(check), "question": check.question} for check in self.checks]
+        return {"accepted": self.is_accepted, "checks": checks, "facts": self.facts}
+
+
+def report_from_json(stored: Mapping[str, Any]) -> Report:
+    checks = tuple(
+        Check(each["name"], each["status"], each["detail"], each.get("fix", "")) for each in stored.get("checks", ())
+    )
+    return Report(checks, dict(stored.get("facts", {})))
+
+
+def with_skipped(checks: tuple[Check, ...]) -> tuple[Check, ...]:
+    """`checks` in order, with a skipped entry for each one that was not reached."""
+    reached = {check.name: check for check in checks}
+    return tuple(reached.get(name) or Check(name, "skipped", "Not reached.") for name in CHECKS)

@@ -1,0 +1,200 @@
+"""The schema of one record: the one source for validation, frames, forms, OpenAPI and warnings. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from functools import cached_property
+from itertools import islice
+from typing import Any, Literal, NoReturn
+
+import jsonschema_rs
+
+from mlserve.errors import FieldError, InvalidRows
+from registry.json_schema import default_dtype, example_record, flat_record_schema, in_column_order, types_of
+from registry.violations import pointer, sentences
+
+Container = Literal["frame", "array"]
+Row = dict[str, Any]
+
+MAX_LISTED_ERRORS = 100
+MAX_LISTED_WARNINGS = 100
+_TRAINING_NOTES = frozenset({"x-training-range", "x-training-values", "x-training-usual"})
+_UNUSUAL_DEVIATIONS = 4
+_INT64 = {"minimum": -(2**63), "maximum": 2**63 - 1}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the training data. `dtype` is a pandas dtype; `missing` what stands for no value."""
+
+    name: str
+    dtype: str
+    missing: Literal["nan", "none"] = "nan"
+
+
+@dataclass(frozen=True)
+class RowWarning:
+    """Something odd about a value that is allowed all the same."""
+
+    row: int
+    column: str
+    detail: str
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class RecordSchema:
+    """A flat JSON Schema of one record together with the order, dtypes and container of the training data."""
+
+    json_schema: dict[str, Any]
+    columns: tuple[Column, ...]
+    container: Container = "frame"
+
+    @classmethod
+    def from_json_schema(
+        cls, raw: Mapping[str, Any], *, order: Sequence[str] | None = None, container: Container = "frame"
+    ) -> "RecordSchema":
+        """Flatten `raw`; columns follow `order` (default: as written). Raises BadUpload."""
+        flat = flat_record_schema(raw)
+        ordered = in_column_order(flat, order or flat["properties"])
+        columns = tuple(
+            Column(name, default_dtype(node), "none" if node.get("x-missing") == "none" else "nan")
+            for name, node in ordered["properties"].items()
+        )
+        return cls(ordered, columns, container)
+
+    @classmethod
+    def from_stored(
+        cls, schema: Mapping[str, Any], columns: Sequence[Mapping[str, Any]], container: str
+    ) -> "RecordSchema":
+        """Back from the database, where the order of names may have been lost."""
+        ordered = in_column_order(schema, [column["name"] for column in columns])
+        kind: Container = "array" if container == "array" else "frame"
+        return cls(ordered, tuple(Column(**column) for column in columns), kind)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def properties(self) -> dict[str, dict[str, Any]]:
+        properties: dict[str, dict[str, Any]] = self.json_schema["properties"]
+        return properties
+
+    def stored_columns(self) -> list[dict[str, Any]]:
+        return [asdict(column) for column in self.columns]
+
+    def example(self) -> Row:
+        return example_record(self.json_schema)
+
+    def validated(self, payload: Any) -> list[Row]:
+        """The rows of a request: one record or a list of records.
+
+        Raises InvalidRows with every error; pointers start at `#/column` for a single record, at
+        `#/row/column` for a list.
+        """
+        if isinstance(payload, dict):
+            if not self._record_validator.is_valid(payload):
+                self._refuse([(payload, ())])
+            return [payload]
+        if not isinstance(payload, list):
+            raise InvalidRows([FieldError("#", "must be one record {…} or a list of records [{…}, …]")], 1)
+        if not payload:
+            raise InvalidRows([FieldError("#", "must hold at least one record")], 1)
+        if not self._list_validator.is_valid(payload):
+            self._refuse([(row, (index,)) for index, row in enumerate(payload)])
+        return payload
+
+    def training_warnings(self, rows: Sequence[Row]) -> list[RowWarning]:
+        """Values outside what the pipeline saw in training, at most `MAX_LISTED_WARNINGS`, in row order."""
+        found = (
+            warning
+            for index, row in enumerate(rows)
+            for name, node in self._watched
+            if (warning := _training_warning(index, name, node, row.get(name))) is not None
+        )
+        return list(islice(found, MAX_LISTED_WARNINGS))
+
+    def _refuse(self, rows: Iterable[tuple[Any, tuple[int, ...]]]) -> NoReturn:
+        """Raise InvalidRows for rows with the path to each.
+
+        The validator collects all errors of what it is given at once, so it is given one row at a time.
+        """
+        listed: list[FieldError] = []
+        total = 0
+        for row, path in rows:
+            if self._record_validator.is_valid(row):
+                continue
+            for error in self._record_validator.iter_errors(row):
+                found = sentences(error, path, self.names)
+                total += len(found)
+                listed += found[: MAX_LISTED_ERRORS - len(listed)]
+        raise InvalidRows(listed, total)
+
+    @cached_property
+    def _record_validator(self) -> Any:
+        return _compile(self._validated_schema())
+
+    @cached_property
+    def _list_validator(self) -> Any:
+        return _compile({"type": "array", "items": self._validated_schema()})
+
+    def _validated_schema(self) -> dict[str, Any]:
+        """The schema with the limits of int64, beyond which a frame cannot hold a whole number."""
+        properties = {
+            name: {**_INT64, **node} if types_of(node)[0] == "integer" else node
+            for name, node in self.properties.items()
+        }
+        return {**self.json_schema, "properties": properties}
+
+    @cached_property
+    def _watched(self) -> list[tuple[str, dict[str, Any]]]:
+        return [(name, node) for name, node in self.properties.items() if not _TRAINING_NOTES.isdisjoint(node)]
+
+
+def row_pointer(row: int, column: str | None = None) -> str:
+    return pointer(row) if column is None else pointer(row, column)
+
+
+def _compile(schema: dict[str, Any]) -> Any:
+    return jsonschema_rs.Draft202012Validator(
+        schema, validate_formats=True, offline=True, formats={"date-time": _is_date_time, "date": _is_date}
+    )
+
+
+def _is_date(value: str) -> bool:
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        return False
+    return len(value) == len("2026-01-31")  # not the compact and week forms, which pandas reads otherwise
+
+
+def _is_date_time(value: str) -> bool:
+    """ISO 8601 with or without an offset: training data seldom has one, though RFC 3339 wants it."""
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return value[4:5] == "-" and "W" not in value
+
+
+def _training_warning(index: int, name: str, node: Mapping[str, Any], value: Any) -> RowWarning | None:
+    if value is None:
+        return None
+    if "x-training-range" in node:
+        low, high = node["x-training-range"]
+        if value < low:
+            return RowWarning(index, name, f"below the training minimum {low:g}")
+        if value > high:
+            return RowWarning(index, name, f"above the training maximum {high:g}")
+    elif "x-training-values" in node:
+        if value not in node["x-training-values"]:
+            return RowWarning(index, name, f"{value!r} was not seen in training")
+    else:
+        mean, deviation = node["x-training-usual"]
+        if abs(value - mean) > _UNUSUAL_DEVIATIONS * deviation:
+            return RowWarning(index, name, f"far from what training saw (mean {mean:.4g}, deviation {deviation:.4g})")
+    return None

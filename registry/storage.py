@@ -1,0 +1,137 @@
+"""The one door to artifact storage: bytes under a key made from their SHA-256, on disk or in S3.
+
+Vendor exceptions stop here and become Unavailable. Bytes are stored before any row refers to them, so a crash
+leaves at most an object that nobody needs, and storing again what is there is a no-op.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+from django.core.files.base import File
+from django.core.files.storage import FileSystemStorage, Storage, storages
+
+from mlserve.errors import ArtifactUnavailable, BadUpload, TooLarge, Unavailable
+
+_CHUNK_BYTES = 2**20
+_VENDOR_ERRORS = (OSError, ClientError, BotoCoreError)
+
+
+@dataclass(frozen=True)
+class Digest:
+    sha256: str
+    size_bytes: int
+
+    @property
+    def key(self) -> str:
+        """Where these bytes are in the storage. The prefix keeps folders small on a disk."""
+        return f"sha256/{self.sha256[:2]}/{self.sha256}"
+
+
+class AtomicFileSystemStorage(FileSystemStorage):
+    """Files appear under their name complete or not at all, also when the process is killed while writing."""
+
+    def _save(self, name: str, content: "File[bytes]") -> str:
+        target = Path(self.path(name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".incoming-")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                for chunk in content.chunks(_CHUNK_BYTES):
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return name
+
+
+def digest_of(path: Path) -> Digest:
+    """SHA-256 and size of a file in one streamed pass. Raises BadUpload, or TooLarge above the limit."""
+    limit = settings.MLSERVE_MAX_ARTIFACT_BYTES
+    try:
+        with path.open("rb") as file:
+            sha256, size_bytes = _hash(file, limit)
+    except OSError as error:
+        raise BadUpload(f"{path} cannot be read: {error.strerror}.") from error
+    if size_bytes > limit:
+        raise TooLarge(f"{path.name} is larger than {limit} bytes (MLSERVE_MAX_ARTIFACT_BYTES).")
+    return Digest(sha256, size_bytes)
+
+
+def store(path: Path, digest: Digest) -> None:
+    """Put the file's bytes under `digest.key`, unless they are there. Raises Unavailable."""
+    storage = _storage()
+    try:
+        if storage.exists(digest.key) and storage.size(digest.key) == digest.size_bytes:
+            return
+        with path.open("rb") as file:
+            storage.save(digest.key, File(file))
+    except _VENDOR_ERRORS as error:
+        raise Unavailable(f"The artifact storage did not take the file ({error}). Nothing was registered.") from error
+
+
+@contextmanager
+def local_copy(digest: Digest) -> Iterator[Path]:
+    """A path with exactly these bytes, checked against the digest. Raises ArtifactUnavailable.
+
+    A file of the local storage is used in place; from S3 it is fetched once into MLSERVE_CACHE_DIR.
+    """
+    path = _local_path(digest)
+    try:
+        with path.open("rb") as file:
+            found, _ = _hash(file, digest.size_bytes)
+    except OSError as error:
+        raise ArtifactUnavailable(f"The artifact {digest.sha256[:12]}… cannot be read: {error.strerror}.") from error
+    if found != digest.sha256:
+        path.unlink() if path.is_relative_to(settings.MLSERVE_CACHE_DIR) else None
+        raise ArtifactUnavailable(
+            f"The stored artifact has the SHA-256 {found[:12]}…, but {digest.sha256[:12]}… was registered. "
+            "It was changed or damaged; upload it again."
+        )
+    yield path
+
+
+def _local_path(digest: Digest) -> Path:
+    storage = _storage()
+    if isinstance(storage, FileSystemStorage):
+        return Path(storage.path(digest.key))
+    path = Path(settings.MLSERVE_CACHE_DIR) / digest.key
+    if not path.exists():
+        _fetch(storage, digest, path)
+    return path
+
+
+def _fetch(storage: Storage, digest: Digest, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with storage.open(digest.key) as source, tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as target:
+            for chunk in source.chunks(_CHUNK_BYTES):
+                target.write(chunk)
+        Path(target.name).replace(path)
+    except _VENDOR_ERRORS as error:
+        raise ArtifactUnavailable(f"The artifact {digest.sha256[:12]}… cannot be fetched ({error}).") from error
+
+
+def _hash(file: IO[bytes], limit: int) -> tuple[str, int]:
+    """(hex digest, bytes read); stops reading one chunk after `limit`."""
+    sha256, size = hashlib.sha256(), 0
+    while chunk := file.read(_CHUNK_BYTES):
+        sha256.update(chunk)
+        size += len(chunk)
+        if size > limit:
+            break
+    return sha256.hexdigest(), size
+
+
+def _storage() -> Storage:
+    return storages["artifacts"]

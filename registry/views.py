@@ -1,0 +1,116 @@
+"""The registry's part of the API: what is there, upload, promote, roll back."""
+
+from typing import Any
+
+from django.db.models import Prefetch
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiTypes, extend_schema
+from rest_framework import mixins, viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import NotAuthenticated, PermissionDenied
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from mlserve.errors import NotFound
+from registry.incoming import submission_of
+from registry.models import Model, ModelQuerySet, ModelVersion
+from registry.publishing import Upload, promote, publish, rollback
+from registry.serializers import (
+    ModelSerializer,
+    TagSerializer,
+    VersionDetailSerializer,
+    VersionSerializer,
+    VersionUploadSerializer,
+)
+
+PUBLISH, PROMOTE = "registry.add_modelversion", "registry.change_modelversion"
+
+
+class ModelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Model]):
+    """The models that you may use, each with its live version."""
+
+    queryset = Model.objects.all()
+    serializer_class = ModelSerializer
+    lookup_field = "name"
+    lookup_url_kwarg = "model"
+
+    def get_queryset(self) -> ModelQuerySet:
+        live = Prefetch("versions", ModelVersion.objects.live().only("tag", "model_id"), to_attr="live_versions")
+        return Model.objects.visible_to(self.request.user).prefetch_related(live)
+
+    @extend_schema(responses=OpenApiTypes.OBJECT, description="JSON Schema 2020-12 of one record of the live version.")
+    @action(detail=True)
+    def schema(self, request: Request, model: str) -> Response:
+        version = self.get_object().versions.live().without_bulk().first()
+        if version is None:
+            raise NotFound(f"The model {model!r} has no live version, so there is no schema yet.")
+        return Response(version.ordered_schema())
+
+    @extend_schema(request=TagSerializer, responses=VersionSerializer)
+    @action(detail=True, methods=["post"], serializer_class=TagSerializer)
+    def promote(self, request: Request, model: str) -> Response:
+        """Make a version live, at once and in every process."""
+        require_permission(request, PROMOTE)
+        self.get_object()
+        asked = TagSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        version = promote(model, asked.validated_data["tag"], by=request.user.get_username())
+        return Response(VersionSerializer(version, context=self.get_serializer_context()).data)
+
+    @extend_schema(request=None, responses=VersionSerializer)
+    @action(detail=True, methods=["post"])
+    def rollback(self, request: Request, model: str) -> Response:
+        """Make live what the current version replaced."""
+        require_permission(request, PROMOTE)
+        self.get_object()
+        version = rollback(model, by=request.user.get_username())
+        return Response(VersionSerializer(version, context=self.get_serializer_context()).data)
+
+
+class VersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[ModelVersion]):
+    """The versions of a model, newest first."""
+
+    queryset = ModelVersion.objects.all()
+    serializer_class = VersionSerializer
+    parser_classes = (MultiPartParser,)
+    lookup_field = "tag"
+
+    def get_queryset(self) -> Any:
+        visible = Model.objects.visible_to(self.request.user)
+        model = get_object_or_404(visible, name=self.kwargs["model"])
+        return model.versions.select_related("model")
+
+    def get_serializer_class(self) -> type[VersionSerializer]:
+        return VersionDetailSerializer if self.action == "retrieve" else VersionSerializer
+
+    @extend_schema(request={"multipart/form-data": VersionUploadSerializer}, responses={201: VersionDetailSerializer})
+    def create(self, request: Request, model: str) -> Response:
+        """Inspect, store and register an artifact. 201 when it is new, 200 when the tag holds these bytes already."""
+        require_permission(request, PUBLISH)
+        asked = VersionUploadSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        data = asked.validated_data
+        if data["promote"]:
+            require_permission(request, PROMOTE)
+        files = {name: data.get(name) for name in ("artifact", "schema", "sample", "form")}
+        with submission_of(files) as submission:
+            published = publish(
+                Upload(
+                    model=model,
+                    tag=data["tag"],
+                    submission=submission,
+                    promote=data["promote"],
+                    uploaded_by=request.user.get_username(),
+                )
+            )
+        body = VersionDetailSerializer(published.version, context=self.get_serializer_context()).data
+        return Response(body, status=201 if published.created else 200, headers={"Location": body["url"]})
+
+
+def require_permission(request: Request, permission: str) -> None:
+    """Raise NotAuthenticated or PermissionDenied unless the caller has Django's `permission`."""
+    if not request.user.is_authenticated:
+        raise NotAuthenticated("This needs an account. Send its name and password (HTTP Basic), or sign in.")
+    if not request.user.has_perm(permission):
+        raise PermissionDenied(f"Your account lacks the permission {permission}.")

@@ -1,0 +1,85 @@
+"""Turn a validator's findings into sentences with a JSON Pointer. Pure."""
+
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from typing import Any
+from urllib.parse import quote
+
+from mlserve.errors import FieldError
+
+_TYPE_NAMES = {
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "string": "a string",
+    "null": "null",
+    "object": 'an object {"column": value, …}',
+}
+_FORMAT_NAMES = {"date": "a date as 2026-01-31", "date-time": "a date and time as 2026-01-31T12:00:00"}
+_SHOWN_CHOICES = 12
+
+
+def pointer(*parts: str | int) -> str:
+    """A JSON Pointer (RFC 6901) as URI fragment: `#/3/age`."""
+    escaped = (quote(str(part).replace("~", "~0").replace("/", "~1"), safe="!$&'()*+,;=:@~-._") for part in parts)
+    return "#" + "".join(f"/{part}" for part in escaped)
+
+
+def any_of(names: Sequence[str]) -> str:
+    """'a', 'a or b', 'a, b or c'."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def type_sentence(types: Sequence[str]) -> str:
+    """'must be a number or null'."""
+    ordered = sorted(types, key=lambda name: name == "null")
+    return f"must be {any_of([_TYPE_NAMES.get(name, name) for name in ordered])}"
+
+
+def _enum(kind: Any, value: Any) -> str:
+    options = [option for option in kind.options if option is not None]
+    shown = any_of([repr(option) for option in options[:_SHOWN_CHOICES]])
+    more = f" (and {len(options) - _SHOWN_CHOICES} more)" if len(options) > _SHOWN_CHOICES else ""
+    return f"must be {shown}{more}{_did_you_mean(value, options)}"
+
+
+def _format(kind: Any, _value: Any) -> str:
+    return f"must be {_FORMAT_NAMES.get(kind.format, kind.format)}"
+
+
+# What each keyword of JSON Schema says to a person. One that is not here speaks in the validator's own words.
+_SENTENCES: dict[str, Callable[[Any, Any], str]] = {
+    "type": lambda kind, _: type_sentence(kind.types),
+    "enum": _enum,
+    "minimum": lambda kind, _: f"must be at least {kind.limit}",
+    "maximum": lambda kind, _: f"must be at most {kind.limit}",
+    "exclusiveMinimum": lambda kind, _: f"must be more than {kind.limit}",
+    "exclusiveMaximum": lambda kind, _: f"must be less than {kind.limit}",
+    "multipleOf": lambda kind, _: f"must be a multiple of {kind.value}",
+    "minLength": lambda kind, _: f"must have at least {kind.limit} characters",
+    "maxLength": lambda kind, _: f"must have at most {kind.limit} characters",
+    "pattern": lambda kind, _: f"must match the pattern {kind.pattern}",
+    "format": _format,
+}
+
+
+def sentences(error: Any, path: Sequence[int], columns: Sequence[str]) -> list[FieldError]:
+    """The field errors of one `jsonschema_rs.ValidationError` in the row at `path`; several for unexpected columns."""
+    path, kind = [*path, *error.instance_path], error.kind
+    if kind.name == "additionalProperties":
+        return [
+            FieldError(pointer(*path, name), f"is not a column of this model{_did_you_mean(name, columns)}")
+            for name in kind.unexpected
+        ]
+    if kind.name == "required":
+        return [FieldError(pointer(*path, kind.property), "is required")]
+    say = _SENTENCES.get(kind.name)
+    return [FieldError(pointer(*path), say(kind, error.instance) if say else error.message)]
+
+
+def _did_you_mean(value: Any, options: Sequence[Any]) -> str:
+    if not isinstance(value, str) or len(value) > 100:
+        return ""
+    by_lower = {option.lower(): option for option in options if isinstance(option, str)}
+    close = get_close_matches(value.lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""

@@ -1,0 +1,103 @@
+"""The cast and the things of the suite: real pipelines, published through the real flow."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.core.files.storage import storages
+from rest_framework.test import APIClient
+
+from registry.incoming import form_config_of
+from registry.inspection import Submission, schema_source
+from registry.models import ModelVersion
+from registry.publishing import Upload, publish
+from tests import pipelines
+
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "penguins"
+
+
+@pytest.fixture(autouse=True)
+def _own_files(settings: Any, tmp_path: Path) -> Iterator[None]:
+    """Artifacts and caches of a test lie in its own folder, and no loaded pipeline outlives it."""
+    from predictions import runtime
+
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "artifacts": {
+            "BACKEND": "registry.storage.AtomicFileSystemStorage",
+            "OPTIONS": {"location": str(tmp_path / "artifacts")},
+        },
+    }
+    settings.MLSERVE_CACHE_DIR = tmp_path / "cache"
+    runtime.forget_all()
+    cache.clear()
+    yield
+    storages._storages.clear() if hasattr(storages, "_storages") else None
+
+
+@pytest.fixture(scope="session")
+def penguins_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example's pipeline, trained once for the whole run."""
+    return pipelines.train_penguins(tmp_path_factory.mktemp("penguins") / "model.joblib")
+
+
+@pytest.fixture
+def penguins_submission(penguins_artifact: Path) -> Submission:
+    return Submission(
+        artifact=penguins_artifact,
+        schema=schema_source(f"{EXAMPLE / 'validation.py'}:RawData"),
+        sample=EXAMPLE / "sample.csv",
+        form_config=form_config_of(EXAMPLE / "form.json"),
+    )
+
+
+@pytest.fixture
+def penguins(db: None, penguins_submission: Submission) -> ModelVersion:
+    """The live version 1.0 of the public model `penguins`."""
+    upload = Upload("penguins", "1.0", penguins_submission, is_public=True, promote=True, uploaded_by="owner")
+    return publish(upload).version
+
+
+@pytest.fixture
+def penguin() -> dict[str, Any]:
+    """One valid raw record."""
+    return {
+        "island": "Biscoe",
+        "bill_length_mm": 46.1,
+        "bill_depth_mm": 13.2,
+        "flipper_length_mm": 211,
+        "body_mass_g": 4500,
+        "sex": "female",
+        "year": 2007,
+    }
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[..., Path]:
+    """`save(pipeline)` writes an artifact and gives its path."""
+
+    def to_file(pipeline: Any, name: str = "model.joblib", **options: Any) -> Path:
+        return pipelines.save(pipeline, tmp_path / name, **options)
+
+    return to_file
+
+
+@pytest.fixture
+def owner(db: None) -> User:
+    """Uploads and promotes."""
+    return User.objects.create_superuser("owner", password="owner-password")
+
+
+@pytest.fixture
+def reader(db: None) -> User:
+    """Has an account and no permissions."""
+    return User.objects.create_user("reader", password="reader-password")
+
+
+@pytest.fixture
+def api() -> APIClient:
+    """A client of the API, a stranger until it signs in."""
+    return APIClient()

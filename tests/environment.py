@@ -1,0 +1,36 @@
+"""pytest plugin: the same environment for the suite on every machine.
+
+A variable that a developer has set for a server, or real AWS credentials, must not change what
+tests do. `settings.py` reads the environment when it is imported, which pytest-django does before
+any conftest.py; hence a plugin (`-p tests.environment`) that comes even earlier.
+"""
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+_OURS = ("MLSERVE_", "AWS_", "SECRET_KEY", "DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS")
+_KEPT = {"MLSERVE_REQUIRE_ALL"}
+_FOR_TESTS = {
+    # Plain HTTP, as on a laptop; `make check` covers the settings of a server.
+    "DEBUG": "1",
+    "SECRET_KEY": "only-for-tests-and-long-enough-for-every-check-of-its-length",
+    # Also for the `manage.py` of a child process, which would read it from a developer's `.env`.
+    "MLSERVE_NEW_MODELS": "private",
+    # A client that reaches past the local server fails at once instead of finding a real account.
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests() -> Generator[None, None, None]:
+    for name in [name for name in os.environ if name.startswith(_OURS) and name not in _KEPT]:
+        del os.environ[name]
+    os.environ.update(_FOR_TESTS)
+    return (yield)
