@@ -117,6 +117,8 @@ def _database() -> dict[str, Any]:
         database["OPTIONS"] = {**database.get("OPTIONS", {}), **_SQLITE_OPTIONS}
         database["CONN_MAX_AGE"] = None
         database["CONN_HEALTH_CHECKS"] = False
+        # Tests use a file, too: the locks of an in-memory database are others.
+        database["TEST"] = {"NAME": f"{database['NAME']}-test"}
         Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     return database
 
@@ -151,6 +153,8 @@ STORAGES = {
 MLSERVE_CACHE_DIR = Path(env.text("MLSERVE_CACHE_DIR") or VAR_DIR / "cache")
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
+if DEBUG:
+    STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # whitenoise warns at each start where it is absent
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # `make serve` needs no collectstatic.
 WHITENOISE_USE_FINDERS = DEBUG

@@ -1,5 +1,7 @@
 """django-q2 brokers: where wake-ups lie until a worker takes them."""
 
+import multiprocessing
+import os
 from typing import Any
 
 from django_q.brokers.orm import ORM
@@ -25,6 +27,7 @@ class DoorbellOrmBroker(ORM):
         return task_id
 
     def dequeue(self) -> list[tuple[Any, str]] | None:
+        _end_as_orphan()
         tasks: list[tuple[Any, str]] | None = self._take()
         if tasks is None:
             self._bell.wait(Conf.POLL)
@@ -37,3 +40,10 @@ class DoorbellOrmBroker(ORM):
             return None
         tasks: list[tuple[Any, str]] | None = super().dequeue()
         return tasks
+
+
+def _end_as_orphan() -> None:
+    """The process that takes tasks must not outlive its cluster: it would take them for nobody."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and os.getppid() != parent.pid:
+        raise SystemExit("the cluster is gone")

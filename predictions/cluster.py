@@ -42,11 +42,12 @@ class GuardedSentinel(Sentinel):
                 each.join(5)
 
 
-def run_cluster() -> None:
+def run_cluster(workers: int) -> None:
     """Blocks until SIGTERM or SIGINT; then running batches finish, and what is queued stays queued."""
     _import_once_for_all_workers()
     stop, started = Event(), Event()
     sentinel = GuardedSentinel(stop, started, uuid.uuid4(), timeout=Conf.TIMEOUT, start=False)
+    sentinel.pool_size = workers
 
     def ask_to_stop(*_: Any) -> None:
         stop.set()

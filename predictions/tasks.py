@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
+from mlserve.orphans import end_with_parent
 from predictions import queue
 from predictions.execution import execute
 from predictions.models import Prediction, Worker
@@ -65,6 +66,7 @@ def start_worker(**_: Any) -> None:
 
     Whatever a predecessor held or had been called for is queued and rung for again, without waiting.
     """
+    end_with_parent()
     queue.answer()
     sweep()
 

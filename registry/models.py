@@ -1,5 +1,7 @@
 """What is registered: models, their versions and which of them was live when."""
 
+from collections import OrderedDict
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -139,7 +141,7 @@ class ModelVersion(models.Model):
 
     @cached_property
     def record_schema(self) -> RecordSchema:
-        return RecordSchema.from_stored(self.schema, self.columns, self.container)
+        return _shared_schema(self)
 
     def ordered_schema(self) -> dict[str, Any]:
         """The JSON Schema with its properties in column order again."""
@@ -165,6 +167,23 @@ class Promotion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.version}"
+
+
+# A version's schema never changes, and compiling its validator costs more than validating a row.
+_schemas: OrderedDict[tuple[int, datetime], RecordSchema] = OrderedDict()
+_MOST_SCHEMAS = 256
+
+
+def _shared_schema(version: ModelVersion) -> RecordSchema:
+    """The one RecordSchema of a version in this process; its validators may be used by several threads."""
+    key = (version.pk, version.uploaded_at)
+    schema = _schemas.get(key)
+    if schema is None:
+        schema = RecordSchema.from_stored(version.schema, version.columns, version.container)
+        _schemas[key] = schema
+        while len(_schemas) > _MOST_SCHEMAS:
+            _schemas.popitem(last=False)
+    return schema
 
 
 def validate_name(value: str, what: str) -> None:

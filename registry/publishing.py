@@ -1,5 +1,6 @@
 """Publish, promote and roll back: the flow of an upload, and the only writer of a version's status."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from mlserve.errors import ArtifactRejected, BadUpload, Conflict, NotFound, NothingToRollBack, TagTaken
-from registry.inspection import Submission, inspect
+from registry.inspection import Inspected, Submission, inspect
 from registry.models import Model, ModelVersion, Promotion, validate_name
 from registry.report import Report, report_from_json
 from registry.storage import Digest, digest_of, store
@@ -36,7 +37,7 @@ class Published:
     created: bool
 
 
-def publish(upload: Upload) -> Published:
+def publish(upload: Upload, *, inspect: Callable[[Submission], Inspected] = inspect) -> Published:
     """Inspect, store and register an artifact.
 
     1. digest    2. compare with the tag    3. inspect    4. refuse    5. store    6. register    7. promote

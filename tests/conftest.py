@@ -1,5 +1,6 @@
 """The cast and the things of the suite: real pipelines, published through the real flow."""
 
+import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from django.core.files.storage import storages
 from rest_framework.test import APIClient
 
 from registry.incoming import form_config_of
-from registry.inspection import Submission, schema_source
+from registry.inspection import Inspected, Submission, inspect, schema_source
 from registry.models import ModelVersion
 from registry.publishing import Upload, publish
 from tests import pipelines
@@ -54,11 +55,25 @@ def penguins_submission(penguins_artifact: Path) -> Submission:
     )
 
 
+@pytest.fixture(scope="session")
+def inspect_once() -> Callable[[Submission], Inspected]:
+    """The real inspection, which takes a second or two, done once per submission and run."""
+    done: dict[str, Inspected] = {}
+
+    def remembered(submission: Submission) -> Inspected:
+        key = repr(submission)
+        if key not in done:
+            done[key] = inspect(submission)
+        return Inspected(done[key].report, copy.deepcopy(done[key].found))
+
+    return remembered
+
+
 @pytest.fixture
-def penguins(db: None, penguins_submission: Submission) -> ModelVersion:
+def penguins(db: None, penguins_submission: Submission, inspect_once: Callable[..., Inspected]) -> ModelVersion:
     """The live version 1.0 of the public model `penguins`."""
     upload = Upload("penguins", "1.0", penguins_submission, is_public=True, promote=True, uploaded_by="owner")
-    return publish(upload).version
+    return publish(upload, inspect=inspect_once).version
 
 
 @pytest.fixture

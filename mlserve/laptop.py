@@ -1,0 +1,61 @@
+"""What `make serve` does before it serves: tables, somebody who can log in, and an example to look at."""
+
+import secrets
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+
+from registry.incoming import form_config_of
+from registry.inspection import Submission, schema_source
+from registry.models import Model
+from registry.publishing import Upload, publish
+
+EXAMPLE = Path(settings.BASE_DIR) / "examples" / "penguins"
+ADMIN_NAME = "admin"
+
+
+def prepare() -> list[str]:
+    """Make everything ready and say what a new user must know, in lines to print."""
+    call_command("migrate", verbosity=0)
+    if not settings.DEBUG:
+        call_command("collectstatic", verbosity=0, interactive=False)
+        return []
+    return [*_ensure_admin(), *_ensure_example()]
+
+
+def _ensure_admin() -> list[str]:
+    """A superuser with a random password, told once; never a fixed one."""
+    users = get_user_model()
+    if users.objects.filter(is_superuser=True).exists():
+        return []
+    password = secrets.token_urlsafe(12)
+    users.objects.create_superuser(ADMIN_NAME, password=password)
+    return [
+        f"Log in to the admin as '{ADMIN_NAME}' with the password '{password}'.",
+        f"It is shown only now; to set another: .venv/bin/python manage.py changepassword {ADMIN_NAME}",
+    ]
+
+
+def _ensure_example() -> list[str]:
+    """Train the penguins example and publish it as any upload, when the registry is empty."""
+    if Model.objects.exists():
+        return []
+    print("Training and registering the example model …", flush=True)
+    with tempfile.TemporaryDirectory(prefix="mlserve-example-") as folder:
+        artifact = Path(folder) / "model.joblib"
+        subprocess.run(  # noqa: S603 - the example's own script
+            [sys.executable, str(EXAMPLE / "train.py"), "--out", str(artifact)], check=True, stdout=subprocess.DEVNULL
+        )
+        submission = Submission(
+            artifact=artifact,
+            schema=schema_source(f"{EXAMPLE / 'validation.py'}:RawData"),
+            sample=EXAMPLE / "sample.csv",
+            form_config=form_config_of(EXAMPLE / "form.json"),
+        )
+        published = publish(Upload("penguins", "1.0", submission, promote=True, uploaded_by="make serve"))
+    return [f"Registered the example {published.version}: {published.report.summary()}."]

@@ -1,0 +1,29 @@
+"""Processes that end when the one that started them is gone, however it went."""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent() -> None:
+    """Let the kernel send SIGTERM to this process when its parent dies (Linux; elsewhere nothing happens)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def end_with_input() -> None:
+    """Send SIGTERM to this process when its standard input ends: a supervisor that is killed closes it.
+
+    Unlike `end_with_parent` it works on every system, and the supervisor may be any ancestor.
+    """
+
+    def watch() -> None:
+        while os.read(0, 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="end-with-input", daemon=True).start()
