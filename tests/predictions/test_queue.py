@@ -1,0 +1,99 @@
+"""Wake-ups: one task for a burst, and no row that is left waiting."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+from django_q.models import OrmQ, Schedule
+
+from predictions import queue, tasks
+from predictions.models import Prediction, WakeUp
+from predictions.status import Status
+from tests.predictions.conftest import Submit
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_it_makes_one_task_of_a_burst(submit_rows: Submit) -> None:
+    for _ in range(50):
+        submit_rows()
+
+    assert OrmQ.objects.count() == 1
+
+
+def test_it_makes_a_new_task_once_the_bell_was_answered(submit_rows: Submit) -> None:
+    submit_rows()
+    queue.answer()
+    submit_rows()
+
+    assert OrmQ.objects.count() == 2
+
+
+def test_it_wakes_nobody_when_the_transaction_is_rolled_back(submit_rows: Submit) -> None:
+    with pytest.raises(RuntimeError), transaction.atomic():
+        submit_rows()
+        raise RuntimeError("changed my mind")
+
+    assert not OrmQ.objects.exists()
+    assert not Prediction.objects.exists()
+
+
+def test_it_rings_again_when_nobody_answered_for_long(submit_rows: Submit) -> None:
+    submit_rows()
+    long_ago = timezone.now() - timedelta(seconds=queue.WAKE_UP_PATIENCE_SECONDS + 1)
+    WakeUp.objects.update(rung_at=long_ago)
+
+    assert queue.wake()
+    assert OrmQ.objects.count() == 2
+
+
+def test_it_finds_a_row_that_was_committed_while_a_drain_began(submit_rows: Submit, monkeypatch: Any) -> None:
+    """The bell is answered before the table is read: a row stored in between is read, and rings once more."""
+    submit_rows()
+    answer = queue.answer
+
+    def answer_and_submit() -> None:
+        answer()
+        submit_rows()
+
+    monkeypatch.setattr(queue, "answer", answer_and_submit)
+
+    assert tasks.drain() == 2
+    assert OrmQ.objects.count() == 2
+
+
+def test_it_keeps_the_prediction_when_the_broker_is_down(submit_rows: Submit, monkeypatch: Any) -> None:
+    def refuse(*_: Any) -> None:
+        raise ConnectionError("no broker")
+
+    monkeypatch.setattr(queue, "_enqueue", refuse)
+
+    prediction = submit_rows()
+
+    prediction.refresh_from_db()
+    assert prediction.status == Status.QUEUED
+
+
+def test_the_sweep_rings_for_what_waits_without_a_task(submit_rows: Submit) -> None:
+    submit_rows()
+    OrmQ.objects.all().delete()
+    WakeUp.objects.all().delete()
+
+    tasks.sweep()
+
+    assert OrmQ.objects.count() == 1
+
+
+def test_the_sweep_leaves_an_empty_queue_alone(penguins: Any) -> None:
+    tasks.sweep()
+
+    assert not OrmQ.objects.exists()
+
+
+def test_it_schedules_the_sweep_once(db: None) -> None:
+    queue.schedule_sweep()
+    queue.schedule_sweep()
+
+    assert Schedule.objects.filter(func="predictions.tasks.sweep").count() == 1

@@ -1,0 +1,205 @@
+"""The drain and the sweep, with real pipelines."""
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from django_q.models import OrmQ
+
+from predictions import runtime, tasks
+from predictions.models import Prediction, Worker
+from predictions.status import Status
+from registry.inspection import Submission
+from registry.models import ModelVersion
+from registry.publishing import Upload, publish
+from tests import pipelines
+from tests.predictions.conftest import Submit
+
+pytestmark = pytest.mark.django_db
+
+
+def published(path: Path, rows: list[dict[str, Any]], name: str = "other") -> ModelVersion:
+    sample = path.with_suffix(".json")
+    sample.write_text(json.dumps(rows))
+    return publish(Upload(name, "1", Submission(path, sample=sample), is_public=True, promote=True)).version
+
+
+def refreshed(*predictions: Prediction) -> list[Prediction]:
+    for prediction in predictions:
+        prediction.refresh_from_db()
+    return list(predictions)
+
+
+def test_it_gives_each_prediction_what_it_asked_for(submit_rows: Submit, penguin: dict[str, Any]) -> None:
+    plain = submit_rows()
+    probable = submit_rows([penguin, penguin], outputs=("predict_proba",))
+
+    assert tasks.drain() == 2
+
+    refreshed(plain, probable)
+    assert '"probabilities":null' in (plain.result or "")
+    assert (probable.result or "").count("Gentoo") == 4  # two labels, two probabilities
+
+
+def test_it_predicts_a_burst_in_few_calls(submit_rows: Submit, monkeypatch: Any) -> None:
+    sizes: list[int] = []
+    predict = runtime.predict
+
+    def counted(version: ModelVersion, rows: Any, outputs: Any) -> Any:
+        sizes.append(len(rows))
+        return predict(version, rows, outputs)
+
+    monkeypatch.setattr(runtime, "predict", counted)
+    for _ in range(600):
+        submit_rows()
+
+    assert tasks.drain() == 600
+    assert sizes == [512, 88]
+
+
+def test_it_serves_several_versions_one_after_the_other(
+    submit_rows: Submit, save: Callable[..., Path], penguins: ModelVersion
+) -> None:
+    other = published(save(pipelines.several_outputs()), [{"a": 1.0, "b": 0.0}])
+    mine, theirs = submit_rows(), submit_rows({"a": 1.0, "b": 2.0}, version=other)
+
+    tasks.drain()
+
+    refreshed(mine, theirs)
+    assert (mine.status, theirs.status) == (Status.SUCCEEDED, Status.SUCCEEDED)
+    assert json.loads(theirs.result or "")["predictions"] == [pytest.approx([2.0, 4.0])]
+
+
+def test_it_fails_only_the_prediction_with_the_bad_row(submit_rows: Submit, save: Callable[..., Path]) -> None:
+    version = published(save(pipelines.raises_above_100()), [{"a": 1.0, "b": 0.0}])
+    good = [submit_rows({"a": float(n), "b": 1.0}, version=version) for n in range(5)]
+    bad = submit_rows([{"a": 1.0, "b": 1.0}, {"a": 101.0, "b": 1.0}], version=version)
+    alone = submit_rows({"a": 500.0, "b": 1.0}, version=version)
+
+    tasks.drain()
+
+    refreshed(*good, bad, alone)
+    assert {each.status for each in good} == {Status.SUCCEEDED}
+    assert (bad.status, alone.status) == (Status.FAILED, Status.FAILED)
+    assert '"pointer":"#/1"' in (bad.error or "")
+    assert "a must not exceed 100" in (alone.error or "")
+
+
+def test_it_predicts_row_by_row_what_is_not_batchable(submit_rows: Submit, save: Callable[..., Path]) -> None:
+    version = published(save(pipelines.not_batchable()), [{"a": 1.0, "b": 0.0}, {"a": 4.0, "b": 1.0}])
+    one = submit_rows({"a": 9.0, "b": 1.0}, version=version)
+    both = submit_rows([{"a": 9.0, "b": 1.0}, {"a": 1.0, "b": 0.0}], version=version)
+
+    tasks.drain()
+
+    refreshed(one, both)
+    assert not version.is_batchable
+    assert one.rows and both.result and one.result
+    assert both.result.split(",")[0].rstrip("]") == one.result.split(",")[0].rstrip("]")
+
+
+def test_it_fails_clearly_when_the_artifact_is_gone(submit_rows: Submit, penguins: ModelVersion, tmp_path: Path) -> None:
+    (tmp_path / "artifacts" / penguins.artifact_key).unlink()
+    prediction = submit_rows()
+
+    tasks.drain()
+
+    refreshed(prediction)
+    assert prediction.status == Status.FAILED
+    assert "artifact-unavailable" in (prediction.error or "")
+
+
+def test_it_refuses_an_artifact_that_was_changed(submit_rows: Submit, penguins: ModelVersion, tmp_path: Path) -> None:
+    stored = tmp_path / "artifacts" / penguins.artifact_key
+    stored.write_bytes(stored.read_bytes() + b"!")
+    prediction = submit_rows()
+
+    tasks.drain()
+
+    refreshed(prediction)
+    assert "SHA-256" in (prediction.error or "")
+
+
+def test_it_gives_its_rows_back_when_it_is_interrupted(submit_rows: Submit, monkeypatch: Any) -> None:
+    def time_is_up(*_: Any) -> None:
+        raise SystemExit("Task exceeded maximum timeout value")
+
+    prediction = submit_rows()
+    monkeypatch.setattr(runtime, "predict", time_is_up)
+
+    with pytest.raises(SystemExit):
+        tasks.drain()
+
+    refreshed(prediction)
+    assert (prediction.status, prediction.attempts, prediction.lease_holder) == (Status.QUEUED, 1, "")
+
+
+def test_it_asks_for_another_drain_when_its_time_is_up(submit_rows: Submit, settings: Any) -> None:
+    settings.MLSERVE_BATCH_ROWS = 1
+    submit_rows()
+    submit_rows()
+    OrmQ.objects.all().delete()
+
+    ended = tasks.drain(budget_seconds=0)
+
+    assert ended == 1
+    assert OrmQ.objects.count() == 1
+
+
+def test_it_warns_of_values_that_training_did_not_see(submit_rows: Submit, penguin: dict[str, Any]) -> None:
+    prediction = submit_rows([penguin, {**penguin, "body_mass_g": 8999}])
+
+    tasks.drain()
+
+    refreshed(prediction)
+    assert '"row":1,"column":"body_mass_g"' in prediction.warnings
+    assert prediction.status == Status.SUCCEEDED
+
+
+def test_the_sweep_takes_back_what_a_dead_worker_of_this_host_holds(submit_rows: Submit) -> None:
+    prediction = submit_rows()
+    gone = unused_pid()
+    name = f"{socket.gethostname()}:{gone}"
+    Prediction.objects.claim(holder=name, now=timezone.now())
+    Worker.objects.create(name=name, host=socket.gethostname(), pid=gone, seen_at=timezone.now())
+
+    counts = tasks.sweep()
+
+    refreshed(prediction)
+    assert counts["released"] == 1
+    assert prediction.status == Status.QUEUED
+    assert not Worker.objects.filter(name=name).exists()
+
+
+def test_the_sweep_leaves_living_workers_alone(submit_rows: Submit) -> None:
+    prediction = submit_rows()
+    tasks.sweep()
+    Prediction.objects.claim(holder=tasks.worker_name(), now=timezone.now())
+
+    assert tasks.sweep()["released"] == 0
+    refreshed(prediction)
+    assert prediction.status == Status.RUNNING
+
+
+def test_the_sweep_applies_retention(submit_rows: Submit, settings: Any) -> None:
+    prediction = submit_rows()
+    tasks.drain()
+    old = timezone.now() - timedelta(days=settings.MLSERVE_RETENTION_DAYS + 1)
+    Prediction.objects.filter(pk=prediction.pk).update(finished_at=old)
+
+    assert tasks.sweep()["deleted"] == 1
+
+
+def unused_pid() -> int:
+    """The id of a process that has just ended."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return pid
