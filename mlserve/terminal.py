@@ -1,0 +1,192 @@
+"""The commands' side of a terminal: errors as one line and an exit status, tables, progress, who is typing.
+
+Where nobody looks, in a pipe or a log, there is no colour, no progress, and no line is wrapped or cut.
+"""
+
+import getpass
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from django import db
+from django.core.management.base import BaseCommand, CommandError, SystemCheckError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from mlserve.errors import FieldError, MlserveError
+
+_MOST_LISTED_ERRORS = 20
+_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+# Wider than any line: what is not a terminal has no width to wrap at.
+_UNBOUNDED_COLUMNS = 100_000
+# On a narrower terminal a table's lines run over, which is ugly but loses nothing.
+_FEWEST_COLUMNS = 80
+# SQLSTATE of PostgreSQL's "undefined table" and "undefined column", whose messages are translated.
+_UNDEFINED = frozenset({"42P01", "42703"})
+
+
+class TerminalCommand(BaseCommand):
+    """Exit status 0: done; 1: refused or failed, said in one line on stderr; 2: wrong usage; 130: Ctrl-C.
+
+    Called through `call_command`, the same refusal is a CommandError.
+    """
+
+    _called_from_command_line: bool  # Django's
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        out, err = options.get("stdout") or sys.stdout, options.get("stderr") or sys.stderr
+        self._show_unencodable(out, err)
+        self.is_terminal = bool(out.isatty())
+        self._console = _console(out, no_color=options["no_color"])
+        self._progress_console = _console(err, no_color=options["no_color"])
+        try:
+            return self._execute_or_refuse(*args, **options)
+        except BrokenPipeError:
+            self._leave_stdout()  # `… | head` has read enough
+            sys.exit(1)
+        except KeyboardInterrupt:
+            if not self._called_from_command_line:
+                raise
+            sys.exit(_INTERRUPTED)
+
+    def say(self, sentence: str) -> None:
+        """One line on stdout, whatever it quotes."""
+        self.stdout.write(printable(sentence))
+
+    def show(self, table: Table) -> None:
+        with self._console.capture() as captured:
+            self._console.print(table)
+        for line in captured.get().splitlines():
+            self.stdout.write(line if self.is_terminal else line.rstrip())
+
+    def show_json(self, value: Any, *, indent: int | None = 2) -> None:
+        encoding = getattr(self.stdout, "encoding", None) or "utf-8"
+        self.stdout.write(json.dumps(value, indent=indent, ensure_ascii=encoding.lower() != "utf-8", allow_nan=False))
+
+    @contextmanager
+    def working(self, stage: str) -> Iterator[Callable[[str], None]]:
+        """A spinner with the current stage while the block runs; gives the function that names the next stage."""
+        with self._progress(SpinnerColumn(), _description(), TimeElapsedColumn()) as progress:
+            task = progress.add_task(stage, total=None)
+            yield lambda following: progress.update(task, description=following)
+
+    @contextmanager
+    def counting(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar while the block runs; gives the function that says how many more are done."""
+        columns = (_description(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with self._progress(*columns) as progress:
+            task = progress.add_task(what, total=total)
+            yield lambda done: progress.advance(task, done)
+
+    def _progress(self, *columns: Any) -> Progress:
+        # On stderr, so that the output stays clean; gone at the end.
+        visible = self.is_terminal and self._progress_console.is_terminal
+        return Progress(*columns, console=self._progress_console, transient=True, disable=not visible)
+
+    def _execute_or_refuse(self, *args: Any, **options: Any) -> str | None:
+        try:
+            output = super().execute(*args, **options)
+            self.stdout.flush()
+        except (SystemCheckError, BrokenPipeError):
+            raise  # the first is printed by Django in a form of its own
+        except (CommandError, MlserveError, db.Error, OSError) as error:
+            if options["traceback"]:
+                raise
+            self._refuse(error)
+        return output
+
+    def _refuse(self, error: Exception) -> NoReturn:
+        try:
+            self.stdout.flush()  # what was said before stands before, also where both streams end in one log
+        except OSError:
+            self._leave_stdout()
+        for each in _listed(error):
+            self.stderr.write(printable(each))
+        refusal = error if isinstance(error, CommandError) else CommandError(_sentence(error))
+        if not self._called_from_command_line:
+            raise refusal from error
+        self.stderr.write(printable(f"error: {refusal}"))
+        sys.exit(refusal.returncode)
+
+    def _leave_stdout(self) -> None:
+        """Python flushes once more at its end, which must not fail on a stream that takes nothing any more."""
+        if self._called_from_command_line:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def _show_unencodable(self, *streams: Any) -> None:
+        """A terminal that cannot show a sign shows its number instead of ending the command."""
+        if self._called_from_command_line:
+            for stream in streams:
+                stream.reconfigure(errors="backslashreplace")
+
+
+def printable(text: str) -> str:
+    """`text` on one line, with what could steer a terminal (a model's error may hold anything) made visible."""
+    return "".join(
+        character if character.isprintable() else f"\\x{ord(character):02x}" for character in " ".join(text.split())
+    )
+
+
+def plain_table(*headings: str, may_wrap: Sequence[str] = ()) -> Table:
+    """A table without lines; only the columns in `may_wrap` give way when the terminal is narrow."""
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in headings:
+        table.add_column(heading, no_wrap=heading not in may_wrap, overflow="fold")
+    return table
+
+
+def cell(text: str, style: str = "") -> Text:
+    """A table's cell with `text` as it is: brackets in it are no markup."""
+    return Text(printable(text), style)
+
+
+def shell_user() -> str:
+    """Who is at the shell, for the record of uploads and promotions."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container may run under a number without a name
+        name = f"uid {os.getuid()}"
+    return f"{name} (shell)"
+
+
+def _console(stream: Any, *, no_color: bool) -> Console:
+    if not stream.isatty():
+        return Console(file=stream, width=_UNBOUNDED_COLUMNS, color_system=None, force_terminal=False)
+    console = Console(file=stream, no_color=no_color or None, highlight=False, emoji=False)
+    console.width = max(console.width, _FEWEST_COLUMNS)
+    return console
+
+
+def _description() -> TextColumn:
+    return TextColumn("{task.description}", markup=False)
+
+
+def _listed(error: Exception) -> list[str]:
+    """The rows or fields at fault, the first of them with how many there are more."""
+    errors: Sequence[FieldError] = getattr(error, "errors", ())
+    total: int = getattr(error, "total", len(errors))
+    lines = [f"{each.pointer} {each.detail}" for each in errors[:_MOST_LISTED_ERRORS]]
+    return lines + ([f"… and {total - len(lines)} more"] if total > len(lines) else [])
+
+
+def _sentence(error: Exception) -> str:
+    """What went wrong and what to do."""
+    if isinstance(error, MlserveError):
+        return error.detail
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    if isinstance(error, db.Error):
+        if _is_unmigrated(error):
+            return f"The database lacks a table or column ({error}). Run `python manage.py migrate`."
+        return f"The database did not answer ({error}). Check DATABASE_URL, and that its server runs."
+    return str(error)
+
+
+def _is_unmigrated(error: db.Error) -> bool:
+    undefined = getattr(error.__cause__, "sqlstate", None) in _UNDEFINED
+    return undefined or str(error).startswith(("no such table", "no such column"))

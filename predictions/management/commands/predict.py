@@ -1,0 +1,136 @@
+"""`manage.py predict`: the rows of a file through a version, without HTTP and without the queue."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from mlserve.errors import BadParameter, FieldError, NoLiveVersion, NotFound, PredictionFailed
+from mlserve.terminal import TerminalCommand
+from predictions import runtime
+from predictions.batching import Answers, RowFailure, call_in_batches
+from predictions.management.row_files import read, require_writable, with_answers, write_whole
+from predictions.submission import parse_outputs
+from registry.models import Model, ModelVersion
+from registry.schema import Row, RowWarning, row_pointer
+
+
+class Command(TerminalCommand):
+    help = (
+        "Predicts the rows of a JSON or CSV file with a registered model. Every row is validated first; "
+        "the answers are written whole or not at all."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", metavar="NAME", help="the model, as penguins")
+        parser.add_argument(
+            "file", metavar="FILE", help="the rows: rows.csv with a header line, rows.json, or - for JSON on stdin"
+        )
+        parser.add_argument("--tag", metavar="T", help="the version, as 1.1 (default: the live one)")
+        parser.add_argument(
+            "--out",
+            type=Path,
+            metavar="F",
+            help="answers.json, or answers.csv for the input's columns with the answers beside them "
+            "(default: JSON on stdout)",
+        )
+        parser.add_argument(
+            "--outputs",
+            metavar="LIST",
+            help="what to ask for, separated by commas, as predict,predict_proba,decision_function (default: predict)",
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """1. resolve    2. read    3. validate    4. predict    5. write"""
+        out: Path | None = options["out"]
+        if out is not None:
+            require_writable(out)
+        version = _version(options["name"], options["tag"])
+        outputs = _outputs(version, options["outputs"])
+        with self.working(f"Reading {options['file']}") as begin:
+            file = read(options["file"], version.record_schema)
+            begin(f"Validating {len(file.rows)} rows")
+            version.record_schema.validated(file.rows)
+        answers = self._predict(version, file.rows, outputs)
+        warnings = version.record_schema.training_warnings(file.rows)
+        result = _result(version, answers, warnings)
+        if out is None:
+            self.show_json(result, indent=2 if self.is_terminal else None)
+            return
+        is_csv = out.suffix.lower() == ".csv"
+        write_whole(out, with_answers(file.originals, answers) if is_csv else json.dumps(result, ensure_ascii=False))
+        what = "row" if len(file.rows) == 1 else "rows"
+        self.say(f"{version} predicted {len(file.rows)} {what} into {out}{_noted(warnings)}.")
+
+    def _predict(self, version: ModelVersion, rows: Sequence[Row], outputs: Sequence[str]) -> Answers:
+        with self.working(f"Loading {version}"):
+            runtime.load(version)
+        with self.counting(f"Predicting with {version}", len(rows)) as advance:
+
+            def call(part: Sequence[Row]) -> Answers:
+                answers = runtime.predict(version, part, outputs)
+                advance(len(part))
+                return answers
+
+            batch_rows = settings.MLSERVE_BATCH_ROWS if version.is_batchable else 1
+            answers, failures = call_in_batches(call, rows, batch_rows=batch_rows)
+        if failures:
+            raise _failed(failures, len(rows))
+        return answers
+
+
+def _version(name: str, tag: str | None) -> ModelVersion:
+    versions = ModelVersion.objects.without_bulk().select_related("model").filter(model__name=name)
+    version = (versions.live() if tag is None else versions.filter(tag=tag)).first()
+    if version is not None:
+        return version
+    if not Model.objects.filter(name=name).exists():
+        raise NotFound(f"There is no model {name!r}; python manage.py list_models shows them.")
+    if tag is not None:
+        raise NotFound(f"The model {name!r} has no version {tag!r}; python manage.py list_models shows them.")
+    raise NoLiveVersion(
+        f"The model {name!r} has no live version. Give --tag, or promote one: python manage.py promote_model {name} TAG"
+    )
+
+
+def _outputs(version: ModelVersion, text: str | None) -> list[str]:
+    """What to ask the pipeline for: always its predictions, whatever else is wanted."""
+    wanted = parse_outputs(text)
+    missing = [name for name in wanted if name not in version.outputs]
+    if missing:
+        raise BadParameter(f"--outputs: {version} has no {', '.join(missing)}; it offers {', '.join(version.outputs)}.")
+    return ["predict", *(name for name in wanted if name != "predict")]
+
+
+def _result(version: ModelVersion, answers: Answers, warnings: Sequence[RowWarning]) -> dict[str, Any]:
+    """The members of a prediction's object that exist without a queue."""
+    return {
+        "model": version.model.name,
+        "version": version.tag,
+        "rows": len(answers["predictions"]),
+        "result": {"predictions": answers["predictions"], "probabilities": None, **answers},
+        "warnings": [warning.as_json() for warning in warnings],
+    }
+
+
+def _failed(failures: Mapping[int, RowFailure], row_count: int) -> PredictionFailed:
+    named = [
+        FieldError(row_pointer(row), f"{type(failures[row].error).__name__}: {failures[row].error}")
+        for row in sorted(failures)
+    ]
+    return PredictionFailed(
+        f"The model could not predict {len(failures)} of {row_count} rows; nothing was written. "
+        "Mend these rows or leave them out.",
+        named,
+    )
+
+
+def _noted(warnings: Sequence[RowWarning]) -> str:
+    if not warnings:
+        return ""
+    first = warnings[0]
+    count = f"{len(warnings)} warnings, the first" if len(warnings) > 1 else "1 warning"
+    return f"; {count}: row {first.row}, {first.column}: {first.detail}"

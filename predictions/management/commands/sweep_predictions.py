@@ -1,0 +1,22 @@
+"""`manage.py sweep_predictions`: the sweep that workers run every minute, by hand."""
+
+from typing import Any
+
+from django.conf import settings
+
+from mlserve.terminal import TerminalCommand
+from predictions.tasks import sweep
+
+
+class Command(TerminalCommand):
+    help = (
+        "Requeues predictions whose worker is gone, expires those that waited too long, deletes those past retention. "
+        "Workers do this every minute by themselves."
+    )
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        counts = sweep()
+        self.say(
+            f"{counts['released']} requeued, {counts['expired']} expired, "
+            f"{counts['deleted']} deleted (ended more than {settings.MLSERVE_RETENTION_DAYS} days ago)."
+        )

@@ -1,0 +1,85 @@
+"""`manage.py verify_models`: do the live versions still answer as they did when they were inspected?"""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from mlserve.errors import NoLiveVersion, NotFound
+from mlserve.terminal import TerminalCommand, cell, plain_table
+from predictions.verification import EnvironmentChange, Verification, verify
+from registry.models import Model, ModelVersion
+
+_MOST_SHOWN_DIFFERENCES = 20
+
+
+class Command(TerminalCommand):
+    help = (
+        "Predicts the sample rows of every live version again and compares with the answers stored at its inspection: "
+        "for a new machine, after an upgrade, before a deployment."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", nargs="?", metavar="NAME", help="only this model, as penguins (default: all)")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        versions = _live_versions(options["name"])
+        if not versions:
+            self.say("No model has a live version; there is nothing to verify.")
+            return
+        with self.counting("Verifying", len(versions)) as advance:
+            verifications = []
+            for version in versions:
+                verifications.append(verify(version))
+                advance(1)
+        for verification in verifications:
+            self._show(verification)
+        changed = [str(each.version) for each in verifications if not each.is_same]
+        if changed:
+            raise CommandError(
+                f"{len(changed)} of {len(versions)} live versions do not answer as inspected: {', '.join(changed)}. "
+                "Install the packages they were inspected with, roll back, or train and upload again."
+            )
+
+    def _show(self, verification: Verification) -> None:
+        sign, status, found = _outcome(verification)
+        self.say(f"{sign} {verification.version} {status}: {found}")
+        if verification.changes:
+            self.say(f"Inspected with other packages: {', '.join(map(_change, verification.changes))}.")
+        if not verification.differences:
+            return
+        table = plain_table("Version", "Row", "Output", "Stored", "Now", may_wrap=("Output", "Stored", "Now"))
+        for each in verification.differences[:_MOST_SHOWN_DIFFERENCES]:
+            now = each.now if each.output == "error" else json.dumps(each.now, ensure_ascii=False)
+            stored = "–" if each.output == "error" else json.dumps(each.stored, ensure_ascii=False)
+            table.add_row(cell(str(verification.version)), str(each.row), cell(each.output), cell(stored), cell(now))
+        self.show(table)
+        if len(verification.differences) > _MOST_SHOWN_DIFFERENCES:
+            self.say(f"… and {len(verification.differences) - _MOST_SHOWN_DIFFERENCES} more differences.")
+
+
+def _live_versions(name: str | None) -> list[ModelVersion]:
+    versions = ModelVersion.objects.live().select_related("model").order_by("model__name")
+    if name is None:
+        return list(versions)
+    found = list(versions.filter(model__name=name))
+    if not found and Model.objects.filter(name=name).exists():
+        raise NoLiveVersion(f"The model {name!r} has no live version: python manage.py promote_model {name} TAG")
+    if not found:
+        raise NotFound(f"There is no model {name!r}; python manage.py list_models shows them.")
+    return found
+
+
+def _outcome(verification: Verification) -> tuple[str, str, str]:
+    """(sign, status, what was found)."""
+    if verification.problem:
+        return "✗", "cannot be loaded", verification.problem
+    if verification.differences:
+        rows = len({difference.row for difference in verification.differences})
+        return "✗", "differs", f"{rows} of {verification.row_count} rows get another answer."
+    return "✓", "answers as inspected", f"{verification.row_count} rows compared."
+
+
+def _change(change: EnvironmentChange) -> str:
+    return f"{change.package} {change.inspected_with}, here {change.now or 'is none'}"

@@ -1,0 +1,128 @@
+"""Files of rows for the commands: read with what stood in them, and answers written beside it, whole or not at all."""
+
+import csv
+import io
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlserve.errors import BadParameter, BadUpload
+from registry.samples import read_rows, rows_from_json
+from registry.schema import RecordSchema, Row
+
+STDIN = "-"
+_SUFFIXES = (".csv", ".json")
+# What one answer of each list of a result is called as a column.
+_COLUMN_OF = {"predictions": "prediction", "probabilities": "probability"}
+
+
+@dataclass(frozen=True)
+class RowFile:
+    """`rows` as the schema reads them; `originals` as they stand in the file, a CSV's cells as text."""
+
+    rows: list[Row]
+    originals: list[Row]
+
+
+def read(file: str, schema: RecordSchema) -> RowFile:
+    """A `.csv` or `.json` file, or JSON on stdin for `-`. Raises BadUpload."""
+    if file == STDIN:
+        rows = rows_from_json(_stdin(), "stdin")
+        return RowFile(rows, rows)
+    path = Path(file)
+    if path.suffix.lower() not in _SUFFIXES:
+        raise BadUpload(
+            f"{file}: rows are read from {' and '.join(_SUFFIXES)} files, by their suffix, or from stdin as -."
+        )
+    rows = read_rows(path, schema)
+    return RowFile(rows, _cells(path) if path.suffix.lower() == ".csv" else rows)
+
+
+def with_answers(originals: Sequence[Row], answers: Mapping[str, Sequence[Any]]) -> str:
+    """CSV of the rows with a column for each answer: `prediction`, `probability_Adelie`, …, `prediction_1` of several.
+
+    An answer whose name is a column of the rows takes an underscore.
+    """
+    taken = dict.fromkeys(name for row in originals for name in row)
+    beside = [
+        {
+            _free(name, taken): value
+            for output in answers
+            for name, value in _flat(_column(output), answers[output][row])
+        }
+        for row in range(len(originals))
+    ]
+    added = dict.fromkeys(name for row in beside for name in row)
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*taken, *added])
+    for original, answer in zip(originals, beside, strict=True):
+        writer.writerow([_text(each) for each in (*map(original.get, taken), *map(answer.get, added))])
+    return out.getvalue()
+
+
+def require_writable(path: Path) -> None:
+    """Raise BadParameter before hours of work rather than after them."""
+    if path.suffix.lower() not in _SUFFIXES:
+        raise BadParameter(f"--out {path} must end in {' or '.join(_SUFFIXES)}, which says how to write.")
+    if path.exists() and not path.is_file():
+        raise BadParameter(f"--out {path} is not a file.")
+    folder = path.resolve().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise BadParameter(f"--out {path}: the folder {folder} does not exist or cannot be written to.")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """The file appears complete or not at all, also when the process is killed while writing."""
+    target = path.resolve()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _stdin() -> str:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadUpload(f"stdin is not UTF-8 text (byte {error.start}).") from error
+
+
+def _cells(path: Path) -> list[Row]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _column(output: str) -> str:
+    return _COLUMN_OF.get(output, output)
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """An answer as columns: one for a single value, one per class or output for several."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _flat(f"{name}_{key}", part)
+    elif isinstance(value, list):
+        for position, part in enumerate(value, start=1):
+            yield from _flat(f"{name}_{position}", part)
+    else:
+        yield name, value
+
+
+def _free(name: str, taken: Mapping[str, Any]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _text(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value

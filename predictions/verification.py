@@ -1,0 +1,104 @@
+"""Whether a version still answers as it did at its inspection: its golden rows, predicted again and compared."""
+
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from typing import Any
+
+from mlserve.errors import ArtifactUnavailable
+from predictions import runtime
+from predictions.batching import RowFailure, call_in_batches
+from registry.golden import same_answer
+from registry.models import ModelVersion
+from registry.violations import pointer
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One value that changed. `output` leads to it, as `probabilities/Adelie`; for a failed row it is `error`."""
+
+    row: int
+    output: str
+    stored: Any
+    now: Any
+
+
+@dataclass(frozen=True)
+class EnvironmentChange:
+    """A package (or python) that is another one here than at the inspection; `now` is None when it is gone."""
+
+    package: str
+    inspected_with: str
+    now: str | None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """`problem` says why the version could not be asked at all."""
+
+    version: ModelVersion
+    row_count: int
+    differences: tuple[Difference, ...] = ()
+    problem: str = ""
+    changes: tuple[EnvironmentChange, ...] = ()
+
+    @property
+    def is_same(self) -> bool:
+        return not (self.differences or self.problem)
+
+
+def verify(version: ModelVersion) -> Verification:
+    """Predict the golden rows (at most 100) in one call, as the inspection did. Loads the artifact; never raises
+    for what the artifact does.
+    """
+    rows, stored = version.sample_rows, version.golden_outputs
+    changes = tuple(_environment_changes(version.environment.get("inspected_with", {})))
+    try:
+        runtime.load(version)
+    except ArtifactUnavailable as error:
+        return Verification(version, len(rows), problem=error.detail, changes=changes)
+    now, failures = call_in_batches(
+        lambda part: runtime.predict(version, part, version.outputs), rows, batch_rows=max(len(rows), 1)
+    )
+    differences = tuple(_differences(stored, now, failures, len(rows)))
+    return Verification(version, len(rows), differences, changes=changes)
+
+
+def _differences(
+    stored: Mapping[str, list[Any]], now: Mapping[str, list[Any]], failures: Mapping[int, RowFailure], row_count: int
+) -> Iterator[Difference]:
+    for row in range(row_count):
+        if row in failures:
+            error = failures[row].error
+            yield Difference(row, "error", None, f"{type(error).__name__}: {error}")
+            continue
+        for output, answers in stored.items():
+            yield from _value_differences(row, output, answers[row], now[output][row] if output in now else None)
+
+
+def _value_differences(row: int, path: str, stored: Any, now: Any) -> Iterator[Difference]:
+    """Down to the single numbers, as far as both have the same shape."""
+    if isinstance(stored, dict) and isinstance(now, dict) and stored.keys() == now.keys():
+        for key in stored:
+            yield from _value_differences(row, f"{path}{pointer(key)[1:]}", stored[key], now[key])
+    elif isinstance(stored, list) and isinstance(now, list) and len(stored) == len(now):
+        for index, value in enumerate(stored):
+            yield from _value_differences(row, f"{path}/{index}", value, now[index])
+    elif not same_answer(stored, now):
+        yield Difference(row, path, stored, now)
+
+
+def _environment_changes(inspected_with: Mapping[str, str]) -> Iterator[EnvironmentChange]:
+    for package, then in inspected_with.items():
+        now = platform.python_version() if package == "python" else _installed(package)
+        if now != then:
+            yield EnvironmentChange(package, then, now)
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return installed_version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,58 @@
+"""`manage.py check_model`: the inspection of an upload, without the upload."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from mlserve.errors import ArtifactRejected, BadUpload, TagTaken
+from registry.inspection import inspect
+from registry.management.inspecting import InspectingCommand, submission_from
+from registry.models import ModelVersion, validate_name
+from registry.storage import Digest, digest_of
+
+
+class Command(InspectingCommand):
+    help = "Inspects a pipeline as upload_model does and prints the report. Stores nothing; needs no database."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--model", metavar="NAME", help="also check that NAME can name a model, as penguins")
+        parser.add_argument(
+            "--tag", metavar="TAG", help="also check that TAG can name a version, as 1.1, and is free in --model"
+        )
+        parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        model, tag = options["model"], options["tag"]
+        _require_name(model, "model name")
+        _require_name(tag, "tag")
+        submission = submission_from(options)
+        with self.working(f"Hashing {options['path'].name}") as begin:
+            digest = digest_of(submission.artifact)
+            begin(f"Inspecting {options['path'].name}")
+            report = inspect(submission).report
+        if options["json"]:
+            self.show_json(report.as_json())
+        else:
+            self.show_report(report)
+        if not report.is_accepted:
+            raise ArtifactRejected(report.summary(), report=report.as_json())
+        if model and tag:
+            _require_free_tag(model, tag, digest)
+        if not options["json"]:
+            self.say(f"{options['path']} can be uploaded: {report.summary()}.")
+
+
+def _require_name(value: str | None, what: str) -> None:
+    try:
+        if value is not None:
+            validate_name(value, what)
+    except ValidationError as error:
+        raise BadUpload(error.messages[0]) from error
+
+
+def _require_free_tag(model: str, tag: str, digest: Digest) -> None:
+    taken = ModelVersion.objects.filter(model__name=model, tag=tag).exclude(sha256=digest.sha256)
+    if taken.exists():
+        raise TagTaken(f"{model} {tag} is another artifact. A version never changes: upload under a new tag.")

@@ -1,0 +1,100 @@
+"""`manage.py upload_model`: inspect an artifact, store it and register it as a version."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from rich.filesize import decimal
+
+from mlserve.errors import ArtifactRejected
+from mlserve.terminal import shell_user
+from registry.inspection import Inspected, Submission, inspect
+from registry.management.inspecting import InspectingCommand, submission_from
+from registry.models import ModelVersion
+from registry.publishing import Published, Upload, publish
+from registry.report import report_from_json
+
+
+class Command(InspectingCommand):
+    help = (
+        "Inspects a fitted scikit-learn pipeline, stores it and registers it as a version of a model. "
+        "Nothing is stored when a check fails. The same bytes under the same tag again change nothing."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--model", required=True, metavar="NAME", help="name of the model, as penguins; made when it is new"
+        )
+        parser.add_argument("--tag", required=True, metavar="TAG", help="name of this version, as 1.1; never reused")
+        parser.add_argument("--title", metavar="T", help="the model's name for people (default: the form's, or NAME)")
+        parser.add_argument("--promote", action="store_true", help="make the version live at once")
+        access = parser.add_mutually_exclusive_group()
+        access.add_argument(
+            "--public",
+            dest="is_public",
+            action="store_true",
+            default=None,
+            help="anyone may use the model without signing in (default for a new one: MLSERVE_NEW_MODELS)",
+        )
+        access.add_argument(
+            "--private", dest="is_public", action="store_false", default=None, help="only signed-in users may use it"
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        upload = Upload(
+            model=options["model"],
+            tag=options["tag"],
+            submission=submission_from(options),
+            title=options["title"],
+            is_public=options["is_public"],
+            promote=options["promote"],
+            uploaded_by=shell_user(),
+        )
+        live_before = _live_tag(upload.model)
+        try:
+            published = self._publish(upload)
+        except ArtifactRejected as error:
+            self.show_report(report_from_json(error.report))
+            raise
+        self.show_report(published.report)
+        self.say(f"{_what_was_done(published)}{_what_serves(published.version, live_before)}")
+        if not published.version.is_live:
+            # On a line of its own, to be copied whole.
+            self.stdout.write(f"    python manage.py promote_model {upload.model} {upload.tag}")
+        if not published.created and _has_descriptions(options):
+            self.say("Schema, sample and form of a version never change: give others under a new tag.")
+
+    def _publish(self, upload: Upload) -> Published:
+        """publish(), with its current stage on the terminal."""
+        name = upload.submission.artifact.name
+        with self.working(f"Hashing {name}") as begin:
+
+            def inspect_and_tell(submission: Submission) -> Inspected:
+                begin(f"Inspecting {name}")
+                inspected = inspect(submission)
+                begin(f"Storing {name}")
+                return inspected
+
+            return publish(upload, inspect=inspect_and_tell)
+
+
+def _live_tag(model: str) -> str | None:
+    return ModelVersion.objects.live().filter(model__name=model).values_list("tag", flat=True).first()
+
+
+def _what_was_done(published: Published) -> str:
+    version = published.version
+    done = "registered" if published.created else "was registered before with the same bytes"
+    return f"{version} {done} (sha256 {version.sha256[:12]}…, {decimal(version.size_bytes)})"
+
+
+def _what_serves(version: ModelVersion, live_before: str | None) -> str:
+    if not version.is_live:
+        return f", not live yet{f' ({live_before} is)' if live_before else ''}; promote it with"
+    if live_before == version.tag:
+        return " and is live already."
+    return f" and is live now; {live_before or 'no version'} was before."
+
+
+def _has_descriptions(options: dict[str, Any]) -> bool:
+    return any(options[name] is not None for name in ("schema", "sample", "form"))

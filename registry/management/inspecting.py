@@ -1,0 +1,82 @@
+"""What `upload_model` and `check_model` share: the files they are given, and the report as a table."""
+
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlserve.errors import BadUpload
+from mlserve.terminal import TerminalCommand, cell, plain_table
+from registry.incoming import form_config_of
+from registry.inspection import Submission, schema_source
+from registry.report import Check, Report
+
+# How each status looks: its sign and its style on a terminal.
+_LOOKS: Mapping[str, tuple[str, str]] = {
+    "passed": ("✓", "green"),
+    "warning": ("!", "yellow"),
+    "failed": ("✗", "bold red"),
+    "skipped": ("–", "dim"),
+}
+_SAMPLE_SUFFIXES = (".csv", ".json")
+
+
+class InspectingCommand(TerminalCommand):
+    """A command that takes an artifact with what describes it, and shows how its inspection went."""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "path", type=Path, metavar="PATH", help="the fitted pipeline: a pickle or joblib file, as model.joblib"
+        )
+        parser.add_argument(
+            "--schema",
+            metavar="S",
+            help="what one raw record is: a pydantic class, as validation.py:RawData, or a JSON Schema file, as "
+            "schema.json (default: read from the pipeline and the sample)",
+        )
+        parser.add_argument(
+            "--sample",
+            type=Path,
+            metavar="F",
+            help="some raw rows as JSON or CSV: the inspection predicts them, verify_models compares them later",
+        )
+        parser.add_argument(
+            "--form", type=Path, metavar="F", help="how the form page looks: JSON (default: made from the schema)"
+        )
+
+    def show_report(self, report: Report) -> None:
+        table = plain_table("Check", "Status", "Found", may_wrap=("Check", "Found"))
+        for check in report.checks:
+            sign, style = _LOOKS[check.status]
+            table.add_row(cell(check.question), cell(f"{sign} {check.status}", style), cell(check.detail))
+            if _needs_fix(check):
+                table.add_row("", "", cell(f"Fix: {check.fix}", style))
+        self.show(table)
+
+
+def submission_from(options: Mapping[str, Any]) -> Submission:
+    """The files that the arguments name. Raises BadUpload for the first that cannot be used."""
+    _require_file(options["path"], "artifact")
+    if options["sample"] is not None:
+        _require_file(options["sample"], "sample")
+        if options["sample"].suffix.lower() not in _SAMPLE_SUFFIXES:
+            raise BadUpload(f"The sample {options['sample']} must end in {' or '.join(_SAMPLE_SUFFIXES)}.")
+    if options["form"] is not None:
+        _require_file(options["form"], "form")
+    return Submission(
+        artifact=options["path"],
+        schema=schema_source(options["schema"]) if options["schema"] else None,
+        sample=options["sample"],
+        form_config=form_config_of(options["form"]) if options["form"] else None,
+    )
+
+
+def _needs_fix(check: Check) -> bool:
+    return bool(check.fix) and check.status in ("warning", "failed")
+
+
+def _require_file(path: Path, what: str) -> None:
+    if path.is_dir():
+        raise BadUpload(f"The {what} {path} is a folder; give a file.")
+    if not path.is_file():
+        raise BadUpload(f"The {what} {path} does not exist; check the path.")

@@ -1,0 +1,110 @@
+"""`manage.py list_models`, `promote_model` and `rollback_model`."""
+
+import json
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from registry.inspection import Submission
+from registry.models import ModelVersion
+from registry.publishing import Upload, publish
+
+
+@pytest.fixture
+def second(penguins: ModelVersion, penguins_artifact: Path) -> ModelVersion:
+    """The version 1.1 of `penguins`, not live."""
+    return publish(Upload("penguins", "1.1", Submission(penguins_artifact), uploaded_by="ada (shell)")).version
+
+
+def test_it_lists_every_version(
+    penguins: ModelVersion, second: ModelVersion, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("list_models")
+
+    header, newest, oldest = capsys.readouterr().out.splitlines()
+    assert header.split() == ["Model", "Tag", "Status", "Checks", "Size", "SHA-256", "Uploaded"]
+    assert newest.split()[:3] == ["penguins", "1.1", "ready"]
+    assert "8 passed, 1 warning" in newest
+    assert "kB" in newest
+    assert newest.endswith("by ada (shell)")
+    assert oldest.split()[:5] == ["penguins", "1.0", "live", "9", "passed"]
+    assert penguins.sha256[:12] in oldest
+
+
+def test_it_lists_as_json(penguins: ModelVersion, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("list_models", "--json")
+
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert listed == {
+        "model": "penguins",
+        "tag": "1.0",
+        "status": "live",
+        "is_live": True,
+        "is_public": True,
+        "checks": {"passed": 9, "warnings": 0},
+        "size_bytes": penguins.size_bytes,
+        "sha256": penguins.sha256,
+        "uploaded_at": penguins.uploaded_at.isoformat(),
+        "uploaded_by": "owner",
+    }
+
+
+def test_it_says_how_to_upload_the_first(db: None, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("list_models")
+
+    assert "python manage.py upload_model" in capsys.readouterr().out
+
+
+def test_it_lists_nothing_as_json(db: None, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("list_models", "--json")
+
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_it_promotes(second: ModelVersion, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("promote_model", "penguins", "1.1")
+
+    assert capsys.readouterr().out == "penguins 1.1 is live now; 1.0 was before.\n"
+    assert ModelVersion.objects.live().get() == second
+
+
+def test_it_promotes_the_first(db: None, penguins_artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    publish(Upload("penguins", "1.0", Submission(penguins_artifact)))
+
+    call_command("promote_model", "penguins", "1.0")
+
+    assert capsys.readouterr().out == "penguins 1.0 is live now; no version was before.\n"
+
+
+def test_it_promotes_the_live_version_without_effect(
+    penguins: ModelVersion, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("promote_model", "penguins", "1.0")
+
+    assert "was live already; nothing changed" in capsys.readouterr().out
+    assert penguins.model.promotions.count() == 1
+
+
+@pytest.mark.parametrize(("name", "tag"), [("whales", "1.0"), ("penguins", "9")])
+def test_it_promotes_only_what_exists(penguins: ModelVersion, name: str, tag: str) -> None:
+    with pytest.raises(CommandError, match=f"no model '{name}'|no version '{tag}'") as refused:
+        call_command("promote_model", name, tag)
+
+    assert refused.value.returncode == 1
+
+
+def test_it_rolls_back(second: ModelVersion, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("promote_model", "penguins", "1.1")
+    capsys.readouterr()
+
+    call_command("rollback_model", "penguins")
+
+    assert capsys.readouterr().out == "penguins 1.0 is live again; 1.1 was before.\n"
+    assert ModelVersion.objects.live().get().tag == "1.0"
+
+
+@pytest.mark.parametrize(("name", "sentence"), [("whales", "no model 'whales'"), ("penguins", "had no other live")])
+def test_it_rolls_back_only_to_what_was_live(penguins: ModelVersion, name: str, sentence: str) -> None:
+    with pytest.raises(CommandError, match=sentence):
+        call_command("rollback_model", name)
