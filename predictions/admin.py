@@ -1,0 +1,216 @@
+"""Predictions in the admin: what is queued, what failed and why, and canceling what waits."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.contrib import admin, messages
+from django.contrib.auth.models import PermissionsMixin
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django_q import admin as queue_admin
+from django_q.models import Failure, OrmQ, Success
+
+from predictions.models import Prediction, WakeUp, Worker
+
+# Success and Failure are always empty, for we keep none of django-q2's own records (save_limit -1), and OrmQ holds
+# wake-ups that name no prediction: they would be read as our queue and results. Importing its admin first makes
+# sure that there is something to take back. Its Schedule stays: the sweep can be seen and stopped there.
+for _misleading in (Success, Failure, OrmQ):
+    if queue_admin.admin.site.is_registered(_misleading):
+        admin.site.unregister(_misleading)
+
+_SYMBOLS = {"queued": "…", "running": "▶", "succeeded": "✓", "failed": "✗", "canceled": "–", "expired": "⌛"}
+_SHOWN_ROWS = 50
+_PAGES_AHEAD = 10
+_MOST_COUNTED = 1000
+# Workers are seen when they start and at each sweep, once a minute.
+_WORKER_SEEN_WITHIN = timedelta(seconds=150)
+
+
+class LookAheadPaginator(Paginator):  # type: ignore[type-arg]
+    """Looks some pages ahead instead of counting a table of millions; `count` is what it saw."""
+
+    reach = 0
+
+    @cached_property
+    def count(self) -> int:
+        predictions: Any = self.object_list
+        return len(predictions.values_list("pk")[: self.reach])
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there may be more than `count`."""
+        return self.count == self.reach
+
+
+@admin.register(Prediction)
+class PredictionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = (
+        "short_id", "model_name", "tag", "status_text", "rows", "created", "queue_seconds", "predicted_in",
+        "error_title",
+    )  # fmt: skip
+    list_filter = ("status", "version__model")
+    search_fields = ("id",)
+    search_help_text = "A whole prediction id"
+    sortable_by = ()
+    fields = (
+        "status_text", "model_name", "tag", "owner", "outputs", "rows", "created_at", "started_at", "finished_at",
+        "queue_seconds", "predicted_in", "attempts", "lease_holder", "lease_expires_at",
+    )  # fmt: skip
+    actions = ("cancel_queued",)
+    # Its “select all” would name a number that nobody counted.
+    actions_selection_counter = False
+    paginator = LookAheadPaginator
+    list_per_page = 50
+    list_max_show_all = 0
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return Prediction.objects.select_related("version__model").only(
+            "status", "row_count", "created_at", "started_at", "predict_seconds", "error", "version__tag",
+            "version__model__name",
+        )  # fmt: skip
+
+    def get_paginator(self, request: HttpRequest, queryset: Any, per_page: int, *args: Any, **kwargs: Any) -> Any:
+        paginator: Any = super().get_paginator(request, queryset, per_page, *args, **kwargs)
+        asked = request.GET.get("p", "1")
+        page = int(asked) if asked.isdecimal() and len(asked) < 7 else 1
+        paginator.reach = (page + _PAGES_AHEAD) * per_page
+        return paginator
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """By primary key, which has an index, instead of by text."""
+        if not search_term:
+            return queryset, False
+        try:
+            return queryset.filter(pk=UUID(search_term.strip())), False
+        except ValueError:
+            return queryset.none(), False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody edits a prediction. The permission to change one is the one to cancel it."""
+        return False
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        return isinstance(request.user, PermissionsMixin) and request.user.has_perm("predictions.change_prediction")
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        context = {"title": "Predictions", "queue": queue_summary(timezone.now()), **(extra_context or {})}
+        return super().changelist_view(request, context)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        prediction = self.get_object(request, object_id)
+        if prediction is None or not self.has_view_permission(request, prediction):
+            return super().change_view(request, object_id, form_url, extra_context)
+        return super().change_view(request, object_id, form_url, _details(prediction) | (extra_context or {}))
+
+    @admin.action(description="Cancel selected queued predictions", permissions=["cancel"])
+    def cancel_queued(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        now = timezone.now()
+        canceled = [each for each in queryset if Prediction.objects.cancel(each.pk, now=now)]
+        for prediction in canceled:
+            self.log_change(request, prediction, "Canceled.")
+        others = len(queryset) - len(canceled)
+        message = f"{len(canceled)} canceled." + (f" {others} were no longer queued." if others else "")
+        self.message_user(request, message, messages.WARNING if others else messages.SUCCESS)
+
+    @admin.display(description="prediction")
+    def short_id(self, prediction: Prediction) -> str:
+        """The end of the id: its beginning is the time, which neighbours share."""
+        return f"…{str(prediction.pk)[-8:]}"
+
+    @admin.display
+    def rows(self, prediction: Prediction) -> int:
+        return prediction.row_count
+
+    @admin.display
+    def created(self, prediction: Prediction) -> str:
+        return f"{timezone.localtime(prediction.created_at):%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description="model")
+    def model_name(self, prediction: Prediction) -> str:
+        return prediction.version.model.name
+
+    @admin.display(description="version")
+    def tag(self, prediction: Prediction) -> str:
+        return prediction.version.tag
+
+    @admin.display(description="status")
+    def status_text(self, prediction: Prediction) -> SafeString:
+        symbol, label = _SYMBOLS[prediction.status], prediction.get_status_display()
+        return format_html('<span class="mlserve-status mlserve-{}">{} {}</span>', prediction.status, symbol, label)
+
+    @admin.display(description="queue (s)")
+    def queue_seconds(self, prediction: Prediction) -> str | None:
+        if prediction.started_at is None:
+            return None
+        return f"{(prediction.started_at - prediction.created_at).total_seconds():.3f}"
+
+    @admin.display(description="predict (s)")
+    def predicted_in(self, prediction: Prediction) -> str | None:
+        return None if prediction.predict_seconds is None else f"{prediction.predict_seconds:.3f}"
+
+    @admin.display(description="error")
+    def error_title(self, prediction: Prediction) -> str | None:
+        return orjson.loads(prediction.error).get("title") if prediction.error else None
+
+
+def queue_summary(now: datetime) -> dict[str, Any]:
+    """The queue and who works on it, without counting past `_MOST_COUNTED`."""
+    oldest = Prediction.objects.queued().order_by("pk").values_list("created_at", flat=True).first()
+    workers = list(Worker.objects.filter(seen_at__gt=now - _WORKER_SEEN_WITHIN).order_by("-seen_at")[:_MOST_COUNTED])
+    return {
+        "queued": _counted(Prediction.objects.queued()),
+        "running": _counted(Prediction.objects.running()),
+        "oldest_seconds": None if oldest is None else round((now - oldest).total_seconds(), 1),
+        "workers": workers,
+        "rung_at": WakeUp.objects.exclude(rung_at=None).values_list("rung_at", flat=True).first(),
+    }
+
+
+def _counted(predictions: QuerySet[Any]) -> str:
+    count = len(predictions.values_list("pk")[: _MOST_COUNTED + 1])
+    return f"more than {_MOST_COUNTED}" if count > _MOST_COUNTED else str(count)
+
+
+def _details(prediction: Prediction) -> dict[str, Any]:
+    """The first rows of a prediction with what each gave, and what went wrong."""
+    result: dict[str, Any] = orjson.loads(prediction.result) if prediction.result else {}
+    answers = {name: values for name, values in result.items() if values}
+    rows = prediction.rows[:_SHOWN_ROWS]
+    names = prediction.version.record_schema.names
+    return {
+        "names": names,
+        "answer_names": list(answers),
+        "table": [_cells(row, names, [values[index] for values in answers.values()]) for index, row in enumerate(rows)],
+        "shown_rows": len(rows),
+        "prediction_warnings": orjson.loads(prediction.warnings)[:_SHOWN_ROWS],
+        "error": orjson.loads(prediction.error) if prediction.error else None,
+    }
+
+
+def _cells(row: dict[str, Any], names: Sequence[str], answers: Sequence[Any]) -> list[str]:
+    return [_text(row.get(name)) for name in names] + [_text(answer) for answer in answers]
+
+
+def _text(value: Any) -> str:
+    """A JSON value in full, for whoever looks for what went wrong with it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_text(part)}" for name, part in value.items())
+    if value is None:
+        return "–"
+    return value if isinstance(value, str) else orjson.dumps(value).decode()

@@ -1,0 +1,400 @@
+"""The registry in the admin: upload with its report, promote, roll back, compare, mark the default model."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import AdminForm
+from django.core.exceptions import PermissionDenied
+from django.db import models
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.defaultfilters import filesizeformat
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from mlserve.errors import MlserveError
+from registry.forms import PROMOTE, ComparisonForm, UploadForm, has_permission, shown, tables_of
+from registry.models import Model, ModelVersion, Promotion
+from registry.publishing import mark_default, promote, rollback
+from registry.report import Report, report_from_json
+
+admin.site.site_header = "mlserve"
+admin.site.site_title = "mlserve"
+admin.site.index_title = "Models and predictions"
+# The lists are wide, and there are few of them.
+admin.site.enable_nav_sidebar = False
+
+_STATUS_SYMBOLS = {"live": "●", "ready": "○", "retired": "◌"}
+# Long columns that no list shows.
+_LONG_FIELDS = ("schema", "columns", "form_config", "sample_rows", "golden_outputs", "environment")
+
+
+class _Unchanging:
+    """For rows that are written by the flow of a publication only."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class _KeepsWhatIsUsed:
+    """Answers a deletion that would break something with the reason, before anything is collected."""
+
+    def get_deleted_objects(self, objs: Iterable[models.Model], request: HttpRequest) -> Any:
+        if reasons := [reason for obj in objs if (reason := _why_kept(obj))]:
+            return [], {}, set(), reasons
+        deleted, counts, lacking, protected = super().get_deleted_objects(objs, request)  # type: ignore[misc]
+        # A version's promotions go with it; nobody may delete one alone.
+        return deleted, counts, lacking - {Promotion._meta.verbose_name}, protected
+
+
+class _VersionCells:
+    """What a list of versions shows beside plain fields."""
+
+    @admin.display(description="status", ordering="status")
+    def status_text(self, version: ModelVersion) -> SafeString:
+        symbol, label = _STATUS_SYMBOLS[version.status], version.get_status_display()
+        return format_html('<span class="mlserve-status mlserve-{}">{} {}</span>', version.status, symbol, label)
+
+    @admin.display
+    def checks(self, version: ModelVersion) -> str:
+        return report_from_json(version.report).summary()
+
+    @admin.display(ordering="size_bytes")
+    def size(self, version: ModelVersion) -> str:
+        return filesizeformat(version.size_bytes)
+
+
+class VersionInline(_VersionCells, _Unchanging, admin.TabularInline):  # type: ignore[type-arg]
+    model = ModelVersion
+    classes = ("mlserve-plain",)
+    verbose_name_plural = "versions, newest first"
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = ("link", "status_text", "checks", "size", "uploaded_by", "uploaded_at")
+        return (*fields, "promote") if has_permission(request.user, PROMOTE) else fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.get_fields(request, obj)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("model").defer(*_LONG_FIELDS)
+
+    @admin.display(description="tag")
+    def link(self, version: ModelVersion) -> SafeString:
+        return format_html('<a href="{}">{}</a>', _version_url("change", version), version.tag)
+
+    @admin.display(description="")
+    def promote(self, version: ModelVersion) -> str:
+        if version.is_live:
+            return "serves now"
+        return format_html('<a class="button" href="{}">Promote…</a>', _version_url("promote", version))
+
+
+class PromotionInline(_Unchanging, admin.TabularInline):  # type: ignore[type-arg]
+    model = Promotion
+    classes = ("mlserve-plain",)
+    verbose_name_plural = "promotions, newest first"
+    fields = readonly_fields = ("promoted_at", "kind", "tag", "replaced_tag", "promoted_by")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return _with_tags(super().get_queryset(request))
+
+    @admin.display
+    def tag(self, promotion: Promotion) -> str:
+        return promotion.version.tag
+
+    @admin.display(description="before it")
+    def replaced_tag(self, promotion: Promotion) -> str:
+        return promotion.replaced.version.tag if promotion.replaced else "–"
+
+
+@admin.register(Model)
+class ModelAdmin(_KeepsWhatIsUsed, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("name", "title", "live_tag", "version_count", "is_public", "is_default", "created_at")
+    list_filter = ("is_public", "is_default")
+    search_fields = ("name", "title", "description")
+    fields = ("name", "title", "description", "is_public", "is_default", "created_at")
+    inlines = (VersionInline, PromotionInline)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        live = ModelVersion.objects.live().filter(model=OuterRef("pk"))
+        return Model.objects.annotate(live=Subquery(live.values("tag")), version_count=Count("versions"))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ("is_default", "created_at") if obj is None else ("name", "is_default", "created_at")
+
+    def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.inlines if obj else ()
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"is_public": settings.MLSERVE_NEW_MODELS == "public", **super().get_changeform_initial_data(request)}
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.make_default_view)
+        return [path("<int:pk>/make-default/", view, name="registry_model_make_default"), *super().get_urls()]
+
+    @admin.display(description="live version")
+    def live_tag(self, model: Any) -> str | None:
+        tag: str | None = model.live
+        return tag
+
+    @admin.display(description="versions", ordering="version_count")
+    def version_count(self, model: Any) -> int:
+        return int(model.version_count)
+
+    def make_default_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        model = _found(self, request, pk)
+        if not self.has_change_permission(request, model):
+            raise PermissionDenied
+        if request.method == "POST":
+            mark_default(model)
+            self.log_change(request, model, "Made the default model.")
+            self.message_user(request, f"{model} serves POST /api/predict from now on.", messages.SUCCESS)
+            return redirect("admin:registry_model_change", model.pk)
+        consequence = f"POST /api/predict, which names no model, will be answered by {model}."
+        return _confirm(self, request, model, title="Make default", consequence=consequence)
+
+
+@dataclass(frozen=True)
+class _Move:
+    """A change of what is live: one row for each button."""
+
+    title: str
+    consequence: Callable[[ModelVersion], str]
+    run: Callable[[ModelVersion, str], ModelVersion]
+    done: str
+
+
+_MOVES: Mapping[str, _Move] = {
+    "promote": _Move(
+        "Promote",
+        lambda version: f"{version} will answer every request from the next one on. {_live_sentence(version)}",
+        lambda version, by: promote(version.model.name, version.tag, by=by),
+        "Promoted",
+    ),
+    "rollback": _Move(
+        "Roll back",
+        lambda version: f"{version} will be retired, and {_earlier(version)} answers every request again.",
+        lambda version, by: rollback(version.model.name, by=by),
+        "Live again after a rollback",
+    ),
+}
+
+
+@admin.register(ModelVersion)
+class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = (
+        "tag", "model", "status_text", "checks", "size", "digest", "is_batchable", "uploaded_by", "uploaded_at",
+    )  # fmt: skip
+    list_filter = ("status", "model")
+    search_fields = ("model__name", "tag", "sha256", "uploaded_by")
+    fields = (
+        "model", "tag", "status_text", "uploaded_by", "uploaded_at", "sha256", "size", "artifact_format",
+        "container", "offers", "is_batchable",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("model").defer(*_LONG_FIELDS)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("<int:pk>/promote/", view(self.move_view), {"move": "promote"}, "registry_modelversion_promote"),
+            path("<int:pk>/rollback/", view(self.move_view), {"move": "rollback"}, "registry_modelversion_rollback"),
+            path("<int:pk>/compare/", view(self.compare_view), name="registry_modelversion_compare"),
+            *super().get_urls(),
+        ]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A version never changes. The permission to change one is the one to promote it."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and not (obj is not None and obj.is_live)
+
+    @admin.display(description="SHA-256", ordering="sha256")
+    def digest(self, version: ModelVersion) -> str:
+        return f"{version.sha256[:12]}…"
+
+    @admin.display(description="outputs")
+    def offers(self, version: ModelVersion) -> str:
+        classes = f"; classes {', '.join(map(shown, version.class_labels))}" if version.class_labels else ""
+        return f"{', '.join(version.outputs)}{classes}"
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """The upload. Not Django's own view, which would hold a transaction open during the inspection."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        if request.method == "POST":
+            form = UploadForm(request.POST, request.FILES, user=request.user)
+            published = form.publish() if form.is_valid() else None
+            if published is not None:
+                return self._uploaded(request, published.version, published.report, created=published.created)
+        else:
+            form = UploadForm(user=request.user, initial={"model": request.GET.get("model", "")})
+        plain_form: Any = form
+        fieldsets = [(None, {"fields": list(form.fields)})]
+        context = {
+            "title": "Upload a version",
+            "form": form,
+            "adminform": AdminForm(plain_form, fieldsets, {}, model_admin=self),
+            "report": form.report,
+            "model_names": Model.objects.values_list("name", flat=True),
+        }
+        return _page(self, request, "upload", context)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        version = self.get_object(request, object_id)
+        if version is None or not self.has_view_permission(request, version):
+            return super().change_view(request, object_id, form_url, extra_context)
+        may_promote = has_permission(request.user, PROMOTE)
+        context = {
+            **tables_of(version),
+            "report": report_from_json(version.report),
+            "may_promote": may_promote and not version.is_live,
+            "may_roll_back": may_promote and version.is_live and _earlier(version) is not None,
+            "has_others": version.model.versions.exclude(pk=version.pk).exists(),
+        }
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+
+    def move_view(self, request: HttpRequest, pk: int, move: str) -> HttpResponse:
+        """Confirm, then promote or roll back."""
+        if not has_permission(request.user, PROMOTE):
+            raise PermissionDenied
+        version, asked = _found(self, request, pk), _MOVES[move]
+        refusal = _why_not(version, move)
+        if request.method != "POST" and not refusal:
+            return _confirm(self, request, version, title=asked.title, consequence=asked.consequence(version))
+        if refusal:
+            self.message_user(request, refusal, messages.WARNING)
+            return redirect(_version_url("change", version))
+        try:
+            live = asked.run(version, request.user.get_username())
+        except MlserveError as error:
+            self.message_user(request, error.detail, messages.ERROR)
+            return redirect(_version_url("change", version))
+        self.log_change(request, live, f"{asked.done}.")
+        self.message_user(request, f"{live} is live.", messages.SUCCESS)
+        return redirect(_version_url("change", live))
+
+    def compare_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        version = _found(self, request, pk)
+        if not self.has_view_permission(request, version):
+            raise PermissionDenied
+        form = ComparisonForm(request.GET or None, version=version)
+        context = {"title": f"Compare {version}", "original": version, "form": form}
+        if form.is_valid():
+            context |= {"other": form.cleaned_data["other"], "comparison": form.comparison()}
+        return _page(self, request, "compare", context)
+
+    def _uploaded(self, request: HttpRequest, version: ModelVersion, report: Report, *, created: bool) -> HttpResponse:
+        if created:
+            self.log_addition(request, version, f"Uploaded, {report.summary()}.")
+            message = f"{version} registered, {report.summary()}."
+        else:
+            message = f"{version}: the same bytes were registered already."
+        self.message_user(request, message, messages.SUCCESS if created else messages.INFO)
+        return redirect(_version_url("change", version))
+
+
+@admin.register(Promotion)
+class PromotionAdmin(_Unchanging, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("promoted_at", "kind", "version", "replaced_version", "promoted_by")
+    list_filter = ("kind", "model")
+    fields = ("promoted_at", "kind", "model", "version", "replaced_version", "promoted_by")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return _with_tags(super().get_queryset(request))
+
+    @admin.display(description="before it")
+    def replaced_version(self, promotion: Promotion) -> ModelVersion | None:
+        return promotion.replaced.version if promotion.replaced else None
+
+
+def _page(site: Any, request: HttpRequest, name: str, context: Mapping[str, Any]) -> HttpResponse:
+    """A page of ours with what Django's own pages of the same kind of row know."""
+    common = {**site.admin_site.each_context(request), "opts": site.opts, "media": site.media}
+    return TemplateResponse(request, f"admin/registry/{name}.html", {**common, **context})
+
+
+def _confirm(site: Any, request: HttpRequest, row: models.Model, *, title: str, consequence: str) -> HttpResponse:
+    context = {"title": f"{title}: {row}", "original": row, "action": title, "consequence": consequence}
+    return _page(site, request, "confirm", context)
+
+
+def _found(site: Any, request: HttpRequest, pk: int) -> Any:
+    row = site.get_object(request, str(pk))
+    if row is None:
+        raise Http404
+    return row
+
+
+def _version_url(page: str, version: ModelVersion) -> str:
+    return reverse(f"admin:registry_modelversion_{page}", args=[version.pk])
+
+
+def _with_tags(promotions: QuerySet[Any]) -> QuerySet[Any]:
+    long = [f"{version}__{name}" for version in ("version", "replaced__version") for name in (*_LONG_FIELDS, "report")]
+    return promotions.select_related("model", "version__model", "replaced__version__model").defer(*long)
+
+
+def _live_sentence(version: ModelVersion) -> str:
+    live = version.model.versions.live().without_bulk().first()
+    return f"{live.tag} is retired by it; a rollback brings it back." if live else "No version is live yet."
+
+
+def _earlier(version: ModelVersion) -> ModelVersion | None:
+    """What a rollback of the version's model would make live."""
+    current = version.model.promotions.select_related("replaced__version__model").first()
+    return current.replaced.version if current is not None and current.replaced is not None else None
+
+
+def _why_not(version: ModelVersion, move: str) -> str:
+    """Why the version cannot be moved, such as on a page that was open while somebody else moved it; '' if it can."""
+    if move == "promote":
+        return f"{version} is live already." if version.is_live else ""
+    if not version.is_live:
+        return f"{version} is not live, so there is nothing to roll back from it."
+    return "" if _earlier(version) else f"{version.model} had no other live version before this one."
+
+
+def _why_kept(row: models.Model) -> str:
+    """Why `row` must not be deleted; '' when nothing speaks against it."""
+    if isinstance(row, Model):
+        return f"{row} has versions. Delete those first." if row.versions.exists() else ""
+    if not isinstance(row, ModelVersion):
+        return ""
+    if row.is_live:
+        return f"{row} is live. Promote another version first."
+    if _is_referred_to(row):
+        return (
+            f"{row} has made predictions, which name it as their source. They are deleted "
+            f"{settings.MLSERVE_RETENTION_DAYS} days after they ended (MLSERVE_RETENTION_DAYS); then it can be, too."
+        )
+    return ""
+
+
+def _is_referred_to(version: ModelVersion) -> bool:
+    """Asked of the relations, since `registry` must not import `predictions`; Django would fetch all those rows."""
+    relations = [
+        field
+        for field in ModelVersion._meta.get_fields(include_hidden=True)
+        if isinstance(field, models.ManyToOneRel) and field.on_delete is models.PROTECT
+    ]
+    return any(
+        relation.related_model._base_manager.filter(**{relation.field.name: version}).exists() for relation in relations
+    )
