@@ -36,7 +36,7 @@ def _probe(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         return {"ok": True, **check()}
     except Exception as error:  # a probe reports whatever is wrong instead of failing itself
-        log.warning("Not ready: %s", error)
+        log.info("Not ready: %s", error)
         return {"ok": False, "detail": f"{type(error).__name__}: {error}"}
 
 

@@ -8,15 +8,18 @@ from typing import IO, Any
 import jiter
 from django.conf import settings
 from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
 
 from mlserve.errors import NotJson, TooLarge
 
-# A number that could exceed float64: an exponent of three digits, or more digits than float64 has.
-_SUSPICIOUS = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{309}")
+# A number that could exceed 1.8e308: an exponent of three digits, or so many digits that one of two suffices.
+_SUSPICIOUS = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{200}")
+_EMPTY = "The body is empty. Send one record as JSON, or a list of records."
 # jiter's words for what people most often do, with what to do about it.
 _HINTS = (
     ("Detected duplicate key", "Each name may stand once in an object."),
     ("recursion limit", "A record is flat; nothing needs that depth."),
+    ("key must be a string", "Names and texts stand in double quotes."),
     ("expected value", "NaN and Infinity are not JSON (write null for a missing value), nor are single quotes."),
     ("trailing characters", "One JSON value is expected; JSON Lines are not accepted."),
 )
@@ -31,6 +34,13 @@ def parse_json(body: bytes) -> Any:
     if _SUSPICIOUS.search(body) and _has_infinite(value):
         raise NotJson("The body holds a number that is too large for a 64-bit float. Send a smaller one or null.")
     return value
+
+
+def json_of(request: Request) -> Any:
+    """The request's body as JSON. DRF makes an empty object of an empty body; here it is an error."""
+    if request.stream is None:
+        raise NotJson(_EMPTY)
+    return request.data
 
 
 class StrictJSONParser(BaseParser):
@@ -56,7 +66,7 @@ def read_limited(stream: IO[bytes], limit: int) -> bytes:
 
 def _sentence(body: bytes, reason: str) -> str:
     if not body.strip():
-        return "The body is empty. Send one record as JSON, or a list of records."
+        return _EMPTY
     try:
         body.decode("utf-8")
     except UnicodeDecodeError as error:

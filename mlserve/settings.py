@@ -14,7 +14,8 @@ from mlserve.env import Env
 
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = BASE_DIR / "var"
+# What a single machine keeps: SQLite's file, artifacts without a bucket, caches, collected static files.
+VAR_DIR = Path(env.text("MLSERVE_DATA_DIR") or BASE_DIR / "var").absolute()
 
 # --- Security ----------------------------------------------------------------------------------------------
 DEBUG = env.flag("DEBUG", default=False)

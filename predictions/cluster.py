@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import time
 import uuid
 from multiprocessing import Event
 from multiprocessing.process import BaseProcess
@@ -20,6 +21,7 @@ from django_q.conf import Conf
 log = logging.getLogger(__name__)
 
 WORKER_DIED_STATUS = 75
+_LOOK_EVERY_SECONDS = 0.05
 
 
 class GuardedSentinel(Sentinel):
@@ -42,11 +44,33 @@ class GuardedSentinel(Sentinel):
                 each.join(5)
 
 
+class _StopFlag:
+    """What the guard asks whether to stop, settable by a signal handler.
+
+    multiprocessing's Event is not: a handler that sets it while the same thread waits for it waits for ever.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+
+    def set(self) -> None:
+        self._is_set = True
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def wait(self, timeout_seconds: float) -> bool:
+        deadline = time.monotonic() + timeout_seconds
+        while not self._is_set and time.monotonic() < deadline:
+            time.sleep(_LOOK_EVERY_SECONDS)
+        return self._is_set
+
+
 def run_cluster(workers: int) -> None:
     """Blocks until SIGTERM or SIGINT; then running batches finish, and what is queued stays queued."""
     _import_once_for_all_workers()
-    stop, started = Event(), Event()
-    sentinel = GuardedSentinel(stop, started, uuid.uuid4(), timeout=Conf.TIMEOUT, start=False)
+    stop = _StopFlag()
+    sentinel = GuardedSentinel(stop, Event(), uuid.uuid4(), timeout=Conf.TIMEOUT, start=False)
     sentinel.pool_size = workers
 
     def ask_to_stop(*_: Any) -> None:

@@ -39,9 +39,21 @@ class Doorbell:
             while True:  # many rings are one
                 listening.recv(16)
 
+    def close(self) -> None:
+        """Stop listening, if this process did."""
+        if self._listening is not None:
+            self._listening.close()
+            if self._listening_pid == os.getpid():
+                self._path.unlink(missing_ok=True)
+            self._listening = None
+
+    def __del__(self) -> None:
+        self.close()
+
     def _listen(self) -> socket.socket:
         """The socket of this process; the last one to listen gets the rings."""
         if self._listening is None or self._listening_pid != os.getpid():
+            self.close()
             self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._listening_pid = os.getpid()
             self._path.unlink(missing_ok=True)

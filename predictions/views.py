@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mlserve.errors import AlreadyEnded, BadParameter, NotFound
+from mlserve.jsonbody import json_of
 from mlserve.prefer import Preference, read_preference
 from predictions.models import Prediction
 from predictions.serializers import AcceptedSerializer, PredictionSerializer, prediction_json, prediction_url
@@ -57,7 +58,7 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
         preference = preference_of(request)
         version = resolve(Target(model, tag), request.user)
         outputs = parse_outputs(request.query_params.get("outputs"))
-        prediction = submit(version, request.data, outputs=outputs, user=request.user)
+        prediction = submit(version, json_of(request), outputs=outputs, user=request.user)
         if preference.wait_seconds and wait_until_ended(prediction.pk, preference.wait_seconds):
             prediction = self.get_queryset().get(pk=prediction.pk)
         return self._respond(prediction, preference, pending_status=202)

@@ -1,0 +1,38 @@
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.flows.service import ROOT, Service
+
+_PREPARE = "import django; django.setup(); from mlserve.laptop import prepare; prepare()"
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder (and on PostgreSQL a database) with its tables, an admin and the example, made once."""
+    folder = tmp_path_factory.mktemp("prepared")
+    environment = {**Service(folder).environment, "DJANGO_SETTINGS_MODULE": "mlserve.settings"}
+    subprocess.run([sys.executable, "-c", _PREPARE], env=environment, cwd=ROOT, check=True)
+    return folder
+
+
+@pytest.fixture
+def own_service(tmp_path: Path, prepared: Path) -> Iterator[Service]:
+    """A service that the test may harm; whatever is left of it is ended."""
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
+    service = Service(tmp_path)
+    yield service
+    if service.process and service.process.poll() is None:
+        service.stop()
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service for all tests that only use it, from an empty folder."""
+    service = Service(tmp_path_factory.mktemp("service")).start()
+    yield service
+    service.stop()

@@ -1,0 +1,121 @@
+"""A real service: `manage.py serve` in a process of its own, reached over HTTP only."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MANAGE = [sys.executable, str(ROOT / "manage.py")]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Service:
+    """Start with `start()`, stop with `stop()`; `output` is what a user would have read on the terminal."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = folder / f"service-{self.port}.log"
+        self.environment = {
+            **os.environ,
+            "DEBUG": "1",
+            "MLSERVE_NEW_MODELS": "public",
+            "MLSERVE_DATA_DIR": str(folder),
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            **environment,
+        }
+        if self.environment["DATABASE_URL"].startswith("sqlite"):
+            self.environment["DATABASE_URL"] = f"sqlite:///{folder}/service.sqlite3"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text("utf-8", errors="replace")
+
+    def start(self, *arguments: str) -> "Service":
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*MANAGE, "serve", "--prepare", *arguments], env=self.environment, stdout=log, stderr=log
+            )
+        self.wait_for(lambda: self.get("/readyz").status_code == 200, "the service to be ready")
+        return self
+
+    def stop(self, how: int = signal.SIGTERM) -> int:
+        """The exit status; negative for a signal."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        return self.process.wait(60)
+
+    def manage(self, *arguments: str) -> str:
+        """Run another command beside the service, as its owner would; its output."""
+        done = subprocess.run([*MANAGE, *arguments], env=self.environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=30, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return httpx.post(self.url + path, timeout=30, **options)
+
+    def password(self) -> str:
+        found = re.search(r"with the password '([^']+)'", self.output)
+        assert found, self.output
+        return found[1]
+
+    def wait_for(self, condition: Any, what: str, *, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if condition():
+                    return
+            except httpx.TransportError:
+                pass
+            assert self.process is None or self.process.poll() is None, f"the service ended:\n{self.output}"
+            time.sleep(0.05)
+        raise AssertionError(f"waited {seconds} s for {what}:\n{self.output}")
+
+    def children(self, of: int | None = None) -> list[int]:
+        """Process ids, direct children first, then theirs."""
+        parent = of or (self.process.pid if self.process else 0)
+        listed = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True).stdout.split()
+        direct = [int(pid) for pid in listed]
+        return direct + [grandchild for pid in direct for grandchild in self.children(pid)]
+
+    def wait_for_none(self, pids: list[int], *, seconds: float = 60) -> None:
+        """Until none of these processes runs any more."""
+        deadline = time.monotonic() + seconds
+        while left := [pid for pid in pids if is_running(pid)]:
+            assert time.monotonic() < deadline, f"still running: {[command_of(pid) for pid in left]}"
+            time.sleep(0.05)
+
+    def prediction_workers(self) -> list[int]:
+        """Process ids of the workers, as /readyz would count them, read from the process table."""
+        cluster = next(pid for pid in self.children() if "only worker" in command_of(pid))
+        return [pid for pid in self.children(cluster) if pid != cluster]
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process; empty when it is gone."""
+    done = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def is_running(pid: int) -> bool:
+    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    return bool(done.stdout.strip()) and not done.stdout.startswith("Z")
