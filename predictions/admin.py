@@ -1,7 +1,7 @@
 """Predictions in the admin: what is queued, what failed and why, and canceling what waits."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from django_q import admin as queue_admin
 from django_q.models import Failure, OrmQ, Success
 
 from predictions.models import Prediction, WakeUp, Worker
+from predictions.workers import SEEN_WITHIN
 
 # Success and Failure are always empty, for we keep none of django-q2's own records (save_limit -1), and OrmQ holds
 # wake-ups that name no prediction: they would be read as our queue and results. Importing its admin first makes
@@ -31,8 +32,6 @@ _SYMBOLS = {"queued": "…", "running": "▶", "succeeded": "✓", "failed": "�
 _SHOWN_ROWS = 50
 _PAGES_AHEAD = 10
 _MOST_COUNTED = 1000
-# Workers are seen when they start and at each sweep, once a minute.
-_WORKER_SEEN_WITHIN = timedelta(seconds=150)
 
 
 class LookAheadPaginator(Paginator):  # type: ignore[type-arg]
@@ -172,7 +171,7 @@ class PredictionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 def queue_summary(now: datetime) -> dict[str, Any]:
     """The queue and who works on it, without counting past `_MOST_COUNTED`."""
     oldest = Prediction.objects.queued().order_by("pk").values_list("created_at", flat=True).first()
-    workers = list(Worker.objects.filter(seen_at__gt=now - _WORKER_SEEN_WITHIN).order_by("-seen_at")[:_MOST_COUNTED])
+    workers = list(Worker.objects.filter(seen_at__gt=now - SEEN_WITHIN).order_by("-seen_at")[:_MOST_COUNTED])
     return {
         "queued": _counted(Prediction.objects.queued()),
         "running": _counted(Prediction.objects.running()),

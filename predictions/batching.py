@@ -41,7 +41,7 @@ def call_in_batches(call: Call, rows: Sequence[Any], *, batch_rows: int) -> tupl
 def _halve(run: _Run, rows: Sequence[Any], start: int, stop: int) -> None:
     try:
         answers = run.call(rows[start:stop])
-    except Exception as error:  # the model's own code, which may raise anything
+    except Exception as error:  # noqa: BLE001 - the model's own code, which may raise anything
         if stop - start == 1 or len(run.failures) >= MOST_NAMED_FAILURES:
             run.failures.update({position: RowFailure(error) for position in range(start, stop)})
             return

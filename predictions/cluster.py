@@ -83,5 +83,6 @@ def run_cluster(workers: int) -> None:
 
 def _import_once_for_all_workers() -> None:
     """Workers are forked, so what is imported before is in memory once, and none pays for it at its first task."""
-    from registry import formats, pipelines  # noqa: F401
     from sklearn import compose, ensemble, linear_model, pipeline  # noqa: F401
+
+    from registry import formats, pipelines  # noqa: F401

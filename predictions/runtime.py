@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -65,7 +66,6 @@ class _Cache:
 
 _cache = _Cache()
 _one_at_a_time = threading.Lock()
-_threadpools: "ThreadpoolController | None" = None
 
 
 def predict(version: ModelVersion, rows: Sequence[Row], outputs: Sequence[str]) -> dict[str, list[Any]]:
@@ -107,9 +107,11 @@ def _load(digest: Digest) -> LoadedModel:
 
 def _limited_threads() -> Any:
     """BLAS and OpenMP on one thread while a pipeline runs; finding the libraries is slow, so it is done once."""
-    global _threadpools
-    if _threadpools is None:
-        from threadpoolctl import ThreadpoolController
+    return _threadpools().limit(limits=1)
 
-        _threadpools = ThreadpoolController()
-    return _threadpools.limit(limits=1)
+
+@cache
+def _threadpools() -> "ThreadpoolController":
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -1,8 +1,6 @@
 """What the worker runs: `drain` empties the queue, `sweep` is the net under it."""
 
 import logging
-import os
-import socket
 import time
 from datetime import timedelta
 from typing import Any
@@ -11,9 +9,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from mlserve.orphans import end_with_parent
-from predictions import queue
+from predictions import queue, workers
 from predictions.execution import execute
-from predictions.models import Prediction, Worker
+from predictions.models import Prediction
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +26,14 @@ def drain(budget_seconds: float | None = None) -> int:
     queue.answer()
     ended = 0
     try:
-        while batch := Prediction.objects.claim(holder=worker_name(), now=timezone.now()):
+        while batch := Prediction.objects.claim(holder=workers.worker_name(), now=timezone.now()):
             outcomes = execute(batch)
-            ended += Prediction.objects.finish(outcomes, holder=worker_name(), now=timezone.now())
+            ended += Prediction.objects.finish(outcomes, holder=workers.worker_name(), now=timezone.now())
             if time.monotonic() > deadline:
                 queue.wake()
                 break
     except BaseException:  # also django-q2's time limit, which is a SystemExit
-        Prediction.objects.release_held_by([worker_name()], now=timezone.now())
+        Prediction.objects.release_held_by([workers.worker_name()], now=timezone.now())
         raise
     return ended
 
@@ -43,9 +41,9 @@ def drain(budget_seconds: float | None = None) -> int:
 def sweep() -> dict[str, int]:
     """Take back what dead workers hold, expire what waited too long, apply retention, ring when work waits."""
     now = timezone.now()
-    _see_this_worker()
+    workers.see_living_workers()
     counts = {
-        "released": Prediction.objects.release_expired(now=now) + _release_dead_workers(),
+        "released": Prediction.objects.release_expired(now=now) + workers.release_dead_workers(),
         "expired": Prediction.objects.expire(now=now),
         "deleted": Prediction.objects.delete_ended_before(now - timedelta(days=settings.MLSERVE_RETENTION_DAYS)),
     }
@@ -56,41 +54,12 @@ def sweep() -> dict[str, int]:
     return counts
 
 
-def worker_name() -> str:
-    """Who holds a lease: this process."""
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
 def start_worker(**_: Any) -> None:
     """Runs in each new worker process before it waits for tasks (django-q2's `post_spawn`).
 
     Whatever a predecessor held or had been called for is queued and rung for again, without waiting.
     """
     end_with_parent()
+    workers.see_this_worker()
     queue.answer()
     sweep()
-
-
-def _see_this_worker() -> None:
-    Worker.objects.update_or_create(
-        name=worker_name(),
-        defaults={"host": socket.gethostname(), "pid": os.getpid(), "seen_at": timezone.now()},
-    )
-
-
-def _release_dead_workers() -> int:
-    """Leases of workers on this host whose process is gone need not run out first."""
-    gone = [worker.name for worker in Worker.objects.filter(host=socket.gethostname()) if not _is_alive(worker.pid)]
-    released = Prediction.objects.release_held_by(gone, now=timezone.now())
-    Worker.objects.filter(name__in=gone).delete()
-    return released
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -120,9 +120,7 @@ def test_it_waits_for_the_result_when_preferred(
     assert response.headers["Preference-Applied"] == "wait=10"
 
 
-def test_it_answers_202_when_the_wait_runs_out(
-    api: APIClient, penguins: ModelVersion, penguin: dict[str, Any]
-) -> None:
+def test_it_answers_202_when_the_wait_runs_out(api: APIClient, penguins: ModelVersion, penguin: dict[str, Any]) -> None:
     started = time.monotonic()
     response = post(api, penguin, Prefer="wait=1")
 

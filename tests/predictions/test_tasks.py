@@ -12,7 +12,7 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from predictions import runtime, tasks
+from predictions import runtime, tasks, workers
 from predictions.models import Prediction, Worker
 from predictions.status import Status
 from registry.inspection import Submission
@@ -104,7 +104,9 @@ def test_it_predicts_row_by_row_what_is_not_batchable(submit_rows: Submit, save:
     assert both.result.split(",")[0].rstrip("]") == one.result.split(",")[0].rstrip("]")
 
 
-def test_it_fails_clearly_when_the_artifact_is_gone(submit_rows: Submit, penguins: ModelVersion, tmp_path: Path) -> None:
+def test_it_fails_clearly_when_the_artifact_is_gone(
+    submit_rows: Submit, penguins: ModelVersion, tmp_path: Path
+) -> None:
     (tmp_path / "artifacts" / penguins.artifact_key).unlink()
     prediction = submit_rows()
 
@@ -179,8 +181,8 @@ def test_the_sweep_takes_back_what_a_dead_worker_of_this_host_holds(submit_rows:
 
 def test_the_sweep_leaves_living_workers_alone(submit_rows: Submit) -> None:
     prediction = submit_rows()
-    tasks.sweep()
-    Prediction.objects.claim(holder=tasks.worker_name(), now=timezone.now())
+    workers.see_this_worker()
+    Prediction.objects.claim(holder=workers.worker_name(), now=timezone.now())
 
     assert tasks.sweep()["released"] == 0
     refreshed(prediction)

@@ -54,9 +54,7 @@ def test_it_claims_a_large_prediction_alone(submit_rows: Submit, penguin: dict[s
     assert [each.row_count for each in claim()] == [5]
 
 
-def test_it_claims_one_at_a_time_when_the_version_is_not_batchable(
-    submit_rows: Submit, penguins: ModelVersion
-) -> None:
+def test_it_claims_one_at_a_time_when_the_version_is_not_batchable(submit_rows: Submit, penguins: ModelVersion) -> None:
     ModelVersion.objects.filter(pk=penguins.pk).update(is_batchable=False)
     submit_rows()
     submit_rows()

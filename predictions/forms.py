@@ -1,0 +1,109 @@
+"""The form of a model: a Django form that holds text and errors, but leaves every judgement to the schema."""
+
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+from django import forms
+from django.http import QueryDict
+
+from mlserve.errors import FieldError
+from predictions.controls import UNKNOWN_SUFFIX, widget_for
+from predictions.questions import Question, sections_of
+from registry.form_config import FormConfig
+from registry.schema import RecordSchema, Row
+from registry.violations import pointer
+
+
+class ColumnField(forms.Field):
+    """Holds a text; whether it is right is the schema's business."""
+
+    def __init__(self, question: Question, text: str | None, position: int) -> None:
+        super().__init__(
+            required=False,
+            widget=widget_for(question, text),
+            label=question.label,
+            help_text=" ".join(filter(None, [question.help, question.limits])),
+            initial=text,
+        )
+        self.question, self.position = question, position
+
+
+class BoundColumn(forms.BoundField):
+    """A field of the page. Its ids are made from its position, because a column's name may hold anything."""
+
+    field: ColumnField
+
+    @property
+    def auto_id(self) -> str:
+        return f"column-{self.field.position}"
+
+    @property
+    def question(self) -> Question:
+        return self.field.question
+
+    @property
+    def control(self) -> str:
+        widget = self.field.widget
+        return getattr(widget, "input_type", "textarea")
+
+    @property
+    def anchor(self) -> str:
+        """The id of what takes the focus."""
+        return f"{self.auto_id}_0" if self.control == "radio" else self.auto_id
+
+    @property
+    def unknown_name(self) -> str:
+        """The name of the checkbox beside a slider that may be left without a value."""
+        return self.html_name + UNKNOWN_SUFFIX if self.question.may_be_empty else ""
+
+
+class RecordForm(forms.Form):
+    """One record as a form: unbound with the values of `row` (else the initial ones), or bound to what was posted."""
+
+    bound_field_class = BoundColumn
+
+    def __init__(
+        self, schema: RecordSchema, config: FormConfig, *, data: QueryDict | None = None, row: Row | None = None
+    ) -> None:
+        super().__init__(data)
+        self._sections = sections_of(schema, config)
+        questions = [question for section in self._sections for question in section.questions]
+        for position, question in enumerate(questions):
+            text = _initial_text(question, row) if data is None else data.get(question.name)
+            self.fields[question.name] = ColumnField(question, text, position)
+
+    def sections(self) -> Iterator[tuple[str, list[forms.BoundField]]]:
+        for section in self._sections:
+            yield section.title, [self[question.name] for question in section.questions]
+
+    def record(self) -> Row:
+        """What was posted as a record, in the order of the form; not validated."""
+        record: Row = {}
+        for bound in self._columns():
+            bound.question.add_answer(bound.data or "", record)
+        return record
+
+    def show_errors(self, errors: Sequence[FieldError]) -> None:
+        """Put each error of the schema at its field, and what belongs to none above them all."""
+        self.full_clean()
+        columns = {pointer(bound.name): bound for bound in self._columns()}
+        for error in errors:
+            bound = columns.get(error.pointer)
+            if bound is None:
+                self.add_error(None, f"{error.pointer} {error.detail}.")
+            else:
+                self.add_error(bound.name, f"{bound.label} {error.detail}.")
+
+    def wrong_columns(self) -> list[BoundColumn]:
+        return [bound for bound in self._columns() if bound.errors]
+
+    def _columns(self) -> list[BoundColumn]:
+        return [cast(BoundColumn, self[name]) for name in self.fields]
+
+
+def _initial_text(question: Question, row: Row | None) -> str | None:
+    """None when there is nothing to show, '' when a given row says that the value is not known."""
+    value = question.initial if row is None else row.get(question.name, question.node.get("default"))
+    if value is not None:
+        return question.text_for(value)
+    return None if row is None or not question.is_nullable else ""

@@ -1,0 +1,181 @@
+"""The pages for people: the models, a form for each, and a permalink for every prediction."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.conf import settings
+from django.db.models import Prefetch
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from mlserve.errors import InvalidRows, NoLiveVersion, NotFound
+from predictions.answers import answers_of, duration_text
+from predictions.forms import RecordForm
+from predictions.models import Prediction
+from predictions.questions import sections_of, text_of
+from predictions.serializers import queue_seconds
+from predictions.status import Status
+from predictions.submission import Target, resolve, submit
+from predictions.waiting import wait_until_ended
+from registry.form_config import FormConfig
+from registry.models import Model, ModelVersion
+from registry.schema import Row
+
+# Longer than this, the permalink with its own news is better company than a page that does not come.
+_MOST_WAIT_SECONDS = 10
+_SHOWN_ROWS = 100
+_WANTED_OUTPUTS = ("predict", "predict_proba")
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """The models that the visitor may use."""
+    live = Prefetch("versions", ModelVersion.objects.live().only("tag", "model_id"), to_attr="live_versions")
+    return render(request, "home.html", {"models": Model.objects.visible_to(request.user).prefetch_related(live)})
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def model_page(request: HttpRequest, model: str) -> HttpResponse:
+    """The form of a model's live version; posted, the result on the same page."""
+    try:
+        version = resolve(Target(model), request.user)
+    except NoLiveVersion:
+        return render(request, "model.html", {"model": Model.objects.get(name=model)})
+    if request.method == "POST":
+        return _predict(request, version)
+    form = RecordForm(version.record_schema, _config(version), row=_prefill(request, version))
+    return _render_model(request, version, form)
+
+
+@never_cache
+@require_safe
+def prediction_page(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The permalink of a prediction."""
+    prediction = _readable(request, pk)
+    live = prediction.version.model.versions.live().only("tag").first()
+    context = {"live": live, "model": prediction.version.model, **_shown(prediction)}
+    return render(request, "prediction.html", context)
+
+
+def _predict(request: HttpRequest, version: ModelVersion) -> HttpResponse:
+    form = RecordForm(version.record_schema, _config(version), data=request.POST)
+    outputs = [name for name in _WANTED_OUTPUTS if name in version.outputs]
+    try:
+        prediction = submit(version, form.record(), outputs=outputs, user=request.user)
+    except InvalidRows as error:
+        form.show_errors(error.errors)
+        return _render_model(request, version, form, status=422)
+    if not wait_until_ended(prediction.pk, min(_MOST_WAIT_SECONDS, settings.MLSERVE_MAX_WAIT)):
+        return redirect("prediction-page", pk=prediction.pk)
+    return _render_model(request, version, form, prediction=_readable(request, prediction.pk))
+
+
+def _render_model(
+    request: HttpRequest,
+    version: ModelVersion,
+    form: RecordForm,
+    *,
+    prediction: Prediction | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    context = {
+        "model": version.model,
+        "version": version,
+        "config": _config(version),
+        "form": form,
+        "curl": _curl(request, version),
+        **(_shown(prediction) if prediction else {}),
+    }
+    return render(request, "model.html", context, status=status)
+
+
+def _prefill(request: HttpRequest, version: ModelVersion) -> Row | None:
+    """The record to start from: an earlier prediction's first (`?from=`), an example (`?example=`), or none."""
+    asked: QueryDict = request.GET
+    if earlier := asked.get("from"):
+        try:
+            prediction = _readable(request, UUID(earlier))
+        except ValueError as error:
+            raise NotFound(f"from={earlier} is not the id of a prediction.") from error
+        if prediction.version.model_id != version.model_id:
+            raise NotFound(f"The prediction {earlier} is not one of this model's.")
+        return prediction.rows[0]
+    return _example(version) if "example" in asked else None
+
+
+def _example(version: ModelVersion) -> Row:
+    rows: list[Row] = version.sample_rows
+    return rows[0] if rows else version.record_schema.example()
+
+
+def _readable(request: HttpRequest, pk: UUID) -> Prediction:
+    readable = Prediction.objects.readable_by(request.user).select_related("version__model")
+    bulk = (f"version__{name}" for name in ("sample_rows", "golden_outputs", "report"))
+    prediction = readable.defer(*bulk).filter(pk=pk).first()
+    if prediction is None:
+        raise NotFound(f"There is no prediction {pk}, or it is not yours to see.")
+    return prediction
+
+
+def _config(version: ModelVersion) -> FormConfig:
+    return FormConfig.model_validate(version.form_config or {})
+
+
+def _shown(prediction: Prediction) -> dict[str, Any]:
+    """What the templates say about a prediction."""
+    version = prediction.version
+    config = _config(version)
+    rows = prediction.rows[:_SHOWN_ROWS]
+    result = orjson.loads(prediction.result) if prediction.result else {"predictions": []}
+    questions = [question for section in sections_of(version.record_schema, config) for question in section.questions]
+    labels = {question.name: question.label for question in questions}
+    return {
+        "prediction": prediction,
+        "version": version,
+        "config": config,
+        "was_predicted": prediction.status == Status.SUCCEEDED,
+        "labels": labels.values(),
+        "rows": _table(rows, labels, answers_of(result, config.result.labels, limit=_SHOWN_ROWS)),
+        "warnings": [_named(warning, labels) for warning in orjson.loads(prediction.warnings)],
+        "error": orjson.loads(prediction.error) if prediction.error else None,
+        "queue_time": duration_text(queue_seconds(prediction)),
+        "predict_time": duration_text(prediction.predict_seconds),
+    }
+
+
+def _table(rows: list[Row], labels: Mapping[str, str], answers: list[Any]) -> list[dict[str, Any]]:
+    """The rows as the page shows them: their number, the cells in the order of `labels`, and their answers."""
+    return [
+        {
+            "number": number,
+            "cells": [(label, text_of(row.get(name))) for name, label in labels.items()],
+            "answers": answers[number - 1] if answers else [],
+        }
+        for number, row in enumerate(rows, start=1)
+    ]
+
+
+def _named(warning: dict[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    column = warning["column"]
+    return {"number": warning["row"] + 1, "label": labels.get(column, column), "detail": warning["detail"]}
+
+
+def _curl(request: HttpRequest, version: ModelVersion) -> str:
+    """The request that this page makes, to paste into a shell."""
+    url = request.build_absolute_uri(reverse("model-predict", kwargs={"model": version.model.name}))
+    lines = [
+        f"curl {shlex.quote(url)}",
+        *([] if version.model.is_public else ["--user YOUR_NAME"]),
+        "--header 'Content-Type: application/json'",
+        "--header 'Prefer: wait=10'",
+        f"--data {shlex.quote(json.dumps(_example(version), ensure_ascii=False, indent=2))}",
+    ]
+    return " \\\n  ".join(lines)

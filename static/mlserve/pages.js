@@ -1,0 +1,69 @@
+// What the pages do beyond HTML. Everything works without it, too.
+"use strict";
+
+// A slider says where it stands; moving it means that the value is known after all.
+for (const slider of document.querySelectorAll(".slider")) {
+  const range = slider.querySelector("input[type=range]");
+  const output = slider.querySelector("output");
+  const unknown = slider.querySelector("input[type=checkbox]");
+  const show = () => { output.textContent = unknown?.checked ? "–" : range.value; };
+  range.addEventListener("input", () => {
+    if (unknown) unknown.checked = false;
+    show();
+  });
+  unknown?.addEventListener("change", show);
+  window.addEventListener("pageshow", show);
+}
+
+// The server judges all fields at once and in words; the browser only stops what it would post as empty.
+for (const form of document.querySelectorAll("form[data-busy]")) {
+  const button = form.querySelector("button.primary");
+  const label = button.textContent;
+  form.noValidate = true;
+  form.addEventListener("submit", (event) => {
+    const unreadable = [...form.elements].find((field) => field.validity.badInput);
+    if (unreadable) {
+      event.preventDefault();
+      unreadable.reportValidity();
+      return;
+    }
+    button.disabled = true;
+    button.textContent = form.dataset.busy;
+  });
+  // Back from another page, the browser may show this one as it was left.
+  window.addEventListener("pageshow", () => {
+    button.disabled = false;
+    button.textContent = label;
+  });
+}
+
+// Long polling: each request is answered when the prediction has ended or the time is up.
+async function reloadWhenEnded(url) {
+  for (;;) {
+    try {
+      const answer = await fetch(url, { headers: { Accept: "application/json", Prefer: "wait=10" } });
+      if (answer.status === 404 || (answer.ok && (await answer.json()).finished_at)) break;
+    } catch {
+      // The network or the server is away for a moment.
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+  location.reload();
+}
+
+const pending = document.querySelector("[data-poll]");
+if (pending) reloadWhenEnded(pending.dataset.poll);
+
+if (navigator.clipboard) {
+  for (const code of document.querySelectorAll("[data-copy]")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = "Copy";
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(code.querySelector("code").textContent);
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = "Copy"; }, 2000);
+    });
+    code.append(button);
+  }
+}

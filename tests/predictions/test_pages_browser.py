@@ -1,0 +1,124 @@
+"""The pages in a real browser, with and without JavaScript."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Response, expect, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from predictions import tasks
+from registry.models import ModelVersion
+from tests.predictions.conftest import Submit
+from tests.predictions.draining import draining
+from tests.requirements import require_program
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# Chromium's own sandbox needs what containers lack; it only ever sees the pages under test.
+_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    return require_program("chromium", "apt-get install chromium", also_called=("chromium-browser", "google-chrome"))
+
+
+@contextmanager
+def browsing(executable: str, **options: Any) -> Iterator[Page]:
+    """A page of a fresh browser; fails when a script or a resource of ours did."""
+    complaints: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=_ARGUMENTS)
+        page = browser.new_context(**options).new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("response", lambda response: complaints.extend(_missing(response)))
+        yield page
+        browser.close()
+    assert complaints == []
+
+
+def _missing(response: Response) -> list[str]:
+    return [response.url] if "/static/" in response.url and response.status >= 400 else []
+
+
+@pytest.mark.parametrize("with_script", [True, False])
+def test_it_predicts(chromium: str, live_server: LiveServer, penguins: ModelVersion, with_script: bool) -> None:
+    with draining(), browsing(chromium, java_script_enabled=with_script) as page:
+        page.goto(f"{live_server.url}/models/penguins")
+        page.get_by_role("link", name="Fill in an example").click()
+        page.get_by_label("Island").select_option("Biscoe")
+        page.get_by_role("button", name="Tell the species").click()
+
+        expect(page.locator("#result .value")).to_have_text("an Adélie penguin")
+        expect(page.get_by_label("Island")).to_have_value("Biscoe")
+        expect(page.get_by_role("button", name="Tell the species")).to_be_enabled()
+
+
+def test_it_shows_where_the_slider_stands(chromium: str, live_server: LiveServer, penguins: ModelVersion) -> None:
+    with browsing(chromium) as page:
+        page.goto(f"{live_server.url}/models/penguins")
+        slider, output = page.get_by_role("slider", name="Flipper length"), page.locator(".slider output")
+        unknown = page.get_by_label("not known: Flipper length")
+
+        slider.press("ArrowRight")
+        expect(output).to_have_text("201")
+        unknown.check()
+        expect(output).to_have_text("–")
+        slider.press("ArrowRight")
+        expect(output).to_have_text("202")
+        expect(unknown).not_to_be_checked()
+
+
+def test_it_lets_the_server_judge(chromium: str, live_server: LiveServer, penguins: ModelVersion) -> None:
+    with browsing(chromium) as page:
+        page.goto(f"{live_server.url}/models/penguins?example=1")
+        page.get_by_label("Bill length").fill("300")
+        page.get_by_label("Year").fill("")
+        page.get_by_role("button", name="Tell the species").click()
+
+        alert = page.get_by_role("alert")
+        expect(alert.get_by_role("link")).to_have_text(["Year is required.", "Bill length (mm) must be at most 80."])
+        alert.get_by_role("link", name="Bill length").click()
+        expect(page.get_by_label("Bill length")).to_be_focused()
+
+
+def test_it_stops_what_would_be_posted_as_empty(chromium: str, live_server: LiveServer, penguins: ModelVersion) -> None:
+    with browsing(chromium) as page:
+        page.goto(f"{live_server.url}/models/penguins?example=1")
+        page.get_by_label("Bill length").fill("")
+        page.get_by_label("Bill length").press_sequentially("1e")
+        page.get_by_role("button", name="Tell the species").click()
+
+        expect(page.get_by_label("Bill length")).to_be_focused()
+        expect(page.get_by_role("alert")).to_have_count(0)
+        assert page.url.endswith("?example=1")
+
+
+@pytest.mark.parametrize("with_script", [True, False])
+def test_it_shows_the_result_once_it_is_there(
+    chromium: str, live_server: LiveServer, submit_rows: Submit, with_script: bool
+) -> None:
+    prediction = submit_rows()
+
+    with browsing(chromium, java_script_enabled=with_script) as page:
+        page.goto(f"{live_server.url}/predictions/{prediction.pk}")
+        expect(page.get_by_role("heading", name="Waiting for a worker…")).to_be_visible()
+        with draining():
+            expect(page.locator(".value")).to_have_text("a gentoo penguin")
+
+
+@pytest.mark.parametrize("width", [360, 390, 1200])
+def test_it_never_scrolls_sideways(
+    chromium: str, live_server: LiveServer, penguin: dict[str, Any], submit_rows: Submit, width: int
+) -> None:
+    one, many = submit_rows(), submit_rows([penguin] * 3)
+    tasks.drain()
+    addresses = ["/", "/models/penguins", f"/predictions/{one.pk}", f"/predictions/{many.pk}", "/nothing"]
+
+    with browsing(chromium, viewport={"width": width, "height": 800}) as page:
+        for address in addresses:
+            page.goto(live_server.url + address)
+            page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, address
