@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -10,13 +9,10 @@ from django.core.files.storage import storages
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 
-from predictions import queue
-from predictions.models import Prediction, Worker
+from predictions import queue, workers
+from predictions.models import Prediction
 
 log = logging.getLogger(__name__)
-
-# Workers are seen when they start and at each sweep, once a minute.
-_WORKER_SEEN_WITHIN = timedelta(seconds=150)
 
 
 def live(_request: HttpRequest) -> JsonResponse:
@@ -35,7 +31,7 @@ def ready(_request: HttpRequest) -> JsonResponse:
 def _probe(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         return {"ok": True, **check()}
-    except Exception as error:  # a probe reports whatever is wrong instead of failing itself
+    except Exception as error:  # noqa: BLE001 - a probe reports whatever is wrong instead of failing itself
         log.info("Not ready: %s", error)
         return {"ok": False, "detail": f"{type(error).__name__}: {error}"}
 
@@ -57,7 +53,7 @@ def _queue() -> dict[str, Any]:
 
 
 def _workers() -> dict[str, Any]:
-    seen = Worker.objects.filter(seen_at__gt=timezone.now() - _WORKER_SEEN_WITHIN).count()
+    seen = workers.count_seen()
     if not seen:
         raise LookupError("no worker was seen lately; is `manage.py serve` or its worker running?")
     return {"seen": seen}

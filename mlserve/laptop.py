@@ -48,7 +48,7 @@ def _ensure_example() -> list[str]:
     print("Training and registering the example model …", flush=True)
     with tempfile.TemporaryDirectory(prefix="mlserve-example-") as folder:
         artifact = Path(folder) / "model.joblib"
-        subprocess.run(  # noqa: S603 - the example's own script
+        subprocess.run(
             [sys.executable, str(EXAMPLE / "train.py"), "--out", str(artifact)], check=True, stdout=subprocess.DEVNULL
         )
         submission = Submission(

@@ -5,7 +5,7 @@ from typing import Any
 from registry.models import ModelVersion
 
 
-def add_live_models(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+def add_live_models(result: dict[str, Any], request: Any, **_: Any) -> dict[str, Any]:
     """drf-spectacular's postprocessing hook: `/api/models/<name>/predict` for each model the reader may use."""
     versions = ModelVersion.objects.live().without_bulk().select_related("model").order_by("model__name")
     user = getattr(request, "user", None)

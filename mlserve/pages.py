@@ -10,5 +10,6 @@ def problem(request: HttpRequest, slug: str) -> HttpResponse:
     """What a kind of problem means, for whoever follows its `type`."""
     for kind in all_kinds():
         if kind.slug == slug:
-            return render(request, "problem_type.html", {"kind": kind})
+            facts = {"slug": slug, "status": kind.status, "title": kind.title, "meaning": kind.meaning}
+            return render(request, "problem_type.html", {"kind": facts})
     raise Http404

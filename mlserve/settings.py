@@ -4,11 +4,13 @@ Safe by default: without variables nothing starts, because SECRET_KEY is missing
 README.md lists the variables for operators; here stands the reason for each default.
 """
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
 import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
 
 from mlserve.env import Env
 
@@ -88,7 +90,9 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-LOGIN_URL = "admin:login"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
+CSRF_FAILURE_VIEW = "mlserve.problems.csrf_failure"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -113,14 +117,20 @@ _SQLITE_OPTIONS: dict[str, Any] = {
 
 def _database() -> dict[str, Any]:
     url = env.text("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'mlserve.sqlite3'}"
-    database: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
+    try:
+        database: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"DATABASE_URL cannot be used: {error}. Allowed is postgres://user:password@host/name or sqlite:///path."
+        ) from None
     if database["ENGINE"].endswith("sqlite3"):
         database["OPTIONS"] = {**database.get("OPTIONS", {}), **_SQLITE_OPTIONS}
         database["CONN_MAX_AGE"] = None
         database["CONN_HEALTH_CHECKS"] = False
         # Tests use a file, too: the locks of an in-memory database are others.
         database["TEST"] = {"NAME": f"{database['NAME']}-test"}
-        Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # opening the file says it better
+            Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     return database
 
 
@@ -172,6 +182,7 @@ MLSERVE_INSPECTION_BYTES = env.size_bytes("MLSERVE_INSPECTION_BYTES", default=8 
 # --- Predictions -------------------------------------------------------------------------------------------
 MLSERVE_MAX_BODY_BYTES = env.size_bytes("MLSERVE_MAX_BODY_BYTES", default=5 * 2**20)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MLSERVE_MAX_BODY_BYTES
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # one field per column of a form page
 MLSERVE_MAX_ROWS = env.number("MLSERVE_MAX_ROWS", default=50_000, at_least=1)
 # API Gateway ends a request after 29 s; proxies often after 30.
 MLSERVE_MAX_WAIT = env.number("MLSERVE_MAX_WAIT", default=25, at_least=0, at_most=600)
@@ -195,7 +206,7 @@ MLSERVE_QUEUE = env.choice("MLSERVE_QUEUE", ("orm",), default="orm")
 MLSERVE_DRAIN_SECONDS = 5
 MLSERVE_WORKERS = env.number("MLSERVE_WORKERS", default=min(2, os.cpu_count() or 1), at_least=1, at_most=256)
 _TASK_SECONDS = MLSERVE_DRAIN_SECONDS + MLSERVE_BATCH_SECONDS
-Q_CLUSTER = {
+Q_CLUSTER: dict[str, Any] = {
     "name": env.text("MLSERVE_QUEUE_NAME") or "mlserve",
     "broker_class": "predictions.brokers.DoorbellOrmBroker",
     "orm": "default",

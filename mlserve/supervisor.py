@@ -103,9 +103,8 @@ class Supervisor:
 
 def _start(program: Program) -> subprocess.Popen[bytes]:
     """In a session of its own, so that Ctrl-C reaches the supervisor alone; its input ends with the supervisor."""
-    return subprocess.Popen(
-        list(program.command), stdin=subprocess.PIPE, start_new_session=True, env={**os.environ, "MLSERVE_SUPERVISED": "1"}
-    )
+    environment = {**os.environ, "MLSERVE_SUPERVISED": "1"}
+    return subprocess.Popen(list(program.command), stdin=subprocess.PIPE, start_new_session=True, env=environment)
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

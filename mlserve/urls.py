@@ -1,6 +1,7 @@
 """Every address. What matches nothing ends in `unknown_address`, so that an error looks the same everywhere."""
 
 from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
@@ -14,6 +15,8 @@ urlpatterns = [
     path("api/", include("predictions.urls")),
     path("api/", include("registry.urls")),
     path("problems/<slug:slug>", pages.problem, name="problem"),
+    path("login", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
+    path("logout", LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
     path("", include("predictions.page_urls")),
     re_path(r"", problems.unknown_address),

@@ -10,7 +10,7 @@ from django_q.conf import Conf
 from predictions.doorbell import Doorbell
 
 
-class DoorbellOrmBroker(ORM):
+class DoorbellOrmBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
     """django-q2's ORM broker that hears a bell instead of sleeping between two looks at its table."""
 
     def __init__(self, list_key: str | None = None) -> None:

@@ -24,14 +24,14 @@ WORKER_DIED_STATUS = 75
 _LOOK_EVERY_SECONDS = 0.05
 
 
-class GuardedSentinel(Sentinel):
+class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
     """django-q2's guard, which stops everything when a worker was killed from outside."""
 
     def reincarnate(self, process: BaseProcess) -> None:
         timer = getattr(process, "timer", None)
-        was_killed = process.exitcode is not None and process.exitcode < 0
-        if timer is not None and was_killed and timer.value != 0:
-            log.error("Worker %s was killed (signal %s); starting the cluster anew", process.pid, -process.exitcode)
+        status = process.exitcode or 0  # negative: the signal that ended it
+        if timer is not None and status < 0 and timer.value != 0:
+            log.error("Worker %s was killed (signal %s); starting the cluster anew", process.pid, -status)
             self._kill_all()
             sys.stderr.flush()
             os._exit(WORKER_DIED_STATUS)

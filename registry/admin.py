@@ -19,7 +19,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from mlserve.errors import MlserveError
-from registry.forms import PROMOTE, ComparisonForm, UploadForm, has_permission, shown, tables_of
+from registry.comparison import shown, tables_of
+from registry.deletion import why_kept
+from registry.forms import PROMOTE, ComparisonForm, UploadForm, has_permission
 from registry.models import Model, ModelVersion, Promotion
 from registry.publishing import mark_default, promote, rollback
 from registry.report import Report, report_from_json
@@ -52,7 +54,7 @@ class _KeepsWhatIsUsed:
     """Answers a deletion that would break something with the reason, before anything is collected."""
 
     def get_deleted_objects(self, objs: Iterable[models.Model], request: HttpRequest) -> Any:
-        if reasons := [reason for obj in objs if (reason := _why_kept(obj))]:
+        if reasons := [reason for obj in objs if (reason := why_kept(obj))]:
             return [], {}, set(), reasons
         deleted, counts, lacking, protected = super().get_deleted_objects(objs, request)  # type: ignore[misc]
         # A version's promotions go with it; nobody may delete one alone.
@@ -370,31 +372,3 @@ def _why_not(version: ModelVersion, move: str) -> str:
     if not version.is_live:
         return f"{version} is not live, so there is nothing to roll back from it."
     return "" if _earlier(version) else f"{version.model} had no other live version before this one."
-
-
-def _why_kept(row: models.Model) -> str:
-    """Why `row` must not be deleted; '' when nothing speaks against it."""
-    if isinstance(row, Model):
-        return f"{row} has versions. Delete those first." if row.versions.exists() else ""
-    if not isinstance(row, ModelVersion):
-        return ""
-    if row.is_live:
-        return f"{row} is live. Promote another version first."
-    if _is_referred_to(row):
-        return (
-            f"{row} has made predictions, which name it as their source. They are deleted "
-            f"{settings.MLSERVE_RETENTION_DAYS} days after they ended (MLSERVE_RETENTION_DAYS); then it can be, too."
-        )
-    return ""
-
-
-def _is_referred_to(version: ModelVersion) -> bool:
-    """Asked of the relations, since `registry` must not import `predictions`; Django would fetch all those rows."""
-    relations = [
-        field
-        for field in ModelVersion._meta.get_fields(include_hidden=True)
-        if isinstance(field, models.ManyToOneRel) and field.on_delete is models.PROTECT
-    ]
-    return any(
-        relation.related_model._base_manager.filter(**{relation.field.name: version}).exists() for relation in relations
-    )

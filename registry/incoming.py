@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,20 @@ _SUFFIXES = {"schema": (".py", ".json"), "sample": (".csv", ".json"), "form": ("
 
 
 @contextmanager
-def submission_of(files: Mapping[str, Any]) -> Iterator[Submission]:
+def submission_of(files: Mapping[str, Any], *, class_name: str = "") -> Iterator[Submission]:
     """A Submission from uploaded files named artifact, schema, sample and form; all but the first optional.
 
-    They lie in a temporary folder until the block ends. Raises BadUpload for a name that tells no known kind.
+    `class_name` is the pydantic class in a schema that is a Python file (default RawData). The files lie in a
+    temporary folder until the block ends. Raises BadUpload for a name that tells no known kind.
     """
     with tempfile.TemporaryDirectory(prefix="mlserve-upload-") as folder:
         paths = {name: _saved(Path(folder), name, file) for name, file in files.items() if file}
+        schema = schema_source(str(paths["schema"])) if "schema" in paths else None
+        if schema is not None and schema.kind == "pydantic" and class_name:
+            schema = replace(schema, class_name=class_name)
         yield Submission(
             artifact=paths["artifact"],
-            schema=schema_source(str(paths["schema"])) if "schema" in paths else None,
+            schema=schema,
             sample=paths.get("sample"),
             form_config=form_config_of(paths["form"]) if "form" in paths else None,
         )

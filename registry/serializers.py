@@ -75,6 +75,9 @@ class VersionUploadSerializer(serializers.Serializer[dict[str, Any]]):
     artifact = serializers.FileField(help_text="The fitted pipeline: pickle or joblib.")
     tag = serializers.CharField(max_length=100)
     schema = serializers.FileField(required=False, help_text="validation.py (class RawData) or a JSON Schema.")
+    schema_class = serializers.CharField(
+        required=False, max_length=100, default="RawData", help_text="The pydantic class in validation.py."
+    )
     sample = serializers.FileField(required=False, help_text="Some raw rows: JSON or CSV.")
     form = serializers.FileField(required=False, help_text="The form configuration: JSON.")
     promote = serializers.BooleanField(required=False, default=False)

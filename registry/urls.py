@@ -5,7 +5,7 @@ from registry.views import ModelViewSet, VersionViewSet
 urlpatterns = [
     path("models", ModelViewSet.as_view({"get": "list"}), name="model-list"),
     path("models/<str:model>", ModelViewSet.as_view({"get": "retrieve"}), name="model-detail"),
-    path("models/<str:model>/schema", ModelViewSet.as_view({"get": "schema"}), name="model-schema"),
+    path("models/<str:model>/schema", ModelViewSet.as_view({"get": "record_schema"}), name="model-schema"),
     path("models/<str:model>/promote", ModelViewSet.as_view({"post": "promote"}), name="model-promote"),
     path("models/<str:model>/rollback", ModelViewSet.as_view({"post": "rollback"}), name="model-rollback"),
     path(

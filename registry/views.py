@@ -4,7 +4,8 @@ from typing import Any
 
 from django.db.models import Prefetch
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import OpenApiTypes, extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import NotAuthenticated, PermissionDenied
@@ -41,7 +42,7 @@ class ModelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
 
     @extend_schema(responses=OpenApiTypes.OBJECT, description="JSON Schema 2020-12 of one record of the live version.")
     @action(detail=True)
-    def schema(self, request: Request, model: str) -> Response:
+    def record_schema(self, request: Request, model: str) -> Response:
         version = self.get_object().versions.live().without_bulk().first()
         if version is None:
             raise NotFound(f"The model {model!r} has no live version, so there is no schema yet.")
@@ -94,7 +95,7 @@ class VersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         if data["promote"]:
             require_permission(request, PROMOTE)
         files = {name: data.get(name) for name in ("artifact", "schema", "sample", "form")}
-        with submission_of(files) as submission:
+        with submission_of(files, class_name=data["schema_class"]) as submission:
             published = publish(
                 Upload(
                     model=model,

@@ -4,11 +4,14 @@ import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import boto3
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.files.storage import storages
+from moto.server import ThreadedMotoServer
 from rest_framework.test import APIClient
 
 from registry.incoming import form_config_of
@@ -116,3 +119,35 @@ def reader(db: None) -> User:
 def api() -> APIClient:
     """A client of the API, a stranger until it signs in."""
     return APIClient()
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The address of a local S3 server with the bucket `artifacts`, reached over HTTP."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    client = boto3.client("s3", endpoint_url=endpoint)
+    client.create_bucket(Bucket="artifacts", CreateBucketConfiguration={"LocationConstraint": client.meta.region_name})
+    client.close()
+    yield endpoint
+    server.stop()
+
+
+@pytest.fixture
+def artifacts_in_s3(settings: Any, s3_endpoint: str) -> str:
+    """Artifacts of this test go to S3, into a folder of its own; the name of the bucket."""
+    options = {
+        "bucket_name": "artifacts",
+        "endpoint_url": s3_endpoint,
+        "location": uuid4().hex,
+        "default_acl": None,
+        "file_overwrite": True,
+        "object_parameters": {"ServerSideEncryption": "AES256"},
+    }
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "artifacts": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options},
+    }
+    return "artifacts"

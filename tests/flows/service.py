@@ -63,7 +63,7 @@ class Service:
 
     def manage(self, *arguments: str) -> str:
         """Run another command beside the service, as its owner would; its output."""
-        done = subprocess.run([*MANAGE, *arguments], env=self.environment, capture_output=True, text=True)
+        done = subprocess.run([*MANAGE, *arguments], env=self.environment, check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -93,7 +93,7 @@ class Service:
     def children(self, of: int | None = None) -> list[int]:
         """Process ids, direct children first, then theirs."""
         parent = of or (self.process.pid if self.process else 0)
-        listed = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True).stdout.split()
+        listed = subprocess.run(["pgrep", "-P", str(parent)], check=False, capture_output=True, text=True).stdout.split()
         direct = [int(pid) for pid in listed]
         return direct + [grandchild for pid in direct for grandchild in self.children(pid)]
 
@@ -112,10 +112,10 @@ class Service:
 
 def command_of(pid: int) -> str:
     """The command line of a process; empty when it is gone."""
-    done = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True)
+    done = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], check=False, capture_output=True, text=True)
     return done.stdout.strip()
 
 
 def is_running(pid: int) -> bool:
-    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], check=False, capture_output=True, text=True)
     return bool(done.stdout.strip()) and not done.stdout.startswith("Z")

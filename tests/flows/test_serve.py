@@ -49,7 +49,11 @@ def test_it_greets_with_addresses_and_a_password_that_works(service: Service) ->
     service.wait_for(lambda: "Ctrl-C" in service.output, "the greeting")
     with httpx.Client(base_url=service.url, follow_redirects=True) as browser:
         browser.get("/admin/login/")
-        form = {"username": "admin", "password": service.password(), "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+        form = {
+            "username": "admin",
+            "password": service.password(),
+            "csrfmiddlewaretoken": browser.cookies["csrftoken"],
+        }
         page = browser.post("/admin/login/?next=/admin/", data=form, headers={"Referer": service.url})
 
     assert page.status_code == 200
@@ -131,13 +135,12 @@ def test_it_fails_no_request_while_versions_change(service: Service, penguin: di
 def test_it_loses_nothing_when_a_worker_is_killed_in_a_burst(own_service: Service, penguin: dict[str, Any]) -> None:
     own_service.start()
     victims = own_service.prediction_workers()
-    killer = threading.Timer(0.3, lambda: [os.kill(pid, signal.SIGKILL) for pid in victims[:1]])
-    killer.start()
+    threading.Timer(0.3, os.kill, [victims[0], signal.SIGKILL]).start()
 
     urls = submit(own_service, penguin, BURST)
 
     assert ended(own_service, urls) == {"succeeded": BURST}
-    assert not any(is_running(pid) for pid in victims[:1])
+    assert not is_running(victims[0])
 
 
 def test_it_finishes_after_a_restart_what_was_accepted_before_a_kill(

@@ -1,7 +1,6 @@
 """POST /api/predict and its longer forms."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,12 +8,12 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from rest_framework.test import APIClient
 
 from predictions import tasks
 from predictions.models import Prediction
 from registry.models import Model, ModelVersion
+from tests.predictions.draining import draining
 
 pytestmark = pytest.mark.django_db
 
@@ -22,7 +21,7 @@ URL = "/api/predict"
 
 
 def post(api: APIClient, body: Any, url: str = URL, **headers: str) -> Any:
-    data = body if isinstance(body, bytes) else json.dumps(body)
+    data: Any = body if isinstance(body, bytes) else json.dumps(body)
     return api.generic("POST", url, data, content_type="application/json", headers=headers)
 
 
@@ -36,19 +35,8 @@ def problem(response: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def worker(transactional_db: None) -> Iterator[None]:
-    """Drains every few milliseconds in a thread, as the worker process does."""
-    stop = threading.Event()
-
-    def work() -> None:
-        while not stop.wait(0.01):
-            tasks.drain()
-        connection.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
+    with draining():
+        yield
 
 
 def test_it_accepts_a_record(api: APIClient, penguins: ModelVersion, penguin: dict[str, Any]) -> None:

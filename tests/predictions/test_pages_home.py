@@ -37,7 +37,7 @@ def test_it_says_how_to_upload_the_first_model(client: Client) -> None:
     page = Page(client.get("/"))
 
     assert "python manage.py upload_model" in page.texts("//pre")[0]
-    assert {"/admin/", "/admin/login/?next=/"} <= set(page.links())
+    assert {"/admin/", "/login?next=/"} <= set(page.links())
 
 
 def test_it_answers_an_unknown_address_with_a_page(client: Client) -> None:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -206,7 +207,7 @@ def test_it_never_gives_a_row_to_two_workers(submit_rows: Submit, settings: Any)
             taken.extend(each.pk for each in batch)
             finish(batch, holder)
 
-    in_threads([lambda name=str(number): work(name) for number in range(4)])
+    in_threads([partial(work, str(number)) for number in range(4)])
 
     assert len(taken) == len(set(taken)) == 60
     assert Prediction.objects.filter(status=Status.SUCCEEDED).count() == 60

@@ -10,14 +10,15 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from mlserve.orphans import end_with_input
 from mlserve.supervisor import Program, Supervisor
+from mlserve.terminal import TerminalCommand
 from mlserve.webserver import PortTaken, require_free_port, run_web_server
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = (
         "Runs the web server and the prediction workers until Ctrl-C or SIGTERM. Whichever dies is started again; "
         "when one dies for good, both stop. Requests that were accepted are answered before the end."
@@ -37,7 +38,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--web-processes", type=_count, default=cores, metavar="N", help="of the web server (default: %(default)s)"
         )
-        parser.add_argument("--only", choices=("web", "worker"), help="run one part, unsupervised: for several machines")
+        parser.add_argument("--only", choices=("web", "worker"), help="run one part only, for several machines")
         parser.add_argument(
             "--prepare",
             action="store_true",
