@@ -56,8 +56,8 @@ class Supervisor:
 
     def run(self, when_started: Callable[[], None] = lambda: None) -> int:
         """Blocks until asked to stop (0), or until a program died `DEATHS` times within `WITHIN_SECONDS` (1)."""
-        for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(name, self.ask_to_stop)
+        signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        before = [signal.signal(each, self.ask_to_stop) for each in signals]
         try:
             self._running = [_Running(program, _start(program)) for program in self._programs]
             threading.Thread(target=when_started, daemon=True).start()
@@ -65,6 +65,8 @@ class Supervisor:
         finally:
             for running in reversed(self._running):
                 self._end(running)
+            for each, handler in zip(signals, before, strict=True):
+                signal.signal(each, handler)
 
     def _guard(self) -> int:
         while not self._stop.wait(_LOOK_EVERY_SECONDS):

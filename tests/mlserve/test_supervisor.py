@@ -1,0 +1,138 @@
+"""The supervisor, with real processes."""
+
+import os
+import signal
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from mlserve.supervisor import DEATHS, Program, Supervisor
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+def program(folder: Path, name: str, code: str, *, stop_seconds: float = 10) -> Program:
+    """A Python program that begins by writing its pid to <folder>/<name>.pids."""
+    note = f"import os, time, signal, sys; open({str(folder / name)!r} + '.pids', 'a').write(f'{{os.getpid()}}\\n')\n"
+    return Program(name, [sys.executable, "-c", note + textwrap.dedent(code)], stop_seconds)
+
+
+def pids(folder: Path, name: str, *, at_least: int = 1) -> list[int]:
+    """The pids that the program had so far, waiting until there are enough."""
+    path, deadline = folder / f"{name}.pids", time.monotonic() + 20
+    while time.monotonic() < deadline:
+        lines = path.read_text().split() if path.exists() else []
+        if len(lines) >= at_least:
+            return [int(line) for line in lines]
+        time.sleep(0.02)
+    raise AssertionError(f"{name} was started {len(lines)} times, expected {at_least}")
+
+
+def exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+FOREVER = "time.sleep(600)"
+NOTES_ITS_END = """
+def end(*_):
+    open({path!r}, 'a').write({name!r} + ' ')
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+time.sleep(600)
+"""
+
+
+def test_it_stops_in_reverse_order(tmp_path: Path) -> None:
+    ends = tmp_path / "ends"
+    programs = [
+        program(tmp_path, name, NOTES_ITS_END.format(path=str(ends), name=name)) for name in ("first", "second")
+    ]
+    supervisor = Supervisor(programs)
+
+    def stop_when_both_run() -> None:
+        pids(tmp_path, "first")
+        pids(tmp_path, "second")
+        time.sleep(0.3)  # until both have their handlers
+        supervisor.ask_to_stop()
+
+    assert supervisor.run(stop_when_both_run) == 0
+    assert ends.read_text() == "second first "
+
+
+def test_it_starts_again_what_dies(tmp_path: Path) -> None:
+    supervisor = Supervisor([program(tmp_path, "fragile", FOREVER)])
+
+    def kill_once() -> None:
+        os.kill(pids(tmp_path, "fragile")[0], signal.SIGKILL)
+        pids(tmp_path, "fragile", at_least=2)
+        supervisor.ask_to_stop()
+
+    assert supervisor.run(kill_once) == 0
+
+
+def test_it_stops_everything_when_one_dies_for_good(tmp_path: Path) -> None:
+    supervisor = Supervisor([program(tmp_path, "steady", FOREVER), program(tmp_path, "broken", "sys.exit(3)")])
+
+    assert supervisor.run() == 1
+    assert len(pids(tmp_path, "broken")) == DEATHS
+    assert not exists(pids(tmp_path, "steady")[0])
+
+
+def test_it_kills_what_does_not_stop_in_time(tmp_path: Path) -> None:
+    stubborn = program(
+        tmp_path, "stubborn", "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)", stop_seconds=0.3
+    )
+    supervisor = Supervisor([stubborn])
+
+    def stop() -> None:
+        pids(tmp_path, "stubborn")
+        time.sleep(0.2)
+        supervisor.ask_to_stop()
+
+    assert supervisor.run(stop) == 0
+    assert not exists(pids(tmp_path, "stubborn")[0])
+
+
+def test_it_hurries_when_asked_twice(tmp_path: Path) -> None:
+    stubborn = program(
+        tmp_path, "stubborn", "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)", stop_seconds=60
+    )
+    supervisor = Supervisor([stubborn])
+    started = time.monotonic()
+
+    def stop_twice() -> None:
+        pids(tmp_path, "stubborn")
+        supervisor.ask_to_stop()
+        supervisor.ask_to_stop()
+
+    supervisor.run(stop_twice)
+
+    assert time.monotonic() - started < 30
+
+
+def test_it_leaves_no_grandchildren(tmp_path: Path) -> None:
+    code = f"""
+    import subprocess
+    child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])
+    open({str(tmp_path / "grandchild.pids")!r}, 'w').write(str(child.pid))
+    time.sleep(600)
+    """
+    supervisor = Supervisor([program(tmp_path, "parent", code)])
+
+    def stop() -> None:
+        pids(tmp_path, "grandchild")
+        supervisor.ask_to_stop()
+
+    supervisor.run(stop)
+
+    deadline = time.monotonic() + 5
+    while exists(pids(tmp_path, "grandchild")[0]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not exists(pids(tmp_path, "grandchild")[0])
