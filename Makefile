@@ -25,11 +25,13 @@ serve: $(RUNTIME) ## run web and worker at HOST:PORT (127.0.0.1:8000) until Ctrl
 	@test -f .env || $(BIN)/python -m mlserve.dotenv
 	@exec $(BIN)/python manage.py serve --prepare
 
+# One process per core; a flow that starts and kills services stays in one of them.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadgroup
 # Both runs happen, whatever the first one says; the second covers what only PostgreSQL does.
 test: $(DEV) ## run the whole suite, on SQLite and then on PostgreSQL
 	@status=0; \
-	$(BIN)/python -m pytest --cov || status=$$?; \
-	$(BIN)/python -m pytest --database postgres || status=$$?; \
+	$(PYTEST) --cov || status=$$?; \
+	$(PYTEST) --database postgres || status=$$?; \
 	exit $$status
 
 # Django is checked as a server would start it, whatever this machine's .env says.

@@ -70,9 +70,10 @@ class Env:
         allowed = f"bytes as 5242880 or 5MiB, at least {at_least}"
         digits = value.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
         unit = value[len(digits) :].strip().lower()
-        if unit not in _UNITS or not digits.replace("_", "").isdecimal():
-            raise _refused(name, value, allowed)
-        size = int(digits) * _UNITS[unit]
+        try:
+            size = int(digits) * _UNITS[unit]
+        except (ValueError, KeyError):
+            raise _refused(name, value, allowed) from None
         if size < at_least:
             raise _refused(name, value, allowed)
         return size

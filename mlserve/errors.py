@@ -48,9 +48,34 @@ class BadParameter(MlserveError):
     meaning = "A query parameter or header has a value that it cannot have."
 
 
+class BadRequest(MlserveError):
+    slug, status, title = "bad-request", 400, "The request cannot be read"
+    meaning = "The request is malformed, or a field of it has a value that it cannot have."
+
+
+class NotAuthenticated(MlserveError):
+    slug, status, title = "not-authenticated", 401, "Sign in first"
+    meaning = "This needs an account: send its name and password (HTTP Basic), or sign in."
+
+
+class Forbidden(MlserveError):
+    slug, status, title = "forbidden", 403, "Your account may not do this"
+    meaning = "The account is known, but lacks the permission. An administrator can give it."
+
+
 class NotFound(MlserveError):
     slug, status, title = "not-found", 404, "Not found"
     meaning = "There is nothing under this address, or it is not yours to see."
+
+
+class MethodNotAllowed(MlserveError):
+    slug, status, title = "method-not-allowed", 405, "This address does not support the method"
+    meaning = "The header Allow lists the methods that it does support."
+
+
+class NotAcceptable(MlserveError):
+    slug, status, title = "not-acceptable", 406, "No representation fits the Accept header"
+    meaning = "The API answers application/json, and text/html for browsers."
 
 
 class Conflict(MlserveError):
@@ -81,6 +106,11 @@ class LengthRequired(MlserveError):
 class TooLarge(MlserveError):
     slug, status, title = "too-large", 413, "The request is too large"
     meaning = "The body or its number of rows exceeds this server's limit."
+
+
+class UnsupportedMediaType(MlserveError):
+    slug, status, title = "unsupported-media-type", 415, "The Content-Type is not supported"
+    meaning = "Send JSON as application/json, files as multipart/form-data."
 
 
 class InvalidRows(MlserveError):
@@ -116,6 +146,11 @@ class ArtifactRejected(MlserveError):
 
     def extra(self) -> dict[str, Any]:
         return {"report": self.report}
+
+
+class TooManyRequests(MlserveError):
+    slug, status, title = "too-many-requests", 429, "Too many requests"
+    meaning = "Wait as long as the header Retry-After says."
 
 
 class Unavailable(MlserveError):

@@ -39,9 +39,21 @@ def read_preference(header: str | None, *, max_wait_seconds: int) -> Preference:
         return Preference(float(max_wait_seconds))
     if not wait.isascii() or not wait.isdecimal():
         return Preference()
-    return Preference(float(min(int(wait[:9]), max_wait_seconds)))
+    # Nine digits are more than any limit; int() refuses some thousand.
+    return Preference(float(min(int(wait.lstrip("0")[:9] or 0), max_wait_seconds)))
 
 
 def _split(header: str) -> list[str]:
-    """At commas outside of quoted strings."""
-    return re.findall(r'(?:"(?:[^"\\]|\\.)*"|[^,"])+', header)
+    """At commas outside of quoted strings; character by character, for a hostile header defeats a pattern."""
+    parts, start, is_quoted, is_escaped = [], 0, False, False
+    for position, character in enumerate(header):
+        if is_escaped:
+            is_escaped = False
+        elif character == "\\":
+            is_escaped = is_quoted
+        elif character == '"':
+            is_quoted = not is_quoted
+        elif character == "," and not is_quoted:
+            parts.append(header[start:position])
+            start = position + 1
+    return [*parts, header[start:]]

@@ -1,6 +1,7 @@
 """Errors on their way out: the table of `mlserve/errors.py` as RFC 9457 problem details, or a page."""
 
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,22 +13,26 @@ from django.shortcuts import render
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from mlserve import errors
 from mlserve.errors import LengthRequired, MlserveError, NotFound, TooLarge, Unavailable, problem_object
 from mlserve.renderers import PROBLEM_MEDIA_TYPE, dump_json
 
 log = logging.getLogger(__name__)
 
 _API_PREFIXES = ("/api/", "/v2")
-# DRF's own exceptions and the row of problems that each one is. Their detail is kept.
-_DRF_TITLES: dict[int, tuple[str, str]] = {
-    400: ("bad-request", "The request cannot be read"),
-    401: ("not-authenticated", "Sign in first"),
-    403: ("forbidden", "Your account may not do this"),
-    404: ("not-found", "Not found"),
-    405: ("method-not-allowed", "This address does not support the method"),
-    406: ("not-acceptable", "No representation fits the Accept header"),
-    415: ("unsupported-media-type", "The Content-Type is not supported"),
-    429: ("too-many-requests", "Too many requests"),
+# The row of the table that each of DRF's own exceptions is, by status. Their detail is kept.
+_KINDS_BY_STATUS: dict[int, type[errors.MlserveError]] = {
+    kind.status: kind
+    for kind in (
+        errors.BadRequest,
+        errors.NotAuthenticated,
+        errors.Forbidden,
+        errors.NotFound,
+        errors.MethodNotAllowed,
+        errors.NotAcceptable,
+        errors.UnsupportedMediaType,
+        errors.TooManyRequests,
+    )
 }
 
 
@@ -54,9 +59,16 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return problem_response(request, exception)
 
 
-def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+def forbidden(request: HttpRequest, _exception: Exception) -> HttpResponse:
     """Django's handler403."""
     return problem_response(request, PermissionDenied())
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's CSRF_FAILURE_VIEW."""
+    return problem_response(
+        request, exceptions.PermissionDenied(f"The form was not sent from this site, or it is too old. {reason}")
+    )
 
 
 def problem_response(request: HttpRequest, error: Exception) -> HttpResponse:
@@ -112,19 +124,13 @@ def _own(error: MlserveError) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _foreign(error: exceptions.APIException) -> tuple[dict[str, Any], dict[str, str]]:
-    slug, title = _DRF_TITLES.get(error.status_code, ("error", "Something went wrong"))
+    kind = _KINDS_BY_STATUS.get(error.status_code, MlserveError)
     headers: dict[str, str] = {}
-    if getattr(error, "auth_header", None):
-        headers["WWW-Authenticate"] = error.auth_header
-    if getattr(error, "wait", None):
-        headers["Retry-After"] = str(int(error.wait))
-    body = {
-        "type": f"/problems/{slug}",
-        "title": title,
-        "status": error.status_code,
-        "detail": _detail_text(error.detail),
-    }
-    return body, headers
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    if seconds := getattr(error, "wait", None):
+        headers["Retry-After"] = str(math.ceil(seconds))
+    return {**problem_object(kind(_detail_text(error.detail))), "status": error.status_code}, headers
 
 
 def _detail_text(detail: Any) -> str:

@@ -10,12 +10,15 @@ from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 
-def dump_json(value: Any) -> bytes:
+def dump_json(value: Any, *, indent: bool = False) -> bytes:
     """`value` as JSON bytes. Whole numbers beyond 64 bits, which orjson refuses, take the slower way."""
     try:
-        return orjson.dumps(value)
+        return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None)
     except orjson.JSONEncodeError:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        separators = None if indent else (",", ":")
+        return json.dumps(
+            value, ensure_ascii=False, allow_nan=False, separators=separators, indent=2 if indent else None
+        ).encode()
 
 
 class OrjsonRenderer(BaseRenderer):
@@ -31,10 +34,12 @@ class OrjsonRenderer(BaseRenderer):
 
 
 class _PrettyRenderer(OrjsonRenderer):
+    render_style = "text"  # of a binary renderer the browsable API shows only the number of bytes
+
     def render(
         self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
     ) -> bytes:
-        return b"" if data is None else orjson.dumps(data, option=orjson.OPT_INDENT_2)
+        return b"" if data is None else dump_json(data, indent=True)
 
 
 class BrowsableRenderer(BrowsableAPIRenderer):

@@ -9,7 +9,7 @@ from django.core.checks import CheckMessage, Error, register
 @register()
 def retry_exceeds_timeout(**_: Any) -> list[CheckMessage]:
     """django-q2 only warns, and then runs a long task several times at once."""
-    cluster = settings.Q_CLUSTER
+    cluster: dict[str, Any] = settings.Q_CLUSTER
     if cluster["retry"] > cluster["timeout"]:
         return []
     return [

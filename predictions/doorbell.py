@@ -19,7 +19,8 @@ class Doorbell:
 
     def __init__(self, name: str) -> None:
         # The path of such a socket may have about 100 bytes, which a folder of a project easily exceeds.
-        place = f"{settings.BASE_DIR}:{os.getuid()}:{name}"
+        database = settings.DATABASES["default"]
+        place = f"{database.get('HOST')}:{database['NAME']}:{os.getuid()}:{name}"
         digest = hashlib.sha256(place.encode()).hexdigest()[:16]
         self._path = Path(tempfile.gettempdir()) / f"mlserve-{digest}.bell"
         self._listening: socket.socket | None = None

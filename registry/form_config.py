@@ -1,12 +1,12 @@
 """The optional form configuration of a version: checked at upload, resolved when a page is made. Pure."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlserve.errors import BadUpload
+from registry.json_files import read_json
 
 Widget = Literal["number", "range", "select", "radio", "checkbox", "text", "textarea", "date"]
 _Text = Annotated[str, Field(max_length=2000)]
@@ -52,7 +52,7 @@ class FormConfig(_Strict):
 def parse_form_config(text: str) -> dict[str, Any]:
     """The JSON of a form file as an object. Raises BadUpload."""
     try:
-        loaded = json.loads(text)
+        loaded = read_json(text)
     except ValueError as error:
         raise BadUpload(f"The form configuration is not JSON: {error}.") from error
     if not isinstance(loaded, dict):
@@ -71,7 +71,8 @@ def checked_form_config(raw: Mapping[str, Any], columns: Sequence[str]) -> FormC
     unknown = [name for name in named if name not in columns]
     if unknown:
         raise BadUpload(
-            f"The form configuration names {', '.join(unknown)}, which the schema lacks. Its columns: {', '.join(columns)}."
+            f"The form configuration names {', '.join(unknown)}, which the schema lacks. "
+            f"Its columns: {', '.join(columns)}."
         )
     repeated = sorted({name for name in named if named.count(name) > 1})
     if repeated:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from registry.json_schema import types_of
 from registry.schema import Column, RecordSchema, Row
 
 
@@ -27,7 +28,7 @@ def to_input(schema: RecordSchema, rows: Sequence[Row]) -> pd.DataFrame | npt.ND
     """What `predict` gets: shape (n_rows, n_columns), columns in training order.
 
     A frame with the training dtypes, or, for a pipeline fitted on arrays, a float64 array (object when a column
-    is not numeric). An absent or null value becomes the column's default, else its missing value.
+    is not numeric). An absent value becomes the column's default; null, or absent without default, its missing value.
     """
     frame = to_frame(schema, rows)
     if schema.container == "frame":
@@ -60,35 +61,49 @@ def probabilities_to_json(answers: Any, classes: Any) -> list[Any]:
     if isinstance(answers, list):
         per_output = [probabilities_to_json(each, labels) for each, labels in zip(answers, classes, strict=True)]
         return [list(row) for row in zip(*per_output, strict=True)]
+    if isinstance(classes, list):
+        return _chained_probabilities(answers, classes)
     labels = [label_text(label) for label in np.asarray(classes).tolist()]
     return [dict(zip(labels, row, strict=True)) for row in _finite(np.asarray(answers).tolist())]
 
 
+def _chained_probabilities(answers: Any, classes: list[Any]) -> list[Any]:
+    """ClassifierChain gives one array of shape (n, n_outputs): the probability of each output's second label."""
+    if any(len(labels) != 2 for labels in classes):
+        raise NotJsonable("the probabilities of several outputs with more than two labels come as one array")
+    columns = np.asarray(answers).T
+    pairs = [np.column_stack([1 - column, column]) for column in columns]
+    return probabilities_to_json(pairs, classes)
+
+
 def label_text(label: Any) -> str:
     """A class label as a JSON member name: strings as they are, others as JSON writes them."""
-    if isinstance(label, bool):
+    if isinstance(label, bool | np.bool_):
         return "true" if label else "false"
     return str(label)
 
 
 def _finite(values: list[Any]) -> list[Any]:
-    for index, value in enumerate(values):
-        _refuse_unjsonable(value, index)
-    return values
+    return [_jsonable(value, index) for index, value in enumerate(values)]
 
 
-def _refuse_unjsonable(value: Any, row: int) -> None:
+def _jsonable(value: Any, row: int) -> Any:
+    if isinstance(value, np.generic):  # in an array of objects, tolist() leaves them as they are
+        value = value.item()
     if isinstance(value, float):
         if not math.isfinite(value):
             raise NotJsonable(f"the pipeline answered {value}, which JSON cannot carry", row)
     elif isinstance(value, list):
-        for part in value:
-            _refuse_unjsonable(part, row)
+        return [_jsonable(part, row) for part in value]
     elif not (value is None or isinstance(value, str | int | bool)):
         raise NotJsonable(f"the pipeline answered a {type(value).__name__}, which JSON cannot carry", row)
+    return value
 
 
 def _convert(column: Column, node: dict[str, Any], values: list[Any]) -> Any:
+    if types_of(node)[0] == "integer" and column.dtype != "float64":
+        # JSON's 1.0 is a whole number, too; one among large ones would turn them all into floats.
+        values = [value if value is None else int(value) for value in values]
     if column.dtype == "category":
         categories = [value for value in node.get("enum", ()) if value is not None]
         return pd.Categorical(values, categories=categories or None)
@@ -98,7 +113,8 @@ def _convert(column: Column, node: dict[str, Any], values: list[Any]) -> Any:
     if convert is not None:
         return convert(column, values)
     # Nullable and sized dtypes (Int64, boolean, Float32, int8, …) take None or raise with a sentence of their own.
-    return pd.array(values, dtype=column.dtype)
+    dtype: Any = column.dtype
+    return pd.array(values, dtype=dtype)
 
 
 def _float64(_column: Column, values: list[Any]) -> npt.NDArray[np.float64]:
@@ -116,17 +132,18 @@ def _str(column: Column, values: list[Any]) -> Any:
 
 def _datetimes(dtype: str, values: list[Any]) -> Any:
     """Naive timestamps; a value with an offset is brought to UTC first, unless the dtype itself has a zone."""
-    zoned = "," in dtype
-    parsed = pd.DatetimeIndex([_timestamp(value, zoned) for value in values])
-    if dtype == "datetime64":
-        return parsed
-    return parsed.astype(dtype)
+    # read_csv's unit, named so that the dtype does not depend on which values a batch happens to hold.
+    target: Any = pd.api.types.pandas_dtype(dtype if "[" in dtype else "datetime64[us]")
+    zoned = isinstance(target, pd.DatetimeTZDtype)
+    unit = target.unit if zoned else np.datetime_data(target)[0]
+    stamps = [_timestamp(value, zoned, unit) for value in values]
+    return pd.DatetimeIndex(stamps, tz="UTC" if zoned else None).astype(target)
 
 
-def _timestamp(value: Any, zoned: bool) -> Any:
+def _timestamp(value: Any, zoned: bool, unit: Any) -> Any:
     if value is None:
         return pd.NaT
-    stamp = pd.Timestamp(value)
+    stamp = pd.Timestamp(value).as_unit(unit)
     if stamp.tzinfo is None:
         return stamp.tz_localize("UTC") if zoned else stamp
     utc = stamp.tz_convert("UTC")

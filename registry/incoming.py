@@ -44,7 +44,7 @@ def form_config_of(path: Path) -> dict[str, Any]:
         raise BadUpload(f"{path.name} cannot be read as UTF-8 text: {error}.") from error
 
 
-def _saved(folder: Path, name: str, file: UploadedFile) -> Path:
+def _saved(folder: Path, name: str, file: "UploadedFile[Any]") -> Path:
     """The file under a name of ours: the uploader's may hold anything but the suffix that we look at."""
     suffix = Path(file.name or "").suffix.lower()
     allowed = _SUFFIXES.get(name)

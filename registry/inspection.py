@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,8 @@ from registry.report import CHECKS, REQUEST_FILE, RESULT_FILE, Check, Report, wi
 
 # Only what an interpreter needs: the child must not see keys, passwords or addresses.
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT", "LD_LIBRARY_PATH")
+
+_SHOWN_OUTPUT_BYTES = 10_000
 
 SchemaKind = Literal["pydantic", "json_schema"]
 
@@ -106,7 +109,7 @@ def _run_child(folder: Path) -> str:
     }
     command = [sys.executable, "-m", "registry.inspector", str(folder)]
     with (folder / "output.txt").open("wb") as output:
-        child = subprocess.Popen(  # noqa: S603 - our own module
+        child = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             start_new_session=True,
         )  # fmt: skip
@@ -121,10 +124,8 @@ def _run_child(folder: Path) -> str:
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
     """Also whatever the artifact's code started."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     child.wait()
 
 
@@ -135,8 +136,10 @@ def _describe_exit(code: int, output: Path) -> str:
         return f"It used more than {settings.MLSERVE_INSPECTION_SECONDS} s of CPU time."
     if code < 0:
         return f"Its process crashed with signal {signal.Signals(-code).name}."
-    lines = output.read_text("utf-8", errors="replace").strip().splitlines()
-    return f"Its process ended with status {code}: {lines[-1][:500] if lines else 'no message'}"
+    with output.open("rb") as file:
+        file.seek(max(0, output.stat().st_size - _SHOWN_OUTPUT_BYTES))
+        lines = file.read().decode("utf-8", errors="replace").strip().splitlines()
+    return f"Its process ended with status {code}: {lines[-1][:500].rstrip('.') if lines else 'no message'}."
 
 
 def _read_result(folder: Path) -> tuple[tuple[Check, ...], dict[str, Any]]:
@@ -145,17 +148,25 @@ def _read_result(folder: Path) -> tuple[tuple[Check, ...], dict[str, Any]]:
         return (), {}
     checks: list[Check] = []
     found: dict[str, Any] = {}
-    for line in path.read_text("utf-8").splitlines():
-        entry = json.loads(line)
+    for line in path.read_text("utf-8", errors="replace").split("\n"):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            break  # killed in the middle of a line, or at the end
         if "check" in entry:
             checks.append(Check(**entry["check"]))
         found = entry.get("found", found)
     return tuple(checks), found
 
 
+_UNFINISHED_FIX = (
+    "A very large model may need a higher MLSERVE_INSPECTION_SECONDS or MLSERVE_INSPECTION_BYTES; "
+    "otherwise look at what its code does when it is loaded or asked."
+)
+
+
 def _unfinished(checks: tuple[Check, ...], ending: str) -> Check:
     """The check during which the child ended."""
     done = {check.name for check in checks}
     current = next((name for name in CHECKS if name not in done), "form")
-    fix = "Raise MLSERVE_INSPECTION_SECONDS or MLSERVE_INSPECTION_BYTES for very large models; otherwise look at its code."
-    return Check(current, "failed", ending or "The inspection ended without a result.", fix)
+    return Check(current, "failed", ending or "The inspection ended without a result.", _UNFINISHED_FIX)

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,15 @@ from mlserve.errors import BadUpload, InvalidRows
 from registry import formats, pipelines, samples, schema_sources
 from registry.form_config import checked_form_config
 from registry.frames import NotJsonable
+from registry.golden import same_answer
 from registry.report import REQUEST_FILE, RESULT_FILE, Check
 from registry.schema import RecordSchema, Row
 
 MAX_SAMPLE_ROWS = 10_000
 MAX_GOLDEN_ROWS = 100
 _ROWS_ONE_BY_ONE = 25
+# What the artifact's code prints ends in a file, too; the report of a very wide sample takes some MB.
+_MAX_FILE_BYTES = 2**28
 _PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "joblib", "lightgbm", "xgboost")
 
 
@@ -106,33 +108,20 @@ class _Inspection:
         )
 
     def check_schema(self) -> Check:
+        # The sample is text until the schema says what its columns are; the schema may need the sample.
+        self.rows = self._sample(None)
         try:
             written = self._written_schema()
-            # The sample is text until the schema says what its columns are; the schema may need the sample.
-            self.rows = self._sample(None)
             if written is None:
                 self.schema = schema_sources.from_pipeline(self.pipeline, self.rows)
             else:
                 self.schema = schema_sources.explicit(written, self.pipeline, self.rows)
-            self.rows = self._sample(self.schema)
+            _require_categories(self.schema)
         except BadUpload as error:
             raise _Failed(Check("schema", "failed", error.detail, _SCHEMA_FIX)) from error
+        self.rows = self._sample(self.schema)
         columns = ", ".join(f"{column.name} ({column.dtype})" for column in self.schema.columns[:30])
         source = self.request["schema_kind"] or "the pipeline and the sample"
-        vague = [
-            c.name
-            for c in self.schema.columns
-            if c.dtype == "category" and not self.schema.properties[c.name].get("enum")
-        ]
-        if vague:
-            raise _Failed(
-                Check(
-                    "schema",
-                    "failed",
-                    f"{', '.join(vague)}: a category column without values.",
-                    "Give the column an enum.",
-                )
-            )
         return Check("schema", "passed", f"{len(self.schema.columns)} columns from {source}: {columns}.")
 
     def check_accepts(self) -> Check:
@@ -167,7 +156,8 @@ class _Inspection:
         try:
             self.answers = pipelines.run(self.pipeline, schema, rows, self.found["outputs"])
         except NotJsonable as error:
-            raise _Failed(Check("json", "failed", f"Row {error.row}: {error}.", _JSON_FIX)) from error
+            where = "" if error.row is None else f"Row {error.row}: "
+            raise _Failed(Check("json", "failed", f"{where}{error}.", _JSON_FIX)) from error
         except Exception as error:  # the pipeline is the uploader's code, which may raise anything
             raise _Failed(Check("predicts", "failed", f"{type(error).__name__}: {error}", _PREDICTS_FIX)) from error
         milliseconds = (time.monotonic() - started) * 1000
@@ -185,7 +175,11 @@ class _Inspection:
         schema = self._require_schema()
         differing = None
         for index, row in enumerate(rows):
-            alone = pipelines.run(self.pipeline, schema, [row], self.found["outputs"])
+            try:
+                alone = pipelines.run(self.pipeline, schema, [row], self.found["outputs"])
+            except Exception as error:  # the pipeline is the uploader's code, which may raise anything
+                detail = f"Row {index} cannot be predicted alone: {type(error).__name__}: {error}"
+                raise _Failed(Check("batching", "failed", detail, _BATCHING_FIX)) from error
             if not all(same_answer(alone[name][0], self.answers[name][index]) for name in alone):
                 differing = index
                 break
@@ -197,7 +191,7 @@ class _Inspection:
             "warning",
             f"Row {differing} gets another answer alone than among others. The version is marked not batchable: "
             "its rows are predicted one at a time, which is slow.",
-            "Look for a step that computes something over the rows it is given instead of the training data.",
+            _BATCHING_FIX,
         )
 
     def check_form(self) -> Check:
@@ -221,9 +215,12 @@ class _Inspection:
         path = self.request["sample"]
         if path is None:
             return []
-        rows = samples.read_rows(Path(path), schema)
+        try:
+            rows = samples.read_rows(Path(path), schema)
+        except BadUpload as error:
+            raise _Failed(Check("accepts", "failed", error.detail, _READABLE_SAMPLE_FIX)) from error
         if not rows:
-            raise BadUpload("The sample holds no rows.")
+            raise _Failed(Check("accepts", "failed", "The sample holds no rows.", _READABLE_SAMPLE_FIX))
         return rows[:MAX_SAMPLE_ROWS]
 
     def _require_schema(self) -> RecordSchema:
@@ -234,8 +231,17 @@ class _Inspection:
 
 _SCHEMA_FIX = "Give --schema validation.py:RawData or a JSON Schema file that describes one raw record."
 _SAMPLE_FIX = "Give --sample with some real rows, so that the inspection and later checks mean something."
+_READABLE_SAMPLE_FIX = "Give rows as CSV with a header line, or as a JSON list of records."
 _PREDICTS_FIX = "Check that the pipeline takes the raw columns as they are, with these dtypes, in a fresh Python."
+_BATCHING_FIX = "Look for a step that computes something over the rows it is given instead of the training data."
 _JSON_FIX = "Let the pipeline answer finite numbers, strings or booleans."
+
+
+def _require_categories(schema: RecordSchema) -> None:
+    """A category column without its values would get other categories in each batch. Raises BadUpload."""
+    for column in schema.columns:
+        if column.dtype == "category" and not schema.properties[column.name].get("enum"):
+            raise BadUpload(f"The column {column.name!r} has the dtype category, but no values: give it an enum.")
 
 
 def _refused_sample(error: InvalidRows, made_up: bool) -> Check:
@@ -244,17 +250,6 @@ def _refused_sample(error: InvalidRows, made_up: bool) -> Check:
     if made_up:
         return Check("accepts", "failed", f"No row could be made up from the schema: {shown}.", _SAMPLE_FIX)
     return Check("accepts", "failed", f"{shown}{more}.", "Mend the schema or the sample: they contradict each other.")
-
-
-def same_answer(one: Any, other: Any) -> bool:
-    """Equal, with floats within 1e-6 relative: sums of another length differ in their last bits."""
-    if isinstance(one, float) and isinstance(other, float | int):
-        return isclose(one, other, rel_tol=1e-6, abs_tol=1e-9)
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same_answer(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same_answer, one, other))
-    return bool(one == other)
 
 
 def _installed() -> dict[str, str]:
@@ -268,8 +263,10 @@ def _installed() -> dict[str, str]:
 
 
 def _limit(memory_bytes: int, cpu_seconds: int) -> None:
-    for what, limit in ((resource.RLIMIT_CPU, cpu_seconds), (resource.RLIMIT_CORE, 0)):
-        resource.setrlimit(what, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_MAX_FILE_BYTES, _MAX_FILE_BYTES))
+    # The soft limit ends it with SIGXCPU, which can be told from running out of memory; the hard one with SIGKILL.
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 5))
     if sys.platform == "linux":  # macOS refuses a limit of the address space
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 

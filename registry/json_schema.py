@@ -11,18 +11,30 @@ writes them, are dissolved. Own annotations, which validators ignore:
 - `x-training-values`: values seen in training; another one is a warning
 """
 
+import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+import jsonschema_rs
 
 from mlserve.errors import BadUpload
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SCALARS = frozenset({"number", "integer", "boolean", "string"})
 _DATE_FORMATS = frozenset({"date", "date-time"})
+_MOST_NESTED = 20
+# What pydantic leaves of `int | float = Field(ge=0)`: names that no validator knows, so the limit would be lost.
+_PYDANTIC_LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+_WORDS = frozenset({"type", "title", "description"})
+_TWO_NUMBERS = ("x-training-range", "x-training-usual")
+# NumPy's own integers and booleans have no missing value; None would become False or an error.
+_NEVER_MISSING = re.compile(r"u?int\d+|bool")
 
 
 def flat_record_schema(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The flat form of `raw`. Raises BadUpload with the property at fault."""
+    _require_valid(raw)
     record = _resolve(raw, raw)
     properties = record.get("properties")
     if record.get("type", "object") != "object" or not isinstance(properties, Mapping) or not properties:
@@ -59,11 +71,26 @@ def types_of(node: Mapping[str, Any]) -> tuple[str, bool]:
     return next(name for name in names if name != "null"), "null" in names
 
 
-def default_dtype(node: Mapping[str, Any]) -> str:
+def column_dtype(schema: Mapping[str, Any], name: str) -> str:
+    """The dtype of a column of a flat schema. Raises BadUpload when it may be missing and its `x-dtype` cannot be."""
+    node = schema["properties"][name]
+    may_be_absent = name not in schema["required"] and node.get("default") is None
+    may_be_missing = may_be_absent or types_of(node)[1]
+    dtype = default_dtype(node, may_be_missing=may_be_missing)
+    if may_be_missing and _NEVER_MISSING.fullmatch(dtype):
+        raise BadUpload(
+            f"The schema's column {name!r} may be missing, which the dtype {dtype} cannot hold. Require the column "
+            "and no null, or give it the x-dtype of a nullable kind (Int64, boolean, float64)."
+        )
+    return dtype
+
+
+def default_dtype(node: Mapping[str, Any], *, may_be_missing: bool = False) -> str:
     """The dtype that `pandas.read_csv` would have given the column, unless `x-dtype` says otherwise."""
     if "x-dtype" in node:
         return str(node["x-dtype"])
     kind, nullable = types_of(node)
+    nullable = nullable or may_be_missing
     if kind == "number" or (kind == "integer" and nullable):
         return "float64"
     if kind == "integer":
@@ -91,7 +118,7 @@ def example_value(node: Mapping[str, Any]) -> Any:
         return "2026-01-31"
     if node.get("format") == "date-time":
         return "2026-01-31T12:00:00"
-    return None if nullable else "text"
+    return None if nullable else _example_text(node)
 
 
 def example_record(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,41 +127,86 @@ def example_record(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _example_number(node: Mapping[str, Any], kind: str) -> float | int:
+    """Near what training saw, else the middle of what is allowed; always within the limits where one is."""
+    low = max((node[key] for key in ("minimum", "exclusiveMinimum") if key in node), default=None)
+    high = min((node[key] for key in ("maximum", "exclusiveMaximum") if key in node), default=None)
     mean, _ = node.get("x-training-usual", (None, None))
-    low, high = node.get("x-training-range", (mean, mean))
-    low = node.get("minimum", node.get("exclusiveMinimum", low))
-    high = node.get("maximum", node.get("exclusiveMaximum", high))
+    wishes = [sum(node["x-training-range"]) / 2] if "x-training-range" in node else []
+    wishes += [mean] if mean is not None else []
     if low is not None and high is not None:
-        middle = (low + high) / 2
-    else:
-        middle = low if low is not None else high if high is not None else 0
-        middle += ("exclusiveMinimum" in node) - ("exclusiveMaximum" in node)
-    return int(middle) if kind == "integer" else round(float(middle), 2)
+        wishes.append((low + high) / 2)
+    wishes += [limit + step for limit in (low, high) if limit is not None for step in (0, 1, -1)] + [0]
+    step = node.get("multipleOf", 1 if kind == "integer" else None)
+    candidates = [each for wish in wishes for each in _rounded(wish, step)]
+    fitting = next((value for value in candidates if _is_within(node, value)), candidates[0])
+    return int(fitting) if kind == "integer" else float(fitting)
+
+
+def _rounded(wish: float, step: float | None) -> list[float]:
+    """The wish on the grid of `multipleOf`, or else with two decimals for looks."""
+    if step is None:
+        return [round(wish, 2), wish]
+    return [math.floor(wish / step) * step, math.ceil(wish / step) * step]
+
+
+def _is_within(node: Mapping[str, Any], value: float) -> bool:
+    return (
+        value >= node.get("minimum", value)
+        and value <= node.get("maximum", value)
+        and ("exclusiveMinimum" not in node or value > node["exclusiveMinimum"])
+        and ("exclusiveMaximum" not in node or value < node["exclusiveMaximum"])
+    )
+
+
+def _example_text(node: Mapping[str, Any]) -> str:
+    text: str = "text" * max(1, math.ceil(node.get("minLength", 0) / 4))
+    return text[: node.get("maxLength")]
+
+
+def _require_valid(raw: Mapping[str, Any]) -> None:
+    """Raise BadUpload for what is no JSON Schema at all, such as a limit that is not a number."""
+    try:
+        jsonschema_rs.meta.validate(dict(raw))
+    except (ValueError, jsonschema_rs.ReferencingError) as error:
+        where = "/".join(map(str, getattr(error, "instance_path", [])))
+        reason = getattr(error, "message", str(error))
+        raise BadUpload(f"The schema is not a valid JSON Schema{f' at {where}' if where else ''}: {reason}.") from error
 
 
 def _flat_property(name: str, node: Any, root: Mapping[str, Any]) -> dict[str, Any]:
+    flat, nullable = _dissolve(name, node, root)
+    _settle_type(name, flat, nullable)
+    _require_notes(name, flat)
+    return flat
+
+
+def _dissolve(name: str, node: Any, root: Mapping[str, Any], depth: int = 0) -> tuple[dict[str, Any], bool]:
+    """(`node` without references, unions and a lone allOf, whether a union allowed null)."""
     if not isinstance(node, Mapping):
-        raise BadUpload(f"The schema's column {name!r} must be an object.")
-    flat = dict(_resolve(node, root))
+        raise BadUpload(f"The schema's column {name!r} must be described by an object, not by {node!r}.")
+    if depth > _MOST_NESTED:
+        raise BadUpload(f"The schema's column {name!r} is nested too deeply.")
+    flat = {_PYDANTIC_LIMITS.get(key, key): value for key, value in _resolve(node, root).items()}
     nullable = False
     for union in ("anyOf", "oneOf"):
         if union in flat:
-            options = [_resolve(option, root) for option in flat.pop(union)]
-            nullable = nullable or any(option.get("type") == "null" for option in options)
-            scalars = [option for option in options if option.get("type") != "null"]
-            flat = {**_merge_options(name, scalars), **flat}
+            options = [_dissolve(name, option, root, depth + 1) for option in flat.pop(union)]
+            nullable = nullable or any(null or option.get("type") == "null" for option, null in options)
+            flat = {**_merge_options(name, [each for each, _ in options if each.get("type") != "null"]), **flat}
     if len(flat.get("allOf", ())) == 1:
-        flat = {**_resolve(flat.pop("allOf")[0], root), **flat}
-    _settle_type(name, flat, nullable)
-    return flat
+        only, null = _dissolve(name, flat.pop("allOf")[0], root, depth + 1)
+        flat, nullable = {**only, **flat}, nullable or null
+    return flat, nullable
 
 
 def _merge_options(name: str, options: list[dict[str, Any]]) -> dict[str, Any]:
     if len(options) == 1:
         return options[0]
-    kinds = {option.get("type") for option in options}
-    if kinds == {"integer", "number"}:
-        return {"type": "number"}
+    if options and all("const" in option for option in options):
+        return {"enum": [option["const"] for option in options]}
+    first, *others = [{key: value for key, value in option.items() if key not in _WORDS} for option in options] or [{}]
+    if {option.get("type") for option in options} == {"integer", "number"} and all(each == first for each in others):
+        return {"type": "number", **first}
     raise BadUpload(f"The schema's column {name!r} allows several kinds of value; a column has one.")
 
 
@@ -160,6 +232,22 @@ def _settle_type(name: str, flat: dict[str, Any], nullable: bool) -> None:
         flat["enum"] = [*flat["enum"], None]
 
 
+def _require_notes(name: str, flat: Mapping[str, Any]) -> None:
+    """Raise BadUpload for an annotation of ours that could not be used when rows arrive."""
+    is_numeric = types_of(flat)[0] in ("number", "integer")
+    for note in _TWO_NUMBERS:
+        if note in flat and not (is_numeric and _are_two_numbers(flat[note])):
+            raise BadUpload(f"The schema's column {name!r}: {note} must be two numbers, on a column of numbers.")
+    if not isinstance(flat.get("x-training-values", []), list):
+        raise BadUpload(f"The schema's column {name!r}: x-training-values must be a list.")
+    if not isinstance(flat.get("x-dtype", ""), str):
+        raise BadUpload(f"The schema's column {name!r}: x-dtype must be the name of a pandas dtype.")
+
+
+def _are_two_numbers(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(part) in (int, float) for part in value)
+
+
 def _json_type(value: Any) -> str:
     if value is None:
         return "null"
@@ -167,7 +255,9 @@ def _json_type(value: Any) -> str:
         return "boolean"
     if isinstance(value, int):
         return "integer"
-    return "number" if isinstance(value, float) else "string"
+    if isinstance(value, float):
+        return "number"
+    return "string" if isinstance(value, str) else "object"
 
 
 def _resolve(node: Mapping[str, Any], root: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
@@ -178,6 +268,6 @@ def _resolve(node: Mapping[str, Any], root: Mapping[str, Any], depth: int = 0) -
     target: Any = root
     for part in str(reference).removeprefix("#/").split("/"):
         target = target.get(part) if isinstance(target, Mapping) else None
-    if not str(reference).startswith("#/") or not isinstance(target, Mapping) or depth > 20:
+    if not str(reference).startswith("#/") or not isinstance(target, Mapping) or depth > _MOST_NESTED:
         raise BadUpload(f"The schema's reference {reference!r} cannot be followed; only local ones can.")
     return {**_resolve(target, root, depth + 1), **{key: value for key, value in node.items() if key != "$ref"}}

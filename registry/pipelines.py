@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from registry.frames import NotJsonable, predictions_to_json, probabilities_to_json, to_input
 from registry.schema import RecordSchema, Row
 
@@ -39,10 +41,10 @@ def require_fitted_pipeline(candidate: Any) -> None:
         raise Unusable(
             "The pipeline's last step cannot predict.", "Let the pipeline end with the estimator (a classifier …)."
         )
+    # Only the last step: a transformer of one's own that learns nothing looks unfitted to scikit-learn, and one that
+    # really is unfitted fails as soon as the sample is predicted.
     try:
-        for _, step in candidate.steps:
-            if hasattr(step, "fit") and not _is_passthrough(step):
-                check_is_fitted(step)
+        check_is_fitted(candidate.steps[-1][1])
     except NotFittedError as error:
         raise Unusable(f"The pipeline is not fitted: {error}", "Call pipeline.fit(X, y) before saving it.") from error
 
@@ -74,68 +76,91 @@ def run(pipeline: Any, schema: RecordSchema, rows: Sequence[Row], outputs: Seque
 
 def _answers(pipeline: Any, output: str, data: Any, expected: int) -> list[Any]:
     raw = getattr(pipeline, output)(data)
-    if output == "predict_proba":
-        answers = probabilities_to_json(raw, pipeline.classes_)
-    else:
-        answers = predictions_to_json(raw)
+    answers = probabilities_to_json(raw, pipeline.classes_) if output == "predict_proba" else predictions_to_json(raw)
     if len(answers) != expected:
         raise NotJsonable(f"{output} gave {len(answers)} answers for {expected} rows")
     return answers
 
 
 def use_one_thread(pipeline: Any) -> None:
-    """Set every `n_jobs` inside the pipeline to 1: on small batches starting helpers costs more than they save."""
-    parameters = pipeline.get_params(deep=True)
-    jobs = {name: 1 for name, value in parameters.items() if _is_n_jobs(name) and value not in (None, 1)}
-    if jobs:
-        pipeline.set_params(**jobs)
+    """Set every `n_jobs` inside the pipeline to 1: on small batches starting helpers costs more than they save.
+
+    Fitted parts are found by looking inside: ColumnTransformers and ensembles fit copies of their parameters.
+    """
+    for estimator in _estimators_in(pipeline):
+        if estimator.get_params(deep=False).get("n_jobs") not in (None, 1):
+            estimator.set_params(n_jobs=1)
 
 
-def leaves(estimator: Any, columns: Sequence[str]) -> Iterator[tuple[Any, list[str]]]:
-    """Each fitted transformer or estimator with the raw columns that reach it, as far as names can be followed.
+def _estimators_in(pipeline: Any) -> Iterator[Any]:
+    pending, seen = [pipeline], set()
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            pending.extend(value.values())
+        elif isinstance(value, list | tuple):
+            pending.extend(value)
+        elif hasattr(value, "get_params") and not isinstance(value, type) and id(value) not in seen:
+            seen.add(id(value))
+            yield value
+            pending.extend(getattr(value, "__dict__", {}).values())
 
-    Goes through nested Pipelines and ColumnTransformers. A step after the first one of a pipeline is given the
-    same columns as long as the steps before it keep their number (imputers, scalers).
+
+def leaves(estimator: Any, columns: Sequence[str], *, is_raw: bool = True) -> Iterator[tuple[Any, list[str], bool]]:
+    """Each fitted transformer or estimator with the columns that reach it, and whether their values are still raw.
+
+    Goes through nested Pipelines and ColumnTransformers as far as names can be followed. A step after the first one
+    of a pipeline is given the same columns as long as the steps before it keep them apart (imputers, scalers); only
+    imputers leave the values themselves as they were.
     """
     steps = getattr(estimator, "steps", None)
     routes = getattr(estimator, "transformers_", None)
     if steps is not None:
-        reaching: Sequence[str] | None = columns
-        for _, step in steps:
-            if reaching is None or _is_passthrough(step):
-                continue
-            yield from leaves(step, reaching)
-            if getattr(step, "transformers_", None) is not None or not _keeps_columns(step, len(reaching)):
-                reaching = None
+        for step in (step for _, step in steps if not _is_passthrough(step)):
+            yield from leaves(step, columns, is_raw=is_raw)
+            if not _keeps_columns(step):
+                return
+            is_raw = is_raw and _keeps_values(step)
     elif routes is not None:
         for _, step, chosen in routes:
             if not _is_passthrough(step):
-                yield from leaves(step, _names(chosen, columns))
+                yield from leaves(step, _names(chosen, columns), is_raw=is_raw)
     else:
-        yield estimator, list(columns)
+        yield estimator, list(columns), is_raw
 
 
 def _names(chosen: Any, columns: Sequence[str]) -> list[str]:
+    """The columns that a route of a ColumnTransformer chose: by name, position, mask or slice of either."""
     if isinstance(chosen, str):
         return [chosen]
     if isinstance(chosen, slice):
-        return list(columns[chosen]) if not isinstance(chosen.start, str) else list(columns)
-    picked = list(chosen)
-    if picked and isinstance(picked[0], bool):
+        start, stop = chosen.start, chosen.stop
+        start = columns.index(start) if isinstance(start, str) else start
+        stop = columns.index(stop) + 1 if isinstance(stop, str) else stop  # a slice of names includes its end
+        return list(columns[start : stop : chosen.step])
+    picked = [chosen] if isinstance(chosen, int) else list(chosen)
+    if picked and isinstance(picked[0], bool | np.bool_):
         return [name for name, keep in zip(columns, picked, strict=True) if keep]
     return [name if isinstance(name, str) else columns[int(name)] for name in picked]
 
 
-def _keeps_columns(step: Any, count: int) -> bool:
+def _keeps_columns(step: Any) -> bool:
+    """Whether each column that comes out of a fitted step was made from the one at the same place alone."""
     try:
-        return len(step.get_feature_names_out()) == count
+        given = getattr(step, "feature_names_in_", None)
+        names = list(step.get_feature_names_out())
     except (AttributeError, ValueError, TypeError):
         return False
+    return names == ([f"x{index}" for index in range(len(names))] if given is None else list(given))
+
+
+def _keeps_values(step: Any) -> bool:
+    """Imputers fill gaps and leave the rest; whatever else there is may calculate."""
+    steps = getattr(step, "steps", None)
+    if steps is not None:
+        return all(_is_passthrough(inner) or _keeps_values(inner) for _, inner in steps)
+    return type(step).__module__.startswith("sklearn.impute.")
 
 
 def _is_passthrough(step: Any) -> bool:
     return step is None or isinstance(step, str)
-
-
-def _is_n_jobs(name: str) -> bool:
-    return name == "n_jobs" or name.endswith("__n_jobs")

@@ -14,6 +14,8 @@ from registry.models import Model, ModelVersion, Promotion, validate_name
 from registry.report import Report, report_from_json
 from registry.storage import Digest, digest_of, store
 
+_MAX_TITLE = Model._meta.get_field("title").max_length or 200
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -54,6 +56,10 @@ def publish(upload: Upload, *, inspect: Callable[[Submission], Inspected] = insp
             raise ArtifactRejected(inspected.report.summary(), report=inspected.report.as_json())
         store(upload.submission.artifact, digest)
         version = _register(upload, digest, inspected.found)
+    else:
+        # Uploading again mends an artifact that was lost or damaged, and may change the model's own flags.
+        store(upload.submission.artifact, digest)
+        _update_model(version.model, upload, is_new=False)
     if upload.promote and not version.is_live:
         version = promote(version.model.name, version.tag, by=upload.uploaded_by)
     return Published(version, report_from_json(version.report), created)
@@ -112,7 +118,7 @@ def _make_live(model: Model, version: ModelVersion) -> None:
 def _locked(model_name: str) -> Model:
     model = Model.objects.select_for_update().filter(name=model_name).first()
     if model is None:
-        raise NotFound(f"There is no model {model_name!r}.")
+        raise NotFound(f"There is no model {model_name!r}. `manage.py list_models` shows which there are.")
     return model
 
 
@@ -122,6 +128,8 @@ def _require_names(upload: Upload) -> None:
             validate_name(value, what)
         except ValidationError as error:
             raise BadUpload(error.messages[0]) from error
+    if upload.title is not None and len(upload.title) > _MAX_TITLE:
+        raise BadUpload(f"The title is longer than {_MAX_TITLE} characters.")
 
 
 def _registered(upload: Upload, digest: Digest) -> ModelVersion | None:
@@ -141,7 +149,7 @@ def _register(upload: Upload, digest: Digest, found: dict[str, Any]) -> ModelVer
             model, is_new = Model.objects.get_or_create(
                 name=upload.model, defaults={"is_public": settings.MLSERVE_NEW_MODELS == "public"}
             )
-            _update_model(model, upload, is_new)
+            _update_model(model, upload, is_new=is_new)
             return ModelVersion.objects.create(
                 model=model,
                 tag=upload.tag,
@@ -156,12 +164,13 @@ def _register(upload: Upload, digest: Digest, found: dict[str, Any]) -> ModelVer
         raise Conflict(f"{upload.model} {upload.tag} was registered by somebody else just now.") from error
 
 
-def _update_model(model: Model, upload: Upload, is_new: bool) -> None:
+def _update_model(model: Model, upload: Upload, *, is_new: bool) -> None:
     changes: dict[str, Any] = {}
     if upload.title is not None:
         changes["title"] = upload.title
     elif is_new and upload.submission.form_config:
-        changes["title"] = upload.submission.form_config.get("title") or ""
+        # A form may have a longer title than a model.
+        changes["title"] = (upload.submission.form_config.get("title") or "")[:_MAX_TITLE]
         changes["description"] = upload.submission.form_config.get("description") or ""
     if upload.is_public is not None:
         changes["is_public"] = upload.is_public

@@ -2,17 +2,20 @@
 
 import csv
 import io
-import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mlserve.errors import BadUpload
+from registry.json_files import read_json
 from registry.json_schema import types_of
 from registry.schema import RecordSchema, Row
 
-_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
+_WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
+# What `pandas.read_csv`, which most training data came through, takes for a missing value, spelled as there.
+_MISSING = frozenset({"", "NA", "N/A", "n/a", "<NA>", "#N/A", "nan", "NaN", "-nan", "-NaN", "null", "NULL", "None"})
 
 
 def read_rows(path: Path, schema: RecordSchema | None = None) -> list[Row]:
@@ -28,7 +31,7 @@ def read_rows(path: Path, schema: RecordSchema | None = None) -> list[Row]:
 
 def rows_from_json(text: str, name: str) -> list[Row]:
     try:
-        loaded = json.loads(text, parse_constant=_refuse_constant)
+        loaded = read_json(text)
     except ValueError as error:
         raise BadUpload(f"{name} is not JSON: {error}. Rows are a list of records or one record.") from error
     rows = loaded if isinstance(loaded, list) else [loaded]
@@ -41,24 +44,27 @@ def rows_from_json(text: str, name: str) -> list[Row]:
 def rows_from_csv(text: str, name: str, schema: RecordSchema | None) -> list[Row]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        table = [line for line in reader if line]
+        # With the line on which each row ends: empty lines count, too, and a cell may span several.
+        table = [(reader.line_num, line) for line in reader if line]
     except csv.Error as error:
         raise BadUpload(f"{name}, line {reader.line_num}: {error}.") from error
     if not table:
         raise BadUpload(f"{name} is empty; the first line must name the columns.")
-    header, *lines = table
+    (_, header), *lines = table
     repeated = sorted({column for column in header if header.count(column) > 1})
     if repeated:
         raise BadUpload(f"{name} names {', '.join(repeated)} more than once.")
-    for number, line in enumerate(lines, start=2):
+    for number, line in lines:
         if len(line) != len(header):
             raise BadUpload(f"{name}, line {number}: {len(line)} cells, but the header names {len(header)}.")
     properties = schema.properties if schema else {}
     columns: list[list[Any]] = []
     for position, column in enumerate(header):
-        cells = [line[position] for line in lines]
+        cells = [line[position] for _, line in lines]
         if column in properties:
-            columns.append([cell_value(properties[column], _blank_if_missing(cell)) for cell in cells])
+            node = properties[column]
+            # "NA" is Namibia where the schema says so.
+            columns.append([cell_value(node, _blank_if_missing(cell, node.get("enum", ()))) for cell in cells])
         else:
             columns.append(_guess(cells))
     return [dict(zip(header, row, strict=True)) for row in zip(*columns, strict=True)]
@@ -86,6 +92,8 @@ def cell_value(node: dict[str, Any], text: str) -> Any:
     if kind == "boolean":
         return {"true": True, "false": False, "1": True, "0": False}.get(stripped.lower(), text)
     try:
+        if kind == "integer" and _WHOLE.fullmatch(stripped):
+            return int(stripped)  # not by way of float, which rounds what has more than 15 digits
         number = float(stripped)
     except ValueError:
         return text
@@ -96,19 +104,18 @@ def cell_value(node: dict[str, Any], text: str) -> Any:
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text("utf-8-sig")
+        text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadUpload(f"{path.name} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
     except OSError as error:
         raise BadUpload(f"{path} cannot be read: {error.strerror}.") from error
+    if "\x00" in text:
+        raise BadUpload(f"{path.name} holds the character NUL. Save it as UTF-8 text.")
+    return text
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON; write null for a missing value")
-
-
-def _blank_if_missing(cell: str) -> str:
-    return "" if cell.strip().lower() in _MISSING else cell
+def _blank_if_missing(cell: str, allowed: Sequence[Any] = ()) -> str:
+    return "" if cell.strip() in _MISSING and cell not in allowed else cell
 
 
 def _guess(cells: Sequence[str]) -> list[Any]:

@@ -1,17 +1,18 @@
 """The schema of one record: the one source for validation, frames, forms, OpenAPI and warnings. Pure."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import datetime
 from functools import cached_property
 from itertools import islice
 from typing import Any, Literal, NoReturn
 
 import jsonschema_rs
 
-from mlserve.errors import FieldError, InvalidRows
-from registry.json_schema import default_dtype, example_record, flat_record_schema, in_column_order, types_of
-from registry.violations import pointer, sentences
+from mlserve.errors import BadUpload, FieldError, InvalidRows
+from registry.json_schema import column_dtype, example_record, flat_record_schema, in_column_order, types_of
+from registry.violations import count, pointer, sentences
 
 Container = Literal["frame", "array"]
 Row = dict[str, Any]
@@ -20,7 +21,10 @@ MAX_LISTED_ERRORS = 100
 MAX_LISTED_WARNINGS = 100
 _TRAINING_NOTES = frozenset({"x-training-range", "x-training-values", "x-training-usual"})
 _UNUSUAL_DEVIATIONS = 4
-_INT64 = {"minimum": -(2**63), "maximum": 2**63 - 1}
+_INTEGER_DTYPE = re.compile(r"(?P<unsigned>u?)int(?P<bits>8|16|32|64)", re.IGNORECASE)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+# What pandas reads as Python does; the standard library's reader takes any separator and offsets with seconds.
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:?\d\d(:?\d\d([.,]\d{1,9})?)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -56,14 +60,19 @@ class RecordSchema:
     def from_json_schema(
         cls, raw: Mapping[str, Any], *, order: Sequence[str] | None = None, container: Container = "frame"
     ) -> "RecordSchema":
-        """Flatten `raw`; columns follow `order` (default: as written). Raises BadUpload."""
+        """Flatten and compile `raw`; columns follow `order` (default: as written). Raises BadUpload."""
         flat = flat_record_schema(raw)
         ordered = in_column_order(flat, order or flat["properties"])
         columns = tuple(
-            Column(name, default_dtype(node), "none" if node.get("x-missing") == "none" else "nan")
+            Column(name, column_dtype(ordered, name), "none" if node.get("x-missing") == "none" else "nan")
             for name, node in ordered["properties"].items()
         )
-        return cls(ordered, columns, container)
+        schema = cls(ordered, columns, container)
+        try:
+            schema._record_validator.is_valid({})
+        except (ValueError, jsonschema_rs.ReferencingError) as error:
+            raise BadUpload(f"The schema cannot be used: {getattr(error, 'message', error)}.") from error
+        return schema
 
     @classmethod
     def from_stored(
@@ -128,9 +137,9 @@ class RecordSchema:
             if self._record_validator.is_valid(row):
                 continue
             for error in self._record_validator.iter_errors(row):
-                found = sentences(error, path, self.names)
-                total += len(found)
-                listed += found[: MAX_LISTED_ERRORS - len(listed)]
+                total += count(error)
+                # A sentence costs far more than the error, and a hostile body holds a million of them.
+                listed += sentences(error, path, self.names, most=MAX_LISTED_ERRORS - len(listed))
         raise InvalidRows(listed, total)
 
     @cached_property
@@ -142,11 +151,8 @@ class RecordSchema:
         return _compile({"type": "array", "items": self._validated_schema()})
 
     def _validated_schema(self) -> dict[str, Any]:
-        """The schema with the limits of int64, beyond which a frame cannot hold a whole number."""
-        properties = {
-            name: {**_INT64, **node} if types_of(node)[0] == "integer" else node
-            for name, node in self.properties.items()
-        }
+        """The schema with the limits of each whole number's dtype, beyond which a frame cannot hold it."""
+        properties = {column.name: _within_dtype(self.properties[column.name], column.dtype) for column in self.columns}
         return {**self.json_schema, "properties": properties}
 
     @cached_property
@@ -164,21 +170,31 @@ def _compile(schema: dict[str, Any]) -> Any:
     )
 
 
+def _within_dtype(node: dict[str, Any], dtype: str) -> dict[str, Any]:
+    if types_of(node)[0] != "integer":
+        return node
+    found = _INTEGER_DTYPE.fullmatch(dtype)
+    bits, is_signed = (int(found["bits"]), not found["unsigned"]) if found else (64, True)
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if is_signed else (0, 2**bits - 1)
+    return {**node, "minimum": max(low, node.get("minimum", low)), "maximum": min(high, node.get("maximum", high))}
+
+
 def _is_date(value: str) -> bool:
-    try:
-        date.fromisoformat(value)
-    except ValueError:
-        return False
-    return len(value) == len("2026-01-31")  # not the compact and week forms, which pandas reads otherwise
+    """Not the compact and week forms of ISO 8601, which pandas reads otherwise."""
+    return _DATE.fullmatch(value) is not None and _exists(value)
 
 
 def _is_date_time(value: str) -> bool:
     """ISO 8601 with or without an offset: training data seldom has one, though RFC 3339 wants it."""
+    return _DATE_TIME.fullmatch(value) is not None and _exists(value)
+
+
+def _exists(value: str) -> bool:
     try:
         datetime.fromisoformat(value)
     except ValueError:
         return False
-    return value[4:5] == "-" and "W" not in value
+    return True
 
 
 def _training_warning(index: int, name: str, node: Mapping[str, Any], value: Any) -> RowWarning | None:

@@ -4,24 +4,28 @@ Runs in the inspection's child process: a pydantic class is code of the uploader
 """
 
 import importlib.util
-import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from pydantic import BaseModel
 
 from mlserve.errors import BadUpload
 from registry.frames import label_text
-from registry.json_schema import DIALECT
+from registry.json_files import read_json
+from registry.json_schema import DIALECT, types_of
 from registry.pipelines import leaves
 from registry.schema import Container, RecordSchema, Row
 
 DEFAULT_CLASS = "RawData"
 # The smallest and largest of fewer rows would warn of perfectly usual values.
 _ROWS_FOR_A_RANGE = 50
+# What the pipeline remembers of its training counts for more than any sample.
+_KNOWN_VALUES = frozenset({"enum", "x-training-values", "x-training-range", "x-training-usual"})
 
 
 def from_pydantic(path: Path, class_name: str) -> dict[str, Any]:
@@ -33,11 +37,11 @@ def from_pydantic(path: Path, class_name: str) -> dict[str, Any]:
     sys.modules[spec.name] = module  # pydantic looks up annotations through it
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # the file is the uploader's code, which may raise anything
+    except (Exception, SystemExit) as error:  # the file is the uploader's code, which may raise anything
         raise BadUpload(f"{path.name} cannot be executed ({type(error).__name__}: {error}).") from error
     found = getattr(module, class_name, None)
     if not (isinstance(found, type) and issubclass(found, BaseModel)):
-        classes = [name for name, value in vars(module).items() if _is_own_model(value)]
+        classes = [name for name, value in vars(module).items() if _is_own_model(value, spec.name)]
         hint = f" It has {', '.join(classes)}." if classes else " It defines no pydantic class."
         raise BadUpload(f"{path.name} has no pydantic class {class_name!r}.{hint}")
     try:
@@ -46,10 +50,15 @@ def from_pydantic(path: Path, class_name: str) -> dict[str, Any]:
         raise BadUpload(f"{class_name} gives no JSON Schema ({type(error).__name__}: {error}).") from error
 
 
+def _is_own_model(value: Any, module: str) -> bool:
+    """Whether `value` is a pydantic class that `module` defines rather than imports."""
+    return isinstance(value, type) and issubclass(value, BaseModel) and value.__module__ == module
+
+
 def from_json_file(path: Path) -> dict[str, Any]:
     """A JSON Schema file. Raises BadUpload."""
     try:
-        loaded = json.loads(path.read_text("utf-8"))
+        loaded = read_json(path.read_text("utf-8-sig"))
     except (UnicodeDecodeError, ValueError) as error:
         raise BadUpload(f"{path.name} is not JSON: {error}.") from error
     if not isinstance(loaded, dict):
@@ -85,7 +94,8 @@ def explicit(raw: dict[str, Any], pipeline: Any, sample: Sequence[Row]) -> Recor
         unknown = [name for name in schema.names if name not in names]
         if unknown:
             raise BadUpload(
-                f"The schema has {_listed(unknown)}, which the pipeline was not trained on. Its columns: {_listed(names)}."
+                f"The schema has {_listed(unknown)}, which the pipeline was not trained on. "
+                f"Its columns: {_listed(names)}."
             )
         order = [name for name in names if name in schema.properties]
         schema = RecordSchema.from_json_schema(raw, order=order, container=container)
@@ -94,13 +104,7 @@ def explicit(raw: dict[str, Any], pipeline: Any, sample: Sequence[Row]) -> Recor
             f"The schema has {len(schema.names)} columns, but the pipeline was trained on {pipeline.n_features_in_}."
         )
     known = _properties_of(pipeline, schema.names, sample)
-    noted = {
-        name: {**{key: value for key, value in known[name].items() if key.startswith("x-training")}, **node}
-        for name, node in schema.properties.items()
-    }
-    for node in noted.values():
-        if "enum" in node:
-            node.pop("x-training-values", None)
+    noted = {name: {**_notes_for(node, known[name]), **node} for name, node in schema.properties.items()}
     return RecordSchema.from_json_schema({**schema.json_schema, "properties": noted}, container=container)
 
 
@@ -129,62 +133,92 @@ def from_pipeline(pipeline: Any, sample: Sequence[Row]) -> RecordSchema:
     return RecordSchema.from_json_schema(raw, container=container_of(pipeline))
 
 
+def _notes_for(node: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """What training saw of a column, as far as it speaks of the kind of value that the schema allows."""
+    is_numeric = types_of(node)[0] in ("number", "integer")
+    wanted = {"x-training-range", "x-training-usual"} if is_numeric else set()
+    values = known.get("x-training-values")
+    if "enum" not in node and values and (_type_of_values(values) == "number") == is_numeric:
+        wanted.add("x-training-values")
+    return {key: value for key, value in known.items() if key in wanted}
+
+
 def _properties_of(pipeline: Any, names: Sequence[str], sample: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """What the fitted steps and a large sample tell about each column, as parts of a JSON Schema property."""
     known: dict[str, dict[str, Any]] = {name: {} for name in names}
-    for step, columns in leaves(pipeline, names):
+    for step, columns, is_raw in leaves(pipeline, names):
         for position, name in enumerate(columns):
-            if name in known:
-                for read in _READERS:
-                    for key, value in read(step, position, len(columns)).items():
-                        known[name].setdefault(key, value)
+            for key, value in _facts(step, position, len(columns)).items():
+                # Behind a step that calculates, only whether a value may be missing is still known.
+                if name in known and (is_raw or key == "nullable"):
+                    known[name].setdefault(key, value)
     if len(sample) >= _ROWS_FOR_A_RANGE:
         for name, node in known.items():
-            numbers = [row[name] for row in sample if isinstance(row.get(name), int | float)]
-            if node.get("type") == "number" and "enum" not in node and numbers:
-                node.setdefault("x-training-range", [float(min(numbers)), float(max(numbers))])
+            present = [row[name] for row in sample if row.get(name) is not None]
+            is_numeric = bool(present) and _type_of_values(present) == "number" and not isinstance(present[0], bool)
+            if is_numeric and node.get("type", "number") == "number" and _KNOWN_VALUES.isdisjoint(node):
+                node["x-training-range"] = [float(min(present)), float(max(present))]
     return known
+
+
+def _facts(step: Any, position: int, width: int) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    for read in (_read_encoder, _read_imputer, _read_range):
+        facts = {**read(step, position, width), **facts}
+    return facts
 
 
 def _read_encoder(step: Any, position: int, width: int) -> dict[str, Any]:
     categories = getattr(step, "categories_", None)
     if categories is None or len(categories) != width:
         return {}
-    values = [value for value in categories[position].tolist() if value is not None and value == value]
+    values = [value for value in categories[position].tolist() if not _is_missing(value)]
     facts: dict[str, Any] = {}
     if len(values) < len(categories[position]):
         facts["nullable"] = True
-    # An encoder that raises on an unknown value refuses it; one that ignores it merely knows nothing of it.
-    tolerant = getattr(step, "handle_unknown", "error") != "error"
+    if not all(isinstance(value, str | bool | int | float) for value in values):
+        return facts  # dates and other objects, which have no JSON of their own
+    # An encoder that raises on an unknown value refuses it; one that ignores it merely knows nothing of it. One that
+    # cannot be told which (TargetEncoder) ignores it.
+    tolerant = getattr(step, "handle_unknown", "ignore") != "error"
     facts["x-training-values" if tolerant else "enum"] = values
     facts["type"] = _type_of_values(values)
     return facts
 
 
 def _read_imputer(step: Any, position: int, width: int) -> dict[str, Any]:
-    statistics = getattr(step, "statistics_", None)
-    if statistics is None or len(statistics) != width:
-        return {"nullable": True} if type(step).__name__ == "KNNImputer" else {}
-    facts: dict[str, Any] = {"nullable": True, "type": _type_of_values([statistics[position]])}
-    if getattr(step, "missing_values", np.nan) is None:
+    if not type(step).__module__.startswith("sklearn.impute."):
+        return {}
+    missing = getattr(step, "missing_values", np.nan)
+    facts: dict[str, Any] = {"nullable": True} if _is_missing(missing) else {}
+    if missing is None:
         facts["x-missing"] = "none"
+    statistics = getattr(step, "statistics_", None)
+    if statistics is not None and len(statistics) == width:
+        facts["type"] = _type_of_values([statistics[position]])
     return facts
 
 
 def _read_range(step: Any, position: int, width: int) -> dict[str, Any]:
     lows, highs = getattr(step, "data_min_", None), getattr(step, "data_max_", None)
     if lows is not None and highs is not None and len(lows) == width:
-        return {"x-training-range": [float(lows[position]), float(highs[position])], "type": "number"}
+        return _numeric("x-training-range", float(lows[position]), float(highs[position]))
     edges = getattr(step, "bin_edges_", None)
     if edges is not None and len(edges) == width:
-        return {"x-training-range": [float(edges[position][0]), float(edges[position][-1])], "type": "number"}
+        return _numeric("x-training-range", float(edges[position][0]), float(edges[position][-1]))
     means, variances = getattr(step, "mean_", None), getattr(step, "var_", None)
     if means is not None and variances is not None and len(means) == width:
-        return {"x-training-usual": [float(means[position]), float(variances[position]) ** 0.5], "type": "number"}
+        return _numeric("x-training-usual", float(means[position]), float(variances[position]) ** 0.5)
     return {}
 
 
-_READERS = (_read_encoder, _read_imputer, _read_range)
+def _numeric(note: str, *values: float) -> dict[str, Any]:
+    """The note, unless a column without any value in training made it NaN."""
+    return {"type": "number", **({note: list(values)} if all(map(math.isfinite, values)) else {})}
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
 
 
 def _type_of_values(values: Sequence[Any]) -> str:

@@ -38,6 +38,10 @@ class Digest:
 class AtomicFileSystemStorage(FileSystemStorage):
     """Files appear under their name complete or not at all, also when the process is killed while writing."""
 
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:
+        """The name itself: it says what the bytes must be, so what stands there is the same or damaged."""
+        return name
+
     def _save(self, name: str, content: "File[bytes]") -> str:
         target = Path(self.path(name))
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -69,15 +73,25 @@ def digest_of(path: Path) -> Digest:
 
 
 def store(path: Path, digest: Digest) -> None:
-    """Put the file's bytes under `digest.key`, unless they are there. Raises Unavailable."""
+    """Put the file's bytes under `digest.key`, unless they are there; damaged ones are replaced. Raises Unavailable."""
     storage = _storage()
     try:
-        if storage.exists(digest.key) and storage.size(digest.key) == digest.size_bytes:
+        if _holds(storage, digest):
             return
         with path.open("rb") as file:
             storage.save(digest.key, File(file))
     except _VENDOR_ERRORS as error:
         raise Unavailable(f"The artifact storage did not take the file ({error}). Nothing was registered.") from error
+
+
+def _holds(storage: Storage, digest: Digest) -> bool:
+    """Whether the bytes are there. A disk is read again, for it can rot; S3 keeps checksums of its own."""
+    if not storage.exists(digest.key) or storage.size(digest.key) != digest.size_bytes:
+        return False
+    if not isinstance(storage, FileSystemStorage):
+        return True
+    with storage.open(digest.key) as file:
+        return _hash(file, digest.size_bytes)[0] == digest.sha256
 
 
 @contextmanager
@@ -93,7 +107,8 @@ def local_copy(digest: Digest) -> Iterator[Path]:
     except OSError as error:
         raise ArtifactUnavailable(f"The artifact {digest.sha256[:12]}… cannot be read: {error.strerror}.") from error
     if found != digest.sha256:
-        path.unlink() if path.is_relative_to(settings.MLSERVE_CACHE_DIR) else None
+        if path.is_relative_to(settings.MLSERVE_CACHE_DIR):
+            path.unlink(missing_ok=True)  # the next attempt fetches it anew
         raise ArtifactUnavailable(
             f"The stored artifact has the SHA-256 {found[:12]}…, but {digest.sha256[:12]}… was registered. "
             "It was changed or damaged; upload it again."
@@ -114,10 +129,15 @@ def _local_path(digest: Digest) -> Path:
 def _fetch(storage: Storage, digest: Digest, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with storage.open(digest.key) as source, tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as target:
-            for chunk in source.chunks(_CHUNK_BYTES):
-                target.write(chunk)
-        Path(target.name).replace(path)
+        with (
+            tempfile.TemporaryDirectory(dir=path.parent, prefix=".incoming-") as folder,
+            storage.open(digest.key) as source,
+        ):
+            incoming = Path(folder) / "artifact"
+            with incoming.open("wb") as target:
+                for chunk in source.chunks(_CHUNK_BYTES):
+                    target.write(chunk)
+            incoming.replace(path)
     except _VENDOR_ERRORS as error:
         raise ArtifactUnavailable(f"The artifact {digest.sha256[:12]}… cannot be fetched ({error}).") from error
 

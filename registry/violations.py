@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -63,13 +64,23 @@ _SENTENCES: dict[str, Callable[[Any, Any], str]] = {
 }
 
 
-def sentences(error: Any, path: Sequence[int], columns: Sequence[str]) -> list[FieldError]:
-    """The field errors of one `jsonschema_rs.ValidationError` in the row at `path`; several for unexpected columns."""
+def count(error: Any) -> int:
+    """How many field errors `sentences` would give without a limit."""
+    return len(error.kind.unexpected) if error.kind.name == "additionalProperties" else 1
+
+
+def sentences(error: Any, path: Sequence[int], columns: Sequence[str], *, most: int) -> list[FieldError]:
+    """At most `most` field errors of one `jsonschema_rs.ValidationError` in the row at `path`.
+
+    There are several for unexpected columns. `path` leads to the row: empty for a single record.
+    """
+    if most <= 0:
+        return []
     path, kind = [*path, *error.instance_path], error.kind
     if kind.name == "additionalProperties":
         return [
             FieldError(pointer(*path, name), f"is not a column of this model{_did_you_mean(name, columns)}")
-            for name in kind.unexpected
+            for name in islice(kind.unexpected, most)
         ]
     if kind.name == "required":
         return [FieldError(pointer(*path, kind.property), "is required")]

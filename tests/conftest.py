@@ -1,23 +1,22 @@
 """The cast and the things of the suite: real pipelines, published through the real flow."""
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import boto3
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.files.storage import storages
-from moto.server import ThreadedMotoServer
 from rest_framework.test import APIClient
 
 from registry.incoming import form_config_of
 from registry.inspection import Inspected, Submission, inspect, schema_source
 from registry.models import ModelVersion
-from registry.publishing import Upload, publish
+from registry.publishing import Published, Upload, publish
 from tests import pipelines
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "penguins"
@@ -124,6 +123,9 @@ def api() -> APIClient:
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """The address of a local S3 server with the bucket `artifacts`, reached over HTTP."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -151,3 +153,16 @@ def artifacts_in_s3(settings: Any, s3_endpoint: str) -> str:
         "artifacts": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options},
     }
     return "artifacts"
+
+
+@pytest.fixture
+def publish_penguins(
+    db: None, penguins_submission: Submission, inspect_once: Callable[..., Inspected]
+) -> Callable[..., Published]:
+    """`publish_penguins("2.0")` registers the example under another tag."""
+
+    def under(tag: str = "1.0", *, model: str = "penguins", artifact: Path | None = None, **more: Any) -> Published:
+        submission = dataclasses.replace(penguins_submission, artifact=artifact or penguins_submission.artifact)
+        return publish(Upload(model, tag, submission, **more), inspect=inspect_once)
+
+    return under

@@ -8,6 +8,8 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+import sklearn
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -97,3 +99,74 @@ def refuse_above_100(frame: pd.DataFrame) -> pd.DataFrame:
     if (frame["a"] > 100).any():
         raise ValueError("a must not exceed 100")
     return frame
+
+
+def relabelled(artifact: Path) -> Pipeline:
+    """The pipeline of `artifact` as other bytes: the same answers under another step name."""
+    pipeline: Pipeline = joblib.load(artifact)
+    return Pipeline([(f"{name}_again", step) for name, step in pipeline.steps])
+
+
+# As long as the installed version's name, so that it can be replaced inside a pickle.
+OTHER_SKLEARN = "0" + sklearn.__version__[1:]
+
+
+def with_other_sklearn(path: Path) -> Path:
+    """The uncompressed artifact at `path` as if another scikit-learn had written it."""
+    here = sklearn.__version__.encode()
+    content = path.read_bytes()
+    assert here in content
+    path.write_bytes(content.replace(here, OTHER_SKLEARN.encode()))
+    return path
+
+
+class Stateless(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """A transformer of one's own that learns nothing, tells no names and has no attribute to show for its fit."""
+
+    def fit(self, X: Any, y: Any = None) -> "Stateless":  # noqa: N803 - scikit-learn's names
+        return self
+
+    def transform(self, X: Any) -> Any:  # noqa: N803
+        return X
+
+
+def needs_several_rows() -> Pipeline:
+    """Fails on a single row."""
+    frame = pd.DataFrame({"a": [1.0, 2, 3, 4], "b": [0.0, 1, 0, 1]})
+    return Pipeline([("check", FunctionTransformer(refuse_a_single_row)), ("model", LinearRegression())]).fit(
+        frame, [1.0, 2, 3, 4]
+    )
+
+
+def refuse_a_single_row(frame: pd.DataFrame) -> pd.DataFrame:
+    if len(frame) == 1:
+        raise ValueError("one row is not enough")
+    return frame
+
+
+class AnswersWithoutNumber(BaseEstimator):  # type: ignore[misc]
+    """Its `predict` answers NaN."""
+
+    def fit(self, X: Any, y: Any = None) -> "AnswersWithoutNumber":  # noqa: N803
+        self.fitted_ = True
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:  # noqa: N803
+        return np.full(len(X), np.nan)
+
+
+class AnswersOnce(AnswersWithoutNumber):
+    """Its `predict` gives one answer, however many rows there are."""
+
+    def predict(self, X: Any) -> np.ndarray:  # noqa: N803
+        return np.array([1.0])
+
+
+class RunsWhenLoaded:
+    """A pickle that runs Python code as it is loaded, which is what any pickle can do."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+    def __reduce__(self) -> Any:
+        return exec, (self.code,)

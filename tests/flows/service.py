@@ -93,7 +93,9 @@ class Service:
     def children(self, of: int | None = None) -> list[int]:
         """Process ids, direct children first, then theirs."""
         parent = of or (self.process.pid if self.process else 0)
-        listed = subprocess.run(["pgrep", "-P", str(parent)], check=False, capture_output=True, text=True).stdout.split()
+        listed = subprocess.run(
+            ["pgrep", "-P", str(parent)], check=False, capture_output=True, text=True
+        ).stdout.split()
         direct = [int(pid) for pid in listed]
         return direct + [grandchild for pid in direct for grandchild in self.children(pid)]
 

@@ -17,6 +17,8 @@ import pytest
 from tests import pipelines
 from tests.flows.service import MANAGE, Service, command_of, is_running
 
+pytestmark = pytest.mark.xdist_group("service")
+
 BURST = 400
 
 
@@ -196,7 +198,7 @@ def test_it_says_when_the_port_is_taken(tmp_path: Path) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         environment = {**os.environ, "PORT": port, "MLSERVE_DATA_DIR": str(tmp_path)}
-        done = subprocess.run([*MANAGE, "serve"], env=environment, capture_output=True, text=True)
+        done = subprocess.run([*MANAGE, "serve"], check=False, env=environment, capture_output=True, text=True)
 
     assert done.returncode == 1
     assert f"Port {port}" in done.stderr
@@ -205,7 +207,7 @@ def test_it_says_when_the_port_is_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", [["--workers", "none"], ["--port", "99999"], ["--only", "both"]])
 def test_it_refuses_wrong_usage(wrong: list[str]) -> None:
-    done = subprocess.run([*MANAGE, "serve", *wrong], capture_output=True, text=True)
+    done = subprocess.run([*MANAGE, "serve", *wrong], check=False, capture_output=True, text=True)
 
     assert done.returncode == 2
     assert wrong[0] in done.stderr

@@ -13,9 +13,7 @@ def test_it_lets_a_reader_use_a_private_model(client: Client, reader: User, peng
     Model.objects.update(is_public=False)
     before = client.get("/models/penguins").status_code
 
-    response = client.post(
-        "/login", {"username": "reader", "password": "reader-password", "next": "/models/penguins"}
-    )
+    response = client.post("/login", {"username": "reader", "password": "reader-password", "next": "/models/penguins"})
 
     assert before == 404
     assert response.headers["Location"] == "/models/penguins"

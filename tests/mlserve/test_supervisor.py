@@ -23,12 +23,10 @@ def program(folder: Path, name: str, code: str, *, stop_seconds: float = 10) -> 
 def pids(folder: Path, name: str, *, at_least: int = 1) -> list[int]:
     """The pids that the program had so far, waiting until there are enough."""
     path, deadline = folder / f"{name}.pids", time.monotonic() + 20
-    while time.monotonic() < deadline:
-        lines = path.read_text().split() if path.exists() else []
-        if len(lines) >= at_least:
-            return [int(line) for line in lines]
+    while len(lines := path.read_text().split() if path.exists() else []) < at_least:
+        assert time.monotonic() < deadline, f"{name} was started {len(lines)} times, expected {at_least}"
         time.sleep(0.02)
-    raise AssertionError(f"{name} was started {len(lines)} times, expected {at_least}")
+    return [int(line) for line in lines]
 
 
 def exists(pid: int) -> bool:

@@ -100,9 +100,10 @@ def _programs(options: dict[str, Any]) -> list[Program]:
     worker = [*manage, "--only", "worker", "--workers", str(options["workers"])]
     web = [*manage, "--only", "web", "--host", options["host"], "--port", str(options["port"])]
     web += ["--web-processes", str(options["web_processes"])]
+    task_seconds: int = settings.MLSERVE_DRAIN_SECONDS + settings.MLSERVE_BATCH_SECONDS
     # The web server ends first: requests that wait for a result still need the workers.
     return [
-        Program("worker", worker, stop_seconds=settings.Q_CLUSTER["timeout"] + 10),
+        Program("worker", worker, stop_seconds=task_seconds + 10),
         Program("web server", web, stop_seconds=settings.MLSERVE_MAX_WAIT + 20),
     ]
 

@@ -1,0 +1,117 @@
+import logging
+from typing import Any
+
+import pytest
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import OperationalError
+from django.http import Http404
+from django.test import Client, RequestFactory
+from rest_framework import exceptions
+from rest_framework.test import APIClient
+
+from mlserve.errors import Unavailable
+from mlserve.problems import problem_response
+
+
+def answered(error: Exception, path: str = "/api/models") -> Any:
+    return problem_response(RequestFactory().get(path), error)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "slug"),
+    [
+        (exceptions.ParseError(), 400, "bad-request"),
+        (exceptions.ValidationError({"tag": ["This field is required."]}), 400, "bad-request"),
+        (exceptions.NotAuthenticated(), 401, "not-authenticated"),
+        (exceptions.AuthenticationFailed(), 401, "not-authenticated"),
+        (exceptions.PermissionDenied(), 403, "forbidden"),
+        (PermissionDenied(), 403, "forbidden"),
+        (exceptions.NotFound(), 404, "not-found"),
+        (Http404(), 404, "not-found"),
+        (exceptions.MethodNotAllowed("PUT"), 405, "method-not-allowed"),
+        (exceptions.NotAcceptable(), 406, "not-acceptable"),
+        (exceptions.UnsupportedMediaType("text/csv"), 415, "unsupported-media-type"),
+        (exceptions.Throttled(wait=2.5), 429, "too-many-requests"),
+        (exceptions.APIException(), 500, "error"),
+        (SuspiciousOperation("odd"), 400, "bad-request"),
+        (OperationalError("connection refused"), 503, "unavailable"),
+        (ZeroDivisionError("secret detail"), 500, "error"),
+    ],
+    ids=lambda value: f"{type(value).__module__}.{type(value).__name__}" if isinstance(value, Exception) else "",
+)
+def test_it_turns_every_exception_into_a_problem(
+    error: Exception, status: int, slug: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.CRITICAL):
+        response = answered(error)
+
+    assert response.status_code == status
+    assert response["Content-Type"] == "application/problem+json"
+    assert f'"type":"http://testserver/problems/{slug}"'.encode() in response.content
+    assert b'"instance":"/api/models"' in response.content
+
+
+def test_it_keeps_internals_to_itself(caplog: pytest.LogCaptureFixture) -> None:
+    response = answered(ZeroDivisionError("secret detail"))
+
+    assert b"secret" not in response.content
+    assert "secret detail" in caplog.text
+
+
+def test_it_rounds_the_wait_of_a_throttled_caller_up() -> None:
+    assert answered(exceptions.Throttled(wait=2.5))["Retry-After"] == "3"
+
+
+def test_it_says_when_to_try_again() -> None:
+    assert answered(Unavailable("The storage sleeps."))["Retry-After"] == "5"
+
+
+def test_it_names_the_field_at_fault() -> None:
+    response = answered(exceptions.ValidationError({"tag": ["This field is required."]}))
+
+    assert b"tag: This field is required." in response.content
+
+
+@pytest.mark.parametrize(
+    "slug",
+    ["bad-request", "not-authenticated", "forbidden", "method-not-allowed", "not-acceptable", "not-found",
+     "unsupported-media-type", "too-many-requests", "invalid-rows", "error"],
+)  # fmt: skip
+def test_it_has_a_page_behind_every_type(db: None, client: Client, slug: str) -> None:
+    """RFC 9457: `type` resolves to documentation."""
+    assert client.get(f"/problems/{slug}").status_code == 200
+
+
+def test_it_has_no_page_for_other_types(db: None, client: Client) -> None:
+    assert client.get("/problems/no-such-kind").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/api/nothing", "/v2/nothing"])
+def test_it_answers_unknown_addresses_of_the_api_with_a_problem(db: None, api: APIClient, path: str) -> None:
+    response = api.get(path)
+
+    assert response.status_code == 404
+    assert response["Content-Type"] == "application/problem+json"
+    assert response.json()["type"].endswith("/problems/not-found")
+
+
+def test_it_answers_unknown_pages_with_a_page(db: None, client: Client) -> None:
+    response = client.get("/nothing")
+
+    assert response.status_code == 404
+    assert response["Content-Type"].startswith("text/html")
+
+
+def test_it_refuses_a_chunked_body(db: None, api: APIClient) -> None:
+    response = api.post("/api/predict", {}, HTTP_TRANSFER_ENCODING="chunked")
+
+    assert response.status_code == 411
+    assert response.json()["type"].endswith("/problems/length-required")
+
+
+def test_it_refuses_a_method_with_what_is_allowed(db: None, api: APIClient) -> None:
+    response = api.delete("/api/models")
+
+    assert response.status_code == 405
+    assert "GET" in response["Allow"]
+    assert response.json()["status"] == 405

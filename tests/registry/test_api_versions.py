@@ -1,0 +1,172 @@
+"""GET and POST /api/models/{model}/versions, GET …/versions/{tag}."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from rest_framework.test import APIClient
+
+from registry.inspection import Inspected, Submission
+from registry.models import Model, ModelVersion
+from registry.publishing import Upload, publish
+from registry.report import CHECKS
+from tests.conftest import EXAMPLE
+
+URL = "/api/models/penguins/versions"
+
+
+def upload(path: Path, name: str | None = None) -> SimpleUploadedFile:
+    return SimpleUploadedFile(name or path.name, path.read_bytes())
+
+
+@pytest.fixture
+def form(penguins_artifact: Path) -> dict[str, Any]:
+    """A complete upload of the example."""
+    return {
+        "artifact": upload(penguins_artifact),
+        "tag": "1.0",
+        "schema": upload(EXAMPLE / "validation.py"),
+        "sample": upload(EXAMPLE / "sample.csv"),
+        "form": upload(EXAMPLE / "form.json"),
+    }
+
+
+@pytest.fixture
+def as_owner(api: APIClient, owner: User) -> APIClient:
+    api.force_authenticate(owner)
+    return api
+
+
+def may(user: User, *codenames: str) -> User:
+    user.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
+    return User.objects.get(pk=user.pk)
+
+
+def test_it_registers_an_upload(as_owner: APIClient, form: dict[str, Any], penguins_artifact: Path) -> None:
+    response = as_owner.post(URL, form, format="multipart")
+
+    body = response.json()
+    assert response.status_code == 201, body
+    assert response["Location"] == body["url"] == f"http://testserver{URL}/1.0"
+    assert (body["model"], body["tag"], body["status"], body["is_live"]) == ("penguins", "1.0", "ready", False)
+    assert body["size_bytes"] == penguins_artifact.stat().st_size
+    assert body["uploaded_by"] == "owner"
+    assert [check["name"] for check in body["report"]["checks"]] == list(CHECKS)
+    assert as_owner.get(response["Location"]).json() == body
+
+
+def test_it_promotes_at_once_when_asked(as_owner: APIClient, form: dict[str, Any]) -> None:
+    response = as_owner.post(URL, {**form, "promote": "true"}, format="multipart")
+
+    assert response.status_code == 201
+    assert response.json()["is_live"] is True
+
+
+def test_it_needs_only_artifact_and_tag(as_owner: APIClient, form: dict[str, Any]) -> None:
+    response = as_owner.post(URL, {"artifact": form["artifact"], "tag": "1.0"}, format="multipart")
+
+    assert response.status_code == 201
+    assert response.json()["form_config"] is None
+
+
+def test_it_answers_200_for_the_same_bytes(as_owner: APIClient, penguins: ModelVersion, form: dict[str, Any]) -> None:
+    response = as_owner.post(URL, form, format="multipart")
+
+    assert response.status_code == 200
+    assert ModelVersion.objects.count() == 1
+
+
+def test_it_answers_409_for_other_bytes(as_owner: APIClient, penguins: ModelVersion, form: dict[str, Any]) -> None:
+    form["artifact"] = SimpleUploadedFile("model.joblib", b"other bytes")
+
+    response = as_owner.post(URL, form, format="multipart")
+
+    assert response.status_code == 409
+    assert response.json()["type"].endswith("/problems/tag-taken")
+
+
+def test_it_carries_the_report_of_a_rejected_upload(as_owner: APIClient, form: dict[str, Any]) -> None:
+    form["artifact"] = SimpleUploadedFile("model.joblib", b"import sklearn")
+
+    response = as_owner.post(URL, form, format="multipart")
+
+    body = response.json()
+    assert response.status_code == 422
+    assert response["Content-Type"] == "application/problem+json"
+    assert body["type"].endswith("/problems/artifact-rejected")
+    assert body["report"]["accepted"] is False
+    assert body["report"]["checks"][0]["status"] == "failed"
+    assert "joblib.dump" in body["report"]["checks"][0]["fix"]
+    assert not Model.objects.exists()
+
+
+def test_it_asks_strangers_to_sign_in(api: APIClient, form: dict[str, Any], db: None) -> None:
+    response = api.post(URL, form, format="multipart")
+
+    assert response.status_code == 401
+    assert not Model.objects.exists()
+
+
+@pytest.mark.parametrize("permission", ["", "change_modelversion"])
+def test_it_lets_only_those_upload_who_may(api: APIClient, reader: User, form: dict[str, Any], permission: str) -> None:
+    api.force_authenticate(may(reader, permission))
+
+    response = api.post(URL, form, format="multipart")
+
+    assert response.status_code == 403
+    assert "registry.add_modelversion" in response.json()["detail"]
+
+
+def test_it_lets_nobody_promote_by_uploading_who_may_not(api: APIClient, reader: User, form: dict[str, Any]) -> None:
+    api.force_authenticate(may(reader, "add_modelversion"))
+
+    response = api.post(URL, {**form, "promote": "true"}, format="multipart")
+
+    assert response.status_code == 403
+    assert not ModelVersion.objects.exists()
+
+
+def test_it_takes_a_new_model_as_private(as_owner: APIClient, form: dict[str, Any]) -> None:
+    as_owner.post(URL, form, format="multipart")
+
+    assert Model.objects.get().is_public is False
+
+
+def test_it_lists_versions_newest_first(
+    api: APIClient, penguins: ModelVersion, penguins_submission: Submission, inspect_once: Callable[..., Inspected]
+) -> None:
+    publish(Upload("penguins", "2.0", penguins_submission), inspect=inspect_once)
+
+    versions = api.get(URL).json()
+
+    assert [(version["tag"], version["status"]) for version in versions] == [("2.0", "ready"), ("1.0", "live")]
+    assert "report" not in versions[0]
+
+
+def test_it_shows_a_version(api: APIClient, penguins: ModelVersion) -> None:
+    body = api.get(f"{URL}/1.0").json()
+
+    assert body["sha256"] == penguins.sha256
+    assert body["outputs"] == ["predict", "predict_proba", "decision_function"]
+    assert body["class_labels"] == ["Adelie", "Chinstrap", "Gentoo"]
+    assert body["columns"][0] == {"name": "island", "dtype": "str"}
+    assert next(iter(body["schema"]["properties"])) == "island"
+    assert body["form_config"]["submit_label"] == "Tell the species"
+    assert body["environment"]["trained_with"]["scikit-learn"]
+
+
+def test_it_does_not_know_an_absent_tag(api: APIClient, penguins: ModelVersion) -> None:
+    response = api.get(f"{URL}/9.9")
+
+    assert response.status_code == 404
+    assert response.json()["instance"] == f"{URL}/9.9"
+
+
+def test_it_takes_no_json(as_owner: APIClient) -> None:
+    response = as_owner.post(URL, {"tag": "1.0"}, format="json")
+
+    assert response.status_code == 415
+    assert response.json()["type"].endswith("/problems/unsupported-media-type")

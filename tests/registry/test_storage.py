@@ -1,0 +1,275 @@
+"""The door to artifact storage: the same promises on a local disk and in S3."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile, File
+from django.core.files.storage import storages
+
+from mlserve.errors import ArtifactUnavailable, BadUpload, TooLarge, Unavailable
+from registry.storage import AtomicFileSystemStorage, Digest, digest_of, local_copy, store
+
+CONTENT = b"a fitted pipeline" * 100_000
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    path = tmp_path / "model.joblib"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def stored_bytes(digest: Digest) -> bytes:
+    with storages["artifacts"].open(digest.key) as file:
+        return bytes(file.read())
+
+
+def overwrite(digest: Digest, content: bytes) -> None:
+    """As a failing disk or a careless colleague would."""
+    storage = storages["artifacts"]
+    storage.delete(digest.key)
+    storage.save(digest.key, ContentFile(content))
+
+
+def files_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+class TestStorage:
+    """The contract, which both kinds of storage keep."""
+
+    @pytest.fixture(autouse=True, params=["disk", "s3"])
+    def _kind(self, request: pytest.FixtureRequest) -> None:
+        if request.param == "s3":
+            request.getfixturevalue("artifacts_in_s3")
+
+    def test_it_gives_back_what_was_stored(self, artifact: Path) -> None:
+        digest = digest_of(artifact)
+
+        store(artifact, digest)
+
+        with local_copy(digest) as path:
+            assert path.read_bytes() == CONTENT
+
+    def test_it_stores_under_the_digest(self, artifact: Path) -> None:
+        digest = digest_of(artifact)
+
+        store(artifact, digest)
+
+        sha256 = hashlib.sha256(CONTENT).hexdigest()
+        assert digest.key == f"sha256/{sha256[:2]}/{sha256}"
+        assert storages["artifacts"].listdir(f"sha256/{sha256[:2]}") == ([], [sha256])
+
+    def test_it_leaves_bytes_alone_that_are_there(self, artifact: Path) -> None:
+        digest = digest_of(artifact)
+        store(artifact, digest)
+        before = storages["artifacts"].get_modified_time(digest.key)
+
+        store(artifact, digest)
+
+        assert storages["artifacts"].get_modified_time(digest.key) == before
+
+    def test_it_replaces_a_file_that_was_cut_short(self, artifact: Path) -> None:
+        digest = digest_of(artifact)
+        overwrite(digest, CONTENT[:100])
+
+        store(artifact, digest)
+
+        assert stored_bytes(digest) == CONTENT
+        assert len(storages["artifacts"].listdir(f"sha256/{digest.sha256[:2]}")[1]) == 1
+
+    @pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT + b"x", b"x" * len(CONTENT), b""], ids=len)
+    def test_it_refuses_bytes_that_have_changed(self, artifact: Path, content: bytes) -> None:
+        digest = digest_of(artifact)
+        store(artifact, digest)
+        overwrite(digest, content)
+
+        with pytest.raises(ArtifactUnavailable, match="changed or damaged; upload it again"), local_copy(digest):
+            pass
+
+    def test_it_says_that_a_file_is_missing(self, artifact: Path) -> None:
+        digest = digest_of(artifact)
+
+        with pytest.raises(ArtifactUnavailable, match=digest.sha256[:12]), local_copy(digest):
+            pass
+
+    def test_it_leaves_nothing_behind_when_a_file_is_missing(self, artifact: Path, tmp_path: Path) -> None:
+        with pytest.raises(ArtifactUnavailable), local_copy(digest_of(artifact)):
+            pass
+
+        assert files_in(tmp_path) == [artifact]
+
+    def test_it_stores_one_file_for_many_writers_at_once(self, artifact: Path) -> None:
+        digest = digest_of(artifact)
+        threads = [threading.Thread(target=store, args=(artifact, digest)) for _ in range(8)]
+
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert stored_bytes(digest) == CONTENT
+        assert len(storages["artifacts"].listdir(f"sha256/{digest.sha256[:2]}")[1]) == 1
+
+    def test_it_stores_an_empty_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "empty"
+        path.write_bytes(b"")
+        digest = digest_of(path)
+
+        store(path, digest)
+
+        with local_copy(digest) as copy:
+            assert copy.read_bytes() == b""
+
+
+def test_it_measures_a_file_while_it_hashes(artifact: Path) -> None:
+    assert digest_of(artifact) == Digest(hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
+
+
+def test_it_takes_a_file_of_exactly_the_limit(artifact: Path, settings: Any) -> None:
+    settings.MLSERVE_MAX_ARTIFACT_BYTES = len(CONTENT)
+
+    assert digest_of(artifact).size_bytes == len(CONTENT)
+
+
+def test_it_refuses_a_file_above_the_limit(artifact: Path, settings: Any) -> None:
+    settings.MLSERVE_MAX_ARTIFACT_BYTES = len(CONTENT) - 1
+
+    with pytest.raises(TooLarge, match=r"model\.joblib is larger than \d+ bytes \(MLSERVE_MAX_ARTIFACT_BYTES\)"):
+        digest_of(artifact)
+
+
+def test_it_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(BadUpload, match="No such file"):
+        digest_of(tmp_path / "absent.joblib")
+
+
+def test_it_refuses_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(BadUpload, match="Is a directory"):
+        digest_of(tmp_path)
+
+
+# --- On a disk ---------------------------------------------------------------------------------------------------
+
+
+class BreaksHalfway(File):  # type: ignore[type-arg]  # Django subscripts it for type checkers only
+    """Raises in the middle, as when the process is told to stop."""
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        yield b"half"
+        raise KeyboardInterrupt
+
+
+def test_it_leaves_no_file_when_writing_breaks_off(tmp_path: Path, artifact: Path) -> None:
+    storage = AtomicFileSystemStorage(location=tmp_path / "artifacts")
+
+    with artifact.open("rb") as file, pytest.raises(KeyboardInterrupt):
+        storage.save("sha256/ab/abc", BreaksHalfway(file))
+
+    assert not storage.exists("sha256/ab/abc")
+    assert files_in(tmp_path / "artifacts") == []
+
+
+def test_it_shows_no_file_before_it_is_complete(tmp_path: Path, artifact: Path) -> None:
+    storage = AtomicFileSystemStorage(location=tmp_path / "artifacts")
+    seen = []
+
+    class Watched(File):  # type: ignore[type-arg]
+        def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+            yield b"half"
+            seen.append(storage.exists("sha256/ab/abc"))
+            yield b"more"
+
+    with artifact.open("rb") as file:
+        storage.save("sha256/ab/abc", Watched(file))
+
+    assert seen == [False]
+    assert (tmp_path / "artifacts/sha256/ab/abc").read_bytes() == b"halfmore"
+
+
+def test_it_mends_bytes_that_rotted_without_changing_their_number(artifact: Path) -> None:
+    digest = digest_of(artifact)
+    overwrite(digest, b"x" * len(CONTENT))
+
+    store(artifact, digest)
+
+    assert stored_bytes(digest) == CONTENT
+
+
+def test_it_uses_a_file_on_disk_in_place(artifact: Path, settings: Any) -> None:
+    digest = digest_of(artifact)
+    store(artifact, digest)
+
+    with local_copy(digest) as path:
+        assert path == Path(storages["artifacts"].path(digest.key))
+    assert not settings.MLSERVE_CACHE_DIR.exists()
+
+
+def test_it_says_that_a_disk_does_not_take_the_file(artifact: Path, tmp_path: Path) -> None:
+    (tmp_path / "artifacts").write_text("a file where the folder should be")
+
+    with pytest.raises(Unavailable, match="did not take the file"):
+        store(artifact, digest_of(artifact))
+
+
+# --- In S3 -------------------------------------------------------------------------------------------------------
+
+
+def test_it_fetches_from_s3_once(artifacts_in_s3: str, artifact: Path, settings: Any) -> None:
+    digest = digest_of(artifact)
+    store(artifact, digest)
+    with local_copy(digest):
+        pass
+    storages["artifacts"].delete(digest.key)
+
+    with local_copy(digest) as path:
+        assert path == settings.MLSERVE_CACHE_DIR / digest.key
+        assert path.read_bytes() == CONTENT
+
+
+def test_it_fetches_again_what_was_damaged_here(artifacts_in_s3: str, artifact: Path) -> None:
+    digest = digest_of(artifact)
+    store(artifact, digest)
+    with local_copy(digest) as path:
+        path.write_bytes(b"damaged")
+
+    with pytest.raises(ArtifactUnavailable), local_copy(digest):
+        pass
+
+    with local_copy(digest) as path:
+        assert path.read_bytes() == CONTENT
+
+
+def test_it_encrypts_what_it_stores_in_s3(artifacts_in_s3: str, artifact: Path) -> None:
+    digest = digest_of(artifact)
+    storage: Any = storages["artifacts"]
+
+    store(artifact, digest)
+
+    assert storage.bucket.Object(storage._normalize_name(digest.key)).server_side_encryption == "AES256"
+
+
+@pytest.fixture(params=["no bucket", "no server"])
+def _broken_s3(request: pytest.FixtureRequest, artifacts_in_s3: str, settings: Any) -> None:
+    broken = {"no bucket": {"bucket_name": "absent"}, "no server": {"endpoint_url": "http://127.0.0.1:9"}}
+    artifacts = settings.STORAGES["artifacts"]
+    options = {**artifacts["OPTIONS"], **broken[request.param]}
+    settings.STORAGES = {**settings.STORAGES, "artifacts": {**artifacts, "OPTIONS": options}}
+
+
+@pytest.mark.usefixtures("_broken_s3")
+def test_it_says_that_s3_does_not_take_the_file(artifact: Path) -> None:
+    with pytest.raises(Unavailable, match="did not take the file") as refusal:
+        store(artifact, digest_of(artifact))
+
+    assert refusal.value.status == 503
+
+
+@pytest.mark.usefixtures("_broken_s3")
+def test_it_says_that_s3_does_not_give_the_file(artifact: Path) -> None:
+    with pytest.raises(ArtifactUnavailable, match="cannot be fetched"), local_copy(digest_of(artifact)):
+        pass

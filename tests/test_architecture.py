@@ -1,0 +1,253 @@
+"""Who may import whom, how large a file may be, what the web process loads: read from the source, not run.
+
+A new module must be entered into `LAYERS` (and into ARCHITECTURE.md); the failing test says so.
+"""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+APPS = ("mlserve", "registry", "predictions")
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 50
+
+# Each module of an app may import those in lines above its own; neighbours do not know each other.
+LAYERS: dict[str, list[str]] = {
+    "mlserve": [
+        "errors env dotenv orphans prefer apps",
+        "renderers jsonbody terminal",
+        "problems settings",
+        # From here on the project stands on its apps; nothing in them may import it.
+        "health openapi pages laptop supervisor webserver",
+        "urls wsgi management",
+    ],
+    "registry": [
+        "json_files json_schema violations report golden",
+        "schema form_config",
+        "frames samples",
+        "pipelines formats",
+        "schema_sources",
+        "inspector",
+        "models storage inspection checks",
+        "publishing incoming comparison deletion serializers",
+        "forms views",
+        "admin urls management apps",
+    ],
+    "predictions": [
+        "status batching doorbell questions",
+        "answers controls brokers transitions",
+        "models forms",
+        "runtime queue workers waiting serializers",
+        "execution submission verification",
+        "tasks views pages cluster checks",
+        "admin urls page_urls management apps",
+    ],
+}
+# What both apps stand on.
+SHARED = {"errors", "env", "orphans", "prefer", "renderers", "jsonbody", "terminal", "problems"}
+# Say "Pure." in their docstring, or run in the inspection's child process, which has no Django.
+PURE = {
+    "mlserve.errors", "mlserve.prefer", "predictions.batching",
+    *(f"registry.{name}" for name in (
+        "schema", "json_schema", "json_files", "violations", "frames", "formats", "pipelines", "samples",
+        "form_config", "report", "schema_sources", "inspector", "golden",
+    )),
+}  # fmt: skip
+# One door per outside system: the only modules that import each package.
+DOORS = {
+    "pickle": {"registry.formats"},
+    "joblib": {"registry.formats"},
+    "django_q": {
+        "predictions.queue", "predictions.brokers", "predictions.cluster", "predictions.apps",
+        "predictions.admin",  # shows django-q2's own tables
+    },
+    "boto3": {"registry.storage"},
+    "botocore": {"registry.storage"},
+    "storages": {"registry.storage"},
+}  # fmt: skip
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Every module of the project by its dotted name, migrations apart."""
+    paths = [path for app in APPS for path in (ROOT / app).rglob("*.py") if "migrations" not in path.parts]
+    return {_dotted(path): ast.parse(path.read_text("utf-8")) for path in paths}
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_of(name: str) -> set[str]:
+    """What a module imports, also inside functions, but not what it names for type checkers only."""
+    return set(_imported(modules()[name]))
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+        return
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        names = {f"{node.module}.{alias.name}" for alias in node.names}
+        yield from (names & set(modules())) or {node.module}
+    for child in ast.iter_child_nodes(node):
+        yield from _imported(child)
+
+
+def app_and_layer(name: str) -> tuple[str, int | None]:
+    """`registry.management.commands.upload_model` belongs to the layer of `management`."""
+    app, _, rest = name.partition(".")
+    role = rest.partition(".")[0]
+    lines = [line.split() for line in LAYERS[app]]
+    return app, next((number for number, line in enumerate(lines) if role in line), None)
+
+
+def is_within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+ALL = sorted(name for name in modules() if "." in name)
+FILES = sorted(
+    path.relative_to(ROOT)
+    for folder in (*APPS, "tests", "examples")
+    for path in (ROOT / folder).rglob("*.py")
+    if "migrations" not in path.parts
+)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_it_has_a_place_for_each_module(name: str) -> None:
+    assert app_and_layer(name)[1] is not None, f"{name} is new: enter it into LAYERS and ARCHITECTURE.md"
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_it_names_each_module_once(app: str) -> None:
+    names = " ".join(LAYERS[app]).split()
+
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_it_imports_downwards_only(name: str) -> None:
+    app, layer = app_and_layer(name)
+    own = [other for other in imports_of(name) if other in modules() and other.startswith(f"{app}.")]
+
+    upwards = [
+        other for other in own
+        if (app_and_layer(other)[1] or 0) >= (layer or 0) and other.split(".")[1] != name.split(".")[1]
+    ]  # fmt: skip
+    assert upwards == []
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if not name.startswith("mlserve.")])
+def test_it_knows_only_the_apps_below_its_own(name: str) -> None:
+    """`predictions` may import `registry`, never back; both stand on a part of `mlserve`."""
+    imported = imports_of(name)
+
+    if name.startswith("registry."):
+        assert not [other for other in imported if is_within(other, "predictions")]
+    assert {other.split(".")[1] for other in imported if other.startswith("mlserve.")} <= SHARED
+
+
+@pytest.mark.parametrize("name", [f"mlserve.{name}" for name in sorted(SHARED)])
+def test_it_knows_no_app_in_what_both_stand_on(name: str) -> None:
+    assert not [other for other in imports_of(name) if is_within(other, "registry") or is_within(other, "predictions")]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_it_lists_each_module_that_calls_itself_pure(name: str) -> None:
+    docstring = ast.get_docstring(modules()[name]) or ""
+
+    assert not re.search(r"\bPure[.;:]", docstring) or name in PURE or name.startswith("predictions.")
+
+
+def pure_modules() -> list[str]:
+    says_so = {name for name in ALL if re.search(r"\bPure[.;:]", ast.get_docstring(modules()[name]) or "")}
+    return sorted((PURE | says_so) & set(ALL))
+
+
+@pytest.mark.parametrize("name", pure_modules())
+def test_it_keeps_the_core_free_of_django(name: str) -> None:
+    """Also by way of another module of ours."""
+    imported = imports_of(name)
+
+    assert not [other for other in imported if is_within(other, "django") or is_within(other, "rest_framework")]
+    assert {other for other in imported if other in modules()} <= set(pure_modules())
+
+
+@pytest.mark.parametrize("package", DOORS)
+def test_it_has_one_door_per_outside_system(package: str) -> None:
+    users = {name for name in modules() if any(is_within(other, package) for other in imports_of(name))}
+
+    assert users <= DOORS[package]
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_it_keeps_files_short(path: Path) -> None:
+    assert len((ROOT / path).read_text("utf-8").splitlines()) <= MAX_FILE_LINES
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_it_keeps_functions_short(path: Path) -> None:
+    tree = ast.parse((ROOT / path).read_text("utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+    long = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
+    assert {name: lines for name, lines in long.items() if lines > MAX_FUNCTION_LINES} == {}
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_it_leaves_nothing_for_later(path: Path) -> None:
+    words = "|".join(("TO" + "DO", "FIX" + "ME", "X" * 3))
+
+    assert re.findall(rf"\b({words})\b", (ROOT / path).read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_it_names_modules_for_a_thing(path: Path) -> None:
+    assert path.stem not in {"utils", "util", "helpers", "common", "services", "base", "misc"}
+
+
+_SERVE_A_LIST = """
+import sys
+from wsgiref.util import setup_testing_defaults
+
+import mlserve.wsgi
+from django.core.management import call_command
+
+call_command("migrate", verbosity=0)
+for path in ("/api/models", "/healthz", "/api/schema"):
+    environ = {"PATH_INFO": path, "HTTP_ACCEPT": "application/json"}
+    setup_testing_defaults(environ)
+    environ["HTTP_HOST"] = "localhost"
+    answers = []
+    b"".join(mlserve.wsgi.application(environ, lambda status, headers: answers.append(status)))
+    assert answers == ["200 OK"], (path, answers)
+print(sorted({name.partition(".")[0] for name in sys.modules} & {"sklearn", "pandas", "scipy", "joblib"}))
+"""
+
+
+def test_it_loads_no_scikit_learn_to_list_models(tmp_path: Path) -> None:
+    """It would cost each web process 200 MB and a second at its start."""
+    environment = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path}/web.sqlite3", "PYTHONPATH": str(ROOT)}
+
+    done = subprocess.run(
+        [sys.executable, "-c", _SERVE_A_LIST],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
