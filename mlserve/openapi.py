@@ -2,14 +2,20 @@
 
 from typing import Any
 
+from rest_framework.request import Request
+
 from registry.models import ModelVersion
 
 
-def add_live_models(result: dict[str, Any], request: Any, **_: Any) -> dict[str, Any]:
-    """drf-spectacular's postprocessing hook: `/api/models/<name>/predict` for each model the reader may use."""
+def add_live_models(result: dict[str, Any], request: Request | None, **_: Any) -> dict[str, Any]:
+    """drf-spectacular's postprocessing hook: `/api/models/<name>/predict` for each model the reader may use.
+
+    Without a request (Django's system checks) only the general operations: there may be no tables yet.
+    """
+    if request is None:
+        return result
     versions = ModelVersion.objects.live().without_bulk().select_related("model").order_by("model__name")
-    user = getattr(request, "user", None)
-    if user is None or not user.is_authenticated:
+    if not request.user.is_authenticated:
         versions = versions.filter(model__is_public=True)
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     for version in versions:
