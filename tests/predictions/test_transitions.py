@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from tests.predictions.conftest import Submit
 
 pytestmark = pytest.mark.django_db
 
-NOW = timezone.now()
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 def claim(holder: str = "worker", now: datetime | None = None) -> list[Prediction]:

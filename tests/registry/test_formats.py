@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def test_it_loads_every_joblib_compression(
     assert list(loaded.pipeline.classes_) == ["old", "young"]
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress, zlib.compress], ids=repr)
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress, zlib.compress], ids=attrgetter("__module__"))
 def test_it_loads_a_compressed_pickle(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "model.pickle.gz"
     path.write_bytes(compress(PICKLE_OF_A_NUMBER))
