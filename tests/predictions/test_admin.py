@@ -93,7 +93,9 @@ def test_it_filters_by_status_and_model(admin_client: Client, queued: Prediction
     assert list(page.context["cl"].result_list) == [other]
 
 
-@pytest.mark.parametrize(("text", "count"), [("{0}", 1), ("  {0} ", 1), ("01936f5e-0000-7000-8000-000000000000", 0), ("nonsense", 0)])
+@pytest.mark.parametrize(
+    ("text", "count"), [("{0}", 1), ("  {0} ", 1), ("01936f5e-0000-7000-8000-000000000000", 0), ("nonsense", 0)]
+)
 def test_it_finds_a_prediction_by_its_id(admin_client: Client, queued: Prediction, text: str, count: int) -> None:
     page = admin_client.get(LIST, {"q": text.format(queued.pk)})
 

@@ -76,7 +76,9 @@ def test_it_loads_every_joblib_compression(
     assert list(loaded.pipeline.classes_) == ["old", "young"]
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress, zlib.compress], ids=attrgetter("__module__"))
+@pytest.mark.parametrize(
+    "compress", [gzip.compress, bz2.compress, lzma.compress, zlib.compress], ids=attrgetter("__module__")
+)
 def test_it_loads_a_compressed_pickle(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "model.pickle.gz"
     path.write_bytes(compress(PICKLE_OF_A_NUMBER))
