@@ -76,9 +76,9 @@ def test_it_ends_a_file_that_takes_too_much_memory(hostile: Any, settings: Any) 
     ("code", "detail"),
     [
         ("import os; os._exit(0)", "The inspection ended without a result."),
-        ("import os; os._exit(7)", "Its process ended with status 7: no message"),
-        ("import os; print('bye', flush=True); os._exit(7)", "Its process ended with status 7: bye"),
-        ("raise SystemExit('enough')", "Its process ended with status 1: enough"),
+        ("import os; os._exit(7)", "Its process ended with status 7: no message."),
+        ("import os; print('bye', flush=True); os._exit(7)", "Its process ended with status 7: bye."),
+        ("raise SystemExit('enough')", "Its process ended with status 1: enough."),
         ("import os; os.kill(os.getpid(), 9)", "It was killed, most likely because the machine ran out of memory."),
         ("import os; os.kill(os.getpid(), 11)", "Its process crashed with signal SIGSEGV."),
         ("import os; os.abort()", "Its process crashed with signal SIGABRT."),
@@ -97,7 +97,7 @@ def test_it_survives_a_file_that_prints_a_lot(hostile: Any) -> None:
 
     failed = failure_of(hostile(code))
 
-    assert failed.detail == "Its process ended with status 3: the end"
+    assert failed.detail == "Its process ended with status 3: the end."
 
 
 def test_it_bounds_what_a_file_writes(hostile: Any) -> None:
