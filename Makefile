@@ -25,8 +25,8 @@ serve: $(RUNTIME) ## run web and worker at HOST:PORT (127.0.0.1:8000) until Ctrl
 	@test -f .env || $(BIN)/python -m mlserve.dotenv
 	@exec $(BIN)/python manage.py serve --prepare
 
-# One process per core; a flow that starts and kills services stays in one of them.
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+# One process per core; the tests of a file stay in one of them, so that services are started once.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 # Both runs happen, whatever the first one says; the second covers what only PostgreSQL does.
 test: $(DEV) ## run the whole suite, on SQLite and then on PostgreSQL
 	@status=0; \

@@ -257,12 +257,13 @@ SPECTACULAR_SETTINGS = {
 }
 
 # --- Logs --------------------------------------------------------------------------------------------------
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.text("MLSERVE_LOG_LEVEL") or "INFO"},
+    "root": {"handlers": ["stderr"], "level": env.choice("MLSERVE_LOG_LEVEL", _LOG_LEVELS, default="INFO")},
     "loggers": {
         # Its INFO lines are three per task.
         "django-q": {"level": "WARNING"},

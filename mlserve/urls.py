@@ -2,7 +2,10 @@
 
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
+from django.templatetags.static import static
 from django.urls import include, path, re_path
+from django.utils.functional import lazy
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from mlserve import health, pages, problems
@@ -17,6 +20,8 @@ urlpatterns = [
     path("problems/<slug:slug>", pages.problem, name="problem"),
     path("login", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
     path("logout", LogoutView.as_view(), name="logout"),
+    # Browsers ask for it on pages that name no icon, such as the admin's and Swagger UI's.
+    path("favicon.ico", RedirectView.as_view(url=lazy(static, str)("mlserve/favicon.svg"))),
     path("admin/", admin.site.urls),
     path("", include("predictions.page_urls")),
     re_path(r"", problems.unknown_address),

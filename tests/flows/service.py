@@ -106,9 +106,15 @@ class Service:
             assert time.monotonic() < deadline, f"still running: {[command_of(pid) for pid in left]}"
             time.sleep(0.05)
 
+    def part(self, name: str) -> int:
+        """The process id of the web server's or the worker's main process."""
+        found = [pid for pid in self.children() if f"--only {name}" in command_of(pid)]
+        assert found, f"no {name} among {[command_of(pid) for pid in self.children()]}:\n{self.output}"
+        return found[0]
+
     def prediction_workers(self) -> list[int]:
         """Process ids of the workers, as /readyz would count them, read from the process table."""
-        cluster = next(pid for pid in self.children() if "only worker" in command_of(pid))
+        cluster = self.part("worker")
         return [pid for pid in self.children(cluster) if pid != cluster]
 
 

@@ -15,9 +15,7 @@ import httpx
 import pytest
 
 from tests import pipelines
-from tests.flows.service import MANAGE, Service, command_of, is_running
-
-pytestmark = pytest.mark.xdist_group("service")
+from tests.flows.service import MANAGE, Service, is_running
 
 BURST = 400
 
@@ -183,7 +181,7 @@ def test_it_answers_waiting_requests_before_it_stops(own_service: Service, pengu
 
 def test_it_starts_again_what_dies(own_service: Service, penguin: dict[str, Any]) -> None:
     own_service.start()
-    web = next(pid for pid in own_service.children() if "only web" in command_of(pid))
+    web = own_service.part("web")
 
     os.kill(web, signal.SIGKILL)
     own_service.wait_for(lambda: "starting it again" in own_service.output, "the restart")
