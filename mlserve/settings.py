@@ -111,7 +111,7 @@ _SQLITE_OPTIONS: dict[str, Any] = {
     "timeout": 20,
     # WAL: readers never wait for the writer. NORMAL: a killed process loses nothing; a power cut may lose the
     # last moments, which is what a laptop's disk does anyway. PostgreSQL is for servers.
-    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-16000;",
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
 }
 
 

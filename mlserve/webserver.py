@@ -7,8 +7,9 @@ from django.conf import settings
 
 # A request may wait for MLSERVE_MAX_WAIT; the rest is for its answer.
 _SECONDS_BEYOND_WAIT = 15
-# Long polls hold a thread each (predictions/waiting.py bounds them below this number).
-_THREADS = 64
+# Long polls hold a thread each (predictions/waiting.py bounds them below this number), and each thread holds a
+# database connection, of which PostgreSQL has 100 unless told otherwise.
+_THREADS = 32
 # Counts connections, idle keep-alive ones included.
 _MOST_CONNECTIONS = 1024
 

@@ -11,7 +11,7 @@ from predictions.status import ENDED
 # The first looks come quickly, because an idle worker needs some ten milliseconds; later ones spare the database.
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _GROWTH = 0.004, 0.1, 1.3
 # Each waiting request holds a thread of the web server; the others stay free for requests that do not wait.
-MOST_WAITING = 48
+MOST_WAITING = 24
 _places = threading.BoundedSemaphore(MOST_WAITING)
 
 

@@ -120,7 +120,7 @@ class Service:
 
 def command_of(pid: int) -> str:
     """The command line of a process; empty when it is gone."""
-    done = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], check=False, capture_output=True, text=True)
+    done = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], check=False, capture_output=True, text=True)
     return done.stdout.strip()
 
 
