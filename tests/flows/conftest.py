@@ -1,4 +1,3 @@
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,19 +11,18 @@ _PREPARE = "import django; django.setup(); from mlserve.laptop import prepare; p
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder (and on PostgreSQL a database) with its tables, an admin and the example, made once."""
-    folder = tmp_path_factory.mktemp("prepared")
-    environment = {**Service(folder).environment, "DJANGO_SETTINGS_MODULE": "mlserve.settings"}
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Service:
+    """A service that never runs: tables, an admin and the example, made once to be copied."""
+    service = Service(tmp_path_factory.mktemp("prepared"))
+    environment = {**service.environment, "DJANGO_SETTINGS_MODULE": "mlserve.settings"}
     subprocess.run([sys.executable, "-c", _PREPARE], env=environment, cwd=ROOT, check=True)
-    return folder
+    return service
 
 
 @pytest.fixture
-def own_service(tmp_path: Path, prepared: Path) -> Iterator[Service]:
+def own_service(tmp_path: Path, prepared: Service) -> Iterator[Service]:
     """A service that the test may harm; whatever is left of it is ended."""
-    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
-    service = Service(tmp_path)
+    service = Service(tmp_path, like=prepared)
     yield service
     if service.process and service.process.poll() is None:
         service.stop()

@@ -2,15 +2,19 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
+from psycopg import sql
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
@@ -23,10 +27,24 @@ def free_port() -> int:
         return port
 
 
+def _own_database(folder: Path, like: "Service | None") -> str:
+    """The URL of a database that no other service uses, in the cluster of this run's DATABASE_URL."""
+    url = os.environ["DATABASE_URL"]
+    if url.startswith("sqlite"):
+        return f"sqlite:///{folder}/service.sqlite3"
+    name = f"service_{uuid.uuid4().hex}"
+    template = like.environment["DATABASE_URL"].rpartition("/")[2] if like else "template1"
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+    return f"{url.rpartition('/')[0]}/{name}"
+
+
 class Service:
     """Start with `start()`, stop with `stop()`; `output` is what a user would have read on the terminal."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, *, like: "Service | None" = None) -> None:
+        """With its own folder and database: empty ones, or copies of those of `like`, which must not run."""
+        self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / f"service-{self.port}.log"
@@ -37,10 +55,10 @@ class Service:
             "MLSERVE_DATA_DIR": str(folder),
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
-            **environment,
+            "DATABASE_URL": _own_database(folder, like),
         }
-        if self.environment["DATABASE_URL"].startswith("sqlite"):
-            self.environment["DATABASE_URL"] = f"sqlite:///{folder}/service.sqlite3"
+        if like is not None:
+            shutil.copytree(like.folder, folder, dirs_exist_ok=True)
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
