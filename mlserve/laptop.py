@@ -22,7 +22,7 @@ ADMIN_NAME = "admin"
 def prepare() -> list[str]:
     """Make everything ready and say what a new user must know, in lines to print."""
     call_command("migrate", verbosity=0)
-    if not settings.DEBUG:
+    if not settings.ON_LAPTOP:
         call_command("collectstatic", verbosity=0, interactive=False)
         return []
     return [*_ensure_admin(), *_ensure_example()]

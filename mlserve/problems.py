@@ -48,7 +48,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
 
 
 def unknown_address(request: HttpRequest) -> HttpResponse:
-    """The view behind every address that nothing else answers, also with DEBUG."""
+    """The view behind every address that nothing else answers."""
     return problem_response(
         request, NotFound(f"There is nothing at {request.path}. The page /api/docs lists the addresses.")
     )

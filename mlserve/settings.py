@@ -20,25 +20,28 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env.text("MLSERVE_DATA_DIR") or BASE_DIR / "var").absolute()
 
 # --- Security ----------------------------------------------------------------------------------------------
-DEBUG = env.flag("DEBUG", default=False)
+ON_LAPTOP = env.flag("DEBUG", default=False)
+# Django's own DEBUG stays off everywhere: it shows tracebacks to whoever asks, and quotes and keeps every SQL
+# statement. Errors are logged with their traceback.
+DEBUG = False
 SECRET_KEY = env.secret(
     "SECRET_KEY",
-    default="a-laptop-needs-no-secret-but-django-wants-one" if DEBUG else None,
+    default="a-laptop-needs-no-secret-but-django-wants-one" if ON_LAPTOP else None,
     how_to_make="Set it to 50 or more random characters: "
     "python -c 'import secrets; print(secrets.token_urlsafe(50))'. On a laptop, `make serve` does it.",
 )
-ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]") if DEBUG else ())
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]") if ON_LAPTOP else ())
 CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
 # A laptop has no TLS; everywhere else a proxy ends it and says so in this header.
-SECURE_PROXY_SSL_HEADER = None if DEBUG else ("HTTP_X_FORWARDED_PROTO", "https")
-SECURE_SSL_REDIRECT = not DEBUG
+SECURE_PROXY_SSL_HEADER = None if ON_LAPTOP else ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_SSL_REDIRECT = not ON_LAPTOP
 # Health probes come from inside, without TLS and without the header.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
-SESSION_COOKIE_SECURE = not DEBUG
-CSRF_COOKIE_SECURE = not DEBUG
-SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
-SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
-SECURE_HSTS_PRELOAD = not DEBUG
+SESSION_COOKIE_SECURE = not ON_LAPTOP
+CSRF_COOKIE_SECURE = not ON_LAPTOP
+SECURE_HSTS_SECONDS = 0 if ON_LAPTOP else 365 * 24 * 3600
+SECURE_HSTS_INCLUDE_SUBDOMAINS = not ON_LAPTOP
+SECURE_HSTS_PRELOAD = not ON_LAPTOP
 X_FRAME_OPTIONS = "DENY"
 
 # --- Applications ------------------------------------------------------------------------------------------
@@ -155,7 +158,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if DEBUG
+        if ON_LAPTOP
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
     "artifacts": _S3_ARTIFACTS if MLSERVE_BUCKET else _LOCAL_ARTIFACTS,
@@ -164,11 +167,11 @@ STORAGES = {
 MLSERVE_CACHE_DIR = Path(env.text("MLSERVE_CACHE_DIR") or VAR_DIR / "cache")
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
-if DEBUG:
+if ON_LAPTOP:
     STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # whitenoise warns at each start where it is absent
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # `make serve` needs no collectstatic.
-WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_USE_FINDERS = ON_LAPTOP
 WHITENOISE_AUTOREFRESH = False
 
 # --- Registry ----------------------------------------------------------------------------------------------
@@ -197,7 +200,7 @@ MLSERVE_RETENTION_DAYS = env.number("MLSERVE_RETENTION_DAYS", default=30, at_lea
 MLSERVE_MODEL_CACHE_BYTES = env.size_bytes("MLSERVE_MODEL_CACHE_BYTES", default=2 * 2**30)
 # Whether a caller without an account may list the predictions that were made without one. Their ids are the
 # only key to them, so only a laptop, where everybody is its owner, shows them.
-MLSERVE_ANONYMOUS_HISTORY = env.flag("MLSERVE_ANONYMOUS_HISTORY", default=DEBUG)
+MLSERVE_ANONYMOUS_HISTORY = env.flag("MLSERVE_ANONYMOUS_HISTORY", default=ON_LAPTOP)
 
 # --- Queue -------------------------------------------------------------------------------------------------
 # SQS and Redis come with the deployment to AWS and to several machines.

@@ -12,7 +12,6 @@ from mlserve.errors import BadParameter, NoLiveVersion, NotFound, TooLarge
 from mlserve.renderers import dump_json
 from predictions.models import Prediction
 from predictions.queue import wake_on_commit
-from predictions.turns import writing
 from registry.models import Model, ModelVersion
 
 User = AbstractBaseUser | AnonymousUser
@@ -61,8 +60,7 @@ def submit(version: ModelVersion, payload: Any, *, outputs: Sequence[str], user:
         inputs=dump_json(rows).decode(),
         created_at=timezone.now(),
     )
-    with writing():
-        prediction.save(force_insert=True)
+    prediction.save(force_insert=True)
     wake_on_commit()
     return prediction
 
