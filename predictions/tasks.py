@@ -34,6 +34,7 @@ def drain(budget_seconds: float | None = None) -> int:
                 break
     except BaseException:  # also django-q2's time limit, which is a SystemExit
         Prediction.objects.release_held_by([workers.worker_name()], now=timezone.now())
+        queue.wake()
         raise
     return ended
 

@@ -133,6 +133,7 @@ def test_it_gives_its_rows_back_when_it_is_interrupted(submit_rows: Submit, monk
         raise SystemExit("Task exceeded maximum timeout value")
 
     prediction = submit_rows()
+    OrmQ.objects.all().delete()
     monkeypatch.setattr(runtime, "predict", time_is_up)
 
     with pytest.raises(SystemExit):
@@ -140,6 +141,7 @@ def test_it_gives_its_rows_back_when_it_is_interrupted(submit_rows: Submit, monk
 
     refreshed(prediction)
     assert (prediction.status, prediction.attempts, prediction.lease_holder) == (Status.QUEUED, 1, "")
+    assert OrmQ.objects.count() == 1  # somebody is called for it
 
 
 def test_it_asks_for_another_drain_when_its_time_is_up(submit_rows: Submit, settings: Any) -> None:
