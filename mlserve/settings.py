@@ -120,12 +120,12 @@ _SQLITE_OPTIONS: dict[str, Any] = {
 
 def _database() -> dict[str, Any]:
     url = env.text("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'mlserve.sqlite3'}"
-    try:
-        database: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
-    except ValueError as error:
-        raise ImproperlyConfigured(
-            f"DATABASE_URL cannot be used: {error}. Allowed is postgres://user:password@host/name or sqlite:///path."
-        ) from None
+    if url.partition(":")[0] not in ("postgres", "postgresql", "sqlite"):
+        raise ImproperlyConfigured(  # without the URL itself, which holds a password
+            f"DATABASE_URL begins with {url.partition(':')[0]!r}; allowed is postgres://user:password@host/name "
+            "or sqlite:///path."
+        )
+    database: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
     if database["ENGINE"].endswith("sqlite3"):
         database["OPTIONS"] = {**database.get("OPTIONS", {}), **_SQLITE_OPTIONS}
         database["CONN_MAX_AGE"] = None

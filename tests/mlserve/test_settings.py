@@ -1,0 +1,45 @@
+"""The settings as a process reads them at its start."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def started_with(**variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "manage.py"), "check"]
+    environment = {**os.environ, **variables}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("DATABASE_URL", "mysql://user:hunter2@host/name", "postgres://user:password@host/name or sqlite:///path"),
+        ("MLSERVE_MAX_WAIT", "long", "a whole number, at least 0"),
+        ("MLSERVE_NEW_MODELS", "open", "private or public"),
+        ("MLSERVE_QUEUE", "sqs", "orm"),
+        ("MLSERVE_MAX_BODY_BYTES", "5 bananas", "bytes as 5242880 or 5MiB"),
+        ("DEBUG", "perhaps", "1 or 0"),
+        ("MLSERVE_LOG_LEVEL", "loud", "DEBUG or INFO"),
+    ],
+)
+def test_it_stops_the_start_at_a_bad_value(name: str, value: str, allowed: str) -> None:
+    done = started_with(**{name: value})
+
+    assert done.returncode == 1
+    assert name in done.stderr
+    assert allowed in done.stderr
+    assert "hunter2" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_it_needs_a_secret_on_a_server() -> None:
+    done = started_with(DEBUG="0", SECRET_KEY="")
+
+    assert done.returncode == 1
+    assert "SECRET_KEY is not set" in done.stderr
