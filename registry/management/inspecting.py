@@ -1,6 +1,6 @@
 """What `upload_model` and `check_model` share: the files they are given, and the report as a table."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, _ArgumentGroup
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,22 @@ class InspectingCommand(TerminalCommand):
         )
         parser.add_argument(
             "--form", type=Path, metavar="F", help="how the form page looks: JSON (default: made from the schema)"
+        )
+
+    def add_publishing_arguments(self, parser: "ArgumentParser | _ArgumentGroup") -> None:
+        """What becomes of the model once the artifact is accepted; `check_model` takes and ignores it."""
+        parser.add_argument("--title", metavar="T", help="the model's name for people (default: the form's, or NAME)")
+        parser.add_argument("--promote", action="store_true", help="make the version live at once")
+        access = parser.add_mutually_exclusive_group()
+        access.add_argument(
+            "--public",
+            dest="is_public",
+            action="store_true",
+            default=None,
+            help="anyone may use the model without signing in (default for a new one: MLSERVE_NEW_MODELS)",
+        )
+        access.add_argument(
+            "--private", dest="is_public", action="store_false", default=None, help="only signed-in users may use it"
         )
 
     def show_report(self, report: Report) -> None:

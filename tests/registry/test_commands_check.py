@@ -36,6 +36,15 @@ def test_it_refuses_with_the_report(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert out.count("– skipped") == 8
 
 
+@pytest.mark.django_db
+def test_it_takes_the_arguments_of_an_upload_as_they_are(penguins_artifact: Path) -> None:
+    upload = ("--model", "penguins", "--tag", "1.0", "--title", "Penguins", "--public", "--promote")
+
+    call_command("check_model", str(penguins_artifact), *DESCRIBED, *upload)
+
+    assert not Model.objects.exists()
+
+
 def test_it_prints_json(penguins_artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call_command("check_model", str(penguins_artifact), *DESCRIBED, "--json")
 

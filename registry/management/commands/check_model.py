@@ -21,6 +21,8 @@ class Command(InspectingCommand):
         parser.add_argument(
             "--tag", metavar="TAG", help="also check that TAG can name a version, as 1.1, and is free in --model"
         )
+        # So that the arguments of an upload can be checked as they are.
+        self.add_publishing_arguments(parser.add_argument_group("taken for upload_model's sake, without effect"))
         parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
     def handle(self, *_args: Any, **options: Any) -> None:

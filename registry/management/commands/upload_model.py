@@ -26,19 +26,7 @@ class Command(InspectingCommand):
             "--model", required=True, metavar="NAME", help="name of the model, as penguins; made when it is new"
         )
         parser.add_argument("--tag", required=True, metavar="TAG", help="name of this version, as 1.1; never reused")
-        parser.add_argument("--title", metavar="T", help="the model's name for people (default: the form's, or NAME)")
-        parser.add_argument("--promote", action="store_true", help="make the version live at once")
-        access = parser.add_mutually_exclusive_group()
-        access.add_argument(
-            "--public",
-            dest="is_public",
-            action="store_true",
-            default=None,
-            help="anyone may use the model without signing in (default for a new one: MLSERVE_NEW_MODELS)",
-        )
-        access.add_argument(
-            "--private", dest="is_public", action="store_false", default=None, help="only signed-in users may use it"
-        )
+        self.add_publishing_arguments(parser)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         upload = Upload(
