@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,23 +49,38 @@ def execute(batch: Sequence[Prediction]) -> list[Outcome]:
     return outcomes
 
 
+def predict_rows(
+    version: ModelVersion,
+    rows: Sequence[Row],
+    outputs: Sequence[str],
+    *,
+    when_called: Callable[[int], None] = lambda _rows: None,
+) -> tuple[Answers, dict[int, RowFailure]]:
+    """Answers and failures of any number of rows; `predictions` among them, whatever else is asked for.
+
+    `when_called` is told the number of rows of each call that succeeded.
+    """
+    asked = ["predict", *(name for name in outputs if name != "predict")]
+
+    def call(part: Sequence[Row]) -> Answers:
+        answers = runtime.predict(version, part, asked)
+        when_called(len(part))
+        return answers
+
+    return call_in_batches(call, rows, batch_rows=settings.MLSERVE_BATCH_ROWS if version.is_batchable else 1)
+
+
 def _execute_same_outputs(
     version: ModelVersion, predictions: Sequence[Prediction], outputs: Sequence[str]
 ) -> list[Outcome]:
     spans, rows = _lay_out(predictions)
-    # Whatever else is asked for, `predictions` has an entry per row.
-    asked = ["predict", *(name for name in outputs if name != "predict")]
     try:
         runtime.load(version)
     except MlserveError as error:
         log.warning("%s cannot be loaded: %s", version, error.detail)
         return [_failed(span, error, 0.0) for span in spans]
     started = time.monotonic()
-    answers, failures = call_in_batches(
-        lambda part: runtime.predict(version, part, asked),
-        rows,
-        batch_rows=settings.MLSERVE_BATCH_ROWS if version.is_batchable else 1,
-    )
+    answers, failures = predict_rows(version, rows, outputs)
     seconds = time.monotonic() - started
     return [_outcome(version, span, answers, failures, seconds) for span in spans]
 

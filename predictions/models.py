@@ -91,10 +91,6 @@ class Prediction(models.Model):
         rows: list[dict[str, Any]] = orjson.loads(self.inputs)
         return rows
 
-    @property
-    def output_names(self) -> list[str]:
-        return self.outputs.split(",")
-
 
 class WakeUp(models.Model):
     """The worker's door bell: one row per queue name. Written by predictions/queue.py only."""

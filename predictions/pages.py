@@ -8,7 +8,6 @@ from uuid import UUID
 
 import orjson
 from django.conf import settings
-from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -37,8 +36,7 @@ _WANTED_OUTPUTS = ("predict", "predict_proba")
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """The models that the visitor may use."""
-    live = Prefetch("versions", ModelVersion.objects.live().only("tag", "model_id"), to_attr="live_versions")
-    return render(request, "home.html", {"models": Model.objects.visible_to(request.user).prefetch_related(live)})
+    return render(request, "home.html", {"models": Model.objects.visible_to(request.user).with_live_versions()})
 
 
 @never_cache

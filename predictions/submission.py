@@ -45,7 +45,7 @@ def resolve(target: Target, user: User) -> ModelVersion:
 
 def submit(version: ModelVersion, payload: Any, *, outputs: Sequence[str], user: User) -> Prediction:
     """Validate, store as queued, wake a worker on commit. Raises InvalidRows, TooLarge or BadParameter."""
-    _require_outputs(version, outputs)
+    require_outputs(version, outputs)
     if isinstance(payload, list) and len(payload) > settings.MLSERVE_MAX_ROWS:
         raise TooLarge(
             f"{len(payload)} rows; at most {settings.MLSERVE_MAX_ROWS} fit into one request (MLSERVE_MAX_ROWS). "
@@ -75,7 +75,8 @@ def parse_outputs(text: str | None) -> list[str]:
     return names
 
 
-def _require_outputs(version: ModelVersion, outputs: Sequence[str]) -> None:
+def require_outputs(version: ModelVersion, outputs: Sequence[str]) -> None:
+    """Raise BadParameter unless the version offers each of `outputs`."""
     missing = [name for name in outputs if name not in version.outputs]
     if missing:
         raise BadParameter(

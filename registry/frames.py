@@ -5,7 +5,6 @@ Needs pandas and numpy, so the web process imports it only where it must predict
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -156,20 +155,3 @@ _CONVERSIONS: dict[str, Callable[[Column, list[Any]], Any]] = {
     "object": _object,
     "str": _str,
 }
-
-
-def from_frame(frame: pd.DataFrame) -> list[Row]:
-    """A frame as rows of JSON values: NaN, NaT and NA become null, timestamps ISO 8601."""
-    plain = frame.astype(object)
-    return [
-        {str(name): _plain(value) for name, value in zip(plain.columns, row, strict=True)}
-        for row in plain.itertuples(index=False, name=None)
-    ]
-
-
-def _plain(value: Any) -> Any:
-    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, date | datetime):
-        return value.isoformat()
-    return value.item() if isinstance(value, np.generic) else value

@@ -9,7 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Prefetch, Q
 from django.utils.translation import gettext_lazy as _
 
 from registry.schema import RecordSchema
@@ -26,6 +26,11 @@ class ModelQuerySet(models.QuerySet["Model"]):
         """Models that `user` may read and use: the public ones, and every one for a signed-in user."""
         return self if user.is_authenticated else self.filter(is_public=True)
 
+    def with_live_versions(self) -> "ModelQuerySet":
+        """With each model's live version, if any, as the one entry of its list `live_versions`."""
+        live = ModelVersion.objects.live().only("tag", "model_id")
+        return self.prefetch_related(Prefetch("versions", live, to_attr="live_versions"))
+
     def default(self) -> "Model | None":
         """The marked default, else the first model registered."""
         return self.order_by("-is_default", "pk").first()
@@ -38,7 +43,7 @@ class Model(models.Model):
         max_length=100,
         unique=True,
         validators=[_name_validator],
-        help_text="Stands in the address: /models/<name>.",
+        help_text="Stands in the address: /models/NAME.",
     )
     title = models.CharField(max_length=200, blank=True, help_text="For people; the name when empty.")
     description = models.TextField(blank=True, help_text="What it predicts, from what, for whom.")

@@ -70,14 +70,6 @@ def rows_from_csv(text: str, name: str, schema: RecordSchema | None) -> list[Row
     return [dict(zip(header, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def rows_to_csv(rows: Sequence[Row]) -> str:
-    out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, fieldnames=list(dict.fromkeys(name for row in rows for name in row)))
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
-
-
 def cell_value(node: dict[str, Any], text: str) -> Any:
     """A cell of text as the value that the property's type asks for; the text itself when it does not fit.
 

@@ -54,7 +54,7 @@ class ModelSerializer(serializers.ModelSerializer[Model]):
         )  # fmt: skip
 
     def get_live_version(self, model: Model) -> str | None:
-        """The tag, from the prefetched list of `LiveTags`."""
+        """The tag; needs `ModelQuerySet.with_live_versions`."""
         live: list[ModelVersion] = getattr(model, "live_versions", [])
         return live[0].tag if live else None
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.db.models import Prefetch
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -37,8 +36,7 @@ class ModelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
     lookup_url_kwarg = "model"
 
     def get_queryset(self) -> ModelQuerySet:
-        live = Prefetch("versions", ModelVersion.objects.live().only("tag", "model_id"), to_attr="live_versions")
-        return Model.objects.visible_to(self.request.user).prefetch_related(live)
+        return Model.objects.visible_to(self.request.user).with_live_versions()
 
     @extend_schema(responses=OpenApiTypes.OBJECT, description="JSON Schema 2020-12 of one record of the live version.")
     @action(detail=True)

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             name='Model',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(help_text='Stands in the address: /models/<name>.', max_length=100, unique=True, validators=[django.core.validators.RegexValidator('\\A[A-Za-z0-9][A-Za-z0-9_.-]*\\Z', "Use letters, digits, '.', '_' and '-', starting with a letter or digit.")])),
+                ('name', models.CharField(help_text='Stands in the address: /models/NAME.', max_length=100, unique=True, validators=[django.core.validators.RegexValidator('\\A[A-Za-z0-9][A-Za-z0-9_.-]*\\Z', "Use letters, digits, '.', '_' and '-', starting with a letter or digit.")])),
                 ('title', models.CharField(blank=True, help_text='For people; the name when empty.', max_length=200)),
                 ('description', models.TextField(blank=True, help_text='What it predicts, from what, for whom.')),
                 ('is_public', models.BooleanField(default=False, help_text='Anyone may use it without signing in. Private: signed-in users.', verbose_name='public')),

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from registry.frames import NotJsonable, from_frame, label_text, predictions_to_json, probabilities_to_json, to_input
+from registry.frames import NotJsonable, label_text, predictions_to_json, probabilities_to_json, to_input
 from registry.schema import RecordSchema
 
 # How the training data were read, for each column what the schema says of it and how a row is sent.
@@ -303,20 +303,6 @@ def test_it_refuses_probabilities_that_are_no_numbers() -> None:
 @pytest.mark.parametrize(("label", "text"), [("a", "a"), (1, "1"), (True, "true"), (np.False_, "false"), (1.5, "1.5")])
 def test_it_writes_labels_as_text(label: Any, text: str) -> None:
     assert label_text(label) == text
-
-
-def test_it_makes_rows_of_a_frame() -> None:
-    frame = pd.read_csv(io.StringIO(TRAINING), dtype={"postcode": str}, parse_dates=["born"])
-
-    rows = from_frame(frame)
-
-    assert json.loads(json.dumps(rows)) == [{**row, "born": f"{row['born']}T00:00:00"} for row in ROWS]
-
-
-def test_it_makes_null_of_every_missing_value() -> None:
-    frame = pd.DataFrame({"a": pd.array([None], dtype="Int64"), "b": [np.nan], "c": [pd.NaT], "d": [None]})
-
-    assert from_frame(frame) == [{"a": None, "b": None, "c": None, "d": None}]
 
 
 def penguin_rows() -> st.SearchStrategy[list[dict[str, Any]]]:

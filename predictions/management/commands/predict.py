@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-
-from mlserve.errors import BadParameter, FieldError, NoLiveVersion, NotFound, PredictionFailed
+from mlserve.errors import FieldError, NoLiveVersion, NotFound, PredictionFailed
 from mlserve.terminal import TerminalCommand
 from predictions import runtime
-from predictions.batching import Answers, RowFailure, call_in_batches
+from predictions.batching import Answers, RowFailure
+from predictions.execution import predict_rows
 from predictions.management.row_files import read, require_writable, with_answers, write_whole
-from predictions.submission import parse_outputs
+from predictions.submission import parse_outputs, require_outputs
 from registry.models import Model, ModelVersion
 from registry.schema import Row, RowWarning, row_pointer
 
@@ -49,7 +48,8 @@ class Command(TerminalCommand):
         if out is not None:
             require_writable(out)
         version = _version(options["name"], options["tag"])
-        outputs = _outputs(version, options["outputs"])
+        outputs = parse_outputs(options["outputs"])
+        require_outputs(version, outputs)
         with self.working(f"Reading {options['file']}") as begin:
             file = read(options["file"], version.record_schema)
             begin(f"Validating {len(file.rows)} rows")
@@ -69,14 +69,7 @@ class Command(TerminalCommand):
         with self.working(f"Loading {version}"):
             runtime.load(version)
         with self.counting(f"Predicting with {version}", len(rows)) as advance:
-
-            def call(part: Sequence[Row]) -> Answers:
-                answers = runtime.predict(version, part, outputs)
-                advance(len(part))
-                return answers
-
-            batch_rows = settings.MLSERVE_BATCH_ROWS if version.is_batchable else 1
-            answers, failures = call_in_batches(call, rows, batch_rows=batch_rows)
+            answers, failures = predict_rows(version, rows, outputs, when_called=advance)
         if failures:
             raise _failed(failures, len(rows))
         return answers
@@ -94,15 +87,6 @@ def _version(name: str, tag: str | None) -> ModelVersion:
     raise NoLiveVersion(
         f"The model {name!r} has no live version. Give --tag, or promote one: python manage.py promote_model {name} TAG"
     )
-
-
-def _outputs(version: ModelVersion, text: str | None) -> list[str]:
-    """What to ask the pipeline for: always its predictions, whatever else is wanted."""
-    wanted = parse_outputs(text)
-    missing = [name for name in wanted if name not in version.outputs]
-    if missing:
-        raise BadParameter(f"--outputs: {version} has no {', '.join(missing)}; it offers {', '.join(version.outputs)}.")
-    return ["predict", *(name for name in wanted if name != "predict")]
 
 
 def _result(version: ModelVersion, answers: Answers, warnings: Sequence[RowWarning]) -> dict[str, Any]:
