@@ -12,11 +12,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 # Each stamp is as new as the last installation, so that nothing is installed twice.
 RUNTIME := $(VENV)/.installed-runtime
 DEV := $(VENV)/.installed-dev
+BENCH := $(VENV)/.installed-bench
 # Without a Python that still exists (an upgrade can remove it), everything is made anew.
 NEW_VENV := $(shell test -x $(BIN)/python || echo new-venv)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check lock clean new-venv
+.PHONY: help serve test check bench lock clean new-venv
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +49,11 @@ check: $(DEV) ## lint, formatting, types, Django's deployment checks, migrations
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m pytest tests/test_architecture.py -q
 
+# An option is given when its variable is neither empty nor 0.
+bench: $(BENCH) ## measure mlserve beside hand-written servers (QUICK=1: shorter; STORED=1000000: also with so many stored)
+	@exec $(BIN)/python -m benchmark $(if $(filter-out 0,$(QUICK)),--quick) \
+		$(if $(filter-out 0,$(STORED)),--stored $(STORED)) $(if $(MARKDOWN),--markdown $(MARKDOWN))
+
 # As few versions as possible for all platforms and Python versions; wheels only, never a compiler.
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--fork-strategy fewest --only-binary :all: --generate-hashes --no-emit-index-url \
@@ -56,6 +62,8 @@ lock: $(DEV) ## resolve requirements*.txt anew (UPGRADE=1: to the newest version
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group dev --constraints requirements.txt \
 		--output-file requirements-dev.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --group bench --constraints requirements-dev.txt \
+		--output-file requirements-bench.txt
 
 clean: ## remove .venv and caches; .env and var/ hold your data and stay
 	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -76,4 +84,10 @@ $(RUNTIME): requirements.txt $(NEW_VENV)
 $(DEV): requirements.txt requirements-dev.txt $(NEW_VENV)
 	@echo "Installing what mlserve and its tests need …"
 	@$(INSTALL) requirements-dev.txt
+	@touch $(RUNTIME) $@
+
+# A superset of the runtime, too; it agrees with the development environment, so that both fit into one .venv.
+$(BENCH): requirements.txt requirements-bench.txt $(NEW_VENV)
+	@echo "Installing what mlserve and the servers beside it need …"
+	@$(INSTALL) requirements-bench.txt
 	@touch $(RUNTIME) $@

@@ -1,0 +1,224 @@
+"""An HTTP client that costs little: one thread, one event loop over keep-alive sockets, requests built beforehand.
+
+A client of the usual kind needs more time for a request than the servers under test, and would measure itself.
+Of an answer it reads the status, the length and the body; an answer without Content-Length is refused.
+"""
+
+import gc
+import heapq
+import selectors
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+_HEAD_END = b"\r\n\r\n"
+_RECEIVE_BYTES = 256 * 1024
+
+
+class BadAnswer(Exception):
+    """What came back is not the answer of an HTTP/1.1 server that keeps its connection, or nothing came back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`subject` is whatever the caller knows it by; it comes back with the answer."""
+
+    payload: bytes
+    subject: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Times are those of time.perf_counter_ns()."""
+
+    request: Request
+    status: int
+    body: bytes
+    sent_ns: int
+    received_ns: int
+
+    @property
+    def took_ns(self) -> int:
+        return self.received_ns - self.sent_ns
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A request to send because of an answer, not before the pause is over."""
+
+    request: Request
+    pause_ns: int = 0
+
+
+React = Callable[[Answer], FollowUp | None]
+
+
+def build(method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
+    """The bytes of a request; a body is JSON."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1"]
+    if body:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    return "\r\n".join(lines).encode("ascii") + _HEAD_END + body
+
+
+class _Connection:
+    """One keep-alive connection with at most one request under way."""
+
+    __slots__ = ("_body_from", "_body_to", "_buffer", "_unsent", "request", "sent_ns", "socket", "status")
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.socket = socket.create_connection(address, timeout=10)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.setblocking(False)
+        self.request = Request(b"")
+        self.sent_ns = 0
+        self.status = 0
+        self._unsent = memoryview(b"")
+        self._buffer = bytearray()
+        self._body_from = self._body_to = 0
+
+    def send(self, request: Request) -> bool:
+        """Whether all of it went out; otherwise `send_rest` must be called when the socket is writable."""
+        self.request = request
+        self._buffer.clear()
+        self._body_to = 0
+        self._unsent = memoryview(request.payload)
+        self.sent_ns = time.perf_counter_ns()
+        return self.send_rest()
+
+    def send_rest(self) -> bool:
+        while self._unsent:
+            try:
+                count = self.socket.send(self._unsent)
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                raise BadAnswer(f"The server closed the connection while it was sent a request: {error}.") from error
+            self._unsent = self._unsent[count:]
+        return True
+
+    def receive(self) -> bytes | None:
+        """The body once all of it is there. Raises BadAnswer."""
+        try:
+            received = self.socket.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise BadAnswer(f"The server broke the connection: {error}.") from error
+        if not received:
+            raise BadAnswer(f"The server closed the connection after {len(self._buffer)} bytes of an answer.")
+        self._buffer += received
+        if not self._body_to and not self._read_head():
+            return None
+        return bytes(self._buffer[self._body_from : self._body_to]) if len(self._buffer) >= self._body_to else None
+
+    def _read_head(self) -> bool:
+        end = self._buffer.find(_HEAD_END)
+        if end < 0:
+            return False
+        head = bytes(self._buffer[:end]).lower()
+        start = head.find(b"\r\ncontent-length:")
+        if start < 0 or not head.startswith(b"http/1.1 "):
+            raise BadAnswer(f"Not an HTTP/1.1 answer with a Content-Length: {head[:200]!r}")
+        self.status = int(head[9:12])
+        self._body_from = end + len(_HEAD_END)
+        self._body_to = self._body_from + int(head[start + 17 :].partition(b"\r\n")[0])
+        return True
+
+
+class Client:
+    """Connections to one server, opened on entering; `run` may be called repeatedly."""
+
+    def __init__(self, port: int, *, connections: int, timeout_seconds: float = 60) -> None:
+        self._address = ("127.0.0.1", port)
+        self._count = connections
+        self._timeout_seconds = timeout_seconds
+        self._selector = selectors.DefaultSelector()
+        self._idle: list[_Connection] = []
+        self._busy = 0
+
+    def __enter__(self) -> Self:
+        for _ in range(self._count):
+            connection = _Connection(self._address)
+            self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+            self._idle.append(connection)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
+        for key in list(self._selector.get_map().values()):
+            key.data.socket.close()
+        self._selector.close()
+
+    def run(self, requests: Iterable[Request], react: React = lambda _: None) -> list[Answer]:
+        """Send each request as soon as a connection is free; the answers in the order in which they came.
+
+        What `react` returns for an answer is sent when its pause is over and no new request waits.
+        Raises BadAnswer, also when nothing comes for the client's timeout.
+        """
+        answers: list[Answer] = []
+        schedule = _Schedule(requests)
+        was_collecting = gc.isenabled()
+        gc.disable()  # a collection would be counted as the server's time
+        try:
+            while self._send_what_is_due(schedule):
+                for answer in self._receive(schedule.seconds_until_due() if self._idle else None):
+                    answers.append(answer)
+                    if follow_up := react(answer):
+                        schedule.later(follow_up, answer.received_ns)
+        finally:
+            if was_collecting:
+                gc.enable()
+        return answers
+
+    def _send_what_is_due(self, schedule: "_Schedule") -> bool:
+        """Whether anything is left to wait for."""
+        while self._idle and (request := schedule.next_due()):
+            connection = self._idle.pop()
+            self._busy += 1
+            if not connection.send(request):
+                self._selector.modify(connection.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, connection)
+        return bool(self._busy) or schedule.seconds_until_due() is not None
+
+    def _receive(self, pause_seconds: float | None) -> Iterator[Answer]:
+        """What has arrived, after at most `pause_seconds`."""
+        events = self._selector.select(self._timeout_seconds if pause_seconds is None else pause_seconds)
+        if not events and pause_seconds is None:
+            raise BadAnswer(f"{self._busy} requests had no answer within {self._timeout_seconds:g} s.")
+        for key, mask in events:
+            connection: _Connection = key.data
+            if mask & selectors.EVENT_WRITE and connection.send_rest():
+                self._selector.modify(connection.socket, selectors.EVENT_READ, connection)
+            if mask & selectors.EVENT_READ and (body := connection.receive()) is not None:
+                self._busy -= 1
+                self._idle.append(connection)
+                yield Answer(connection.request, connection.status, body, connection.sent_ns, time.perf_counter_ns())
+
+
+class _Schedule:
+    """What is to be sent: new requests first, then the follow-ups that are due."""
+
+    def __init__(self, requests: Iterable[Request]) -> None:
+        self._new: Iterator[Request] | None = iter(requests)
+        self._later: list[tuple[int, int, Request]] = []
+        self._count = 0
+
+    def later(self, follow_up: FollowUp, answered_ns: int) -> None:
+        self._count += 1  # follow-ups that are due at the same time keep their order
+        heapq.heappush(self._later, (answered_ns + follow_up.pause_ns, self._count, follow_up.request))
+
+    def next_due(self) -> Request | None:
+        if self._new is not None:
+            if request := next(self._new, None):
+                return request
+            self._new = None
+        if self._later and self._later[0][0] <= time.perf_counter_ns():
+            return heapq.heappop(self._later)[2]
+        return None
+
+    def seconds_until_due(self) -> float | None:
+        """None when nothing waits for its time."""
+        return max(0.0, (self._later[0][0] - time.perf_counter_ns()) / 1e9) if self._later else None

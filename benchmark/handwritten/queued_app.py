@@ -1,0 +1,29 @@
+"""The asynchronous server as people write it: FastAPI hands rows to Celery and answers with the task's id."""
+
+from typing import Any
+
+from celery.result import AsyncResult
+from fastapi import FastAPI
+
+from benchmark.handwritten.tasks import celery, predict
+from benchmark.validation import RawData
+
+app = FastAPI()
+
+
+@app.post("/predict", status_code=202)
+def submit(row: RawData) -> dict[str, str]:
+    return {"task_id": predict.delay([row.model_dump()]).id}
+
+
+@app.post("/predict/batch", status_code=202)
+def submit_batch(rows: list[RawData]) -> dict[str, str]:
+    return {"task_id": predict.delay([row.model_dump() for row in rows]).id}
+
+
+@app.get("/result/{task_id}")
+def result(task_id: str) -> dict[str, Any]:
+    found = AsyncResult(task_id, app=celery)
+    if not found.ready():
+        return {"status": found.status}
+    return {"status": found.status, "predictions": found.get()}

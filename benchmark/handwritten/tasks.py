@@ -1,0 +1,26 @@
+"""The queue of the asynchronous server as people write it: Celery with Redis for tasks and results."""
+
+import os
+from typing import Any
+
+import joblib
+import pandas as pd
+from celery import Celery
+from celery.signals import worker_init
+
+celery = Celery("handwritten", broker=os.environ["REDIS_URL"], backend=os.environ["REDIS_URL"])
+# Tasks take milliseconds: Celery's manual recommends a high multiplier for such.
+celery.conf.worker_prefetch_multiplier = 16
+_loaded: dict[str, Any] = {}
+
+
+@worker_init.connect
+def load(**_: object) -> None:
+    """Before the worker forks, so that its processes share the memory; the web processes never need it."""
+    _loaded["pipeline"] = joblib.load(os.environ["MODEL"])
+
+
+@celery.task(name="predict")
+def predict(records: list[dict[str, Any]]) -> list[str]:
+    predictions: list[str] = _loaded["pipeline"].predict(pd.DataFrame(records)).tolist()
+    return predictions
