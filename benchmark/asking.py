@@ -4,7 +4,7 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 
-from benchmark.client import Answer, Client, FollowUp, Request
+from benchmark.client import Answer, BadAnswer, Client, FollowUp, Request
 from benchmark.dialects import Polling, Waiting, WrongAnswer
 from benchmark.tabular import Example
 
@@ -68,7 +68,7 @@ def poll_until_done(client: Client, dialect: Polling, example: Example, accepted
 
 
 def one_answer(port: int, dialect: Waiting | Polling, example: Example) -> None:
-    """Returns when one row was predicted rightly. Raises WrongAnswer, BadAnswer or, without a server, OSError."""
+    """Returns when one row was predicted rightly. Raises WrongAnswer or BadAnswer."""
     with Client(port, connections=1) as client:
         answers = client.run(requests_of(dialect, example, rows=1, count=1))
         if isinstance(dialect, Polling):
@@ -82,5 +82,5 @@ def accepts(port: int) -> bool:
     try:
         with Client(port, connections=1):
             return True
-    except OSError:
+    except BadAnswer:
         return False

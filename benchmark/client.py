@@ -131,7 +131,10 @@ class _Connection:
 
 
 class Client:
-    """Connections to one server, opened on entering; `run` may be called repeatedly."""
+    """Connections to one server, opened on entering, which raises BadAnswer where nobody listens.
+
+    `run` may be called repeatedly.
+    """
 
     def __init__(self, port: int, *, connections: int, timeout_seconds: float = 60) -> None:
         self._address = ("127.0.0.1", port)
@@ -143,12 +146,19 @@ class Client:
 
     def __enter__(self) -> Self:
         for _ in range(self._count):
-            connection = _Connection(self._address)
+            try:
+                connection = _Connection(self._address)
+            except OSError as error:
+                self._close()
+                raise BadAnswer(f"Nobody answers at port {self._address[1]}: {error}.") from error
             self._selector.register(connection.socket, selectors.EVENT_READ, connection)
             self._idle.append(connection)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
+        self._close()
+
+    def _close(self) -> None:
         for key in list(self._selector.get_map().values()):
             key.data.socket.close()
         self._selector.close()

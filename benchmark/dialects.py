@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -43,17 +44,23 @@ class Polling(Dialect):
     read: Callable[[Answer], list[str] | None] = field(kw_only=True)
 
     def poll(self, answer: Answer) -> Request:
-        require_status(answer, 202)
         return Request(build("GET", self.address(answer)), answer.request.subject)
 
 
-def require_status(answer: Answer, status: int) -> None:
+def _object(answer: Answer, status: int) -> dict[str, Any]:
+    """The JSON object of an answer with this status. Raises WrongAnswer for any other."""
     if answer.status != status:
         raise WrongAnswer(f"status {answer.status} instead of {status}: {answer.body[:500]!r}")
+    try:
+        content = orjson.loads(answer.body)
+    except orjson.JSONDecodeError as error:
+        raise WrongAnswer(f"not JSON: {answer.body[:500]!r}") from error
+    if not isinstance(content, dict):
+        raise WrongAnswer(f"not a JSON object: {answer.body[:500]!r}")
+    return content
 
 
 def _read_mlserve(answer: Answer) -> list[str]:
-    """Predictions of a prediction that has ended; every answer of mlserve's is stored before it is given."""
     predictions = _poll_mlserve(answer)
     if predictions is None:
         raise WrongAnswer(f"not finished: {answer.body[:500]!r}")
@@ -61,37 +68,34 @@ def _read_mlserve(answer: Answer) -> list[str]:
 
 
 def _poll_mlserve(answer: Answer) -> list[str] | None:
-    require_status(answer, 200)
-    prediction = orjson.loads(answer.body)
-    if prediction["status"] in ("queued", "running"):
+    prediction = _object(answer, 200)
+    if prediction.get("status") in ("queued", "running"):
         return None
-    if prediction["status"] != "succeeded":
-        raise WrongAnswer(f"{prediction['status']}: {answer.body[:500]!r}")
+    if prediction.get("status") != "succeeded":
+        raise WrongAnswer(f"not succeeded: {answer.body[:500]!r}")
     predictions: list[str] = prediction["result"]["predictions"]
     return predictions
 
 
 def _address_of_mlserve(answer: Answer) -> str:
-    return f"/api/predict/{orjson.loads(answer.body)['prediction_id']}"
+    return f"/api/predict/{_object(answer, 202)['prediction_id']}"
 
 
 def _read_handwritten(answer: Answer) -> list[str]:
-    require_status(answer, 200)
-    predictions: list[str] = orjson.loads(answer.body)["predictions"]
+    predictions: list[str] = _object(answer, 200)["predictions"]
     return predictions
 
 
 def _address_of_queued(answer: Answer) -> str:
-    return f"/result/{orjson.loads(answer.body)['task_id']}"
+    return f"/result/{_object(answer, 202)['task_id']}"
 
 
 def _poll_queued(answer: Answer) -> list[str] | None:
-    require_status(answer, 200)
-    task = orjson.loads(answer.body)
-    if task["status"] in ("PENDING", "STARTED", "RETRY"):
+    task = _object(answer, 200)
+    if task.get("status") in ("PENDING", "STARTED", "RETRY"):
         return None
-    if task["status"] != "SUCCESS":
-        raise WrongAnswer(f"{task['status']}: {answer.body[:500]!r}")
+    if task.get("status") != "SUCCESS":
+        raise WrongAnswer(f"not succeeded: {answer.body[:500]!r}")
     predictions: list[str] = task["predictions"]
     return predictions
 

@@ -20,6 +20,7 @@ from benchmark.systems import System
 from benchmark.tabular import Example, make_example
 
 MLSERVE, STORED = "mlserve", "stored"
+_WARM_UP_SECONDS = 1.0
 _NO_REDIS = "redis-server is not installed: apt-get install redis-server"
 
 
@@ -89,8 +90,14 @@ class Session:
             say(f"Starting {system.name} …")
             stack.callback(system.stop)
             system.start()
-            workloads.put_under_load(system, seconds=1.0)
+            self._warm_up(system)
         return wanted
+
+    def _warm_up(self, system: System) -> None:
+        try:
+            workloads.put_under_load(system, seconds=_WARM_UP_SECONDS)
+        except (WrongAnswer, BadAnswer) as error:
+            self._fail(system, "the warm-up", error)
 
     def _measure(self, workload: Workload, fitting: Sequence[System]) -> None:
         """All rounds of one workload; the systems take turns, each first as often as the others."""
@@ -104,17 +111,17 @@ class Session:
                     measured = workload.measure(system, self.effort)
                 except (WrongAnswer, BadAnswer) as error:
                     failed.add(system.name)
-                    self._fail(system.name, workload.name, str(error))
+                    self._fail(system, workload.name, error)
+                    self._keep(system.name, workload.name, {"error": str(error)})
                     continue
                 rounds[system.name].append(measured)
                 say(f"{workload.name} {system.name}: {_in_short(measured)}")
         for name in [system.name for system in fitting if system.name not in failed]:
             self._keep(name, workload.name, _summary(rounds[name]))
 
-    def _fail(self, system: str, workload: str, reason: str) -> None:
-        say(f"{workload} {system}: FAILED: {reason}")
-        self.failures.append(f"{workload} of {system}: {reason}")
-        self._keep(system, workload, {"error": reason})
+    def _fail(self, system: System, workload: str, error: Exception) -> None:
+        self.failures.append(f"{workload} of {system.name}: {error}")
+        say(f"FAILED: {self.failures[-1]}\n{system.last_lines()}")
 
     def _keep(self, system: str, workload: str, result: dict[str, Any]) -> None:
         if system == MLSERVE:

@@ -76,9 +76,13 @@ class System:
     def _answers(self) -> bool:
         try:
             one_answer(self.port, self._dialects[0], self.example)
-        except (OSError, BadAnswer, WrongAnswer):
+        except (BadAnswer, WrongAnswer):
             return False
         return True
+
+    def last_lines(self) -> str:
+        """The ends of its programs' logs."""
+        return "\n".join(f"  {program.name} printed last:\n{program.last_lines()}" for program in self._programs)
 
     def stop(self) -> None:
         while self._programs:

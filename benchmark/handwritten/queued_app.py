@@ -24,6 +24,5 @@ def submit_batch(rows: list[RawData]) -> dict[str, str]:
 @app.get("/result/{task_id}")
 def result(task_id: str) -> dict[str, Any]:
     found = AsyncResult(task_id, app=celery)
-    if not found.ready():
-        return {"status": found.status}
-    return {"status": found.status, "predictions": found.get()}
+    status = found.status  # asks Redis; a second look could see another status
+    return {"status": status, "predictions": found.result} if status == "SUCCESS" else {"status": status}
