@@ -146,17 +146,20 @@ class Client:
 
     def __enter__(self) -> Self:
         for _ in range(self._count):
-            try:
-                connection = _Connection(self._address)
-            except OSError as error:
-                self._close()
-                raise BadAnswer(f"Nobody answers at port {self._address[1]}: {error}.") from error
-            self._selector.register(connection.socket, selectors.EVENT_READ, connection)
-            self._idle.append(connection)
+            self._open()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
         self._close()
+
+    def _open(self) -> None:
+        try:
+            connection = _Connection(self._address)
+        except OSError as error:
+            self._close()
+            raise BadAnswer(f"Nobody answers at port {self._address[1]}: {error}.") from error
+        self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+        self._idle.append(connection)
 
     def _close(self) -> None:
         for key in list(self._selector.get_map().values()):
@@ -166,7 +169,8 @@ class Client:
     def run(self, requests: Iterable[Request], react: React = lambda _: None) -> list[Answer]:
         """Send each request as soon as a connection is free; the answers in the order in which they came.
 
-        What `react` returns for an answer is sent when its pause is over and no new request waits.
+        Each connection is a caller who does one thing at a time: what `react` returns for an answer is sent when
+        its pause is over, and until then the caller begins nothing new.
         Raises BadAnswer, also when nothing comes for the client's timeout.
         """
         answers: list[Answer] = []
@@ -174,6 +178,7 @@ class Client:
         was_collecting = gc.isenabled()
         gc.disable()  # a collection would be counted as the server's time
         try:
+            self._open_closed_again()
             while self._send_what_is_due(schedule):
                 for answer in self._receive(schedule.seconds_until_due() if self._idle else None):
                     answers.append(answer)
@@ -186,7 +191,7 @@ class Client:
 
     def _send_what_is_due(self, schedule: "_Schedule") -> bool:
         """Whether anything is left to wait for."""
-        while self._idle and (request := schedule.next_due()):
+        while self._idle and (request := schedule.next_due(idle=len(self._idle))):
             connection = self._idle.pop()
             self._busy += 1
             if not connection.send(request):
@@ -202,17 +207,32 @@ class Client:
             connection: _Connection = key.data
             if mask & selectors.EVENT_WRITE and connection.send_rest():
                 self._selector.modify(connection.socket, selectors.EVENT_READ, connection)
-            if mask & selectors.EVENT_READ and (body := connection.receive()) is not None:
+            if not mask & selectors.EVENT_READ:
+                continue
+            if connection in self._idle:
+                self._replace(connection)
+            elif (body := connection.receive()) is not None:
                 self._busy -= 1
                 self._idle.append(connection)
                 yield Answer(connection.request, connection.status, body, connection.sent_ns, time.perf_counter_ns())
 
+    def _open_closed_again(self) -> None:
+        """Servers close a connection on which nothing has happened for some seconds."""
+        for key, _ in self._selector.select(0):
+            self._replace(key.data)
+
+    def _replace(self, connection: _Connection) -> None:
+        self._selector.unregister(connection.socket)
+        connection.socket.close()
+        self._idle.remove(connection)
+        self._open()
+
 
 class _Schedule:
-    """What is to be sent: new requests first, then the follow-ups that are due."""
+    """What is to be sent: the follow-ups that are due, then new requests."""
 
     def __init__(self, requests: Iterable[Request]) -> None:
-        self._new: Iterator[Request] | None = iter(requests)
+        self._new = iter(requests)
         self._later: list[tuple[int, int, Request]] = []
         self._count = 0
 
@@ -220,14 +240,11 @@ class _Schedule:
         self._count += 1  # follow-ups that are due at the same time keep their order
         heapq.heappush(self._later, (answered_ns + follow_up.pause_ns, self._count, follow_up.request))
 
-    def next_due(self) -> Request | None:
-        if self._new is not None:
-            if request := next(self._new, None):
-                return request
-            self._new = None
+    def next_due(self, *, idle: int) -> Request | None:
+        """`idle` connections are free, some of them only because their caller pauses before a follow-up."""
         if self._later and self._later[0][0] <= time.perf_counter_ns():
             return heapq.heappop(self._later)[2]
-        return None
+        return next(self._new, None) if idle > len(self._later) else None
 
     def seconds_until_due(self) -> float | None:
         """None when nothing waits for its time."""

@@ -62,23 +62,33 @@ def ratios(results: Results) -> dict[str, float]:
     return found
 
 
-def warnings(results: Results) -> list[str]:
+def notes(results: Results) -> list[str]:
     """What a reader must know before believing the numbers."""
-    ceiling = results.get("client_ceiling", {}).get("requests_per_s")
+    skipped = [
+        f"`{name}` was skipped: {results[name]['skipped']}." for name in PEERS if "skipped" in results.get(name, {})
+    ]
+    failed = [
+        f"**`{workload}` of {system or 'mlserve'} failed**: {values['error']}"
+        for system, workload, values in _measured(results)
+        if "error" in values
+    ]
+    return [*skipped, *failed, *_doubts_about_the_client(results)]
+
+
+def _doubts_about_the_client(results: Results) -> list[str]:
+    ceiling = results.get("client_ceiling", {}).get("requests_per_s", 0.0)
     rates = {
-        f"{name} of {system or 'mlserve'}": values.get("requests_per_s") or values.get("accepted_per_s") or 0
-        for system, name, values in _measured(results)
+        f"`{workload}` of {system or 'mlserve'}": values.get("requests_per_s") or values.get("accepted_per_s") or 0.0
+        for system, workload, values in _measured(results)
     }
-    if not ceiling or not rates:
+    fastest = max(rates, key=lambda name: rates[name], default="")
+    if not fastest or ceiling >= _ENOUGH_HEADROOM * rates[fastest]:
         return []
-    fastest = max(rates, key=lambda name: rates[name])
-    if ceiling >= _ENOUGH_HEADROOM * rates[fastest]:
-        return []
-    warning = (
+    doubt = (
         f"The client alone reaches {ceiling:,.0f} requests/s, only {ceiling / rates[fastest]:.1f} times {fastest} "
         f"({rates[fastest]:,.0f}/s): the client may have slowed the fastest system."
     )
-    return [warning]
+    return [doubt]
 
 
 def _measured(results: Results) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -103,7 +113,7 @@ def markdown(machine: Mapping[str, Any], results: Results) -> str:
         _figure_table(results),
         _alone_table(results),
         _cpu_table(results),
-        *warnings(results),
+        *notes(results),
     ]
     return "\n\n".join(part for part in [*parts, _machine_line(machine)] if part)
 
