@@ -66,17 +66,28 @@ class Prediction(models.Model):
                 condition=~Q(status="succeeded") | Q(result__isnull=False), name="predictions_result_if_succeeded"
             ),
         ]
+        # Each insert pays for each index that holds its row: an ended prediction is in two of them, the partial ones
+        # are nearly empty. Retention and listings by id need none of their own.
         indexes = [
-            # claim: the oldest waiting prediction, and the others of its version.
+            # claim: the oldest waiting prediction, and the others of its version; expire; listings of what waits.
             models.Index(fields=["id"], condition=Q(status="queued"), name="predictions_queued"),
             models.Index(fields=["version", "id"], condition=Q(status="queued"), name="predictions_queued_version"),
-            # release_expired and renew.
-            models.Index(fields=["lease_expires_at"], condition=Q(status="running"), name="predictions_running"),
+            # release and listings: a batch per worker at most, so the rest is looked at row by row.
+            models.Index(fields=["id"], condition=Q(status="running"), name="predictions_running"),
             # listings: one's own, and those of a version.
             models.Index(fields=["owner", "-id"], name="predictions_owner"),
             models.Index(fields=["version", "-id"], name="predictions_version"),
-            # retention.
-            models.Index(fields=["finished_at"], name="predictions_finished"),
+            # listings of what failed, was canceled or expired (`unanswered`): everybody's, and one's own.
+            models.Index(
+                fields=["status", "-id"],
+                condition=Q(result=None, finished_at__isnull=False),
+                name="predictions_unanswered",
+            ),
+            models.Index(
+                fields=["owner", "status", "-id"],
+                condition=Q(result=None, finished_at__isnull=False),
+                name="predictions_unanswered_own",
+            ),
         ]
 
     def __str__(self) -> str:

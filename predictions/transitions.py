@@ -3,7 +3,8 @@
 Every arrow is one compare-and-set: it filters on the state it expects, updates, and looks at the count.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # More rows than this are not worth one statement: SQLite and PostgreSQL bound the parameters of a query.
 _MOST_CLAIMED = 1000
+# A sweep makes room for predictions again after so long; what is left is the next one's, a minute later.
+_SWEEP_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -37,15 +40,6 @@ class Outcome:
 
 
 class PredictionQuerySet(QuerySet["Prediction"]):
-    def listed_for(self, user: AbstractBaseUser | AnonymousUser) -> "PredictionQuerySet":
-        """What `user` finds in a listing: staff all, others their own, newest first."""
-        queryset = self.order_by("-pk")
-        if getattr(user, "is_staff", False):
-            return queryset
-        if user.is_authenticated:
-            return queryset.filter(owner=user.pk)
-        return queryset.filter(owner=None, version__model__is_public=True)
-
     def readable_by(self, user: AbstractBaseUser | AnonymousUser) -> "PredictionQuerySet":
         """What `user` may read by its id: everything on public models, own ones, and for staff all."""
         if getattr(user, "is_staff", False):
@@ -58,6 +52,10 @@ class PredictionQuerySet(QuerySet["Prediction"]):
 
     def running(self) -> "PredictionQuerySet":
         return self.filter(status=Status.RUNNING)
+
+    def unanswered(self) -> "PredictionQuerySet":
+        """Failed, canceled and expired, in the words of the partial indexes that hold these few."""
+        return self.filter(result=None, finished_at__isnull=False)
 
     def claim(self, *, holder: str, now: datetime) -> list["Prediction"]:
         """queued → running for the oldest waiting prediction and others of its version, as one batch.
@@ -98,7 +96,8 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         chosen, rows = [oldest], oldest.row_count
         if rows >= settings.MLSERVE_BATCH_ROWS:
             return chosen
-        others = waiting.filter(version=oldest.version_id, attempts=0).exclude(pk=oldest.pk)
+        # Begins behind the oldest: PostgreSQL's index still holds those before, which were claimed already.
+        others = waiting.filter(version=oldest.version_id, attempts=0, pk__gt=oldest.pk)
         for prediction in others[: min(settings.MLSERVE_BATCH_ROWS, _MOST_CLAIMED)]:
             rows += prediction.row_count
             if rows > settings.MLSERVE_BATCH_ROWS:
@@ -154,23 +153,51 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         back = held.update(status=Status.QUEUED, started_at=None, lease_holder="", lease_expires_at=None)
         return given_up + back
 
-    def expire(self, *, now: datetime) -> int:
-        """queued → expired for what waited longer than MLSERVE_QUEUE_SECONDS."""
-        overdue = self.queued().filter(created_at__lt=now - timedelta(seconds=settings.MLSERVE_QUEUE_SECONDS))
-        return overdue.update(status=Status.EXPIRED, finished_at=now)
+    def expire(self, *, now: datetime, batch: int = 1000, seconds: float = _SWEEP_SECONDS) -> int:
+        """queued → expired for what waited longer than MLSERVE_QUEUE_SECONDS.
+
+        In small transactions from the oldest on, for about `seconds` at most: the next sweep goes on.
+        """
+        limit = now - timedelta(seconds=settings.MLSERVE_QUEUE_SECONDS)
+        expired = 0
+        for waiting in self.queued()._oldest_first("pk", "created_at", batch=batch, seconds=seconds):
+            overdue = [pk for pk, created_at in waiting if created_at < limit]
+            expired += self.filter(pk__in=overdue).queued().update(status=Status.EXPIRED, finished_at=now)
+            if len(overdue) < len(waiting):
+                break
+        return expired
 
     def cancel(self, prediction_id: UUID, *, now: datetime) -> bool:
         """queued → canceled; False when it is no longer queued."""
         queued = self.queued().filter(pk=prediction_id)
         return bool(queued.update(status=Status.CANCELED, finished_at=now))
 
-    def delete_ended_before(self, limit: datetime, *, batch: int = 1000) -> int:
-        """Retention: delete ended predictions in small transactions, so that nothing waits for it."""
+    def delete_ended_before(self, limit: datetime, *, batch: int = 500, seconds: float = _SWEEP_SECONDS) -> int:
+        """Retention: delete what ended before `limit`, oldest first.
+
+        In small transactions, so that nothing waits for it, and for about `seconds` at most: the next sweep goes on.
+        Ids are in the order of arrival and nothing ends before it arrived, so the walk ends at what arrived later
+        than `limit`, and no index on the time of the end is needed.
+        """
         deleted = 0
-        old = self.filter(finished_at__lt=limit).order_by("finished_at")
-        while ids := list(old.values_list("pk", flat=True)[:batch]):
-            deleted += self.filter(pk__in=ids)._raw_delete(self.db)
+        for oldest in self._oldest_first("pk", "created_at", "finished_at", batch=batch, seconds=seconds):
+            old = [pk for pk, _, finished_at in oldest if finished_at is not None and finished_at < limit]
+            if old:
+                deleted += self.filter(pk__in=old)._raw_delete(self.db)
+            if oldest[-1][1] >= limit:
+                break
         return deleted
+
+    def _oldest_first(self, *fields: str, batch: int, seconds: float) -> Iterator[list[Any]]:
+        """The rows in the order of their ids, `batch` by `batch`, until the time is up; the first field is `pk`."""
+        deadline = time.monotonic() + seconds
+        rows = self.order_by("pk").values_list(*fields)
+        found = list(rows[:batch])
+        while found:
+            yield found
+            if len(found) < batch or time.monotonic() > deadline:
+                return
+            found = list(rows.filter(pk__gt=found[-1][0])[:batch])
 
 
 def lease_duration() -> timedelta:

@@ -12,10 +12,12 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 
 from mlserve.errors import AlreadyEnded, BadParameter, NotFound
 from mlserve.jsonbody import json_of
 from mlserve.prefer import Preference, read_preference
+from predictions.listing import Page, listing_for
 from predictions.models import Prediction
 from predictions.serializers import AcceptedSerializer, PredictionSerializer, prediction_json, prediction_url
 from predictions.status import Status
@@ -32,12 +34,30 @@ _OUTPUTS = OpenApiParameter(
 
 
 class NewestFirst(CursorPagination):
-    """Pages by id, which is ordered by time: as fast on the last page as on the first."""
+    """Pages of a `Listing`. The cursor is the id that the page's own are older than; `next` alone leads on."""
 
-    ordering = "-id"
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = 500
+
+    base_url: str
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
+        """The ids of the page. Raises BadParameter."""
+        asked = request.query_params.get(self.cursor_query_param)
+        try:
+            older_than = UUID(asked) if asked else None
+        except ValueError as error:
+            raise BadParameter(f"cursor is {asked!r}. Follow `next` as it is, or begin without a cursor.") from error
+        page: Page = queryset.page(self.get_page_size(request) or self.page_size, older_than=older_than)
+        self.base_url, self._next = request.build_absolute_uri(), page.next
+        return page.ids
+
+    def get_next_link(self) -> str | None:
+        return replace_query_param(self.base_url, self.cursor_query_param, str(self._next)) if self._next else None
+
+    def get_previous_link(self) -> None:
+        """What has come since stands at the beginning of the listing, not before a page in its midst."""
 
 
 class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
@@ -84,9 +104,10 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
         """Your own predictions, newest first (staff: everybody's)."""
         if not (request.user.is_authenticated or settings.MLSERVE_ANONYMOUS_HISTORY):
             raise NotAuthenticated("Sign in to list your predictions. One prediction can be read by its id.")
-        queryset = _filtered(self.get_queryset().listed_for(request.user), request)
-        page = self.paginate_queryset(queryset) or []
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        listing = listing_for(request.user, **_filters(request))
+        ids: Any = self.paginate_queryset(listing)  # type: ignore[arg-type]  # NewestFirst pages through listings
+        predictions = self.get_queryset().filter(pk__in=ids).order_by("-pk")
+        return self.get_paginated_response(self.get_serializer(predictions, many=True).data)
 
     @extend_schema(request=None, responses=PredictionSerializer)
     def cancel(self, request: Request, pk: UUID) -> Response:
@@ -121,15 +142,10 @@ def preference_of(request: Request | HttpRequest) -> Preference:
     return read_preference(request.headers.get("Prefer"), max_wait_seconds=settings.MLSERVE_MAX_WAIT)
 
 
-def _filtered(queryset: PredictionQuerySet, request: Request) -> Any:
-    """The listing narrowed by ?model=, ?version= and ?status=."""
+def _filters(request: Request) -> dict[str, str | None]:
+    """?model=, ?version= and ?status= for a listing."""
     asked = request.query_params
-    if status := asked.get("status"):
-        if status not in Status.values:
-            raise BadParameter(f"status is {status!r}; allowed is {', '.join(Status.values)}.")
-        queryset = queryset.filter(status=status)
-    if model := asked.get("model"):
-        queryset = queryset.filter(version__model__name=model)
-    if tag := asked.get("version"):
-        queryset = queryset.filter(version__tag=tag)
-    return queryset
+    status = asked.get("status") or None
+    if status is not None and status not in Status.values:
+        raise BadParameter(f"status is {status!r}; allowed is {', '.join(Status.values)}.")
+    return {"model": asked.get("model") or None, "tag": asked.get("version") or None, "status": status}
