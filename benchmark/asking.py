@@ -53,8 +53,7 @@ def check_all(answers: Sequence[Answer], dialect: Waiting, example: Example, *, 
 def poll_until_done(client: Client, dialect: Polling, example: Example, accepted: Sequence[Answer]) -> list[Answer]:
     """Ask for each accepted prediction, and again 5 ms later as long as it is not there. Raises WrongAnswer.
 
-    Each connection stays with its prediction until that is there. Otherwise the polls would come without a pause,
-    and measure how well a server starves its own workers: Celery's get a fifth of their work done in that storm.
+    Each connection stays with its prediction until that is there.
     """
 
     deadline = time.perf_counter_ns() + _PATIENCE_NS
