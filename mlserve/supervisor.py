@@ -1,24 +1,24 @@
 """Run programs together: restart what dies, stop all when one dies for good, stop in order when asked.
 
 Small on purpose: a well-kept supervisor either ends everything at the first death (honcho) or is a service of
-its own with a configuration file (supervisord).
+its own with a configuration file (supervisord). It has one thread, so that it can fork again at any time.
 """
 
 import contextlib
 import logging
 import os
 import signal
-import subprocess
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+from mlserve.children import Child
 
 log = logging.getLogger(__name__)
 
 DEATHS, WITHIN_SECONDS = 5, 60.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 5.0
-_LOOK_EVERY_SECONDS = 0.2
+_LOOK_EVERY_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class Program:
     """`stop_seconds` is how long it may take to end by itself after SIGTERM."""
 
     name: str
-    command: Sequence[str]
+    start: Callable[[], Child]
     stop_seconds: float
 
 
 @dataclass
 class _Running:
     program: Program
-    process: subprocess.Popen[bytes]
+    process: Child
     deaths: list[float] = field(default_factory=list)
     restart_at: float | None = None
 
@@ -44,75 +44,67 @@ class Supervisor:
     def __init__(self, programs: Sequence[Program], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._programs = programs
         self._clock = clock
-        self._stop = threading.Event()
-        self._hurry = threading.Event()
+        self._asked_to_stop = 0
         self._running: list[_Running] = []
 
     def ask_to_stop(self, *_: object) -> None:
-        """The first time gently, the second time at once. A signal handler."""
-        if self._stop.is_set():
-            self._hurry.set()
-        self._stop.set()
+        """The first time gently, the second time at once. A signal handler, so it only counts: an Event's lock may
+        be held by the very thread that the handler interrupts.
+        """
+        self._asked_to_stop += 1
 
-    def run(self, when_started: Callable[[], None] = lambda: None) -> int:
-        """Blocks until asked to stop (0), or until a program died `DEATHS` times within `WITHIN_SECONDS` (1)."""
+    def run(self, at_each_look: Callable[[], None] = lambda: None) -> int:
+        """Blocks until asked to stop (0), or until a program died `DEATHS` times within `WITHIN_SECONDS` (1).
+
+        `at_each_look` is called several times a second and must be quick.
+        """
         signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         before = [signal.signal(each, self.ask_to_stop) for each in signals]
         try:
-            self._running = [_Running(program, _start(program)) for program in self._programs]
-            threading.Thread(target=when_started, daemon=True).start()
-            return self._guard()
+            for program in self._programs:
+                self._running.append(_Running(program, program.start()))
+            return self._guard(at_each_look)
         finally:
             for running in reversed(self._running):
                 self._end(running)
             for each, handler in zip(signals, before, strict=True):
                 signal.signal(each, handler)
 
-    def _guard(self) -> int:
-        while not self._stop.wait(_LOOK_EVERY_SECONDS):
+    def _guard(self, at_each_look: Callable[[], None]) -> int:
+        while not self._asked_to_stop:
             for running in self._running:
                 if running.restart_at is not None:
                     if self._clock() >= running.restart_at:
-                        running.process, running.restart_at = _start(running.program), None
-                elif running.process.poll() is not None and self._died_for_good(running):
+                        running.process, running.restart_at = running.program.start(), None
+                elif (status := running.process.poll()) is not None and self._died_for_good(running, status):
                     return 1
+            at_each_look()
+            time.sleep(_LOOK_EVERY_SECONDS)
         return 0
 
-    def _died_for_good(self, running: _Running) -> bool:
+    def _died_for_good(self, running: _Running, status: int) -> bool:
         now = self._clock()
-        _kill_group(running.process)
+        running.process.kill_all()
         running.deaths = [death for death in running.deaths if death > now - WITHIN_SECONDS] + [now]
-        code, name = running.process.returncode, running.program.name
+        name = running.program.name
         if len(running.deaths) >= DEATHS:
-            log.error("The %s died %d times within a minute (last status %d); stopping.", name, DEATHS, code)
+            log.error("The %s died %d times within a minute (last status %d); stopping.", name, DEATHS, status)
             return True
         pause = min(_FIRST_PAUSE_SECONDS * 2 ** (len(running.deaths) - 1), _LONGEST_PAUSE_SECONDS)
-        log.error("The %s died (status %d); starting it again in %.1f s.", name, code, pause)
+        log.error("The %s died (status %d); starting it again in %.1f s.", name, status, pause)
         running.restart_at = now + pause
         return False
 
     def _end(self, running: _Running) -> None:
+        if running.restart_at is not None:
+            return  # it died, and its number may be another's by now
         process = running.process
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
         deadline = self._clock() + running.program.stop_seconds
-        while process.poll() is None and self._clock() < deadline and not self._hurry.is_set():
+        while process.poll() is None and self._clock() < deadline and self._asked_to_stop < 2:
             time.sleep(0.05)
         if process.poll() is None:
             log.warning("The %s did not stop in time and is killed.", running.program.name)
-        _kill_group(process)
-
-
-def _start(program: Program) -> subprocess.Popen[bytes]:
-    """In a session of its own, so that Ctrl-C reaches the supervisor alone; its input ends with the supervisor."""
-    environment = {**os.environ, "MLSERVE_SUPERVISED": "1"}
-    return subprocess.Popen(list(program.command), stdin=subprocess.PIPE, start_new_session=True, env=environment)
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """The program and whatever it left behind."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    if process.stdin:
-        process.stdin.close()
+        process.kill_all()

@@ -1,9 +1,14 @@
 """granian with the settings that docs/decisions/0003-web-server.md measured."""
 
-import os
+import signal
 import socket
+from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
+from django.urls import get_resolver
+
+from mlserve.orphans import end_with_parent
 
 # A request may wait for MLSERVE_MAX_WAIT; the rest is for its answer.
 _SECONDS_BEYOND_WAIT = 15
@@ -32,6 +37,31 @@ def require_free_port(host: str, port: int) -> None:
             ) from error
 
 
+def import_web_server() -> None:
+    """Import what the web server runs, so that its processes, which are forked afterwards, share it."""
+    import granian  # noqa: F401
+
+    from mlserve import wsgi  # noqa: F401
+    from predictions.warming import warm_libraries
+
+    _ = get_resolver().url_patterns  # imports the views
+    warm_libraries()
+
+
+def load_application() -> Callable[..., Any]:
+    """The WSGI application; runs in each process of the web server before it listens."""
+    # The process inherits a handler that swallows SIGTERM until it listens, and survives granian's own death.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    end_with_parent()
+
+    from mlserve.wsgi import application
+    from predictions.warming import warm_models_in_background
+
+    warm_models_in_background()
+    return application
+
+
 def run_web_server(host: str, port: int, processes: int) -> None:
     """Blocks until SIGTERM or SIGINT; then requests that were accepted are still answered."""
     from granian import Granian
@@ -39,9 +69,10 @@ def run_web_server(host: str, port: int, processes: int) -> None:
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
 
-    os.environ["MLSERVE_GRANIAN"] = "1"
+    import_web_server()
     Granian(
-        "mlserve.wsgi:application",
+        f"{__name__}:{load_application.__name__}",
+        factory=True,
         address=host,
         port=port,
         interface=Interfaces.WSGI,

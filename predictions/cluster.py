@@ -17,6 +17,9 @@ from typing import Any
 
 from django_q.cluster import Sentinel
 from django_q.conf import Conf
+from django_q.signals import post_spawn
+
+from predictions.warming import warm_libraries, warm_models_in_background
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +71,8 @@ class _StopFlag:
 
 def run_cluster(workers: int) -> None:
     """Blocks until SIGTERM or SIGINT; then running batches finish, and what is queued stays queued."""
-    _import_once_for_all_workers()
+    warm_libraries()
+    post_spawn.connect(_warm_worker, dispatch_uid="mlserve-warm-worker")
     stop = _StopFlag()
     sentinel = GuardedSentinel(stop, Event(), uuid.uuid4(), timeout=Conf.TIMEOUT, start=False)
     sentinel.pool_size = workers
@@ -81,8 +85,6 @@ def run_cluster(workers: int) -> None:
     sentinel.start()
 
 
-def _import_once_for_all_workers() -> None:
-    """Workers are forked, so what is imported before is in memory once, and none pays for it at its first task."""
-    from sklearn import compose, ensemble, linear_model, pipeline  # noqa: F401
-
-    from registry import formats, pipelines  # noqa: F401
+def _warm_worker(**_: Any) -> None:
+    """Runs in each new worker process (django-q2's `post_spawn`)."""
+    warm_models_in_background()

@@ -126,7 +126,7 @@ class Service:
 
     def part(self, name: str) -> int:
         """The process id of the web server's or the worker's main process."""
-        found = [pid for pid in self.children() if f"--only {name}" in command_of(pid)]
+        found = [pid for pid in self.children() if re.search(f"^mlserve {name}|--only {name}", command_of(pid))]
         assert found, f"no {name} among {[command_of(pid) for pid in self.children()]}:\n{self.output}"
         return found[0]
 
@@ -137,8 +137,9 @@ class Service:
 
 
 def command_of(pid: int) -> str:
-    """The command line of a process; empty when it is gone."""
-    done = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], check=False, capture_output=True, text=True)
+    """The name and command line of a process; empty when it is gone."""
+    columns = ["-o", "comm=", "-o", "args="]
+    done = subprocess.run(["ps", "-ww", *columns, "-p", str(pid)], check=False, capture_output=True, text=True)
     return done.stdout.strip()
 
 

@@ -4,11 +4,14 @@ import os
 import signal
 import sys
 import textwrap
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from mlserve.children import execute
 from mlserve.supervisor import DEATHS, Program, Supervisor
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -17,7 +20,18 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 def program(folder: Path, name: str, code: str, *, stop_seconds: float = 10) -> Program:
     """A Python program that begins by writing its pid to <folder>/<name>.pids."""
     note = f"import os, time, signal, sys; open({str(folder / name)!r} + '.pids', 'a').write(f'{{os.getpid()}}\\n')\n"
-    return Program(name, [sys.executable, "-c", note + textwrap.dedent(code)], stop_seconds)
+    command = [sys.executable, "-c", note + textwrap.dedent(code)]
+    return Program(name, lambda: execute(command), stop_seconds)
+
+
+def run(supervisor: Supervisor, beside: Callable[[], None]) -> int:
+    """Run it here, where signals arrive, with `beside` in a thread."""
+    thread = threading.Thread(target=beside)
+    thread.start()
+    try:
+        return supervisor.run()
+    finally:
+        thread.join()
 
 
 def pids(folder: Path, name: str, *, at_least: int = 1) -> list[int]:
@@ -60,7 +74,7 @@ def test_it_stops_in_reverse_order(tmp_path: Path) -> None:
         time.sleep(0.3)  # until both have their handlers
         supervisor.ask_to_stop()
 
-    assert supervisor.run(stop_when_both_run) == 0
+    assert run(supervisor, stop_when_both_run) == 0
     assert ends.read_text() == "second first "
 
 
@@ -72,7 +86,7 @@ def test_it_starts_again_what_dies(tmp_path: Path) -> None:
         pids(tmp_path, "fragile", at_least=2)
         supervisor.ask_to_stop()
 
-    assert supervisor.run(kill_once) == 0
+    assert run(supervisor, kill_once) == 0
 
 
 def test_it_stops_everything_when_one_dies_for_good(tmp_path: Path) -> None:
@@ -94,7 +108,7 @@ def test_it_kills_what_does_not_stop_in_time(tmp_path: Path) -> None:
         time.sleep(0.2)
         supervisor.ask_to_stop()
 
-    assert supervisor.run(stop) == 0
+    assert run(supervisor, stop) == 0
     assert not exists(pids(tmp_path, "stubborn")[0])
 
 
@@ -110,9 +124,22 @@ def test_it_hurries_when_asked_twice(tmp_path: Path) -> None:
         supervisor.ask_to_stop()
         supervisor.ask_to_stop()
 
-    supervisor.run(stop_twice)
+    run(supervisor, stop_twice)
 
     assert time.monotonic() - started < 30
+
+
+def test_it_looks_again_and_again_while_programs_run(tmp_path: Path) -> None:
+    supervisor = Supervisor([program(tmp_path, "steady", FOREVER)])
+    looks: list[int] = []
+
+    def look() -> None:
+        looks.append(len(looks))
+        if len(looks) == 3:
+            supervisor.ask_to_stop()
+
+    assert supervisor.run(look) == 0
+    assert looks == [0, 1, 2]
 
 
 def test_it_leaves_no_grandchildren(tmp_path: Path) -> None:
@@ -128,7 +155,7 @@ def test_it_leaves_no_grandchildren(tmp_path: Path) -> None:
         pids(tmp_path, "grandchild")
         supervisor.ask_to_stop()
 
-    supervisor.run(stop)
+    run(supervisor, stop)
 
     deadline = time.monotonic() + 5
     while exists(pids(tmp_path, "grandchild")[0]) and time.monotonic() < deadline:

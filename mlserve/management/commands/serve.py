@@ -1,21 +1,23 @@
 """`manage.py serve`: the web server and the prediction workers under one supervisor."""
 
+import multiprocessing
 import os
 import sys
-import time
 from argparse import ArgumentParser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 from django.conf import settings
 from django.core.management.base import CommandError
+from django.db import connections
 
+from mlserve.children import CAN_FORK, Child, execute, fork
+from mlserve.greeting import Greeting
 from mlserve.orphans import end_with_input
 from mlserve.supervisor import Program, Supervisor
 from mlserve.terminal import TerminalCommand
-from mlserve.webserver import PortTaken, require_free_port, run_web_server
+from mlserve.webserver import PortTaken, import_web_server, require_free_port, run_web_server
 
 
 class Command(TerminalCommand):
@@ -38,7 +40,7 @@ class Command(TerminalCommand):
         parser.add_argument(
             "--web-processes", type=_count, default=cores, metavar="N", help="of the web server (default: %(default)s)"
         )
-        parser.add_argument("--only", choices=("web", "worker"), help="run one part only, for several machines")
+        parser.add_argument("--only", choices=tuple(_PARTS), help="run one part only, for several machines")
         parser.add_argument(
             "--prepare",
             action="store_true",
@@ -46,8 +48,11 @@ class Command(TerminalCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
+        if CAN_FORK:
+            # Python 3.14 would start the processes of granian and django-q2 anew instead, and share nothing.
+            multiprocessing.set_start_method("fork", force=True)
         if options["only"]:
-            self._run_part(options)
+            _run_alone(options)
             return
         try:
             require_free_port(options["host"], options["port"])
@@ -55,65 +60,57 @@ class Command(TerminalCommand):
             raise CommandError(str(error)) from error
         lines = self._prepare() if options["prepare"] else []
         supervisor = Supervisor(_programs(options))
-        address = f"http://{options['host']}:{options['port']}"
-        sys.exit(supervisor.run(lambda: self._greet(address, lines)))
+        sys.exit(supervisor.run(Greeting(options["host"], options["port"], lines, self.stdout)))
 
     def _prepare(self) -> list[str]:
         from mlserve.laptop import prepare
 
         return prepare()
 
-    def _run_part(self, options: dict[str, Any]) -> None:
-        if os.environ.get("MLSERVE_SUPERVISED"):
-            end_with_input()
-        if options["only"] == "web":
-            run_web_server(options["host"], options["port"], options["web_processes"])
-            return
-        from predictions.cluster import run_cluster
 
-        run_cluster(options["workers"])
+def _run_web(options: dict[str, Any]) -> None:
+    run_web_server(options["host"], options["port"], options["web_processes"])
 
-    def _greet(self, address: str, lines: list[str]) -> None:
-        started = time.monotonic()
-        while not _answers(f"{address}/healthz"):
-            if time.monotonic() > started + 60:
-                self.stderr.write("The web server does not answer yet.")
-                return
-            time.sleep(0.05)
-        page = [
-            "",
-            f"  mlserve is ready at   {address}/",
-            f"  API documentation     {address}/api/docs",
-            f"  Admin                 {address}/admin/",
-            "",
-            *(f"  {line}" for line in lines),
-            *([""] if lines else []),
-            "  Ctrl-C stops it.",
-            "",
-        ]
-        self.stdout.write("\n".join(page))
-        self.stdout.flush()
+
+def _run_worker(options: dict[str, Any]) -> None:
+    from predictions.cluster import run_cluster
+
+    run_cluster(options["workers"])
+
+
+_PARTS: dict[str, Callable[[dict[str, Any]], None]] = {"web": _run_web, "worker": _run_worker}
+
+
+def _run_alone(options: dict[str, Any]) -> None:
+    if os.environ.get("MLSERVE_SUPERVISED"):
+        end_with_input()
+    _PARTS[options["only"]](options)
 
 
 def _programs(options: dict[str, Any]) -> list[Program]:
-    manage = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "serve"]
-    worker = [*manage, "--only", "worker", "--workers", str(options["workers"])]
-    web = [*manage, "--only", "web", "--host", options["host"], "--port", str(options["port"])]
-    web += ["--web-processes", str(options["web_processes"])]
+    start = _by_forking(options) if CAN_FORK else _by_executing(options)
     task_seconds: int = settings.MLSERVE_DRAIN_SECONDS + settings.MLSERVE_BATCH_SECONDS
     # The web server ends first: requests that wait for a result still need the workers.
     return [
-        Program("worker", worker, stop_seconds=task_seconds + 10),
-        Program("web server", web, stop_seconds=settings.MLSERVE_MAX_WAIT + 20),
+        Program("worker", lambda: start("worker"), stop_seconds=task_seconds + 10),
+        Program("web server", lambda: start("web"), stop_seconds=settings.MLSERVE_MAX_WAIT + 20),
     ]
 
 
-def _answers(url: str) -> bool:
-    try:
-        with urlopen(url, timeout=2) as response:  # noqa: S310 - our own http address
-            return bool(response.status == 200)
-    except (URLError, OSError):
-        return False
+def _by_forking(options: dict[str, Any]) -> Callable[[str], Child]:
+    """All is imported once, here; the parts and their processes share it."""
+    import predictions.cluster  # noqa: F401
+
+    import_web_server()
+    connections.close_all()
+    return lambda part: fork(part, lambda: _PARTS[part](options))
+
+
+def _by_executing(options: dict[str, Any]) -> Callable[[str], Child]:
+    command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "serve"]
+    for name in ("host", "port", "workers", "web_processes"):
+        command += [f"--{name.replace('_', '-')}", str(options[name])]
+    return lambda part: execute([*command, "--only", part])
 
 
 def _port(text: str) -> int:

@@ -1,0 +1,65 @@
+"""What a user of a terminal reads once the service answers."""
+
+import http.client
+import time
+from collections.abc import Callable, Sequence
+from io import TextIOBase
+
+_PATIENCE_SECONDS = 60.0
+_ANSWER_WITHIN_SECONDS = 1.0
+
+
+class Greeting:
+    """Call it again and again: it asks the web server whether it answers, and speaks once."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        lines: Sequence[str],
+        out: TextIOBase,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._host, self._port, self._lines, self._out = host, port, lines, out
+        self._clock = clock
+        self._until = clock() + _PATIENCE_SECONDS
+        self._is_over = False
+
+    def __call__(self) -> None:
+        if self._is_over:
+            return
+        if self._answers():
+            self._say("\n".join(self._page()))
+        elif self._clock() > self._until:
+            self._say("The web server does not answer yet.")
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=_ANSWER_WITHIN_SECONDS)
+        try:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _say(self, text: str) -> None:
+        self._out.write(f"{text}\n")
+        self._out.flush()
+        self._is_over = True
+
+    def _page(self) -> list[str]:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        address = f"http://{host}:{self._port}"
+        return [
+            "",
+            f"  mlserve is ready at   {address}/",
+            f"  API documentation     {address}/api/docs",
+            f"  Admin                 {address}/admin/",
+            "",
+            *(f"  {line}" for line in self._lines),
+            *([""] if self._lines else []),
+            "  Ctrl-C stops it.",
+            "",
+        ]

@@ -1,0 +1,73 @@
+"""What a process that predicts loads before it is asked: the libraries, then the pipelines of live versions."""
+
+import gc
+import logging
+import os
+import threading
+from functools import cache
+
+from django import db
+from django.conf import settings
+
+from mlserve.errors import ArtifactUnavailable
+from predictions import runtime
+from registry.models import ModelVersion
+
+log = logging.getLogger(__name__)
+
+
+@cache
+def warm_libraries() -> None:
+    """Import what nearly every pipeline needs, once for this process and all that are forked from it; about 1 s.
+
+    BLAS and OpenMP get one thread unless the environment says otherwise: `runtime` uses no more, and their threads
+    would be missing in forked processes. Call it last before forking: what exists then, the garbage collector leaves
+    alone for ever, because it writes into each object that it looks at, and a page so written is shared no more.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.disable()  # imports make little garbage, and looking for it takes a tenth of their time
+    from sklearn import ensemble  # noqa: F401
+
+    from predictions.rehearsal import rehearse
+    from registry import formats  # noqa: F401
+
+    rehearse()
+    gc.freeze()
+    gc.enable()
+
+
+def warm_models_in_background() -> None:
+    """Load live versions in a thread of their own; whoever asks for one before it is there loads it as ever."""
+
+    def warm() -> None:
+        try:
+            warm_models()
+        finally:
+            db.connections.close_all()
+
+    threading.Thread(target=warm, name="warming", daemon=True).start()
+
+
+def warm_models() -> None:
+    """Load live versions, smallest first, as far as the cache holds them: more would only push out the first ones."""
+    room_bytes = settings.MLSERVE_MODEL_CACHE_BYTES
+    live = ModelVersion.objects.live().select_related("model").only("model__name", "tag", "sha256", "size_bytes")
+    try:
+        for version in live.order_by("size_bytes", "pk"):
+            taken_bytes = _load(version)
+            room_bytes -= taken_bytes
+            if room_bytes < taken_bytes:  # and the next one is no smaller
+                break
+    except db.Error as error:
+        log.warning("Live versions are loaded at their first prediction only: %s", error)
+
+
+def _load(version: ModelVersion) -> int:
+    """How many bytes of the cache it takes."""
+    try:
+        return runtime.load(version).size_bytes
+    except ArtifactUnavailable as error:
+        # Whoever asks for a prediction of it is told the same.
+        log.warning("%s was not loaded in advance: %s", version, error)
+        return 0

@@ -1,0 +1,68 @@
+import io
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from mlserve.greeting import Greeting
+from tests.flows.service import free_port
+
+
+class _Healthy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/healthz" else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Of a server that is healthy."""
+    with HTTPServer(("127.0.0.1", 0), _Healthy) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_it_says_once_where_the_service_is(port: int) -> None:
+    out = io.StringIO()
+    greeting = Greeting("127.0.0.1", port, ["Log in as nobody."], out)
+
+    greeting()
+    greeting()
+
+    assert out.getvalue().count(f"http://127.0.0.1:{port}/api/docs") == 1
+    assert "  Log in as nobody.\n" in out.getvalue()
+
+
+def test_it_is_silent_until_the_service_answers() -> None:
+    out = io.StringIO()
+
+    Greeting("127.0.0.1", free_port(), [], out)()
+
+    assert out.getvalue() == ""
+
+
+def test_it_gives_up_when_the_service_never_answers() -> None:
+    out, seconds = io.StringIO(), iter([0.0, 59.0, 61.0])
+    greeting = Greeting("127.0.0.1", free_port(), [], out, clock=lambda: next(seconds))
+
+    for _ in range(3):
+        greeting()
+
+    assert out.getvalue() == "The web server does not answer yet.\n"
+
+
+def test_it_brackets_an_address_of_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    greeting = Greeting("::1", 8000, [], out)
+    monkeypatch.setattr(greeting, "_answers", lambda: True)
+
+    greeting()
+
+    assert "http://[::1]:8000/admin/" in out.getvalue()
