@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmark.client import Answer, BadAnswer, Client, FollowUp, Request
 from benchmark.dialects import Polling, Waiting, WrongAnswer
-from benchmark.tabular import Example
+from benchmark.example import Example
 
 # The same for every system: an impatient caller's.
 _POLL_NS = 5_000_000

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from benchmark.client import Answer, Request, build
-from benchmark.tabular import Record
+from benchmark.example import Record
 
 
 class WrongAnswer(Exception):

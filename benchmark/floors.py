@@ -1,6 +1,7 @@
 """What nobody can beat without batching: `pipeline.predict` in a loop, in a process of its own.
 
-`python -m benchmark.floors ARTIFACT SECONDS` prints one JSON object for each number of rows per call.
+`python -m benchmark.floors ARTIFACT SECONDS` prints one line for each number of rows per call: its result's name
+and its numbers as JSON.
 """
 
 import argparse
@@ -36,7 +37,8 @@ def main() -> None:
     parser.add_argument("seconds", type=float, help="how long each number of rows is tried")
     options = parser.parse_args()
     for rows in SIZES:
-        print(json.dumps(measure(options.artifact, rows=rows, seconds=options.seconds)), flush=True)
+        values = measure(options.artifact, rows=rows, seconds=options.seconds)
+        print(f"floor_predict_{rows}", json.dumps(values), flush=True)
 
 
 if __name__ == "__main__":

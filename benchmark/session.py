@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark import floors, systems, workloads
+from benchmark import systems, workloads
 from benchmark.asking import accepts
 from benchmark.client import BadAnswer
 from benchmark.dialects import HANDWRITTEN, WrongAnswer
+from benchmark.example import Example, make_example
 from benchmark.figures import medians, rounded
 from benchmark.plan import Effort, Round, Workload
-from benchmark.programs import Program, free_port, run_to_end
+from benchmark.programs import DidNotStart, Program, free_port, run_to_end
 from benchmark.systems import System
-from benchmark.tabular import Example, make_example
 
 MLSERVE, STORED = "mlserve", "stored"
 _WARM_UP_SECONDS = 1.0
@@ -40,7 +40,10 @@ class Session:
     failures: list[str] = field(default_factory=list)
 
     def run(self, folder: Path) -> None:
-        """Raises DidNotStart. Wrong answers end the workload that they came in, and are listed in `failures`."""
+        """Raises DidNotStart when a system does not start at all.
+
+        What goes wrong later ends that workload of that system, and is listed in `failures`.
+        """
         say("Training the example model …")
         example = make_example(folder)
         self._measure_floors(example)
@@ -57,8 +60,9 @@ class Session:
         say("Timing pipeline.predict alone …")
         command = [sys.executable, "-m", "benchmark.floors", str(example.artifact), str(self.effort.floor_seconds)]
         printed = run_to_end(command, {**os.environ, "OMP_NUM_THREADS": "1"})
-        for rows, line in zip(floors.SIZES, printed.splitlines(), strict=True):
-            self._record(f"floor_predict_{rows}", rounded(json.loads(line)))
+        for line in printed.splitlines():
+            name, _, values = line.partition(" ")
+            self._record(name, rounded(json.loads(values)))
 
     def _measure_ceiling(self, example: Example) -> None:
         say("Measuring the client alone …")
@@ -101,6 +105,9 @@ class Session:
 
     def _measure(self, workload: Workload, fitting: Sequence[System]) -> None:
         """All rounds of one workload; the systems take turns, each first as often as the others."""
+        if workload.alone:
+            for system in fitting:
+                system.stop()
         rounds: dict[str, list[Round]] = {system.name: [] for system in fitting}
         failed: set[str] = set()
         for number in range(workload.rounds(self.effort)):
@@ -109,7 +116,7 @@ class Session:
                     continue
                 try:
                     measured = workload.measure(system, self.effort)
-                except (WrongAnswer, BadAnswer) as error:
+                except (WrongAnswer, BadAnswer, DidNotStart) as error:
                     failed.add(system.name)
                     self._fail(system, workload.name, error)
                     self._keep(system.name, workload.name, {"error": str(error)})

@@ -12,8 +12,8 @@ from dotenv import dotenv_values
 from benchmark.asking import one_answer
 from benchmark.client import BadAnswer
 from benchmark.dialects import HANDWRITTEN, MLSERVE_POLLING, MLSERVE_WAITING, QUEUED, Polling, Waiting, WrongAnswer
+from benchmark.example import Example
 from benchmark.programs import Program, free_port, run_to_end
-from benchmark.tabular import Example
 from mlserve.dotenv import ENV_FILE
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,9 +1,11 @@
-"""The benchmark's model: a pipeline of the commonest kind, trained on generated rows."""
+"""The benchmark's model: a pipeline of the commonest kind, trained on generated rows.
 
-from dataclasses import dataclass
-from functools import cached_property
+`python -m benchmark.tabular FOLDER` writes it with everything that the benchmark asks of it.
+"""
+
+import argparse
+import json
 from pathlib import Path
-from typing import Any
 
 import joblib
 import numpy as np
@@ -30,8 +32,9 @@ CATEGORIES = {
     "plan": ("basic", "family", "free", "plus", "pro"),
 }
 _TRAINING_ROWS = 5_000
+_REQUEST_ROWS = 10_000
+_SAMPLE_ROWS = 20
 _MISSING_SHARE = 0.05
-Record = dict[str, Any]
 
 
 def generate(rows: int, *, seed: int, with_missing_categories: bool = True) -> pd.DataFrame:
@@ -58,48 +61,29 @@ def train() -> Pipeline:
     return Pipeline([("columns", columns), ("classifier", LogisticRegression(max_iter=1000))]).fit(frame, labels)
 
 
-@dataclass(frozen=True)
-class Example:
-    """The trained pipeline, the files that a server is given, and what its answers must be."""
+def write(folder: Path) -> None:
+    """The pipeline as `tabular.joblib`, raw rows as `sample.csv`, requests with right answers as `rows.json`.
 
-    pipeline: Pipeline
-    folder: Path
-
-    @property
-    def artifact(self) -> Path:
-        return self.folder / "tabular.joblib"
-
-    @property
-    def sample(self) -> Path:
-        return self.folder / "sample.csv"
-
-    @cached_property
-    def frame(self) -> pd.DataFrame:
-        """The rows that clients send.
-
-        Their categories are all there: the None of a hand-written server's row is not the NaN that the
-        imputer was trained on, so that its answer would be another one than mlserve's.
-        """
-        return generate(10_000, seed=3, with_missing_categories=False)
-
-    @cached_property
-    def records(self) -> list[Record]:
-        """`frame` as JSON would hold it: a missing value is None."""
-        return [
-            {str(name): None if pd.isna(value) else value for name, value in record.items()}
-            for record in self.frame.to_dict("records")
-        ]
-
-    @cached_property
-    def predictions(self) -> list[str]:
-        """What the pipeline answers for each row of `frame`."""
-        answers: list[str] = self.pipeline.predict(self.frame).tolist()
-        return answers
+    The categories of requests are all there: the None of a hand-written server's row is not the NaN that the
+    imputer was trained on, so that its answer would be another one than mlserve's.
+    """
+    pipeline = train()
+    joblib.dump(pipeline, folder / "tabular.joblib")
+    generate(_SAMPLE_ROWS, seed=4).to_csv(folder / "sample.csv", index=False)
+    frame = generate(_REQUEST_ROWS, seed=3, with_missing_categories=False)
+    records = [
+        {name: None if pd.isna(value) else value for name, value in record.items()}
+        for record in frame.to_dict("records")
+    ]
+    rows = {"records": records, "predictions": pipeline.predict(frame).tolist()}
+    (folder / "rows.json").write_text(json.dumps(rows), "utf-8")
 
 
-def make_example(folder: Path) -> Example:
-    """Train the pipeline and write its artifact and a sample of raw rows into `folder`."""
-    example = Example(train(), folder)
-    joblib.dump(example.pipeline, example.artifact)
-    generate(20, seed=4).to_csv(example.sample, index=False)
-    return example
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train the benchmark's pipeline; write it and rows to send.")
+    parser.add_argument("folder", type=Path, help="an existing folder to write into")
+    write(parser.parse_args().folder)
+
+
+if __name__ == "__main__":
+    main()

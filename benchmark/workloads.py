@@ -8,9 +8,9 @@ from benchmark import processes
 from benchmark.asking import check_all, poll_until_done, repeated, requests_of
 from benchmark.client import Answer, Client
 from benchmark.dialects import Waiting
+from benchmark.example import Example
 from benchmark.figures import Values, latencies
 from benchmark.systems import System
-from benchmark.tabular import Example
 
 _DIFFERENT_REQUESTS = 200
 _MANY_ROWS = 10_000
@@ -89,11 +89,14 @@ def cold_start(system: System) -> Values:
 
 
 def memory(system: System, *, seconds: float) -> Values:
-    """Of all processes of a system that was just started: at rest, then the most that was seen under load."""
-    system.stop()
+    """Of all processes of a system that is started for this: at rest, then the most that was seen under load.
+
+    No other system may run, or PSS would count the libraries that both load as halves.
+    """
     system.start()
     time.sleep(_REST_SECONDS)
     idle, load = processes.memory(system.pids), _memory_under_load(system, seconds=seconds)
+    system.stop()
     return {
         "idle_pss_mb": idle.pss_mb,
         "idle_rss_mb": idle.rss_mb,

@@ -7,7 +7,7 @@ import pytest
 from benchmark.asking import check_all, one_answer, poll_until_done, repeated, requests_of
 from benchmark.client import Client
 from benchmark.dialects import HANDWRITTEN, MLSERVE_POLLING, MLSERVE_WAITING, QUEUED, Polling, Waiting, WrongAnswer
-from benchmark.tabular import Example, make_example
+from benchmark.example import Example, make_example
 from tests.benchmark.server import ScriptedServer, answer
 
 
