@@ -161,6 +161,11 @@ class Unavailable(MlserveError):
         super().__init__(detail, retry_after_seconds=retry_after_seconds)
 
 
+class Overloaded(Unavailable):
+    slug, title = "overloaded", "Too many requests wait already"
+    meaning = "The server works at its limit. Nothing was stored; try again after the time in Retry-After."
+
+
 class ArtifactUnavailable(Unavailable):
     slug, title = "artifact-unavailable", "The model's artifact cannot be loaded"
     meaning = "The stored artifact is missing, damaged or does not load in this environment."

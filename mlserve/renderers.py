@@ -13,7 +13,7 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 def dump_json(value: Any, *, indent: bool = False) -> bytes:
     """`value` as JSON bytes. Whole numbers beyond 64 bits, which orjson refuses, take the slower way."""
     try:
-        return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None)
+        return orjson.dumps(value, option=orjson.OPT_UTC_Z | (orjson.OPT_INDENT_2 if indent else 0))
     except orjson.JSONEncodeError:
         separators = None if indent else (",", ":")
         return json.dumps(
@@ -39,7 +39,8 @@ class _PrettyRenderer(OrjsonRenderer):
     def render(
         self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
     ) -> bytes:
-        return b"" if data is None else dump_json(data, indent=True)
+        # Parts that are JSON already would stay as they are; parsed, they are indented with the rest.
+        return b"" if data is None else dump_json(orjson.loads(dump_json(data)), indent=True)
 
 
 class BrowsableRenderer(BrowsableAPIRenderer):

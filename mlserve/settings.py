@@ -65,11 +65,11 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "mlserve.problems.ProblemMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "mlserve.browsers.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "mlserve.browsers.CsrfViewMiddleware",
+    "mlserve.browsers.AuthenticationMiddleware",
+    "mlserve.browsers.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "mlserve.urls"
@@ -197,6 +197,9 @@ MLSERVE_MAX_ATTEMPTS = env.number("MLSERVE_MAX_ATTEMPTS", default=3, at_least=1)
 # Longer than this nobody waits for an answer; the row ends as `expired`.
 MLSERVE_QUEUE_SECONDS = env.number("MLSERVE_QUEUE_SECONDS", default=24 * 3600, at_least=10)
 MLSERVE_RETENTION_DAYS = env.number("MLSERVE_RETENTION_DAYS", default=30, at_least=1)
+# Waiting callers are served by the web process itself, so that their requests share calls. Above this size an artifact
+# is loaded by the workers only; 0 leaves all prediction to them and scikit-learn out of the web process.
+MLSERVE_IN_PLACE_BYTES = env.size_bytes("MLSERVE_IN_PLACE_BYTES", default=256 * 2**20)
 MLSERVE_MODEL_CACHE_BYTES = env.size_bytes("MLSERVE_MODEL_CACHE_BYTES", default=2 * 2**30)
 # Whether a caller without an account may list the predictions that were made without one. Their ids are the
 # only key to them, so only a laptop, where everybody is its owner, shows them.

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import time
 from typing import Any
 
 from django_q.brokers.orm import ORM
@@ -30,7 +31,10 @@ class DoorbellOrmBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         _end_as_orphan()
         tasks: list[tuple[Any, str]] | None = self._take()
         if tasks is None:
-            self._bell.wait(Conf.POLL)
+            if self._bell.listen():
+                self._bell.wait(Conf.POLL)
+            else:
+                time.sleep(Conf.POLL)
             tasks = self._take()
         return tasks
 

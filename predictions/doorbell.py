@@ -1,10 +1,11 @@
 """A bell between processes of one host: a datagram on a local socket ends the wait for work at once.
 
-Only latency hangs on it. Where the bell cannot be heard (another host, another user, no such sockets) the broker
-still looks at its table every `poll` seconds.
+At most one process listens to a bell. A caller learns whether somebody did, and where nobody can hear it (another
+host, another user, no such sockets) takes the longer way.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import socket
@@ -12,6 +13,8 @@ import tempfile
 from pathlib import Path
 
 from django.conf import settings
+
+_RING, _DISMISSAL = b"ring", b"dismissal"
 
 
 class Doorbell:
@@ -24,40 +27,84 @@ class Doorbell:
         digest = hashlib.sha256(place.encode()).hexdigest()[:16]
         self._path = Path(tempfile.gettempdir()) / f"mlserve-{digest}.bell"
         self._listening: socket.socket | None = None
-        self._listening_pid = 0
+        self._lock: int | None = None
+        self._pid = 0
 
-    def ring(self) -> None:
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.setblocking(False)
-            sender.sendto(b"!", str(self._path))
+    def ring(self) -> bool:
+        """Whether some process listens. It will look for work after this moment."""
+        return self._send(_RING)
 
-    def wait(self, timeout_seconds: float) -> None:
-        listening = self._listen()
-        with contextlib.suppress(OSError):
-            listening.settimeout(timeout_seconds)
-            listening.recv(16)
-            listening.setblocking(False)
-            while True:  # many rings are one
-                listening.recv(16)
+    def dismiss(self) -> None:
+        """End the wait of whoever listens, if anybody does."""
+        self._send(_DISMISSAL)
+
+    def _send(self, message: bytes) -> bool:
+        try:
+            if self._path.stat().st_uid != os.getuid():
+                return False  # anybody may write into the folder of temporary files
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.setblocking(False)
+                sender.sendto(message, str(self._path))
+        except BlockingIOError:
+            return True  # so many rings wait to be heard that one more makes no difference
+        except OSError:
+            return False
+        return True
+
+    def listen(self) -> bool:
+        """Be the one who hears the bell; False when another process is. From now on no ring is lost."""
+        if self._listening is not None and self._pid == os.getpid():
+            return True
+        self._forget_parents()
+        try:
+            self._lock = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._path.unlink(missing_ok=True)
+            self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._listening.bind(str(self._path))
+        except OSError:
+            self.close()
+            return False
+        return True
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Whether it rang, now or since the last wait; many rings are one. Needs `listen` to have succeeded.
+
+        False when the time ran out, or when the listener was dismissed.
+        """
+        if self._listening is None:
+            raise RuntimeError("only who listens can wait for a ring")
+        try:
+            self._listening.settimeout(timeout_seconds)
+            is_dismissed = self._listening.recv(16) == _DISMISSAL
+            self._listening.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    is_dismissed |= self._listening.recv(16) == _DISMISSAL
+        except TimeoutError:
+            return False
+        return not is_dismissed
 
     def close(self) -> None:
-        """Stop listening, if this process did."""
+        """Stop listening, if this process did. A ring before this moment was heard, or is told by the last `wait`."""
+        if self._pid != os.getpid():
+            self._forget_parents()
+            return
         if self._listening is not None:
+            self._path.unlink(missing_ok=True)
             self._listening.close()
-            if self._listening_pid == os.getpid():
-                self._path.unlink(missing_ok=True)
-            self._listening = None
+        if self._lock is not None:
+            os.close(self._lock)
+        self._listening = self._lock = None
 
     def __del__(self) -> None:
         self.close()
 
-    def _listen(self) -> socket.socket:
-        """The socket of this process; the last one to listen gets the rings."""
-        if self._listening is None or self._listening_pid != os.getpid():
-            self.close()
-            self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._listening_pid = os.getpid()
-            self._path.unlink(missing_ok=True)
-            self._listening.bind(str(self._path))
-            self._path.chmod(0o600)
-        return self._listening
+    def _forget_parents(self) -> None:
+        """What a parent process opened is the parent's; a copy of it would keep the bell taken."""
+        if self._pid != os.getpid():
+            if self._listening is not None:
+                self._listening.close()
+            if self._lock is not None:
+                os.close(self._lock)
+            self._listening, self._lock, self._pid = None, None, os.getpid()

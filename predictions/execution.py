@@ -1,10 +1,11 @@
-"""One claimed batch from rows to outcomes. Knows neither the queue nor how outcomes are stored."""
+"""A batch of requests from rows to outcomes. Knows neither the queue nor how outcomes are stored."""
 
 import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 
@@ -22,30 +23,41 @@ _MOST_NAMED_ROWS = 100
 
 
 @dataclass(frozen=True)
+class Work:
+    """What one prediction asks for: validated rows, and methods as `predict,predict_proba`."""
+
+    prediction_id: UUID
+    rows: Sequence[Row]
+    outputs: str
+
+    @classmethod
+    def of(cls, prediction: Prediction) -> "Work":
+        return cls(prediction.pk, prediction.rows, prediction.outputs)
+
+
+@dataclass(frozen=True)
 class _Span:
     """Where one prediction's rows lie among the rows of a call."""
 
-    prediction: Prediction
-    rows: list[Row]
+    work: Work
     start: int
 
     @property
     def stop(self) -> int:
-        return self.start + len(self.rows)
+        return self.start + len(self.work.rows)
 
 
-def execute(batch: Sequence[Prediction]) -> list[Outcome]:
-    """Predict a batch of predictions of one version: one outcome each, whatever happens to the rows.
+def execute(version: ModelVersion, batch: Sequence[Work]) -> list[Outcome]:
+    """Predict what was asked of one version: an outcome for each, whatever happens to the rows.
 
-    Predictions that ask for the same outputs share their calls; a bad row fails its own prediction only.
+    Those that ask for the same outputs share their calls; a bad row fails its own prediction only.
     """
-    version = batch[0].version
-    by_outputs: dict[str, list[Prediction]] = {}
-    for prediction in batch:
-        by_outputs.setdefault(prediction.outputs, []).append(prediction)
+    by_outputs: dict[str, list[Work]] = {}
+    for work in batch:
+        by_outputs.setdefault(work.outputs, []).append(work)
     outcomes: list[Outcome] = []
-    for outputs, predictions in by_outputs.items():
-        outcomes += _execute_same_outputs(version, predictions, outputs.split(","))
+    for outputs, works in by_outputs.items():
+        outcomes += _execute_same_outputs(version, works, outputs.split(","))
     return outcomes
 
 
@@ -70,10 +82,8 @@ def predict_rows(
     return call_in_batches(call, rows, batch_rows=settings.MLSERVE_BATCH_ROWS if version.is_batchable else 1)
 
 
-def _execute_same_outputs(
-    version: ModelVersion, predictions: Sequence[Prediction], outputs: Sequence[str]
-) -> list[Outcome]:
-    spans, rows = _lay_out(predictions)
+def _execute_same_outputs(version: ModelVersion, works: Sequence[Work], outputs: Sequence[str]) -> list[Outcome]:
+    spans, rows = _lay_out(works)
     try:
         runtime.load(version)
     except MlserveError as error:
@@ -85,12 +95,12 @@ def _execute_same_outputs(
     return [_outcome(version, span, answers, failures, seconds) for span in spans]
 
 
-def _lay_out(predictions: Sequence[Prediction]) -> tuple[list[_Span], list[Row]]:
+def _lay_out(works: Sequence[Work]) -> tuple[list[_Span], list[Row]]:
     spans: list[_Span] = []
     rows: list[Row] = []
-    for prediction in predictions:
-        spans.append(_Span(prediction, prediction.rows, len(rows)))
-        rows += spans[-1].rows
+    for work in works:
+        spans.append(_Span(work, len(rows)))
+        rows += work.rows
     return spans, rows
 
 
@@ -104,12 +114,12 @@ def _outcome(
         return _failed(span, _describe(span, wrong), seconds)
     result: dict[str, Any] = {name: values[span.start : span.stop] for name, values in answers.items()}
     result.setdefault("probabilities", None)
-    warnings = tuple(warning.as_json() for warning in version.record_schema.training_warnings(span.rows))
-    return Outcome(span.prediction.pk, result=result, warnings=warnings, predict_seconds=seconds)
+    warnings = tuple(warning.as_json() for warning in version.record_schema.training_warnings(span.work.rows))
+    return Outcome(span.work.prediction_id, result=result, warnings=warnings, predict_seconds=seconds)
 
 
 def _failed(span: _Span, error: MlserveError, seconds: float) -> Outcome:
-    return Outcome(span.prediction.pk, error=problem_object(error), predict_seconds=seconds)
+    return Outcome(span.work.prediction_id, error=problem_object(error), predict_seconds=seconds)
 
 
 def _describe(span: _Span, wrong: dict[int, RowFailure]) -> MlserveError:
@@ -118,10 +128,11 @@ def _describe(span: _Span, wrong: dict[int, RowFailure]) -> MlserveError:
     if isinstance(causes[0], ArtifactUnavailable):
         return causes[0]
     named = [FieldError(row_pointer(row), _sentence(wrong[row].error)) for row in sorted(wrong)[:_MOST_NAMED_ROWS]]
-    if len(span.rows) == 1:
+    row_count = len(span.work.rows)
+    if row_count == 1:
         return PredictionFailed(f"The model could not predict this row: {_sentence(causes[0])}")
     return PredictionFailed(
-        f"The model could not predict {len(wrong)} of {len(span.rows)} rows. Mend or leave them out and send again.",
+        f"The model could not predict {len(wrong)} of {row_count} rows. Mend or leave them out and send again.",
         named,
     )
 

@@ -19,10 +19,10 @@ from predictions.answers import answers_of, duration_text
 from predictions.forms import RecordForm
 from predictions.models import Prediction
 from predictions.questions import sections_of, text_of
+from predictions.reading import find_readable
 from predictions.serializers import queue_seconds
 from predictions.status import Status
 from predictions.submission import Target, resolve, submit
-from predictions.waiting import wait_until_ended
 from registry.form_config import FormConfig
 from registry.models import Model, ModelVersion
 from registry.schema import Row
@@ -67,13 +67,14 @@ def _predict(request: HttpRequest, version: ModelVersion) -> HttpResponse:
     form = RecordForm(version.record_schema, _config(version), data=request.POST)
     outputs = [name for name in _WANTED_OUTPUTS if name in version.outputs]
     try:
-        prediction = submit(version, form.record(), outputs=outputs, user=request.user)
+        wait_seconds = min(_MOST_WAIT_SECONDS, settings.MLSERVE_MAX_WAIT)
+        prediction = submit(version, form.record(), outputs=outputs, user=request.user, wait_seconds=wait_seconds)
     except InvalidRows as error:
         form.show_errors(error.errors)
         return _render_model(request, version, form, status=422)
-    if not wait_until_ended(prediction.pk, min(_MOST_WAIT_SECONDS, settings.MLSERVE_MAX_WAIT)):
+    if not prediction.has_ended:
         return redirect("prediction-page", pk=prediction.pk)
-    return _render_model(request, version, form, prediction=_readable(request, prediction.pk))
+    return _render_model(request, version, form, prediction=prediction)
 
 
 def _render_model(
@@ -115,9 +116,7 @@ def _example(version: ModelVersion) -> Row:
 
 
 def _readable(request: HttpRequest, pk: UUID) -> Prediction:
-    readable = Prediction.objects.readable_by(request.user).select_related("version__model")
-    bulk = (f"version__{name}" for name in ("sample_rows", "golden_outputs", "report"))
-    prediction = readable.defer(*bulk).filter(pk=pk).first()
+    prediction = find_readable(pk, request.user)
     if prediction is None:
         raise NotFound(f"There is no prediction {pk}, or it is not yours to see.")
     return prediction

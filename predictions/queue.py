@@ -1,10 +1,12 @@
 """The one door to the queue: wake a worker. Nothing but "look at the table" ever travels through it.
 
-Wake-ups are coalesced by a row of `WakeUp`: see ARCHITECTURE.md for why no prediction can be left waiting.
+The nearest worker hears a bell; where none listens, django-q2 carries the wake-up, coalesced by a row of `WakeUp`.
+See ARCHITECTURE.md for why no prediction can be left waiting.
 """
 
 import logging
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -12,13 +14,14 @@ from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from predictions.doorbell import Doorbell
 from predictions.models import WakeUp
 
 log = logging.getLogger(__name__)
 
 # A ring that nobody answered for so long was lost; a drain that is due begins within milliseconds.
 WAKE_UP_PATIENCE_SECONDS = 10
-_DRAIN = "predictions.tasks.drain"
+_TASK = "predictions.tasks.attend"
 
 
 def wake_on_commit() -> None:
@@ -26,11 +29,17 @@ def wake_on_commit() -> None:
     transaction.on_commit(wake)
 
 
-def wake() -> bool:
-    """Enqueue a drain unless one is on its way; whether this call did.
+def wake() -> None:
+    """See to it that some worker looks at the table after this moment.
 
     Never raises: the prediction is stored already, and the sweep finds it.
     """
+    if not attending_bell().ring():
+        call_worker()
+
+
+def call_worker() -> bool:
+    """Enqueue a task for a worker that does not attend yet, unless one is on its way; whether this call did."""
     try:
         if not _ring():
             return False
@@ -42,8 +51,13 @@ def wake() -> bool:
 
 
 def answer() -> None:
-    """Take the bell off the door. A drain calls it before it looks at the table, never after."""
+    """Take the wake-up off the door. A worker calls it before it looks at the table, never after."""
     WakeUp.objects.filter(queue=_queue_name()).exclude(rung_at=None).update(rung_at=None)
+
+
+def attending_bell() -> Doorbell:
+    """The bell that a worker of this host listens to while it attends to the table. One object per process."""
+    return _bell(settings.DATABASES["default"]["NAME"], _queue_name())
 
 
 def ping() -> None:
@@ -51,6 +65,11 @@ def ping() -> None:
     from django_q.brokers import get_broker
 
     get_broker().ping()
+
+
+@cache
+def _bell(_database: str, queue_name: str) -> Doorbell:
+    return Doorbell(f"{queue_name} attending")
 
 
 def _ring() -> bool:
@@ -70,7 +89,7 @@ def _ring() -> bool:
 def _enqueue() -> None:
     from django_q.tasks import async_task
 
-    async_task(_DRAIN)
+    async_task(_TASK)
 
 
 def _queue_name() -> str:

@@ -1,70 +1,89 @@
 """A prediction as JSON: one object, the same everywhere."""
 
+from functools import cache
 from typing import Any
+from uuid import UUID
 
 import orjson
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 from rest_framework import serializers
 from rest_framework.request import Request
 
 from predictions.models import Prediction
 from predictions.status import Status
 
-
-class PredictionSerializer(serializers.ModelSerializer[Prediction]):
-    """Needs `version` and `version.model` joined. Inputs are left out: they can be large and personal."""
-
-    prediction_id = serializers.UUIDField(source="pk", help_text="UUIDv7.")
-    model = serializers.CharField(source="version.model.name")
-    version = serializers.CharField(source="version.tag")
-    rows = serializers.IntegerField(source="row_count")
-    result = serializers.SerializerMethodField()
-    warnings = serializers.SerializerMethodField()
-    error = serializers.SerializerMethodField()
-    metrics = serializers.SerializerMethodField()
-    url = serializers.SerializerMethodField()
-
-    class Meta:
-        model = Prediction
-        fields = (
-            "prediction_id", "status", "model", "version", "created_at", "started_at", "finished_at", "rows",
-            "result", "warnings", "error", "metrics", "url",
-        )  # fmt: skip
-
-    def get_result(self, prediction: Prediction) -> dict[str, Any] | None:
-        result: dict[str, Any] | None = orjson.loads(prediction.result) if prediction.result else None
-        return result
-
-    def get_warnings(self, prediction: Prediction) -> list[dict[str, Any]]:
-        warnings: list[dict[str, Any]] = orjson.loads(prediction.warnings)
-        return warnings
-
-    def get_error(self, prediction: Prediction) -> dict[str, Any] | None:
-        error: dict[str, Any] | None = orjson.loads(prediction.error) if prediction.error else None
-        return error
-
-    def get_metrics(self, prediction: Prediction) -> dict[str, float | None]:
-        return {"queue_seconds": queue_seconds(prediction), "predict_seconds": prediction.predict_seconds}
-
-    def get_url(self, prediction: Prediction) -> str:
-        return prediction_url(prediction, self.context["request"])
+_ANY_ID = UUID(int=0)
 
 
-class AcceptedSerializer(PredictionSerializer):
-    """What a submission is answered with before it has ended."""
+class PredictionSerializer(serializers.Serializer[Prediction]):
+    """Documents the object for OpenAPI; `prediction_json` makes it. Inputs are left out: large and personal."""
 
-    class Meta(PredictionSerializer.Meta):
-        fields = ("prediction_id", "status", "model", "version", "url")  # type: ignore[assignment]
+    prediction_id = serializers.UUIDField(help_text="UUIDv7.")
+    status = serializers.ChoiceField(choices=Status.choices)
+    model = serializers.CharField()
+    version = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    rows = serializers.IntegerField(min_value=1)
+    result = serializers.DictField(allow_null=True)
+    warnings = serializers.ListField(child=serializers.DictField())
+    error = serializers.DictField(allow_null=True)
+    metrics = serializers.DictField(child=serializers.FloatField(allow_null=True))
+    url = serializers.URLField()
+
+    def to_representation(self, instance: Prediction) -> dict[str, Any]:
+        return prediction_json(instance, self.context["request"])
+
+
+class AcceptedSerializer(serializers.Serializer[Prediction]):
+    """What a submission is answered with before it has ended; `accepted_json` makes it."""
+
+    prediction_id = serializers.UUIDField(help_text="UUIDv7.")
+    status = serializers.ChoiceField(choices=Status.choices)
+    model = serializers.CharField()
+    version = serializers.CharField()
+    url = serializers.URLField()
 
 
 def prediction_json(prediction: Prediction, request: Request | HttpRequest) -> dict[str, Any]:
-    kind = PredictionSerializer if prediction.has_ended else AcceptedSerializer
-    return dict(kind(prediction, context={"request": request}).data)
+    """For orjson: what the database holds as JSON is passed on as it is. Needs `version` and `version.model`."""
+    return {
+        "prediction_id": prediction.pk,
+        "status": prediction.status,
+        "model": prediction.version.model.name,
+        "version": prediction.version.tag,
+        "created_at": prediction.created_at,
+        "started_at": prediction.started_at,
+        "finished_at": prediction.finished_at,
+        "rows": prediction.row_count,
+        "result": orjson.Fragment(prediction.result) if prediction.result else None,
+        "warnings": orjson.Fragment(prediction.warnings),
+        "error": orjson.Fragment(prediction.error) if prediction.error else None,
+        "metrics": {"queue_seconds": queue_seconds(prediction), "predict_seconds": prediction.predict_seconds},
+        "url": prediction_url(prediction, request),
+    }
+
+
+def accepted_json(prediction: Prediction, request: Request | HttpRequest) -> dict[str, Any]:
+    return {
+        "prediction_id": prediction.pk,
+        "status": prediction.status,
+        "model": prediction.version.model.name,
+        "version": prediction.version.tag,
+        "url": prediction_url(prediction, request),
+    }
 
 
 def prediction_url(prediction: Prediction, request: Request | HttpRequest) -> str:
-    return request.build_absolute_uri(reverse("prediction-detail", kwargs={"pk": prediction.pk}))
+    return f"{request.scheme}://{request.get_host()}{_detail_path(get_script_prefix())}{prediction.pk}"
+
+
+@cache
+def _detail_path(_script_prefix: str) -> str:
+    """The path of a prediction without its id."""
+    return reverse("prediction-detail", kwargs={"pk": _ANY_ID}).removesuffix(str(_ANY_ID))
 
 
 def queue_seconds(prediction: Prediction) -> float | None:

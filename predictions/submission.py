@@ -1,5 +1,6 @@
-"""Accept a request for predictions: from a model and parsed JSON to a stored row that wakes a worker."""
+"""Accept a request for predictions: from a model and parsed JSON to a stored row, ended already or queued."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,12 @@ from django.utils import timezone
 
 from mlserve.errors import BadParameter, NoLiveVersion, NotFound, TooLarge
 from mlserve.renderers import dump_json
+from predictions.in_place import fits_in_place, predict_in_place
 from predictions.models import Prediction
-from predictions.queue import wake_on_commit
+from predictions.reading import find_readable
+from predictions.recording import record
+from predictions.waiting import wait_until_ended
+from registry.lookup import find_version
 from registry.models import Model, ModelVersion
 
 User = AbstractBaseUser | AnonymousUser
@@ -26,31 +31,29 @@ class Target:
 
 
 def resolve(target: Target, user: User) -> ModelVersion:
-    """The version that serves `target`, in one query. Raises NotFound or NoLiveVersion.
+    """The version that serves `target` at this moment. Raises NotFound or NoLiveVersion.
 
     A model that `user` may not see is not found, exactly as one that does not exist.
     """
-    versions = ModelVersion.objects.without_bulk().select_related("model")
-    if target.model is not None:
-        versions = versions.filter(model__name=target.model)
-    else:
-        versions = versions.filter(model=Model.objects.default())
-    if not user.is_authenticated:
-        versions = versions.filter(model__is_public=True)
-    version = (versions.filter(tag=target.tag) if target.tag is not None else versions.live()).first()
-    if version is None:
+    version = find_version(target.model, target.tag)
+    if version is None or not (version.model.is_public or user.is_authenticated):
         raise _unresolved(target, user)
     return version
 
 
-def submit(version: ModelVersion, payload: Any, *, outputs: Sequence[str], user: User) -> Prediction:
-    """Validate, store as queued, wake a worker on commit. Raises InvalidRows, TooLarge or BadParameter."""
+def submit(
+    version: ModelVersion, payload: Any, *, outputs: Sequence[str], user: User, wait_seconds: float = 0
+) -> Prediction:
+    """Validate and store; with its result, if that can be had within `wait_seconds`.
+
+    1. check outputs and size    2. validate    3. predict here while the caller waits    4. else store as queued,
+    wake a worker    5. wait for it in what is left of the time
+
+    Raises InvalidRows, TooLarge, BadParameter, or Overloaded; then nothing was stored.
+    """
+    deadline = time.monotonic() + wait_seconds
     require_outputs(version, outputs)
-    if isinstance(payload, list) and len(payload) > settings.MLSERVE_MAX_ROWS:
-        raise TooLarge(
-            f"{len(payload)} rows; at most {settings.MLSERVE_MAX_ROWS} fit into one request (MLSERVE_MAX_ROWS). "
-            "Send them in several requests."
-        )
+    _require_size(payload)
     rows = version.record_schema.validated(payload)
     prediction = Prediction(
         version=version,
@@ -60,8 +63,15 @@ def submit(version: ModelVersion, payload: Any, *, outputs: Sequence[str], user:
         inputs=dump_json(rows).decode(),
         created_at=timezone.now(),
     )
-    prediction.save(force_insert=True)
-    wake_on_commit()
+    if (
+        wait_seconds
+        and fits_in_place(version, rows)
+        and predict_in_place(prediction, rows, timeout_seconds=wait_seconds)
+    ):
+        return prediction
+    record([prediction])
+    if wait_seconds and wait_until_ended(prediction.pk, deadline - time.monotonic()):
+        return find_readable(prediction.pk, user) or prediction
     return prediction
 
 
@@ -81,6 +91,14 @@ def require_outputs(version: ModelVersion, outputs: Sequence[str]) -> None:
     if missing:
         raise BadParameter(
             f"outputs: {', '.join(missing)} is not among what {version} offers: {', '.join(version.outputs)}."
+        )
+
+
+def _require_size(payload: Any) -> None:
+    if isinstance(payload, list) and len(payload) > settings.MLSERVE_MAX_ROWS:
+        raise TooLarge(
+            f"{len(payload)} rows; at most {settings.MLSERVE_MAX_ROWS} fit into one request (MLSERVE_MAX_ROWS). "
+            "Send them in several requests."
         )
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 
@@ -40,13 +39,6 @@ class Outcome:
 
 
 class PredictionQuerySet(QuerySet["Prediction"]):
-    def readable_by(self, user: AbstractBaseUser | AnonymousUser) -> "PredictionQuerySet":
-        """What `user` may read by its id: everything on public models, own ones, and for staff all."""
-        if getattr(user, "is_staff", False):
-            return self
-        mine = Q(owner=user.pk) if user.is_authenticated else Q(pk__in=[])
-        return self.filter(Q(version__model__is_public=True) | mine)
-
     def queued(self) -> "PredictionQuerySet":
         return self.filter(status=Status.QUEUED)
 
@@ -198,6 +190,13 @@ class PredictionQuerySet(QuerySet["Prediction"]):
             if len(found) < batch or time.monotonic() > deadline:
                 return
             found = list(rows.filter(pk__gt=found[-1][0])[:batch])
+
+
+def end_at_once(prediction: "Prediction", outcome: Outcome, *, started_at: datetime, now: datetime) -> None:
+    """queued → running → ended for a prediction that is not stored yet."""
+    _, prediction.status, prediction.result, prediction.error, prediction.warnings, seconds = _finished_row(outcome)
+    prediction.predict_seconds = seconds
+    prediction.started_at, prediction.finished_at, prediction.attempts = started_at, now, 1
 
 
 def lease_duration() -> timedelta:

@@ -1,10 +1,12 @@
 """The prediction API."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import viewsets
@@ -16,10 +18,18 @@ from rest_framework.utils.urls import replace_query_param
 
 from mlserve.errors import AlreadyEnded, BadParameter, NotFound
 from mlserve.jsonbody import json_of
+from mlserve.lean import LeanMixin
 from mlserve.prefer import Preference, read_preference
+from predictions.in_place import approaching
 from predictions.listing import Page, listing_for
 from predictions.models import Prediction
-from predictions.serializers import AcceptedSerializer, PredictionSerializer, prediction_json, prediction_url
+from predictions.reading import find_readable
+from predictions.serializers import (
+    AcceptedSerializer,
+    PredictionSerializer,
+    accepted_json,
+    prediction_json,
+)
 from predictions.status import Status
 from predictions.submission import Target, parse_outputs, resolve, submit
 from predictions.transitions import PredictionQuerySet
@@ -60,12 +70,18 @@ class NewestFirst(CursorPagination):
         """What has come since stands at the beginning of the listing, not before a page in its midst."""
 
 
-class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
+class PredictionViewSet(LeanMixin, viewsets.GenericViewSet[Prediction]):
     """Submit rows, read results, list and cancel."""
 
     queryset = Prediction.objects.all()
     serializer_class = PredictionSerializer
     pagination_class = NewestFirst
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method != "POST":
+            return super().dispatch(request, *args, **kwargs)
+        with approaching():
+            return super().dispatch(request, *args, **kwargs)
 
     def get_queryset(self) -> PredictionQuerySet:
         return Prediction.objects.select_related("version__model").defer(
@@ -73,24 +89,30 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
         )
 
     @extend_schema(parameters=[_PREFER, _OUTPUTS], responses={202: AcceptedSerializer, 200: PredictionSerializer})
-    def create(self, request: Request, model: str | None = None, tag: str | None = None) -> Response:
+    def create(self, request: Request, model: str | None = None, tag: str | None = None) -> HttpResponseBase:
         """Predict one record or a list of records. 202 at once, or 200 when asked to wait and it was in time."""
         preference = preference_of(request)
         version = resolve(Target(model, tag), request.user)
-        outputs = parse_outputs(request.query_params.get("outputs"))
-        prediction = submit(version, json_of(request), outputs=outputs, user=request.user)
-        if preference.wait_seconds and wait_until_ended(prediction.pk, preference.wait_seconds):
-            prediction = self.get_queryset().get(pk=prediction.pk)
-        return self._respond(prediction, preference, pending_status=202)
+        prediction = submit(
+            version,
+            json_of(request),
+            outputs=parse_outputs(request.query_params.get("outputs")),
+            user=request.user,
+            wait_seconds=preference.wait_seconds or 0,
+        )
+        if prediction.has_ended:
+            return self._respond(prediction, preference)
+        body = accepted_json(prediction, request)
+        return self._respond(prediction, preference, body, status=202, headers={"Location": body["url"]})
 
     @extend_schema(parameters=[_PREFER], responses=PredictionSerializer)
-    def retrieve(self, request: Request, pk: UUID) -> Response:
+    def retrieve(self, request: Request, pk: UUID) -> HttpResponseBase:
         """The prediction as it is now; with `Prefer: wait` once it has ended or the time is up."""
         preference = preference_of(request)
         prediction = self._readable(pk)
         if not prediction.has_ended and preference.wait_seconds and wait_until_ended(pk, preference.wait_seconds):
             prediction = self._readable(pk)
-        return self._respond(prediction, preference, pending_status=200)
+        return self._respond(prediction, preference)
 
     @extend_schema(
         parameters=[
@@ -110,32 +132,36 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
         return self.get_paginated_response(self.get_serializer(predictions, many=True).data)
 
     @extend_schema(request=None, responses=PredictionSerializer)
-    def cancel(self, request: Request, pk: UUID) -> Response:
+    def cancel(self, request: Request, pk: UUID) -> HttpResponseBase:
         """Take a queued prediction back. 409 once it runs or has ended."""
-        prediction = self._readable(pk)
+        self._readable(pk)
         if not Prediction.objects.cancel(pk, now=timezone.now()):
             state = self._readable(pk).status
             raise AlreadyEnded(f"The prediction is {state}; only a queued one can be canceled.")
-        prediction = self._readable(pk)
-        return Response(self.get_serializer(prediction).data)
+        return self.answer(prediction_json(self._readable(pk), request), headers={})
 
     def _readable(self, pk: UUID) -> Prediction:
-        prediction = self.get_queryset().readable_by(self.request.user).filter(pk=pk).first()
+        prediction = find_readable(pk, self.request.user)
         if prediction is None:
             raise NotFound(f"There is no prediction {pk}, or it is not yours to see.")
         return prediction
 
-    def _respond(self, prediction: Prediction, preference: Preference, *, pending_status: int) -> Response:
-        headers = {"Vary": "Prefer"}
+    def _respond(
+        self,
+        prediction: Prediction,
+        preference: Preference,
+        body: dict[str, Any] | None = None,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> HttpResponseBase:
+        """The whole object unless another `body` is given; callers learn how their preference fared."""
+        every = {"Vary": "Accept, Cookie, Prefer", **headers}
         if preference.applied:
-            headers["Preference-Applied"] = preference.applied
-        if prediction.has_ended:
-            return Response(self.get_serializer(prediction).data, headers=headers)
-        headers["Retry-After"] = "1"
-        if pending_status == 200:
-            return Response(self.get_serializer(prediction).data, headers=headers)
-        headers["Location"] = prediction_url(prediction, self.request)
-        return Response(prediction_json(prediction, self.request), status=pending_status, headers=headers)
+            every["Preference-Applied"] = preference.applied
+        if not prediction.has_ended:
+            every["Retry-After"] = "1"
+        return self.answer(body or prediction_json(prediction, self.request), status=status, headers=every)
 
 
 def preference_of(request: Request | HttpRequest) -> Preference:

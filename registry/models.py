@@ -31,9 +31,12 @@ class ModelQuerySet(models.QuerySet["Model"]):
         live = ModelVersion.objects.live().only("tag", "model_id")
         return self.prefetch_related(Prefetch("versions", live, to_attr="live_versions"))
 
+    def ordered_for_default(self) -> "ModelQuerySet":
+        """The marked default first, else the first model registered."""
+        return self.order_by("-is_default", "pk")
+
     def default(self) -> "Model | None":
-        """The marked default, else the first model registered."""
-        return self.order_by("-is_default", "pk").first()
+        return self.ordered_for_default().first()
 
 
 class Model(models.Model):

@@ -23,8 +23,9 @@ MAX_FUNCTION_LINES = 50
 LAYERS: dict[str, list[str]] = {
     "mlserve": [
         "errors env dotenv orphans prefer apps",
-        "renderers jsonbody terminal",
-        "problems settings",
+        "renderers jsonbody terminal prepared",
+        "lean",
+        "problems settings browsers",
         # From here on the project stands on its apps; nothing in them may import it.
         "health openapi pages laptop supervisor webserver",
         "urls wsgi management",
@@ -37,25 +38,29 @@ LAYERS: dict[str, list[str]] = {
         "schema_sources",
         "inspector",
         "models storage inspection checks",
-        "publishing incoming comparison deletion serializers",
+        "publishing incoming comparison deletion serializers lookup",
         "forms views",
         "admin urls management apps",
     ],
     "predictions": [
-        "status batching doorbell questions",
+        "status batching gathering group_commit doorbell questions",
         "answers controls brokers transitions",
         "models forms",
-        "runtime queue workers waiting serializers",
-        "execution submission verification",
+        "runtime queue workers waiting reading serializers",
+        "execution recording verification",
+        "in_place",
+        "submission",
         "tasks views pages cluster checks",
         "admin urls page_urls management apps",
     ],
 }
 # What both apps stand on.
-SHARED = {"errors", "env", "orphans", "prefer", "renderers", "jsonbody", "terminal", "problems"}
+SHARED = {
+    "errors", "env", "orphans", "prefer", "renderers", "jsonbody", "terminal", "prepared", "lean", "problems",
+}  # fmt: skip
 # Say "Pure." in their docstring, or run in the inspection's child process, which has no Django.
 PURE = {
-    "mlserve.errors", "mlserve.prefer", "predictions.batching",
+    "mlserve.errors", "mlserve.prefer", "predictions.batching", "predictions.gathering", "predictions.group_commit",
     *(f"registry.{name}" for name in (
         "schema", "json_schema", "json_files", "violations", "frames", "formats", "pipelines", "samples",
         "form_config", "report", "schema_sources", "inspector", "golden",

@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
-from predictions import tasks
+from predictions import recording, tasks
 from predictions.models import Prediction
 from registry.models import Model, ModelVersion
 from tests.predictions.draining import draining
@@ -108,7 +108,10 @@ def test_it_waits_for_the_result_when_preferred(
     assert response.headers["Preference-Applied"] == "wait=10"
 
 
-def test_it_answers_202_when_the_wait_runs_out(api: APIClient, penguins: ModelVersion, penguin: dict[str, Any]) -> None:
+def test_it_answers_202_when_the_wait_for_a_worker_runs_out(
+    api: APIClient, penguins: ModelVersion, penguin: dict[str, Any], settings: Any
+) -> None:
+    settings.MLSERVE_IN_PLACE_BYTES = 0
     started = time.monotonic()
     response = post(api, penguin, Prefer="wait=1")
 
@@ -287,7 +290,7 @@ def test_it_answers_503_when_the_database_is_down(
     def fail(*_: Any, **__: Any) -> None:
         raise OperationalError("database is locked")
 
-    monkeypatch.setattr(Prediction, "save", fail)
+    monkeypatch.setattr(recording, "_insert", fail)
     response = post(api, penguin)
 
     assert response.status_code == 503

@@ -150,7 +150,7 @@ def test_it_asks_for_another_drain_when_its_time_is_up(submit_rows: Submit, sett
     submit_rows()
     OrmQ.objects.all().delete()
 
-    ended = tasks.drain(budget_seconds=0)
+    ended = tasks.drain(deadline=0)
 
     assert ended == 1
     assert OrmQ.objects.count() == 1

@@ -1,0 +1,191 @@
+"""Callers that come while a call runs form the next call. Pure: knows threads, but neither models nor databases.
+
+A caller who is alone is served at once, and under load the calls grow by themselves: a call begins when nobody is on
+the way to it any more, and never waits longer for them than the last call took. One thread makes all calls of a
+process, so a caller can stop waiting although the call it takes part in goes on.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Overfull(Exception):
+    """More wait already than may wait."""
+
+
+@dataclass(eq=False)
+class _Place(Generic[Item]):
+    """One caller in the line. `woken` is released once, when there is something for the caller to do or to know."""
+
+    item: Item
+    key: Hashable
+    weight: int
+    woken: threading.Lock = field(default_factory=threading.Lock)
+    is_called: bool = False
+    is_settling: bool = False
+    has_left: bool = False
+    to_settle: "list[_Place[Item]]" = field(default_factory=list)
+    error: BaseException | None = None
+
+    def __post_init__(self) -> None:
+        self.woken.acquire()
+
+
+class Gathering(Generic[Item]):
+    """`call` gets items of one key, in their order of arrival, in the one calling thread; it writes into the items.
+
+    `settle` then gets those whose callers still wait, in the thread of one of these callers, while the next call may
+    already run. Items with the key None are called alone.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[Sequence[Item]], None],
+        settle: Callable[[Sequence[Item]], None],
+        *,
+        most_waiting: int,
+        most_weight: Callable[[], int],
+    ) -> None:
+        self._call, self._settle = call, settle
+        self._most_waiting, self._most_weight = most_waiting, most_weight
+        self._line: deque[_Place[Item]] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._called_at: float | None = None
+        self._last_call_seconds = 0.0
+        self._on_the_way = 0
+        self._this_thread = threading.local()
+
+    @contextmanager
+    def approach(self) -> Iterator[None]:
+        """The whole life of a request that may `submit`: a call waits for those who will join it in a moment.
+
+        It costs less than it seems: all threads share one interpreter, so what begins early slows down what is late.
+        """
+        self._this_thread.is_counted = True
+        self._step(+1)
+        try:
+            yield
+        finally:
+            self._this_thread.is_counted = False
+            self._step(-1)
+
+    def submit(self, item: Item, *, key: Hashable, weight: int, timeout_seconds: float) -> bool:
+        """Wait until `item` was called and settled. False when the time ran out first: then it never is settled.
+
+        Raises Overfull, or what `call` or `settle` raised.
+        """
+        place = _Place(item, key, weight)
+        with self._changed:
+            if len(self._line) >= self._most_waiting:
+                raise Overfull(f"{len(self._line)} requests wait for the model already")
+            self._line.append(place)
+            self._ensure_thread()
+        is_counted = getattr(self._this_thread, "is_counted", False)
+        self._step(-1 if is_counted else 0)
+        try:
+            return self._wait(place, timeout_seconds)
+        finally:
+            self._step(+1 if is_counted else 0)
+
+    def _step(self, difference: int) -> None:
+        with self._changed:
+            self._on_the_way += difference
+            if self._on_the_way == 0:
+                self._changed.notify()
+
+    def _wait(self, place: _Place[Item], timeout_seconds: float) -> bool:
+        if not place.woken.acquire(timeout=timeout_seconds) and self._leave(place):
+            return False
+        if place.to_settle:
+            self._settle_for_all(place.to_settle)
+        if place.error is not None:
+            raise place.error
+        return True
+
+    def seconds_in_call(self) -> float:
+        """For how long the present call has run; 0 when none does."""
+        called_at = self._called_at
+        return 0.0 if called_at is None else time.monotonic() - called_at
+
+    def _leave(self, place: _Place[Item]) -> bool:
+        """Stop waiting; False when it is being settled already, and then the end is moments away."""
+        with self._changed:
+            if not place.is_settling:
+                place.has_left = True
+                if not place.is_called:
+                    self._line.remove(place)
+                return True
+        place.woken.acquire()
+        return False
+
+    def _settle_for_all(self, places: "list[_Place[Item]]") -> None:
+        first, others = places[0], places[1:]
+        try:
+            self._settle([place.item for place in places])
+        except BaseException as error:
+            for place in others:
+                place.error = error
+            raise
+        finally:
+            first.to_settle = []
+            for place in others:
+                place.woken.release()
+
+    def _ensure_thread(self) -> None:
+        """Started with the first item, and anew in a forked process, which has none of its parent's threads."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._call_for_ever, name="gathering", daemon=True)
+            self._thread.start()
+
+    def _call_for_ever(self) -> None:
+        while True:
+            with self._changed:
+                while not self._line:
+                    self._changed.wait()
+                self._changed.wait_for(lambda: self._on_the_way == 0, timeout=self._last_call_seconds)
+                places = self._take()
+            self._called_at = time.monotonic()
+            error: BaseException | None = None
+            try:
+                self._call([place.item for place in places])
+            except BaseException as raised:  # noqa: BLE001 - a model may even raise SystemExit; its callers get it
+                error = raised
+            self._last_call_seconds = time.monotonic() - self._called_at
+            self._called_at = None
+            self._hand_over(places, error)
+
+    def _take(self) -> "list[_Place[Item]]":
+        """The first in line, and whoever shares its key as far as the weight allows. Holds the lock."""
+        first = self._line.popleft()
+        taken, weight = [first], first.weight
+        if first.key is not None:
+            for place in list(self._line):
+                if place.key == first.key and weight + place.weight <= self._most_weight():
+                    self._line.remove(place)
+                    taken.append(place)
+                    weight += place.weight
+        for place in taken:
+            place.is_called = True
+        return taken
+
+    def _hand_over(self, places: "list[_Place[Item]]", error: BaseException | None) -> None:
+        """The first caller who still waits settles for all of them."""
+        with self._changed:
+            waiting = [place for place in places if not place.has_left]
+            for place in waiting:
+                place.is_settling = True
+                place.error = error
+        if error is not None:
+            for place in waiting:
+                place.woken.release()
+        elif waiting:
+            waiting[0].to_settle = waiting
+            waiting[0].woken.release()

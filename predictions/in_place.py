@@ -1,0 +1,84 @@
+"""Predict in the web process for callers that wait: their requests share calls, and never meet the queue.
+
+A call costs about the same for one row and for some hundred. So whatever has gathered while the last call ran is the
+next call, and its finished rows are stored together before any of its callers is answered.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.utils import timezone
+
+from mlserve.errors import Overloaded
+from predictions.execution import Work, execute
+from predictions.gathering import Gathering, Overfull
+from predictions.models import Prediction
+from predictions.recording import record
+from predictions.transitions import end_at_once
+from registry.models import ModelVersion
+from registry.schema import Row
+
+# Below the number of the web server's threads, so that some are left for requests that do not wait.
+MOST_WAITING = 48
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    prediction: Prediction
+    work: Work
+
+
+def fits_in_place(version: ModelVersion, rows: Sequence[Row]) -> bool:
+    """Whether the request is better predicted here than by a worker.
+
+    Large ones would hold up the small ones, and large artifacts should not lie in each web process, too. While a
+    call takes longer than any batch may, the workers, which can be replaced, are better company.
+    """
+    return (
+        version.size_bytes <= settings.MLSERVE_IN_PLACE_BYTES
+        and len(rows) <= settings.MLSERVE_BATCH_ROWS
+        and _gathering.seconds_in_call() < settings.MLSERVE_BATCH_SECONDS
+    )
+
+
+def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_seconds: float) -> bool:
+    """Predict, and store the ended prediction; False when the time ran out first: then nothing is stored.
+
+    Raises Overloaded when too many wait already.
+    """
+    version = prediction.version
+    waiting = _Waiting(prediction, Work(prediction.pk, rows, prediction.outputs))
+    try:
+        return _gathering.submit(
+            waiting,
+            key=version.pk if version.is_batchable else None,
+            weight=len(rows),
+            timeout_seconds=timeout_seconds,
+        )
+    except Overfull as error:
+        raise Overloaded(f"{error}. Nothing was stored; try again in a moment, or without `Prefer: wait`.") from error
+
+
+def approaching() -> AbstractContextManager[None]:
+    """Around the whole of a request that may be predicted here."""
+    return _gathering.approach()
+
+
+def _call(batch: Sequence[_Waiting]) -> None:
+    started_at = timezone.now()
+    outcomes = execute(batch[0].prediction.version, [waiting.work for waiting in batch])
+    by_id = {outcome.prediction_id: outcome for outcome in outcomes}
+    now = timezone.now()
+    for waiting in batch:
+        end_at_once(waiting.prediction, by_id[waiting.prediction.pk], started_at=started_at, now=now)
+
+
+def _settle(batch: Sequence[_Waiting]) -> None:
+    record([waiting.prediction for waiting in batch])
+
+
+_gathering: Gathering[_Waiting] = Gathering(
+    _call, _settle, most_waiting=MOST_WAITING, most_weight=lambda: settings.MLSERVE_BATCH_ROWS
+)

@@ -1,0 +1,44 @@
+"""Find one prediction by its id, for whoever may see it, in one statement."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import QuerySet
+
+from mlserve.prepared import Parameter, PreparedQuery
+from predictions.models import Prediction
+from registry.lookup import Identity, version_of
+
+# Everything but what was put in, which can be large and is fetched where it is looked at.
+_FIELDS = tuple(field.attname for field in Prediction._meta.concrete_fields if field.attname != "inputs")
+
+
+def find_readable(prediction_id: UUID, user: AbstractBaseUser | AnonymousUser) -> Prediction | None:
+    """The prediction with its version, or None: there is none, or `user` may not see it."""
+    row = _BY_ID.first(pk=prediction_id)
+    if row is None:
+        return None
+    identity = Identity._make(row[len(_FIELDS) :])
+    prediction = Prediction.from_db(DEFAULT_DB_ALIAS, _FIELDS, row[: len(_FIELDS)])
+    if not (identity.model__is_public or _is_own(prediction, user)):
+        return None
+    prediction.version = version_of(identity)
+    return prediction
+
+
+def _is_own(prediction: Prediction, user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Staff may read all, the others what they submitted."""
+    if getattr(user, "is_staff", False):
+        return True
+    return user.is_authenticated and prediction.owner_id == user.pk
+
+
+def _by_id() -> "QuerySet[Any, Any]":
+    identity = [f"version__{name}" for name in Identity._fields]
+    found = Prediction.objects.filter(pk=Parameter("pk", Prediction._meta.get_field("id"))).order_by()
+    return found.values_list(*_FIELDS, *identity)
+
+
+_BY_ID = PreparedQuery(_by_id)

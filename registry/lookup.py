@@ -1,0 +1,78 @@
+"""Which version serves: one small query per request, and everything that never changes from this process's memory.
+
+The query reads whatever can change (what is live, who may see it, the model's title), so a promotion that has been
+committed is seen by the very next look-up of every process.
+"""
+
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+from django.db.models import QuerySet
+
+from mlserve.prepared import Parameter, PreparedQuery
+from registry.models import Model, ModelVersion
+
+_MOST_VERSIONS = 256
+
+
+class Identity(NamedTuple):
+    """What tells one state of a version and its model from another. Fields are the columns, read from a version."""
+
+    pk: int
+    uploaded_at: Any
+    status: str
+    model__name: str
+    model__title: str
+    model__description: str
+    model__is_public: bool
+    model__is_default: bool
+
+
+def find_version(model: str | None, tag: str | None) -> ModelVersion | None:
+    """The live version, or the one with this tag, of a model (None: of the default one). None when there is none.
+
+    The object is shared between threads: read it only.
+    """
+    row = _QUERIES[model is not None, tag is not None].first(model=model, tag=tag)
+    return None if row is None else version_of(Identity._make(row))
+
+
+def version_of(identity: Identity) -> ModelVersion:
+    """The version in that state, with its model; without what only reports and golden checks read."""
+    version = _versions.get(identity)
+    if version is None:
+        version = ModelVersion.objects.without_bulk().select_related("model").get(pk=identity.pk)
+        _versions[_identity(version)] = version
+        while len(_versions) > _MOST_VERSIONS:
+            _versions.popitem(last=False)
+    return version
+
+
+def _identity(version: ModelVersion) -> Identity:
+    """As it is now, which a moment later can be another one than what was asked for."""
+    model = version.model
+    return Identity(
+        version.pk, version.uploaded_at, version.status,
+        model.name, model.title, model.description, model.is_public, model.is_default,
+    )  # fmt: skip
+
+
+def _query(is_named: bool, is_tagged: bool) -> "QuerySet[Any, Any]":
+    versions = ModelVersion.objects.order_by()
+    if is_named:
+        versions = versions.filter(model__name=Parameter("model", Model._meta.get_field("name")))
+    else:
+        versions = versions.filter(model=Model.objects.ordered_for_default().values("pk")[:1])
+    if is_tagged:
+        versions = versions.filter(tag=Parameter("tag", ModelVersion._meta.get_field("tag")))
+    else:
+        versions = versions.live()
+    return versions.values_list(*Identity._fields)
+
+
+_versions: OrderedDict[Identity, ModelVersion] = OrderedDict()
+_QUERIES = {
+    (is_named, is_tagged): PreparedQuery(lambda named=is_named, tagged=is_tagged: _query(named, tagged))  # type: ignore[misc]
+    for is_named in (True, False)
+    for is_tagged in (True, False)
+}
