@@ -1,5 +1,6 @@
 """What a user of a terminal reads once the service answers."""
 
+import contextlib
 import http.client
 import time
 from collections.abc import Callable, Sequence
@@ -45,9 +46,10 @@ class Greeting:
             connection.close()
 
     def _say(self, text: str) -> None:
-        self._out.write(f"{text}\n")
-        self._out.flush()
         self._is_over = True
+        with contextlib.suppress(OSError):  # a service whose terminal is gone goes on
+            self._out.write(f"{text}\n")
+            self._out.flush()
 
     def _page(self) -> list[str]:
         host = f"[{self._host}]" if ":" in self._host else self._host

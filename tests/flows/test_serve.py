@@ -1,6 +1,7 @@
 """`manage.py serve` as its users know it: started, used, harmed and stopped from outside."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from mlserve.children import CAN_FORK
 from tests import pipelines
 from tests.flows.service import MANAGE, Service, is_running
 
@@ -188,6 +190,20 @@ def test_it_starts_again_what_dies(own_service: Service, penguin: dict[str, Any]
     own_service.wait_for(lambda: own_service.get("/healthz").status_code == 200, "the new web server")
 
     assert own_service.post("/api/predict", json=penguin, headers={"Prefer": "wait=20"}).status_code == 200
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="the processes are forked on Linux only")
+def test_it_shares_the_memory_of_what_it_imports(service: Service) -> None:
+    """RSS counts a shared page in each process, PSS in equal parts."""
+    assert service.process is not None
+    rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in [service.process.pid, *service.children()]]
+
+    rss_kb, pss_kb = (
+        sum(int(number) for rollup in rollups for number in re.findall(rf"^{kind}: +(\d+) kB", rollup, re.MULTILINE))
+        for kind in ("Rss", "Pss")
+    )
+
+    assert pss_kb < rss_kb / 3
 
 
 def test_it_says_when_the_port_is_taken(tmp_path: Path) -> None:

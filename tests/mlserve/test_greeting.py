@@ -66,3 +66,15 @@ def test_it_brackets_an_address_of_ipv6(monkeypatch: pytest.MonkeyPatch) -> None
     greeting()
 
     assert "http://[::1]:8000/admin/" in out.getvalue()
+
+
+class _Unread(io.StringIO):
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+def test_it_lets_the_service_go_on_when_nobody_reads(port: int) -> None:
+    greeting = Greeting("127.0.0.1", port, [], _Unread())
+
+    greeting()
+    greeting()

@@ -5,6 +5,7 @@ import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +59,23 @@ class Command(TerminalCommand):
             require_free_port(options["host"], options["port"])
         except PortTaken as error:
             raise CommandError(str(error)) from error
-        lines = self._prepare() if options["prepare"] else []
+        lines = _prepare_in_a_thread() if options["prepare"] else []
         supervisor = Supervisor(_programs(options))
         sys.exit(supervisor.run(Greeting(options["host"], options["port"], lines, self.stdout)))
 
-    def _prepare(self) -> list[str]:
-        from mlserve.laptop import prepare
 
-        return prepare()
+def _prepare_in_a_thread() -> list[str]:
+    """Its connections to database and storage end with the thread; no forked process may share them."""
+    from mlserve.laptop import prepare
+
+    def prepare_and_leave() -> list[str]:
+        try:
+            return prepare()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(prepare_and_leave).result()
 
 
 def _run_web(options: dict[str, Any]) -> None:
