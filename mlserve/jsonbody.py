@@ -1,7 +1,6 @@
 """Read a request body as strict JSON (RFC 8259): UTF-8, no NaN, no repeated names, bounded size and depth."""
 
 import math
-import re
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -12,8 +11,8 @@ from rest_framework.request import Request
 
 from mlserve.errors import NotJson, TooLarge
 
-# A number that could exceed 1.8e308: an exponent of three digits, or so many digits that one of two suffices.
-_SUSPICIOUS = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{200}")
+# Every digit as 0 and E as e, so that a plain search finds what a pattern would find ten times as slowly.
+_SHAPE = bytes.maketrans(b"123456789E", b"000000000e")
 _EMPTY = "The body is empty. Send one record as JSON, or a list of records."
 # jiter's words for what people most often do, with what to do about it.
 _HINTS = (
@@ -31,7 +30,7 @@ def parse_json(body: bytes) -> Any:
         value = jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True, cache_mode="keys")
     except ValueError as error:
         raise NotJson(_sentence(body, str(error))) from error
-    if _SUSPICIOUS.search(body) and _has_infinite(value):
+    if _may_hold_infinite(body) and _has_infinite(value):
         raise NotJson("The body holds a number that is too large for a 64-bit float. Send a smaller one or null.")
     return value
 
@@ -75,6 +74,12 @@ def _sentence(body: bytes, reason: str) -> str:
         return "The body starts with a byte order mark. Send UTF-8 without it."
     hint = next((hint for words, hint in _HINTS if words in reason), "")
     return f"The body is not JSON: {reason}. {hint}".rstrip()
+
+
+def _may_hold_infinite(body: bytes) -> bool:
+    """Whether some number could exceed 1.8e308: an exponent of three digits, or very many digits."""
+    shape = body.translate(_SHAPE, b"+")
+    return b"0e000" in shape or b"0" * 200 in shape
 
 
 def _has_infinite(value: Any) -> bool:

@@ -118,10 +118,13 @@ class RecordSchema:
 
     def training_warnings(self, rows: Sequence[Row]) -> list[RowWarning]:
         """Values outside what the pipeline saw in training, at most `MAX_LISTED_WARNINGS`, in row order."""
+        odd = [(name, node) for name, node in self._watched if not _are_usual([row.get(name) for row in rows], node)]
+        if not odd:
+            return []
         found = (
             warning
             for index, row in enumerate(rows)
-            for name, node in self._watched
+            for name, node in odd
             if (warning := _training_warning(index, name, node, row.get(name))) is not None
         )
         return list(islice(found, MAX_LISTED_WARNINGS))
@@ -195,6 +198,16 @@ def _exists(value: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _are_usual(values: Iterable[Any], node: Mapping[str, Any]) -> bool:
+    """Whether no value of a whole column deserves a warning: nearly always so, and found out by few steps."""
+    present = [value for value in values if value is not None]
+    if not present:
+        return True
+    if "x-training-values" in node and "x-training-range" not in node:
+        return set(present).issubset(node["x-training-values"])
+    return all(_training_warning(0, "", node, value) is None for value in (min(present), max(present)))
 
 
 def _training_warning(index: int, name: str, node: Mapping[str, Any], value: Any) -> RowWarning | None:
