@@ -41,10 +41,10 @@ COMPARISONS = (
     Comparison("async_10k_rows", "handwritten_async", "seconds", 1, less_is_better=True),
 )
 _FIGURES = {
-    "requests_per_s": "requests/s", "rows_per_s": "rows/s", "results_per_s": "results/s", "p50_ms": "p50, ms",
-    "accepted_per_s": "accepted/s", "p95_ms": "p95, ms", "p99_ms": "p99, ms", "seconds": "seconds",
-    "idle_pss_mb": "idle, PSS, MB", "idle_rss_mb": "idle, RSS, MB", "load_pss_mb": "under load, PSS, MB",
-    "load_rss_mb": "under load, RSS, MB",
+    "requests_per_s": "requests/s", "rows_per_s": "rows/s", "results_per_s": "results/s",
+    "accepted_per_s": "accepted/s", "seconds": "seconds", "p50_ms": "p50, ms", "p95_ms": "p95, ms",
+    "p99_ms": "p99, ms", "cpu_ms_per_request": "CPU ms per request", "idle_pss_mb": "idle, PSS, MB",
+    "idle_rss_mb": "idle, RSS, MB", "load_pss_mb": "under load, PSS, MB", "load_rss_mb": "under load, RSS, MB",
 }  # fmt: skip
 
 
@@ -94,10 +94,12 @@ def _doubts_about_the_client(results: Results) -> list[str]:
 def _measured(results: Results) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """System ("" for mlserve), workload and figures of all that both have."""
     for name, values in results.items():
-        if name in PEERS:
-            yield from ((name, workload, figures) for workload, figures in values.items() if workload != "skipped")
-        elif not name.startswith(_ALONE):
+        if name not in PEERS and not name.startswith(_ALONE):
             yield "", name, values
+    for peer in PEERS:
+        for workload, values in results.get(peer, {}).items():
+            if workload != "skipped":
+                yield peer, workload, values
 
 
 def write_json(path: Path, machine: Mapping[str, object], results: Results) -> None:

@@ -26,17 +26,26 @@ def sync(system: System, *, rows: int, connections: int, seconds: float) -> Valu
         answers = client.run(repeated(requests, seconds=seconds))
     check_all(answers, system.waiting, system.example, rows=rows)
     rate = len(answers) / _seconds(answers)
-    return {"requests_per_s": rate, "rows_per_s": rate * rows, **latencies([answer.took_ns for answer in answers])}
+    return {
+        "requests": len(answers),
+        "requests_per_s": rate,
+        "rows_per_s": rate * rows,
+        **latencies([answer.took_ns for answer in answers]),
+    }
 
 
 def sync_watched(system: System, *, rows: int, connections: int, seconds: float) -> tuple[Values, Values]:
-    """As `sync`, and the CPU seconds that the client and each process of the system used meanwhile."""
+    """As `sync`, and the CPU seconds that the client and each process of the system used meanwhile.
+
+    The system's CPU time per request depends less than the rates do on what else the machine is doing.
+    """
     pids = system.pids
     before, client_before = processes.cpu_seconds(pids), time.process_time()
     values = sync(system, rows=rows, connections=connections, seconds=seconds)
     client_seconds = time.process_time() - client_before
-    used = {pid: after - before[pid] for pid, after in processes.cpu_seconds(pids).items()}
+    used = {pid: after - before.get(pid, 0.0) for pid, after in processes.cpu_seconds(pids).items()}
     by_name = {f"{pid} {processes.command(pid)}": seconds for pid, seconds in used.items() if seconds >= 0.01}
+    values["cpu_ms_per_request"] = 1e3 * sum(used.values()) / values["requests"]
     return values, {"client": client_seconds, **by_name}
 
 
