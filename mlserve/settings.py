@@ -197,6 +197,8 @@ MLSERVE_MAX_ATTEMPTS = env.number("MLSERVE_MAX_ATTEMPTS", default=3, at_least=1)
 # Longer than this nobody waits for an answer; the row ends as `expired`.
 MLSERVE_QUEUE_SECONDS = env.number("MLSERVE_QUEUE_SECONDS", default=24 * 3600, at_least=10)
 MLSERVE_RETENTION_DAYS = env.number("MLSERVE_RETENTION_DAYS", default=30, at_least=1)
+# Inputs and results above this size lie in the artifact storage. Rows of a few kilobytes keep the table in memory.
+MLSERVE_ROW_BYTES = env.size_bytes("MLSERVE_ROW_BYTES", default=256 * 2**10)
 # Waiting callers are served by the web process itself, so that their requests share calls. Above this size an artifact
 # is loaded by the workers only; 0 leaves all prediction to them and scikit-learn out of the web process.
 MLSERVE_IN_PLACE_BYTES = env.size_bytes("MLSERVE_IN_PLACE_BYTES", default=256 * 2**20)

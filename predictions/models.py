@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
+from predictions import payloads
 from predictions.status import ENDED, Status
 from predictions.transitions import PredictionQuerySet
 from registry.models import ModelVersion
@@ -28,7 +29,8 @@ class Prediction(models.Model):
     outputs = models.CharField(max_length=100, default="predict", help_text="Methods asked for, comma-separated.")
     row_count = models.PositiveIntegerField()
 
-    # JSON as text: jsonb would reorder names, change numbers and refuse \u0000; nothing queries inside.
+    # JSON as text: jsonb would reorder names, change numbers and refuse \u0000; nothing queries inside. Large inputs
+    # and results are references (predictions/payloads.py).
     inputs = models.TextField()
     result = models.TextField(null=True, blank=True)  # noqa: DJ001 - absent is not an empty result
     warnings = models.TextField(default="[]")
@@ -99,8 +101,14 @@ class Prediction(models.Model):
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = orjson.loads(self.inputs)
+        """The validated input. Raises Unavailable when it lies in a storage that does not answer."""
+        rows: list[dict[str, Any]] = orjson.loads(payloads.fetch(self.inputs))
         return rows
+
+    @property
+    def result_json(self) -> str | bytes | None:
+        """The result as JSON text; None unless it succeeded. Raises Unavailable."""
+        return None if self.result is None else payloads.fetch(self.result)
 
 
 class WakeUp(models.Model):

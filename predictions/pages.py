@@ -131,7 +131,7 @@ def _shown(prediction: Prediction) -> dict[str, Any]:
     version = prediction.version
     config = _config(version)
     rows = prediction.rows[:_SHOWN_ROWS]
-    result = orjson.loads(prediction.result) if prediction.result else {"predictions": []}
+    result = orjson.loads(prediction.result_json or '{"predictions": []}')
     questions = [question for section in sections_of(version.record_schema, config) for question in section.questions]
     labels = {question.name: question.label for question in questions}
     return {

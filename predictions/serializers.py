@@ -58,7 +58,7 @@ def prediction_json(prediction: Prediction, request: Request | HttpRequest) -> d
         "started_at": prediction.started_at,
         "finished_at": prediction.finished_at,
         "rows": prediction.row_count,
-        "result": orjson.Fragment(prediction.result) if prediction.result else None,
+        "result": None if prediction.result is None else orjson.Fragment(prediction.result_json or b""),
         "warnings": orjson.Fragment(prediction.warnings),
         "error": orjson.Fragment(prediction.error) if prediction.error else None,
         "metrics": {"queue_seconds": queue_seconds(prediction), "predict_seconds": prediction.predict_seconds},

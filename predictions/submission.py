@@ -13,6 +13,7 @@ from mlserve.errors import BadParameter, NoLiveVersion, NotFound, TooLarge
 from mlserve.renderers import dump_json
 from predictions.in_place import fits_in_place, predict_in_place
 from predictions.models import Prediction
+from predictions.payloads import keep
 from predictions.reading import find_readable
 from predictions.recording import record
 from predictions.waiting import wait_until_ended
@@ -49,7 +50,7 @@ def submit(
     1. check outputs and size    2. validate    3. predict here while the caller waits    4. else store as queued,
     wake a worker    5. wait for it in what is left of the time
 
-    Raises InvalidRows, TooLarge, BadParameter, or Overloaded; then nothing was stored.
+    Raises InvalidRows, TooLarge, BadParameter, Overloaded or Unavailable; then nothing was accepted.
     """
     deadline = time.monotonic() + wait_seconds
     require_outputs(version, outputs)
@@ -60,9 +61,9 @@ def submit(
         owner_id=user.pk if user.is_authenticated else None,
         outputs=",".join(outputs),
         row_count=len(rows),
-        inputs=dump_json(rows).decode(),
         created_at=timezone.now(),
     )
+    prediction.inputs = keep(dump_json(rows), prediction.pk, "inputs")
     if (
         wait_seconds
         and fits_in_place(version, rows)

@@ -16,6 +16,7 @@ from django.db.models import F, Q, QuerySet
 
 from mlserve.errors import GivenUp, problem_object
 from mlserve.renderers import dump_json
+from predictions.payloads import REFERENCE, discard, keep
 from predictions.status import Status
 
 if TYPE_CHECKING:
@@ -175,7 +176,10 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         for oldest in self._oldest_first("pk", "created_at", "finished_at", batch=batch, seconds=seconds):
             old = [pk for pk, _, finished_at in oldest if finished_at is not None and finished_at < limit]
             if old:
+                elsewhere = Q(inputs__startswith=REFERENCE) | Q(result__startswith=REFERENCE)
+                kept = list(self.filter(elsewhere, pk__in=old).values_list("inputs", "result"))
                 deleted += self.filter(pk__in=old)._raw_delete(self.db)
+                discard(text for texts in kept for text in texts)
             if oldest[-1][1] >= limit:
                 break
         return deleted
@@ -219,7 +223,7 @@ def _finished_row(outcome: Outcome) -> list[Any]:
     return [
         outcome.prediction_id if connection.vendor == "postgresql" else outcome.prediction_id.hex,
         Status.SUCCEEDED.value if succeeded else Status.FAILED.value,
-        dump_json(outcome.result).decode() if succeeded else None,
+        keep(dump_json(outcome.result), outcome.prediction_id, "result") if succeeded else None,
         None if succeeded else dump_json(outcome.error).decode(),
         dump_json(outcome.warnings).decode(),
         outcome.predict_seconds,

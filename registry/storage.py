@@ -5,9 +5,10 @@ leaves at most an object that nobody needs, and storing again what is there is a
 """
 
 import hashlib
+import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,12 @@ from typing import IO
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
-from django.core.files.base import File
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
 from mlserve.errors import ArtifactUnavailable, BadUpload, TooLarge, Unavailable
+
+log = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 2**20
 _VENDOR_ERRORS = (OSError, ClientError, BotoCoreError)
@@ -114,6 +117,33 @@ def local_copy(digest: Digest) -> Iterator[Path]:
             "It was changed or damaged; upload it again."
         )
     yield path
+
+
+def put(key: str, content: bytes) -> None:
+    """Store bytes under a new key. Raises Unavailable."""
+    try:
+        _storage().save(key, ContentFile(content))
+    except _VENDOR_ERRORS as error:
+        raise Unavailable(f"The storage did not take the data ({error}). Nothing was accepted.") from error
+
+
+def get(key: str) -> bytes:
+    """The bytes under a key. Raises Unavailable."""
+    try:
+        with _storage().open(key) as file:
+            content: bytes = file.read()
+    except _VENDOR_ERRORS as error:
+        raise Unavailable(f"The storage did not give the data ({error}). Try again in a moment.") from error
+    return content
+
+
+def remove(keys: Sequence[str]) -> None:
+    """Delete objects, as far as that is possible; what stays is logged and harms nobody."""
+    for key in keys:
+        try:
+            _storage().delete(key)
+        except _VENDOR_ERRORS as error:
+            log.warning("%s stays in the storage: %s", key, error)
 
 
 def _local_path(digest: Digest) -> Path:

@@ -43,7 +43,7 @@ LAYERS: dict[str, list[str]] = {
         "admin urls management apps",
     ],
     "predictions": [
-        "status batching gathering group_commit doorbell questions",
+        "status batching gathering group_commit doorbell payloads questions",
         "answers controls brokers transitions",
         "models forms",
         "runtime queue workers waiting reading serializers",
