@@ -45,7 +45,8 @@ def import_web_server() -> None:
     from predictions.warming import warm_libraries
 
     _ = get_resolver().url_patterns  # imports the views
-    warm_libraries()
+    if settings.MLSERVE_IN_PLACE_BYTES:
+        warm_libraries()
 
 
 def load_application() -> Callable[..., Any]:
@@ -58,7 +59,7 @@ def load_application() -> Callable[..., Any]:
     from mlserve.wsgi import application
     from predictions.warming import warm_models_in_background
 
-    warm_models_in_background()
+    warm_models_in_background(largest_bytes=settings.MLSERVE_IN_PLACE_BYTES)
     return application
 
 

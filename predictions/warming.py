@@ -37,22 +37,27 @@ def warm_libraries() -> None:
     gc.enable()
 
 
-def warm_models_in_background() -> None:
-    """Load live versions in a thread of their own; whoever asks for one before it is there loads it as ever."""
+def warm_models_in_background(*, largest_bytes: int | None = None) -> None:
+    """`warm_models` in a thread of its own; whoever asks for a version before it is there loads it as ever."""
 
     def warm() -> None:
         try:
-            warm_models()
+            warm_models(largest_bytes=largest_bytes)
         finally:
             db.connections.close_all()
 
     threading.Thread(target=warm, name="warming", daemon=True).start()
 
 
-def warm_models() -> None:
-    """Load live versions, smallest first, as far as the cache holds them: more would only push out the first ones."""
+def warm_models(*, largest_bytes: int | None = None) -> None:
+    """Load live versions, smallest first, as far as the cache holds them: more would only push out the first ones.
+
+    `largest_bytes` leaves out larger artifacts, which this process will not be asked for.
+    """
     room_bytes = settings.MLSERVE_MODEL_CACHE_BYTES
     live = ModelVersion.objects.live().select_related("model").only("model__name", "tag", "sha256", "size_bytes")
+    if largest_bytes is not None:
+        live = live.filter(size_bytes__lte=largest_bytes)
     try:
         for version in live.order_by("size_bytes", "pk"):
             taken_bytes = _load(version)

@@ -66,6 +66,14 @@ def test_it_stops_when_the_cache_is_full(
     assert loaded == [small.sha256]
 
 
+def test_it_leaves_out_what_is_too_large(small_and_large: tuple[ModelVersion, ...], loaded: list[str]) -> None:
+    small, _ = small_and_large
+
+    warm_models(largest_bytes=small.size_bytes)
+
+    assert loaded == [small.sha256]
+
+
 def test_it_goes_on_after_an_artifact_that_is_gone(
     small_and_large: tuple[ModelVersion, ...], loaded: list[str], caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:

@@ -110,8 +110,10 @@ def _programs(options: dict[str, Any]) -> list[Program]:
 def _by_forking(options: dict[str, Any]) -> Callable[[str], Child]:
     """All is imported once, here; the parts and their processes share it."""
     import predictions.cluster  # noqa: F401
+    from predictions.warming import warm_libraries
 
     import_web_server()
+    warm_libraries()
     connections.close_all()
     return lambda part: fork(part, lambda: _PARTS[part](options))
 
