@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 from uuid import UUID
 
 import orjson
 from django.contrib import admin, messages
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.models import PermissionsMixin
-from django.core.paginator import Paginator
+from django.core.paginator import InvalidPage, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -18,7 +19,9 @@ from django.utils.safestring import SafeString
 from django_q import admin as queue_admin
 from django_q.models import Failure, OrmQ, Success
 
+from predictions.listing import Page, listing_of_model
 from predictions.models import Prediction, WakeUp, Worker
+from predictions.status import Status
 from predictions.workers import SEEN_WITHIN
 
 # Success and Failure are always empty, for we keep none of django-q2's own records (save_limit -1), and OrmQ holds
@@ -30,24 +33,45 @@ for _misleading in (Success, Failure, OrmQ):
 
 _SYMBOLS = {"queued": "…", "running": "▶", "succeeded": "✓", "failed": "✗", "canceled": "–", "expired": "⌛"}
 _SHOWN_ROWS = 50
+_FILTERS = ("status__exact", "version__model__id__exact")
 _PAGES_AHEAD = 10
+_MOST_PAGES = 200
 _MOST_COUNTED = 1000
 
 
 class LookAheadPaginator(Paginator):  # type: ignore[type-arg]
-    """Looks some pages ahead instead of counting a table of millions; `count` is what it saw."""
+    """Pages of the first ids of a listing; `is_cut` when it goes on behind them."""
 
-    reach = 0
+    is_cut = False
 
-    @cached_property
-    def count(self) -> int:
-        predictions: Any = self.object_list
-        return len(predictions.values_list("pk")[: self.reach])
 
-    @property
-    def is_cut(self) -> bool:
-        """Whether there may be more than `count`."""
-        return self.count == self.reach
+class LookAheadList(ChangeList):
+    """Looks some pages ahead along an index, instead of searching and counting a table of millions."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Raises IncorrectLookupParameters, which leads back to the first page."""
+        found = self._look_ahead(request)
+        paginator = LookAheadPaginator(found.ids, self.list_per_page)
+        paginator.is_cut = found.next is not None
+        try:
+            shown = paginator.page(self.page_num).object_list
+        except InvalidPage as error:
+            raise IncorrectLookupParameters from error
+        self.result_list = self.root_queryset.filter(pk__in=shown).order_by("-pk")
+        self.result_count = paginator.count
+        self.full_result_count = None
+        self.show_full_result_count, self.can_show_all, self.show_admin_actions = False, False, True
+        self.multi_page = paginator.num_pages > 1
+        self.paginator = paginator
+
+    def _look_ahead(self, request: HttpRequest) -> Page:
+        if self.query:
+            return Page(list(self.queryset.values_list("pk", flat=True)[:1]), None)  # ids are searched for, whole ones
+        status, model = (request.GET.get(name) for name in _FILTERS)
+        if (status and status not in Status.values) or (model and not model.isdecimal()):
+            raise IncorrectLookupParameters
+        reach = min(self.page_num + _PAGES_AHEAD, _MOST_PAGES) * self.list_per_page
+        return listing_of_model(int(model) if model else None, status or None).page(reach)
 
 
 @admin.register(Prediction)
@@ -67,7 +91,6 @@ class PredictionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     actions = ("cancel_queued",)
     # Its “select all” would name a number that nobody counted.
     actions_selection_counter = False
-    paginator = LookAheadPaginator
     list_per_page = 50
     list_max_show_all = 0
     show_full_result_count = False
@@ -79,12 +102,12 @@ class PredictionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "version__model__name",
         )  # fmt: skip
 
-    def get_paginator(self, request: HttpRequest, queryset: Any, per_page: int, *args: Any, **kwargs: Any) -> Any:
-        paginator: Any = super().get_paginator(request, queryset, per_page, *args, **kwargs)
-        asked = request.GET.get("p", "1")
-        page = int(asked) if asked.isdecimal() and len(asked) < 7 else 1
-        paginator.reach = (page + _PAGES_AHEAD) * per_page
-        return paginator
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return LookAheadList
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """The filters offered and no others, which would search the whole table."""
+        return lookup in _FILTERS
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """By primary key, which has an index, instead of by text."""
@@ -188,7 +211,7 @@ def _counted(predictions: QuerySet[Any]) -> str:
 
 def _details(prediction: Prediction) -> dict[str, Any]:
     """The first rows of a prediction with what each gave, and what went wrong."""
-    result: dict[str, Any] = orjson.loads(prediction.result) if prediction.result else {}
+    result: dict[str, Any] = orjson.loads(prediction.result_json or "{}")
     answers = {name: values for name, values in result.items() if values}
     rows = prediction.rows[:_SHOWN_ROWS]
     names = prediction.version.record_schema.names

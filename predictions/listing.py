@@ -11,16 +11,17 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from predictions.models import Prediction
 from predictions.status import Status
 from predictions.transitions import PredictionQuerySet
 from registry.models import ModelVersion
 
-_MOST_EXAMINED = 10_000
+_MOST_EXAMINED, _MOST_AT_ONCE = 10_000, 1_000
 # Each version has a place of its own in its index; a model with more than these is found in the whole table quickly.
 _MOST_VERSIONS = 50
+_NOBODYS_ID = -1
 _UNANSWERED = (Status.FAILED, Status.CANCELED, Status.EXPIRED)
 
 
@@ -52,6 +53,8 @@ class Listing:
 
     def page(self, size: int, *, older_than: UUID | None = None) -> Page:
         """The newest `size` ids that are older than the given one."""
+        if self.versions is not None and not self.versions:
+            return Page([], None)
         found: list[UUID] = []
         examined, limit = 0, size + 1
         while examined < _MOST_EXAMINED:
@@ -63,7 +66,7 @@ class Listing:
                 return Page(found, None)
             older_than = entries[-1].pk
             examined += len(entries)
-            limit = min(4 * limit, _MOST_EXAMINED)
+            limit = max(limit, min(4 * limit, _MOST_AT_ONCE))
         return Page(found, older_than)
 
     def _holds(self, entry: _Entry) -> bool:
@@ -75,27 +78,36 @@ class Listing:
 
     def _walk(self, older_than: UUID | None, limit: int) -> list[_Entry]:
         """The next entries along the index, or of all the places in it together."""
-        paths = [path.filter(pk__lt=older_than) for path in self._paths] if older_than else self._paths
-        parts = [path.order_by("-pk").values_list(*_Entry._fields)[:limit] for path in paths]
-        if not parts:
-            return []
-        walked = parts[0] if len(parts) == 1 else parts[0].union(*parts[1:], all=True).order_by("-pk")[:limit]
-        return [_Entry._make(row) for row in walked]
+        entries: list[_Entry] = []
+        for path in self._paths:
+            rest = path.filter(pk__lt=older_than) if older_than else path
+            entries += [_Entry._make(row) for row in rest.values_list(*_Entry._fields)[:limit]]
+        return entries if len(self._paths) == 1 else sorted(entries, reverse=True)[:limit]
 
     @cached_property
     def _paths(self) -> list[PredictionQuerySet]:
-        """Querysets that one index each answers in the order of ids; together they hold whatever is listed."""
-        everything = Prediction.objects.all()
+        """Querysets that one index each answers in the order of ids; together they hold whatever is listed.
+
+        PostgreSQL would rather walk the primary key and filter, in the hope that what is frequent is frequent
+        everywhere; a version that was retired, or an owner who left, would let it walk over millions of rows. So each
+        asks for the order of its own index, from its first column on, and names a second value that is nobody's:
+        a column that is known to have one value only would count as no order.
+        """
+        everything = Prediction.objects.order_by("-pk")
         if self.status == Status.QUEUED:
             return [everything.queued()]
         if self.status == Status.RUNNING:
             return [everything.running()]
-        path = everything if self.is_everybodys else everything.filter(owner=self.owner_id)
-        if self.status in _UNANSWERED:
-            return [path.unanswered().filter(status=self.status)]
-        if self.is_everybodys and self.versions is not None and len(self.versions) <= _MOST_VERSIONS:
-            return [everything.filter(version=version) for version in sorted(self.versions)]
-        return [path]
+        if self.is_everybodys and self.status in _UNANSWERED:
+            return [everything.unanswered().filter(status__in=[self.status, ""]).order_by("status", "-pk")]
+        if not self.is_everybodys:
+            owned = Q(owner=None) if self.owner_id is None else Q(owner__in=[self.owner_id, _NOBODYS_ID])
+            path = everything.filter(owned).order_by("owner_id", "-pk")
+            return [path.unanswered().filter(status=self.status) if self.status in _UNANSWERED else path]
+        if self.versions is not None and len(self.versions) <= _MOST_VERSIONS:
+            ordered = everything.order_by("version_id", "-pk")
+            return [ordered.filter(version__in=[version, _NOBODYS_ID]) for version in self.versions]
+        return [everything]
 
 
 def listing_for(
