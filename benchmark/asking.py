@@ -4,7 +4,8 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 
-from benchmark.client import Answer, BadAnswer, Client, FollowUp, Request
+from benchmark.client import Answer, Client, FollowUp
+from benchmark.connection import BadAnswer, Request
 from benchmark.dialects import Polling, Waiting, WrongAnswer
 from benchmark.example import Example
 

@@ -1,36 +1,21 @@
 """An HTTP client that costs little: one thread, one event loop over keep-alive sockets, requests built beforehand.
 
-A client of the usual kind needs more time for a request than the servers under test, and would measure itself.
-Of an answer it reads the status, the length and the body; an answer without Content-Length is refused.
-"""
+A client of the usual kind needs more time for a request than the servers under test, and would measure itself."""
 
 import gc
 import heapq
 import selectors
-import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-_HEAD_END = b"\r\n\r\n"
-_RECEIVE_BYTES = 256 * 1024
+from benchmark.connection import BadAnswer, Connection, Request
+
 # Of several processes at one listening socket, the first to wake would take all connections that came at once, and
 # the others would idle for the whole measurement.
 _BETWEEN_CONNECTIONS_SECONDS = 0.004
-
-
-class BadAnswer(Exception):
-    """What came back is not the answer of an HTTP/1.1 server that keeps its connection, or nothing came back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """`subject` is whatever the caller knows it by; it comes back with the answer."""
-
-    payload: bytes
-    subject: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,80 +44,6 @@ class FollowUp:
 React = Callable[[Answer], FollowUp | None]
 
 
-def build(method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
-    """The bytes of a request; a body is JSON."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1"]
-    if body:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-    return "\r\n".join(lines).encode("ascii") + _HEAD_END + body
-
-
-class _Connection:
-    """One keep-alive connection with at most one request under way."""
-
-    __slots__ = ("_body_from", "_body_to", "_buffer", "_unsent", "request", "sent_ns", "socket", "status")
-
-    def __init__(self, address: tuple[str, int]) -> None:
-        self.socket = socket.create_connection(address, timeout=10)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.setblocking(False)
-        self.request = Request(b"")
-        self.sent_ns = 0
-        self.status = 0
-        self._unsent = memoryview(b"")
-        self._buffer = bytearray()
-        self._body_from = self._body_to = 0
-
-    def send(self, request: Request) -> bool:
-        """Whether all of it went out; otherwise `send_rest` must be called when the socket is writable."""
-        self.request = request
-        self._buffer.clear()
-        self._body_to = 0
-        self._unsent = memoryview(request.payload)
-        self.sent_ns = time.perf_counter_ns()
-        return self.send_rest()
-
-    def send_rest(self) -> bool:
-        while self._unsent:
-            try:
-                count = self.socket.send(self._unsent)
-            except BlockingIOError:
-                return False
-            except OSError as error:
-                raise BadAnswer(f"The server closed the connection while it was sent a request: {error}.") from error
-            self._unsent = self._unsent[count:]
-        return True
-
-    def receive(self) -> bytes | None:
-        """The body once all of it is there. Raises BadAnswer."""
-        try:
-            received = self.socket.recv(_RECEIVE_BYTES)
-        except BlockingIOError:
-            return None
-        except OSError as error:
-            raise BadAnswer(f"The server broke the connection: {error}.") from error
-        if not received:
-            raise BadAnswer(f"The server closed the connection after {len(self._buffer)} bytes of an answer.")
-        self._buffer += received
-        if not self._body_to and not self._read_head():
-            return None
-        return bytes(self._buffer[self._body_from : self._body_to]) if len(self._buffer) >= self._body_to else None
-
-    def _read_head(self) -> bool:
-        end = self._buffer.find(_HEAD_END)
-        if end < 0:
-            return False
-        head = bytes(self._buffer[:end]).lower()
-        start = head.find(b"\r\ncontent-length:")
-        if start < 0 or not head.startswith(b"http/1.1 "):
-            raise BadAnswer(f"Not an HTTP/1.1 answer with a Content-Length: {head[:200]!r}")
-        self.status = int(head[9:12])
-        self._body_from = end + len(_HEAD_END)
-        self._body_to = self._body_from + int(head[start + 17 :].partition(b"\r\n")[0])
-        return True
-
-
 class Client:
     """Connections to one server, opened on entering, which raises BadAnswer where nobody listens.
 
@@ -144,7 +55,7 @@ class Client:
         self._count = connections
         self._timeout_seconds = timeout_seconds
         self._selector = selectors.DefaultSelector()
-        self._idle: list[_Connection] = []
+        self._idle: list[Connection] = []
         self._busy = 0
 
     def __enter__(self) -> Self:
@@ -158,7 +69,7 @@ class Client:
 
     def _open(self) -> None:
         try:
-            connection = _Connection(self._address)
+            connection = Connection(self._address)
         except OSError as error:
             self._close()
             raise BadAnswer(f"Nobody answers at port {self._address[1]}: {error}.") from error
@@ -208,7 +119,7 @@ class Client:
         if not events and pause_seconds is None:
             raise BadAnswer(f"{self._busy} requests had no answer within {self._timeout_seconds:g} s.")
         for key, mask in events:
-            connection: _Connection = key.data
+            connection: Connection = key.data
             if mask & selectors.EVENT_WRITE and connection.send_rest():
                 self._selector.modify(connection.socket, selectors.EVENT_READ, connection)
             if not mask & selectors.EVENT_READ:
@@ -225,7 +136,7 @@ class Client:
         for key, _ in self._selector.select(0):
             self._replace(key.data)
 
-    def _replace(self, connection: _Connection) -> None:
+    def _replace(self, connection: Connection) -> None:
         self._selector.unregister(connection.socket)
         connection.socket.close()
         self._idle.remove(connection)

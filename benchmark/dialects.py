@@ -6,7 +6,8 @@ from typing import Any
 
 import orjson
 
-from benchmark.client import Answer, Request, build
+from benchmark.client import Answer
+from benchmark.connection import Request, build
 from benchmark.example import Record
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmark import systems, workloads
 from benchmark.asking import accepts
-from benchmark.client import BadAnswer
+from benchmark.connection import BadAnswer
 from benchmark.dialects import HANDWRITTEN, WrongAnswer
 from benchmark.example import Example, make_example
 from benchmark.figures import medians, rounded

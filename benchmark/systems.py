@@ -10,7 +10,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from benchmark.asking import one_answer
-from benchmark.client import BadAnswer
+from benchmark.connection import BadAnswer
 from benchmark.dialects import HANDWRITTEN, MLSERVE_POLLING, MLSERVE_WAITING, QUEUED, Polling, Waiting, WrongAnswer
 from benchmark.example import Example
 from benchmark.programs import Program, free_port, run_to_end

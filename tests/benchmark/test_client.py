@@ -2,7 +2,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from benchmark.client import Answer, BadAnswer, Client, FollowUp, Request, build
+from benchmark.client import Answer, Client, FollowUp
+from benchmark.connection import BadAnswer, Request, build
 from benchmark.programs import free_port
 from tests.benchmark.server import ScriptedServer, answer
 
