@@ -1,6 +1,7 @@
 """An HTTP client that costs little: one thread, one event loop over keep-alive sockets, requests built beforehand.
 
-A client of the usual kind needs more time for a request than the servers under test, and would measure itself."""
+A client of the usual kind needs more time for a request than the servers under test, and would measure itself.
+"""
 
 import gc
 import heapq
