@@ -20,6 +20,10 @@ class Overfull(Exception):
     """More wait already than may wait."""
 
 
+class CallEnded(Exception):
+    """The call was left by something that is no error, such as SystemExit, which must not end the callers, too."""
+
+
 @dataclass(eq=False)
 class _Place(Generic[Item]):
     """One caller in the line. `woken` is released once, when there is something for the caller to do or to know."""
@@ -80,7 +84,7 @@ class Gathering(Generic[Item]):
     def submit(self, item: Item, *, key: Hashable, weight: int, timeout_seconds: float) -> bool:
         """Wait until `item` was called and settled. False when the time ran out first: then it never is settled.
 
-        Raises Overfull, or what `call` or `settle` raised.
+        Raises Overfull, CallEnded, or what `call` or `settle` raised.
         """
         place = _Place(item, key, weight)
         with self._changed:
@@ -88,6 +92,8 @@ class Gathering(Generic[Item]):
                 raise Overfull(f"{len(self._line)} requests wait for the model already")
             self._line.append(place)
             self._ensure_thread()
+            if len(self._line) == 1:
+                self._changed.notify()  # it sleeps; while others are in line, it waits for those on the way
         is_counted = getattr(self._this_thread, "is_counted", False)
         self._step(-1 if is_counted else 0)
         try:
@@ -153,11 +159,13 @@ class Gathering(Generic[Item]):
                 self._changed.wait_for(lambda: self._on_the_way == 0, timeout=self._last_call_seconds)
                 places = self._take()
             self._called_at = time.monotonic()
-            error: BaseException | None = None
+            error: Exception | None = None
             try:
                 self._call([place.item for place in places])
-            except BaseException as raised:  # noqa: BLE001 - a model may even raise SystemExit; its callers get it
+            except Exception as raised:  # noqa: BLE001 - whatever it is, the callers get it
                 error = raised
+            except BaseException as raised:  # noqa: BLE001 - a model may even raise SystemExit
+                error = CallEnded(f"{type(raised).__name__}: {raised}")
             self._last_call_seconds = time.monotonic() - self._called_at
             self._called_at = None
             self._hand_over(places, error)
@@ -176,7 +184,7 @@ class Gathering(Generic[Item]):
             place.is_called = True
         return taken
 
-    def _hand_over(self, places: "list[_Place[Item]]", error: BaseException | None) -> None:
+    def _hand_over(self, places: "list[_Place[Item]]", error: Exception | None) -> None:
         """The first caller who still waits settles for all of them."""
         with self._changed:
             waiting = [place for place in places if not place.has_left]

@@ -4,6 +4,7 @@ A call costs about the same for one row and for some hundred. So whatever has ga
 next call, and its finished rows are stored together before any of its callers is answered.
 """
 
+import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ from django.utils import timezone
 
 from mlserve.errors import Overloaded
 from predictions.execution import Work, execute
-from predictions.gathering import Gathering, Overfull
+from predictions.gathering import CallEnded, Gathering, Overfull
 from predictions.models import Prediction
 from predictions.recording import record
 from predictions.transitions import end_at_once
 from registry.models import ModelVersion
 from registry.schema import Row
+
+log = logging.getLogger(__name__)
 
 # Below the number of the web server's threads, so that some are left for requests that do not wait.
 MOST_WAITING = 48
@@ -44,9 +47,10 @@ def fits_in_place(version: ModelVersion, rows: Sequence[Row]) -> bool:
 
 
 def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_seconds: float) -> bool:
-    """Predict, and store the ended prediction; False when the time ran out first: then nothing is stored.
+    """Predict, and store the ended prediction; False when that is left to the workers: nothing is stored then.
 
-    Raises Overloaded when too many wait already.
+    It is when the time ran out first, or when the model tried to end the process: workers can be replaced. Raises
+    Overloaded when too many wait already.
     """
     version = prediction.version
     waiting = _Waiting(prediction, Work(prediction.pk, rows, prediction.outputs))
@@ -57,6 +61,9 @@ def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_sec
             weight=len(rows),
             timeout_seconds=timeout_seconds,
         )
+    except CallEnded as error:
+        log.error("%s tried to end the web process (%s)", version, error)
+        return False
     except Overfull as error:
         raise Overloaded(f"{error}. Nothing was stored; try again in a moment, or without `Prefer: wait`.") from error
 

@@ -23,12 +23,14 @@ MAX_FUNCTION_LINES = 50
 LAYERS: dict[str, list[str]] = {
     "mlserve": [
         "errors env dotenv orphans prefer apps",
-        "renderers jsonbody terminal prepared",
+        "renderers jsonbody terminal prepared children",
         "lean",
         "problems settings browsers",
         # From here on the project stands on its apps; nothing in them may import it.
-        "health openapi pages laptop supervisor webserver",
-        "urls wsgi management",
+        "health openapi pages laptop supervisor greeting",
+        "urls wsgi",
+        "webserver",
+        "management",
     ],
     "registry": [
         "json_files json_schema violations report golden",
@@ -43,11 +45,11 @@ LAYERS: dict[str, list[str]] = {
         "admin urls management apps",
     ],
     "predictions": [
-        "status batching gathering group_commit doorbell payloads questions",
+        "status batching gathering group_commit doorbell payloads questions rehearsal",
         "answers controls brokers transitions",
         "models forms",
         "runtime queue workers waiting reading serializers",
-        "execution recording verification",
+        "execution recording verification warming",
         "in_place",
         "submission",
         "tasks views pages cluster checks",
@@ -123,7 +125,7 @@ def is_within(name: str, package: str) -> bool:
 ALL = sorted(name for name in modules() if "." in name)
 FILES = sorted(
     path.relative_to(ROOT)
-    for folder in (*APPS, "tests", "examples")
+    for folder in (*APPS, "benchmark", "tests", "examples")
     for path in (ROOT / folder).rglob("*.py")
     if "migrations" not in path.parts
 )
@@ -222,6 +224,10 @@ def test_it_names_modules_for_a_thing(path: Path) -> None:
     assert path.stem not in {"utils", "util", "helpers", "common", "services", "base", "misc"}
 
 
+def test_it_does_not_depend_on_its_benchmark() -> None:
+    assert not [name for name in ALL if any(is_within(other, "benchmark") for other in imports_of(name))]
+
+
 _SERVE_A_LIST = """
 import sys
 from wsgiref.util import setup_testing_defaults
@@ -242,7 +248,7 @@ print(sorted({name.partition(".")[0] for name in sys.modules} & {"sklearn", "pan
 
 
 def test_it_loads_no_scikit_learn_to_list_models(tmp_path: Path) -> None:
-    """It would cost each web process 200 MB and a second at its start."""
+    """A web process that runs alone, as on Lambda, would pay 200 MB and a second for it at each start."""
     environment = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path}/web.sqlite3", "PYTHONPATH": str(ROOT)}
 
     done = subprocess.run(

@@ -1,0 +1,359 @@
+"""Calls that are shared by whoever came meanwhile: threads and events, no models."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from predictions.gathering import CallEnded, Gathering, Overfull
+
+_PATIENCE = 20.0
+
+
+@dataclass
+class Machine:
+    """What is called: notes each call, and stands still between `hold` and `go`."""
+
+    calls: list[list[Any]] = field(default_factory=list)
+    settled: list[list[Any]] = field(default_factory=list)
+    settlers: list[str] = field(default_factory=list)
+    is_called: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
+    fail: Callable[[Sequence[Any]], object] = lambda _: None
+    fail_settling: Callable[[Sequence[Any]], object] = lambda _: None
+
+    def __post_init__(self) -> None:
+        self.go.set()
+
+    def hold(self) -> None:
+        self.is_called.clear()
+        self.go.clear()
+
+    def call(self, items: Sequence[Any]) -> None:
+        self.calls.append(list(items))
+        self.is_called.set()
+        assert self.go.wait(_PATIENCE)
+        self.fail(items)
+
+    def called(self) -> list[Any]:
+        return [item for call in list(self.calls) for item in call]
+
+    def settle(self, items: Sequence[Any]) -> None:
+        self.fail_settling(items)
+        self.settled.append(list(items))
+        self.settlers.append(threading.current_thread().name)
+
+
+class Callers:
+    """Threads that submit; `result` is what `submit` returned or raised."""
+
+    def __init__(self, gathering: Gathering[Any], machine: Machine) -> None:
+        self._gathering, self._machine = gathering, machine
+        self._threads: list[threading.Thread] = []
+        self.results: dict[Any, Any] = {}
+
+    def start(self, item: Any, *, key: Any = "version", weight: int = 1, timeout: float = _PATIENCE) -> None:
+        """Returns once the caller stands in line, or was called."""
+
+        def submit() -> None:
+            try:
+                self.results[item] = self._gathering.submit(item, key=key, weight=weight, timeout_seconds=timeout)
+            except BaseException as error:  # noqa: BLE001 - the test looks at it
+                self.results[item] = error
+
+        thread = threading.Thread(target=submit, name=f"caller {item}")
+        thread.start()
+        self._threads.append(thread)
+        until(lambda: item in [*self._machine.called(), *(place.item for place in list(self._gathering._line))])
+
+    def join(self) -> dict[Any, Any]:
+        for thread in self._threads:
+            thread.join(_PATIENCE)
+            assert not thread.is_alive(), "a caller waits for ever"
+        return self.results
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen"
+        time.sleep(0.001)
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    machine = Machine()
+    yield machine
+    machine.go.set()
+
+
+@pytest.fixture
+def gathering(machine: Machine) -> Gathering[Any]:
+    return Gathering(machine.call, machine.settle, most_waiting=10, most_weight=lambda: 100)
+
+
+@pytest.fixture
+def callers(gathering: Gathering[Any], machine: Machine) -> Callers:
+    return Callers(gathering, machine)
+
+
+def occupy(machine: Machine, callers: Callers, item: Any = "first") -> None:
+    """A call is running, and stands still."""
+    machine.hold()
+    callers.start(item)
+    assert machine.is_called.wait(_PATIENCE)
+
+
+def test_it_calls_for_a_lone_caller_at_once(machine: Machine, gathering: Gathering[Any]) -> None:
+    assert gathering.submit("a", key="version", weight=1, timeout_seconds=_PATIENCE)
+
+    assert machine.calls == machine.settled == [["a"]]
+    assert machine.settlers == [threading.current_thread().name]
+
+
+def test_it_makes_one_call_of_what_came_while_one_ran(machine: Machine, callers: Callers) -> None:
+    occupy(machine, callers)
+    for item in "bcd":
+        callers.start(item)
+    machine.go.set()
+
+    assert callers.join() == {"first": True, "b": True, "c": True, "d": True}
+    assert machine.calls == [["first"], ["b", "c", "d"]]
+    assert sorted(machine.settled) == [["b", "c", "d"], ["first"]]
+
+
+def test_it_settles_in_the_thread_of_a_caller(machine: Machine, callers: Callers) -> None:
+    occupy(machine, callers)
+    callers.start("b")
+    callers.start("c")
+    machine.go.set()
+    callers.join()
+
+    assert sorted(machine.settlers) == ["caller b", "caller first"]
+
+
+def test_it_keeps_keys_apart(machine: Machine, callers: Callers) -> None:
+    occupy(machine, callers)
+    for item, key in (("a1", "a"), ("b1", "b"), ("a2", "a"), ("b2", "b")):
+        callers.start(item, key=key)
+    machine.go.set()
+    callers.join()
+
+    assert machine.calls == [["first"], ["a1", "a2"], ["b1", "b2"]]
+
+
+def test_it_calls_alone_what_has_no_key(machine: Machine, callers: Callers) -> None:
+    occupy(machine, callers)
+    for item in "bc":
+        callers.start(item, key=None)
+    machine.go.set()
+    callers.join()
+
+    assert machine.calls == [["first"], ["b"], ["c"]]
+
+
+def test_it_bounds_the_weight_of_a_call(machine: Machine, callers: Callers) -> None:
+    occupy(machine, callers)
+    for item, weight in (("b", 60), ("c", 60), ("d", 40)):
+        callers.start(item, weight=weight)
+    machine.go.set()
+    callers.join()
+
+    assert machine.calls == [["first"], ["b", "d"], ["c"]]
+
+
+def test_it_calls_alone_what_is_heavier_than_a_call_may_be(machine: Machine, callers: Callers) -> None:
+    occupy(machine, callers)
+    callers.start("heavy", weight=1000)
+    callers.start("light")
+    machine.go.set()
+    callers.join()
+
+    assert machine.calls == [["first"], ["heavy"], ["light"]]
+
+
+def test_it_refuses_more_than_may_wait(machine: Machine, callers: Callers, gathering: Gathering[Any]) -> None:
+    occupy(machine, callers)
+    for item in range(10):
+        callers.start(item)
+
+    with pytest.raises(Overfull, match="10"):
+        gathering.submit("one too many", key="version", weight=1, timeout_seconds=_PATIENCE)
+
+    machine.go.set()
+    assert set(callers.join().values()) == {True}
+    assert "one too many" not in machine.calls[1]
+
+
+def test_it_lets_a_caller_go_who_waited_long_enough(machine: Machine, callers: Callers) -> None:
+    occupy(machine, callers)
+    callers.start("impatient", timeout=0.01)
+    callers.start("patient")
+    until(lambda: callers.results.get("impatient") is False)
+    machine.go.set()
+    callers.join()
+
+    assert machine.calls == [["first"], ["patient"]]
+
+
+def test_it_settles_nothing_for_a_caller_who_left_during_the_call(machine: Machine, callers: Callers) -> None:
+    machine.hold()
+    callers.start("impatient", timeout=0.05)
+    until(lambda: callers.results.get("impatient") is False)
+    machine.go.set()
+    callers.start("next")
+    callers.join()
+
+    assert machine.calls == [["impatient"], ["next"]]
+    assert machine.settled == [["next"]]
+
+
+def test_it_lets_another_settle_when_the_first_has_left(machine: Machine, callers: Callers) -> None:
+    machine.fail = lambda items: "impatient" not in items or until(lambda: "impatient" in callers.results)
+    occupy(machine, callers)
+    callers.start("impatient", timeout=0.5)
+    callers.start("patient")
+    machine.go.set()
+
+    assert callers.join() == {"first": True, "impatient": False, "patient": True}
+    assert machine.calls[1] == ["impatient", "patient"]
+    assert sorted(machine.settled) == [["first"], ["patient"]]
+    assert sorted(machine.settlers) == ["caller first", "caller patient"]
+
+
+def test_it_waits_for_the_end_of_settling_whatever_the_time(machine: Machine, callers: Callers) -> None:
+    """What is being stored has been decided: the caller gets it, a moment late."""
+    is_settling, may_settle = threading.Event(), threading.Event()
+
+    def slow(_: Sequence[Any]) -> None:
+        is_settling.set()
+        assert may_settle.wait(_PATIENCE)
+
+    occupy(machine, callers)
+    callers.start("b", timeout=_PATIENCE)
+    callers.start("c", timeout=0.5)
+    machine.fail_settling = slow
+    machine.go.set()
+    assert is_settling.wait(_PATIENCE)
+    time.sleep(0.6)
+    may_settle.set()
+
+    assert callers.join() == {"first": True, "b": True, "c": True}
+
+
+def test_it_raises_to_every_caller_of_a_call_that_failed_and_to_none_of_the_next(
+    machine: Machine, callers: Callers
+) -> None:
+    def fail(items: Sequence[Any]) -> None:
+        if "b" in items:
+            raise SystemExit("the model ended the process")
+
+    machine.fail = fail
+    occupy(machine, callers)
+    callers.start("b")
+    callers.start("c")
+    callers.start("other", key="other")
+    machine.go.set()
+
+    results = callers.join()
+    assert isinstance(results["b"], CallEnded)
+    assert "SystemExit: the model" in str(results["b"])
+    assert results["c"] is results["b"]
+    assert results["other"] is True
+
+
+def test_it_raises_to_every_caller_what_settling_raised(machine: Machine, callers: Callers) -> None:
+    def fail(items: Sequence[Any]) -> None:
+        if "b" in items:
+            raise ConnectionError("no database")
+
+    machine.fail_settling = fail
+    occupy(machine, callers)
+    callers.start("b")
+    callers.start("c")
+    machine.go.set()
+
+    results = callers.join()
+    assert isinstance(results["b"], ConnectionError)
+    assert isinstance(results["c"], ConnectionError)
+    assert results["first"] is True
+
+
+def test_it_waits_for_those_who_are_on_the_way(machine: Machine, gathering: Gathering[Any], callers: Callers) -> None:
+    """One who approaches while a call runs takes part in the next, although another stood in line before."""
+    gathering._last_call_seconds = _PATIENCE
+    has_approached, may_submit = threading.Event(), threading.Event()
+
+    def approach() -> None:
+        with gathering.approach():
+            has_approached.set()
+            assert may_submit.wait(_PATIENCE)
+            gathering.submit("late", key="version", weight=1, timeout_seconds=_PATIENCE)
+
+    thread = threading.Thread(target=approach)
+    thread.start()
+    assert has_approached.wait(_PATIENCE)
+    callers.start("early")
+    may_submit.set()
+    callers.join()
+    thread.join(_PATIENCE)
+
+    assert machine.calls == [["early", "late"]]
+
+
+def test_it_never_waits_longer_than_a_call_takes(machine: Machine, gathering: Gathering[Any]) -> None:
+    """Somebody who approaches and never arrives delays nobody for long."""
+    with gathering.approach():
+        assert gathering.submit("a", key="version", weight=1, timeout_seconds=_PATIENCE)
+
+    may_leave = threading.Event()
+
+    def approach_only() -> None:
+        with gathering.approach():
+            assert may_leave.wait(_PATIENCE)
+
+    thread = threading.Thread(target=approach_only)
+    thread.start()
+    started = time.monotonic()
+    assert gathering.submit("b", key="version", weight=1, timeout_seconds=_PATIENCE)
+    assert time.monotonic() - started < _PATIENCE / 2
+    may_leave.set()
+    thread.join(_PATIENCE)
+
+
+def test_it_tells_for_how_long_the_present_call_runs(
+    machine: Machine, gathering: Gathering[Any], callers: Callers
+) -> None:
+    assert gathering.seconds_in_call() == 0
+    occupy(machine, callers)
+    until(lambda: gathering.seconds_in_call() > 0.01)
+    machine.go.set()
+    callers.join()
+
+    until(lambda: gathering.seconds_in_call() == 0)
+
+
+def test_it_serves_everybody_exactly_once_under_load(machine: Machine) -> None:
+    gathering: Gathering[Any] = Gathering(machine.call, machine.settle, most_waiting=1000, most_weight=lambda: 7)
+    results: list[bool] = []
+
+    def many(caller: int) -> None:
+        for number in range(40):
+            with gathering.approach():
+                key = None if number % 10 == 0 else number % 2
+                results.append(gathering.submit((caller, number), key=key, weight=1, timeout_seconds=_PATIENCE))
+
+    threads = [threading.Thread(target=many, args=(caller,)) for caller in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(_PATIENCE)
+        assert not thread.is_alive()
+
+    called = machine.called()
+    assert results == [True] * 480
+    assert len(called) == len(set(called)) == 480
+    assert sorted(item for items in machine.settled for item in items) == sorted(called)

@@ -1,0 +1,298 @@
+"""`Prefer: wait` and the pages: predicted in the web process, in calls that requests share."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django_q.models import OrmQ
+from rest_framework.test import APIClient
+
+from predictions import in_place, recording, runtime
+from predictions.models import Prediction
+from predictions.status import Status
+from registry.inspection import Submission
+from registry.models import ModelVersion
+from registry.publishing import Upload, publish
+from tests import pipelines
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+URL = "/api/predict"
+WAIT = {"Prefer": "wait=20"}
+
+
+class Slow:
+    """Stands in the way of `runtime.predict` while `is_held`, and notes the size of each call."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sizes: list[int] = []
+        self.is_called, self.go = threading.Event(), threading.Event()
+        self.go.set()
+        self._predict = runtime.predict
+        monkeypatch.setattr(runtime, "predict", self)
+
+    def __call__(self, version: ModelVersion, rows: Any, outputs: Any) -> Any:
+        self.sizes.append(len(rows))
+        self.is_called.set()
+        assert self.go.wait(20)
+        return self._predict(version, rows, outputs)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Any:
+    slow = Slow(monkeypatch)
+    yield slow
+    slow.go.set()
+
+
+class Requests:
+    """Requests at the same time, each in a thread with a connection of its own."""
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+        self.responses: list[Any] = []
+
+    def post(self, body: Any, url: str = URL, wait: int = 20) -> None:
+        def send() -> None:
+            response = APIClient().post(url, body, headers={"Prefer": f"wait={wait}"})
+            self.responses.append(response)
+            connection.close()
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        self._threads.append(thread)
+
+    def post_in_line(self, body: Any, **more: Any) -> None:
+        """Returns once the request stands in line."""
+        before = len(in_place._gathering._line)
+        self.post(body, **more)
+        deadline = time.monotonic() + 20
+        while len(in_place._gathering._line) == before:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
+    def join(self) -> list[Any]:
+        for thread in self._threads:
+            thread.join(30)
+            assert not thread.is_alive()
+        return self.responses
+
+
+@pytest.fixture
+def requests() -> Requests:
+    return Requests()
+
+
+def occupy(slow: Slow, requests: Requests, body: Any, **more: Any) -> None:
+    """A call runs, and stands still until `slow.go`."""
+    slow.is_called.clear()
+    slow.go.clear()
+    requests.post(body, **more)
+    assert slow.is_called.wait(20)
+
+
+def published(path: Path, rows: list[dict[str, Any]], **more: Any) -> ModelVersion:
+    sample = path.with_suffix(".json")
+    sample.write_text(json.dumps(rows))
+    upload = Upload("other", "1", Submission(path, sample=sample), is_public=True, promote=True, **more)
+    return publish(upload).version
+
+
+def test_it_answers_with_what_is_stored(api: APIClient, penguins: ModelVersion, penguin: dict[str, Any]) -> None:
+    response = api.post(f"{URL}?outputs=predict_proba", [penguin, penguin], headers=WAIT)
+
+    body = response.json()
+    assert response.status_code == 200
+    assert body == api.get(body["url"]).json()
+    assert (body["status"], body["rows"], len(body["result"]["probabilities"])) == ("succeeded", 2, 2)
+    assert body["created_at"] <= body["started_at"] <= body["finished_at"]
+    assert not OrmQ.objects.exists()  # no worker was called
+    stored = Prediction.objects.get()
+    assert (stored.rows, stored.attempts, stored.lease_holder) == ([penguin, penguin], 1, "")
+
+
+def test_it_shares_a_call_among_requests(
+    slow: Slow, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any]
+) -> None:
+    occupy(slow, requests, penguin)
+    for size in (1, 2, 3):
+        requests.post_in_line([{**penguin, "year": 2007}] * size)
+    slow.go.set()
+
+    bodies = [response.json() for response in requests.join()]
+    assert slow.sizes == [1, 6]
+    assert sorted(body["rows"] for body in bodies) == [1, 1, 2, 3]
+    assert all(len(body["result"]["predictions"]) == body["rows"] for body in bodies)
+    assert Prediction.objects.filter(status=Status.SUCCEEDED).count() == 4
+
+
+def test_it_stores_a_shared_call_in_one_transaction(
+    slow: Slow, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any], monkeypatch: Any
+) -> None:
+    sizes: list[int] = []
+    insert = recording._insert
+
+    def counted(predictions: Any) -> None:
+        sizes.append(len(predictions))
+        insert(predictions)
+
+    monkeypatch.setattr(recording, "_insert", counted)
+    occupy(slow, requests, penguin)
+    for _ in range(5):
+        requests.post_in_line(penguin)
+    slow.go.set()
+    requests.join()
+
+    assert sorted(sizes) == [1, 5]
+
+
+def test_it_fails_only_the_request_with_the_bad_row(
+    slow: Slow, requests: Requests, save: Callable[..., Path], penguins: ModelVersion
+) -> None:
+    published(save(pipelines.raises_above_100()), [{"a": 1.0, "b": 0.0}])
+    url = "/api/models/other/predict"
+    occupy(slow, requests, {"a": 1.0, "b": 0.0}, url=url)
+    for value in (2.0, 500.0, 3.0):
+        requests.post_in_line({"a": value, "b": 0.0}, url=url)
+    slow.go.set()
+
+    statuses = sorted(response.json()["status"] for response in requests.join())
+    assert statuses == ["failed", "succeeded", "succeeded", "succeeded"]
+    assert Prediction.objects.get(status=Status.FAILED).rows == [{"a": 500.0, "b": 0.0}]
+
+
+def test_it_calls_a_version_that_is_not_batchable_for_one_request_at_a_time(
+    slow: Slow, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any]
+) -> None:
+    ModelVersion.objects.update(is_batchable=False)
+    from registry import lookup
+
+    lookup._versions.clear()
+    occupy(slow, requests, penguin)
+    requests.post_in_line(penguin)
+    requests.post_in_line([penguin, penguin])
+    slow.go.set()
+    requests.join()
+
+    assert slow.sizes == [1, 1, 1, 1]
+
+
+def test_it_leaves_a_request_to_the_workers_when_its_time_runs_out(
+    slow: Slow, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any], api: APIClient
+) -> None:
+    occupy(slow, requests, penguin)
+    response = api.post(URL, penguin, headers={"Prefer": "wait=1"})
+    slow.go.set()
+    requests.join()
+
+    assert response.status_code == 202
+    assert response.json()["status"] == "queued"
+    assert Prediction.objects.get(pk=response.json()["prediction_id"]).status == Status.QUEUED
+    assert OrmQ.objects.count() == 1
+
+
+def test_it_ends_a_prediction_once_although_its_caller_left_during_the_call(
+    slow: Slow, penguins: ModelVersion, penguin: dict[str, Any], api: APIClient
+) -> None:
+    slow.go.clear()
+    response = api.post(URL, penguin, headers={"Prefer": "wait=1"})
+    slow.go.set()
+    api.post(URL, penguin, headers=WAIT)  # the call before has come to its end
+
+    assert response.status_code == 202
+    statuses = Prediction.objects.order_by("pk").values_list("status", flat=True)
+    assert list(statuses) == [Status.QUEUED, Status.SUCCEEDED]
+
+
+def test_it_answers_503_when_too_many_wait(
+    slow: Slow, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any], api: APIClient, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(in_place._gathering, "_most_waiting", 2)
+    occupy(slow, requests, penguin)
+    requests.post_in_line(penguin)
+    requests.post_in_line(penguin)
+
+    response = api.post(URL, penguin, headers=WAIT)
+    patient = api.post(URL, penguin)
+    slow.go.set()
+    requests.join()
+
+    assert response.status_code == 503
+    assert int(response.headers["Retry-After"]) >= 1
+    assert response.json()["type"].endswith("/problems/overloaded")
+    assert patient.status_code == 202  # who does not wait is accepted all the same
+    assert Prediction.objects.count() == 4
+
+
+def test_it_leaves_large_requests_to_the_workers(
+    api: APIClient, penguins: ModelVersion, penguin: dict[str, Any], settings: Any
+) -> None:
+    settings.MLSERVE_BATCH_ROWS = 3
+
+    assert api.post(URL, [penguin] * 3, headers={"Prefer": "wait=1"}).status_code == 200
+    assert api.post(URL, [penguin] * 4, headers={"Prefer": "wait=1"}).status_code == 202
+
+
+def test_it_leaves_large_artifacts_to_the_workers(
+    api: APIClient, penguins: ModelVersion, penguin: dict[str, Any], settings: Any
+) -> None:
+    settings.MLSERVE_IN_PLACE_BYTES = penguins.size_bytes - 1
+
+    assert api.post(URL, penguin, headers={"Prefer": "wait=1"}).status_code == 202
+
+
+def test_it_leaves_requests_to_the_workers_while_a_call_hangs(
+    slow: Slow, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any], api: APIClient, settings: Any
+) -> None:
+    occupy(slow, requests, penguin)
+    settings.MLSERVE_BATCH_SECONDS = 0
+    started = time.monotonic()
+    response = api.post(URL, penguin, headers={"Prefer": "wait=1"})
+    slow.go.set()
+    requests.join()
+
+    assert response.status_code == 202
+    assert time.monotonic() - started < 15
+
+
+def test_it_answers_503_when_the_result_cannot_be_stored(
+    api: APIClient, penguins: ModelVersion, penguin: dict[str, Any], monkeypatch: Any
+) -> None:
+    from django.db import OperationalError
+
+    def fail(_: Any) -> None:
+        raise OperationalError("disk full")
+
+    monkeypatch.setattr(recording, "_insert", fail)
+    response = api.post(URL, penguin, headers=WAIT)
+
+    assert response.status_code == 503
+    assert not Prediction.objects.exists()
+
+
+def test_it_leaves_a_model_that_ends_the_process_to_the_workers(
+    api: APIClient, penguins: ModelVersion, penguin: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(*_: Any) -> None:
+        raise SystemExit(3)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime, "predict", leave)
+        response = api.post(URL, penguin, headers={"Prefer": "wait=1"})
+
+    assert response.status_code == 202
+    assert api.post(URL, penguin, headers=WAIT).json()["status"] == "succeeded"
+
+
+def test_it_predicts_for_the_page(client: Client, penguins: ModelVersion, penguin: dict[str, Any]) -> None:
+    response = client.post("/models/penguins", penguin)
+
+    assert response.status_code == 200
+    assert "gentoo penguin" in response.content.decode()
+    assert not OrmQ.objects.exists()
