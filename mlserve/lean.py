@@ -23,7 +23,8 @@ _ACCEPTED = frozenset({None, "*/*", OrjsonRenderer.media_type, PROBLEM_MEDIA_TYP
 def is_program(request: HttpRequest) -> bool:
     """Whether the request is one that a browser would not send: it accepts plain JSON and has no cookie."""
     meta = request.META
-    return "HTTP_COOKIE" not in meta and meta.get("HTTP_ACCEPT") in _ACCEPTED and "format=" not in meta.get("QUERY_STRING", "")
+    asks_for_format = "format=" in meta.get("QUERY_STRING", "")
+    return "HTTP_COOKIE" not in meta and meta.get("HTTP_ACCEPT") in _ACCEPTED and not asks_for_format
 
 
 class LeanMixin(APIView):

@@ -62,7 +62,7 @@ def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_sec
             timeout_seconds=timeout_seconds,
         )
     except CallEnded as error:
-        log.error("%s tried to end the web process (%s)", version, error)
+        log.warning("%s tried to end the web process (%s)", version, error)
         return False
     except Overfull as error:
         raise Overloaded(f"{error}. Nothing was stored; try again in a moment, or without `Prefer: wait`.") from error
