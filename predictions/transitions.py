@@ -57,10 +57,11 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         versions that are not batchable, and alone for what was tried before: should it kill the worker again,
         it takes no neighbour along. Two workers never get the same row.
         """
-        if not self.queued().exists():
+        first = self.queued().order_by("pk").values_list("pk", flat=True).first()
+        if first is None:
             return []  # without taking SQLite's write lock
         with transaction.atomic():
-            chosen = self._choose()
+            chosen = self._choose(first)
             if not chosen:
                 return []
             claimed = self.filter(pk__in=[prediction.pk for prediction in chosen]).queued()
@@ -79,8 +80,9 @@ class PredictionQuerySet(QuerySet["Prediction"]):
             prediction.lease_holder = holder
         return chosen
 
-    def _choose(self) -> list["Prediction"]:
-        waiting = self.queued().select_for_update(skip_locked=True, of=("self",)).order_by("pk")
+    def _choose(self, first: UUID) -> list["Prediction"]:
+        # PostgreSQL's index still holds what was claimed before `first`; one walk over it is enough.
+        waiting = self.queued().filter(pk__gte=first).select_for_update(skip_locked=True, of=("self",)).order_by("pk")
         oldest = waiting.select_related("version").first()
         if oldest is None:
             return []
@@ -89,7 +91,6 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         chosen, rows = [oldest], oldest.row_count
         if rows >= settings.MLSERVE_BATCH_ROWS:
             return chosen
-        # Begins behind the oldest: PostgreSQL's index still holds those before, which were claimed already.
         others = waiting.filter(version=oldest.version_id, attempts=0, pk__gt=oldest.pk)
         for prediction in others[: min(settings.MLSERVE_BATCH_ROWS, _MOST_CLAIMED)]:
             rows += prediction.row_count
