@@ -32,6 +32,7 @@ class _Place(Generic[Item]):
     key: Hashable
     weight: int
     woken: threading.Lock = field(default_factory=threading.Lock)
+    is_counted: bool = False
     is_called: bool = False
     is_settling: bool = False
     has_left: bool = False
@@ -74,12 +75,14 @@ class Gathering(Generic[Item]):
         It costs less than it seems: all threads share one interpreter, so what begins early slows down what is late.
         """
         self._this_thread.is_counted = True
-        self._step(+1)
+        with self._changed:
+            self._step(+1)
         try:
             yield
         finally:
             self._this_thread.is_counted = False
-            self._step(-1)
+            with self._changed:
+                self._step(-1)
 
     def submit(self, item: Item, *, key: Hashable, weight: int, timeout_seconds: float) -> bool:
         """Wait until `item` was called and settled. False when the time ran out first: then it never is settled.
@@ -94,20 +97,8 @@ class Gathering(Generic[Item]):
             self._ensure_thread()
             if len(self._line) == 1:
                 self._changed.notify()  # it sleeps; while others are in line, it waits for those on the way
-        is_counted = getattr(self._this_thread, "is_counted", False)
-        self._step(-1 if is_counted else 0)
-        try:
-            return self._wait(place, timeout_seconds)
-        finally:
-            self._step(+1 if is_counted else 0)
-
-    def _step(self, difference: int) -> None:
-        with self._changed:
-            self._on_the_way += difference
-            if self._on_the_way == 0:
-                self._changed.notify()
-
-    def _wait(self, place: _Place[Item], timeout_seconds: float) -> bool:
+            place.is_counted = getattr(self._this_thread, "is_counted", False)
+            self._step(-int(place.is_counted))
         if not place.woken.acquire(timeout=timeout_seconds) and self._leave(place):
             return False
         if place.to_settle:
@@ -126,6 +117,7 @@ class Gathering(Generic[Item]):
         with self._changed:
             if not place.is_settling:
                 place.has_left = True
+                self._step(+int(place.is_counted))
                 if not place.is_called:
                     self._line.remove(place)
                 return True
@@ -144,6 +136,12 @@ class Gathering(Generic[Item]):
             first.to_settle = []
             for place in others:
                 place.woken.release()
+
+    def _step(self, difference: int) -> None:
+        """Count those on the way. Holds the lock."""
+        self._on_the_way += difference
+        if self._on_the_way == 0:
+            self._changed.notify()
 
     def _ensure_thread(self) -> None:
         """Started with the first item, and anew in a forked process, which has none of its parent's threads."""
@@ -191,6 +189,8 @@ class Gathering(Generic[Item]):
             for place in waiting:
                 place.is_settling = True
                 place.error = error
+                # Back on its way, as a caller who often returns at once, before it has even noticed.
+                self._step(+int(place.is_counted))
         if error is not None:
             for place in waiting:
                 place.woken.release()

@@ -4,13 +4,14 @@ A pipeline is loaded once per process (single-flight), kept up to MLSERVE_MODEL_
 called by one thread at a time: on small batches a second thread or BLAS helper costs more than it saves.
 """
 
+import os
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -19,10 +20,7 @@ from registry.models import ModelVersion
 from registry.schema import Row
 from registry.storage import Digest, local_copy
 
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
-
-# A loaded pipeline takes about twice its file, which may be compressed.
+# What a loaded pipeline takes at the least, where memory cannot be measured.
 _MEMORY_PER_FILE_BYTE = 2
 
 
@@ -40,28 +38,40 @@ class _Cache:
 
     def __init__(self) -> None:
         self._models: OrderedDict[str, LoadedModel] = OrderedDict()
-        self._loading = threading.Lock()
+        self._loading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._lock = threading.Lock()
 
     def get(self, digest: Digest) -> LoadedModel:
-        model = self._models.get(digest.sha256)
+        """Whoever asks for what is being loaded waits for it; whoever asks for another one does not."""
+        model = self._find(digest)
         if model is None:
-            with self._loading:
-                model = self._models.get(digest.sha256) or self._load(digest)
-        self._models.move_to_end(digest.sha256)
+            with self._lock:
+                loading = self._loading[digest.sha256]
+            with loading:
+                model = self._find(digest) or self._keep(digest, _load(digest))
         return model
 
-    def _load(self, digest: Digest) -> LoadedModel:
-        model = _load(digest)
-        self._models[digest.sha256] = model
-        while len(self._models) > 1 and self._size_bytes() > settings.MLSERVE_MODEL_CACHE_BYTES:
-            self._models.popitem(last=False)
+    def clear(self) -> None:
+        with self._lock:
+            self._models.clear()
+
+    def _find(self, digest: Digest) -> LoadedModel | None:
+        with self._lock:
+            model = self._models.get(digest.sha256)
+            if model is not None:
+                self._models.move_to_end(digest.sha256)
+            return model
+
+    def _keep(self, digest: Digest, model: LoadedModel) -> LoadedModel:
+        with self._lock:
+            self._models[digest.sha256] = model
+            while len(self._models) > 1 and self._size_bytes() > settings.MLSERVE_MODEL_CACHE_BYTES:
+                self._models.popitem(last=False)
+            self._loading.pop(digest.sha256, None)
         return model
 
     def _size_bytes(self) -> int:
         return sum(model.size_bytes for model in self._models.values())
-
-    def clear(self) -> None:
-        self._models.clear()
 
 
 _cache = _Cache()
@@ -76,7 +86,7 @@ def predict(version: ModelVersion, rows: Sequence[Row], outputs: Sequence[str]) 
     from registry.pipelines import run
 
     model = load(version)
-    with _one_at_a_time, _limited_threads():
+    with _one_at_a_time:
         return run(model.pipeline, version.record_schema, rows, outputs)
 
 
@@ -94,24 +104,31 @@ def _load(digest: Digest) -> LoadedModel:
     from registry import formats
     from registry.pipelines import use_one_thread
 
-    started = time.monotonic()
+    started, resident_before = time.monotonic(), _resident_bytes()
     with local_copy(digest) as path:
         try:
             loaded = formats.load(path)
         except formats.CannotLoad as error:
             raise ArtifactUnavailable(f"{error.detail} {error.fix}") from error
     use_one_thread(loaded.pipeline)
+    _limit_threads()
     seconds = time.monotonic() - started
-    return LoadedModel(loaded.pipeline, digest.size_bytes * _MEMORY_PER_FILE_BYTE, seconds)
+    # The file may be compressed many times over, so what the process has grown by counts where that is more.
+    grown_bytes = _resident_bytes() - resident_before
+    return LoadedModel(loaded.pipeline, max(digest.size_bytes * _MEMORY_PER_FILE_BYTE, grown_bytes), seconds)
 
 
-def _limited_threads() -> Any:
-    """BLAS and OpenMP on one thread while a pipeline runs; finding the libraries is slow, so it is done once."""
-    return _threadpools().limit(limits=1)
+def _resident_bytes() -> int:
+    """Of this process; 0 where there is no /proc."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-@cache
-def _threadpools() -> "ThreadpoolController":
-    from threadpoolctl import ThreadpoolController
+def _limit_threads() -> None:
+    """BLAS and OpenMP on one thread from now on. Unpickling may have loaded a library with threads of its own."""
+    from threadpoolctl import threadpool_limits
 
-    return ThreadpoolController()
+    threadpool_limits(limits=1)

@@ -1,0 +1,142 @@
+"""Loaded pipelines: once per process, bounded by bytes, one thread of BLAS."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+import threadpoolctl
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import Pipeline
+
+from mlserve.errors import ArtifactUnavailable
+from predictions import runtime
+from registry.models import ModelVersion
+from registry.storage import Digest, digest_of, store
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Callable[..., ModelVersion]:
+    """`artifact("name", megabytes=…)`: a stored pipeline that takes about so much memory, compressed on disk."""
+
+    def make(name: str, *, megabytes: int = 0) -> ModelVersion:
+        rows = np.zeros((max(megabytes * 2**17, 10), 1))
+        pipeline = Pipeline([("model", KNeighborsRegressor(1, algorithm="brute"))]).fit(rows, np.zeros(len(rows)))
+        path = tmp_path / f"{name}.joblib"
+        joblib.dump(pipeline, path, compress=3)
+        digest = digest_of(path)
+        store(path, digest)
+        return ModelVersion(sha256=digest.sha256, size_bytes=digest.size_bytes)
+
+    return make
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The digests that were loaded, in order."""
+    done: list[str] = []
+    load = runtime._load
+
+    def noted(digest: Digest) -> runtime.LoadedModel:
+        done.append(digest.sha256)
+        return load(digest)
+
+    monkeypatch.setattr(runtime, "_load", noted)
+    return done
+
+
+def test_it_loads_a_pipeline_once(artifact: Callable[..., ModelVersion], loads: list[str]) -> None:
+    version = artifact("a")
+
+    assert runtime.load(version).pipeline is runtime.load(version).pipeline
+    assert loads == [version.sha256]
+
+
+def test_it_loads_once_for_callers_at_the_same_time(artifact: Callable[..., ModelVersion], loads: list[str]) -> None:
+    version, models = artifact("a", megabytes=8), list[Any]()
+    threads = [threading.Thread(target=lambda: models.append(runtime.load(version))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert len(models) == 8
+    assert len({id(model) for model in models}) == 1
+    assert loads == [version.sha256]
+
+
+def test_it_does_not_wait_for_the_loading_of_another(
+    artifact: Callable[..., ModelVersion], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large, small = artifact("large", megabytes=1), artifact("small")
+    is_loading, may_end = threading.Event(), threading.Event()
+    load = runtime._load
+
+    def slow(digest: Digest) -> runtime.LoadedModel:
+        if digest.sha256 == large.sha256:
+            is_loading.set()
+            assert may_end.wait(30)
+        return load(digest)
+
+    monkeypatch.setattr(runtime, "_load", slow)
+    thread = threading.Thread(target=runtime.load, args=(large,))
+    thread.start()
+    assert is_loading.wait(30)
+
+    assert runtime.load(small).pipeline is not None
+    may_end.set()
+    thread.join(30)
+
+
+def test_it_counts_what_a_pipeline_takes_instead_of_its_compressed_file(
+    artifact: Callable[..., ModelVersion],
+) -> None:
+    version = artifact("zeros", megabytes=64)
+
+    assert version.size_bytes < 2**20
+    assert runtime.load(version).size_bytes > 32 * 2**20
+
+
+def test_it_forgets_the_least_recently_used(
+    artifact: Callable[..., ModelVersion], loads: list[str], settings: Any
+) -> None:
+    first, second, third = (artifact(name, megabytes=size) for name, size in (("a", 24), ("b", 25), ("c", 26)))
+    settings.MLSERVE_MODEL_CACHE_BYTES = 60 * 2**20
+    for version in (first, second, first, third):
+        runtime.load(version)
+    del loads[:]
+
+    runtime.load(third)
+    runtime.load(second)
+
+    assert loads == [second.sha256]
+
+
+def test_it_keeps_one_however_large(artifact: Callable[..., ModelVersion], loads: list[str], settings: Any) -> None:
+    settings.MLSERVE_MODEL_CACHE_BYTES = 1
+    version = artifact("a", megabytes=8)
+    runtime.load(version)
+    runtime.load(version)
+
+    assert loads == [version.sha256]
+
+
+def test_it_tries_again_after_a_load_that_failed(artifact: Callable[..., ModelVersion], loads: list[str]) -> None:
+    version = artifact("a")
+    missing = ModelVersion(sha256="0" * 64, size_bytes=10)
+    for _ in range(2):
+        with pytest.raises(ArtifactUnavailable):
+            runtime.load(missing)
+
+    assert runtime.load(version)
+    assert loads == [missing.sha256, missing.sha256, version.sha256]
+
+
+def test_it_leaves_one_thread_to_blas_and_openmp(artifact: Callable[..., ModelVersion]) -> None:
+    with threadpoolctl.threadpool_limits(limits=2):
+        runtime.load(artifact("a"))
+
+        assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info()} == {1}
