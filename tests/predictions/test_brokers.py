@@ -8,7 +8,6 @@ from django.db import connection
 from django_q.brokers import get_broker
 
 from predictions.brokers import DoorbellOrmBroker
-from predictions.doorbell import Doorbell
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,20 +55,3 @@ def test_it_wakes_up_at_the_bell_long_before_it_would_look_again(
 
     assert tasks
     assert time.monotonic() - started < 10
-
-
-def test_it_rings_where_nobody_listens_without_an_error() -> None:
-    Doorbell("nobody-listens").ring()
-
-
-def test_it_makes_one_ring_of_many() -> None:
-    bell = Doorbell("many-rings")
-    bell.listen()
-    for _ in range(5):
-        bell.ring()
-
-    bell.wait(5)
-    started = time.monotonic()
-    bell.wait(0.2)
-
-    assert time.monotonic() - started >= 0.2

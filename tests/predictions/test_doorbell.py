@@ -1,0 +1,339 @@
+"""The bell between processes: who hears it, and that no ring is lost."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.conf import settings
+
+from predictions.doorbell import Doorbell
+
+PATIENCE_SECONDS = 20
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+_OTHER_PROCESS = """
+import os, sys
+from django.conf import settings
+
+settings.configure(DATABASES={"default": {"NAME": sys.argv[1], "HOST": sys.argv[2]}})
+from predictions.doorbell import Doorbell
+
+bell = Doorbell(sys.argv[3])
+"""
+_LISTEN = """
+print(bell.listen(), flush=True)
+while bell.wait(60):
+    print("rang", flush=True)
+print("dismissed", flush=True)
+sys.stdin.readline()
+"""
+# The child outlives its parent, with copies of what the parent had opened.
+_LISTEN_AND_FORK = """
+bell.listen()
+is_done, tell = os.pipe()
+child = os.fork()
+if child == 0:
+    os.write(tell, b"taken" if not bell.listen() else b"free!")
+    sys.stdin.readline()
+    os._exit(0)
+print(os.read(is_done, 5).decode(), flush=True)
+bell.wait(60)
+print("rang", flush=True)
+sys.stdin.readline()
+"""
+
+
+class Other:
+    """Another process with the same bell; its standard output is what happened to it."""
+
+    def __init__(self, name: str, code: str) -> None:
+        database = settings.DATABASES["default"]
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _OTHER_PROCESS + code, database["NAME"], database.get("HOST") or "", name],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": tempfile.gettempdir()},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def says(self) -> str:
+        assert self._process.stdout
+        return self._process.stdout.readline().strip()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(PATIENCE_SECONDS)
+
+    def close(self) -> None:
+        """Also ends a forked child, which reads the same standard input."""
+        self.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                pipe.close()
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Sockets of a test go away with it. Their paths must be short, which pytest's own folders are not."""
+    with tempfile.TemporaryDirectory(prefix="bell-") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield
+
+
+@pytest.fixture
+def name() -> str:
+    return uuid4().hex
+
+
+@pytest.fixture
+def bell(name: str) -> Iterator[Doorbell]:
+    bell = Doorbell(name)
+    yield bell
+    bell.close()
+
+
+@pytest.fixture
+def start(name: str) -> Iterator[Callable[[str], Other]]:
+    """`start(code)` runs code in another process, which has `bell`."""
+    others: list[Other] = []
+
+    def run(code: str) -> Other:
+        others.append(Other(name, code))
+        return others[-1]
+
+    yield run
+    for other in others:
+        other.close()
+
+
+def socket_path() -> Path:
+    [path] = Path(tempfile.gettempdir()).glob("*.bell")
+    return path
+
+
+def test_it_rings_where_nobody_listens_without_an_error(bell: Doorbell) -> None:
+    assert not bell.ring()
+    bell.dismiss()
+
+
+def test_it_is_heard_by_another_object_of_the_same_name(bell: Doorbell, name: str) -> None:
+    assert bell.listen()
+
+    assert Doorbell(name).ring()
+    assert not Doorbell("another").ring()
+    assert bell.wait(PATIENCE_SECONDS)
+
+
+def test_it_keeps_a_ring_that_came_before_the_wait(bell: Doorbell) -> None:
+    bell.listen()
+    bell.ring()
+
+    started = time.monotonic()
+    assert bell.wait(PATIENCE_SECONDS)
+    assert time.monotonic() - started < 1
+
+
+def test_it_ends_a_wait_that_has_begun(bell: Doorbell, name: str) -> None:
+    bell.listen()
+    threading.Timer(0.05, Doorbell(name).ring).start()
+
+    assert bell.wait(PATIENCE_SECONDS)
+
+
+def test_it_makes_one_ring_of_many(bell: Doorbell) -> None:
+    bell.listen()
+    for _ in range(5):
+        bell.ring()
+
+    assert bell.wait(PATIENCE_SECONDS)
+    assert not bell.wait(0.05)
+
+
+def test_it_never_waits_to_ring_however_many_rings_nobody_has_heard(bell: Doorbell) -> None:
+    bell.listen()
+
+    started = time.monotonic()
+    assert all(bell.ring() for _ in range(5000))  # far more than a socket holds
+    assert time.monotonic() - started < PATIENCE_SECONDS
+    assert bell.wait(PATIENCE_SECONDS)
+    assert not bell.wait(0.05)
+
+
+def test_it_says_when_the_time_ran_out(bell: Doorbell) -> None:
+    bell.listen()
+
+    started = time.monotonic()
+    assert not bell.wait(0.05)
+    assert time.monotonic() - started >= 0.05
+
+
+def test_it_lets_nobody_wait_who_does_not_listen(bell: Doorbell) -> None:
+    with pytest.raises(RuntimeError, match="listens"):
+        bell.wait(1)
+
+
+@pytest.mark.parametrize("rings", [0, 1, 3])
+def test_it_ends_the_wait_of_a_dismissed_listener(bell: Doorbell, name: str, rings: int) -> None:
+    """Whatever rang as well: the listener has to look a last time anyway."""
+    bell.listen()
+    for _ in range(rings):
+        bell.ring()
+    Doorbell(name).dismiss()
+
+    started = time.monotonic()
+    assert not bell.wait(PATIENCE_SECONDS)
+    assert time.monotonic() - started < 1
+
+
+def test_it_can_be_listened_to_again_after_a_dismissal(bell: Doorbell) -> None:
+    bell.listen()
+    bell.dismiss()
+    bell.wait(PATIENCE_SECONDS)
+
+    bell.ring()
+    assert bell.wait(PATIENCE_SECONDS)
+
+
+def test_it_has_one_listener_at_a_time(bell: Doorbell, name: str) -> None:
+    second = Doorbell(name)
+    assert bell.listen()
+    assert bell.listen()  # still
+    assert not second.listen()
+
+    bell.ring()
+    assert bell.wait(PATIENCE_SECONDS)  # the refused one has taken nothing away
+    bell.close()
+    assert not second.ring()
+    assert second.listen()
+    second.close()
+
+
+def test_it_is_heard_in_another_process(bell: Doorbell, start: Callable[[str], Other]) -> None:
+    other = start(_LISTEN)
+    assert other.says() == "True"
+
+    assert not bell.listen()
+    assert bell.ring()
+    assert other.says() == "rang"
+    bell.dismiss()
+    assert other.says() == "dismissed"
+
+
+def test_it_is_refused_to_another_process_while_this_one_listens(bell: Doorbell, start: Callable[[str], Other]) -> None:
+    bell.listen()
+
+    assert start("print(bell.listen(), bell.ring())").says() == "False True"
+    assert bell.wait(PATIENCE_SECONDS)
+
+
+def test_it_finds_out_that_the_listener_was_killed(bell: Doorbell, start: Callable[[str], Other]) -> None:
+    other = start(_LISTEN)
+    assert other.says() == "True"
+    other.kill()
+
+    assert socket_path().exists()  # nobody was left to remove it
+    assert not bell.ring()
+    assert bell.listen()
+    assert bell.ring()
+
+
+def test_it_stays_with_the_parent_of_a_forked_process(bell: Doorbell, start: Callable[[str], Other]) -> None:
+    other = start(_LISTEN_AND_FORK)
+    assert other.says() == "taken"  # the child found the bell to be its parent's
+
+    assert bell.ring()
+    assert other.says() == "rang"
+    assert not bell.listen()
+
+
+def test_it_is_not_kept_taken_by_a_child_that_outlives_its_parent(
+    bell: Doorbell, start: Callable[[str], Other]
+) -> None:
+    other = start(_LISTEN_AND_FORK)
+    assert other.says() == "taken"
+    other.kill()
+
+    assert not bell.ring()
+    assert bell.listen()
+
+
+def test_it_takes_the_place_of_a_plain_file(bell: Doorbell) -> None:
+    bell.listen()
+    path = socket_path()
+    bell.close()
+    path.write_text("somebody's notes")
+
+    assert not bell.ring()
+    assert bell.listen()
+    assert bell.ring()
+
+
+def test_it_leaves_a_folder_in_its_place_alone(bell: Doorbell) -> None:
+    bell.listen()
+    path = socket_path()
+    bell.close()
+    path.mkdir()
+
+    assert not bell.ring()
+    assert not bell.listen()
+    assert not bell.listen()  # and does not hold on to the lock
+    path.rmdir()
+    assert bell.listen()
+
+
+def test_it_does_not_trust_the_socket_of_another_user(
+    bell: Doorbell, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever made it would be told of each submission, and would keep it from the workers."""
+    bell.listen()
+    sender = Doorbell(name)
+    monkeypatch.setattr(os, "getuid", lambda: socket_path().stat().st_uid + 1)
+
+    assert not sender.ring()
+    assert not bell.wait(0.05)
+
+
+def test_it_is_released_with_the_last_reference(name: str) -> None:
+    bell = Doorbell(name)
+    bell.listen()
+    del bell
+
+    successor = Doorbell(name)
+    assert not successor.ring()
+    assert successor.listen()
+
+
+def test_it_loses_no_ring_between_listeners(bell: Doorbell, name: str) -> None:
+    """Who is told that somebody listens is heard, or rang before the listener's `close` ended, after which it looks."""
+    pending, seen = [0], [0]
+    stop = threading.Event()
+
+    def attend() -> None:
+        while not stop.is_set():
+            if bell.listen():
+                bell.wait(0.001)
+                bell.close()
+                seen[0] = pending[0]
+
+    listener = threading.Thread(target=attend)
+    listener.start()
+    ringer, heard = Doorbell(name), 0
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        pending[0] += 1
+        if ringer.ring():
+            heard += 1
+            patience = time.monotonic() + PATIENCE_SECONDS
+            while seen[0] < pending[0]:
+                assert time.monotonic() < patience, "a ring was taken, and nobody looked"
+                time.sleep(0.0002)
+    stop.set()
+    listener.join(PATIENCE_SECONDS)
+    assert heard

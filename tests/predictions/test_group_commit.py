@@ -1,0 +1,280 @@
+"""Groups of items from many threads: who writes for whom, and that nobody is left waiting."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from predictions.group_commit import GroupCommit
+
+PATIENCE_SECONDS = 20
+
+
+class Store:
+    """Notes each group and the thread that wrote it. A write stands still while `go` is cleared."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[str]] = []
+        self.writers: list[threading.Thread] = []
+        self.go, self.is_writing = threading.Event(), threading.Event()
+        self.go.set()
+        self.refused: set[str] = set()
+
+    def write(self, items: Sequence[str]) -> None:
+        self.groups.append(list(items))
+        self.writers.append(threading.current_thread())
+        self.is_writing.set()
+        assert self.go.wait(PATIENCE_SECONDS)
+        if bad := self.refused & set(items):
+            raise ValueError(f"refused: {sorted(bad)}")
+
+
+class Callers:
+    """Threads that add, and what each of them was told."""
+
+    def __init__(self, group: GroupCommit[str]) -> None:
+        self._group = group
+        self._threads: dict[str, threading.Thread] = {}
+        self.errors: dict[str, BaseException | None] = {}
+
+    def add(self, *items: str) -> threading.Thread:
+        def run() -> None:
+            try:
+                self._group.add(items)
+            except (ValueError, SystemExit) as error:
+                self.errors[items[0]] = error
+            else:
+                self.errors[items[0]] = None
+
+        thread = threading.Thread(target=run)
+        self._threads[items[0]] = thread
+        thread.start()
+        return thread
+
+    def add_in_line(self, *items: str) -> threading.Thread:
+        """Returns once the caller waits behind the present write."""
+        before = len(self._group._gathered)
+        thread = self.add(*items)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while len(self._group._gathered) == before:
+            assert time.monotonic() < deadline
+            time.sleep(0.0005)
+        return thread
+
+    def join(self) -> None:
+        for thread in self._threads.values():
+            thread.join(PATIENCE_SECONDS)
+        assert [name for name, thread in self._threads.items() if thread.is_alive()] == []
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    store = Store()
+    yield store
+    store.go.set()
+
+
+@pytest.fixture
+def gather(store: Store) -> Callable[..., Callers]:
+    """`gather(most_items=…)` makes the group commit; the store is in the midst of writing `first`."""
+
+    def begin(*, most_items: int = 100) -> Callers:
+        callers = Callers(GroupCommit(store.write, most_items=most_items))
+        store.go.clear()
+        callers.add("first")
+        assert store.is_writing.wait(PATIENCE_SECONDS)
+        return callers
+
+    return begin
+
+
+def test_it_lets_a_lone_caller_write_in_its_own_thread(store: Store) -> None:
+    group: GroupCommit[str] = GroupCommit(store.write, most_items=10)
+
+    group.add(["a", "b"])
+    group.add(["c"])
+
+    assert store.groups == [["a", "b"], ["c"]]
+    assert set(store.writers) == {threading.current_thread()}
+
+
+def test_it_returns_only_when_the_items_are_written(store: Store, gather: Callable[..., Callers]) -> None:
+    callers = gather()
+    callers.add_in_line("second")
+
+    assert callers.errors == {}
+    store.go.set()
+    callers.join()
+    assert callers.errors == {"first": None, "second": None}
+
+
+def test_it_writes_together_what_came_during_a_write(store: Store, gather: Callable[..., Callers]) -> None:
+    callers = gather()
+    writer = callers.add_in_line("a", "b")
+    for name in ("c", "d", "e"):
+        callers.add_in_line(name)
+    store.go.set()
+    callers.join()
+
+    assert store.groups == [["first"], ["a", "b", "c", "d", "e"]]  # in the order of arrival
+    assert store.writers[1] is writer  # whoever came first writes for the others
+
+
+def test_it_goes_on_with_the_next_group_after_a_shared_one(store: Store, gather: Callable[..., Callers]) -> None:
+    callers = gather(most_items=2)
+    for name in ("a", "b", "c", "d", "e"):
+        callers.add_in_line(name)
+    store.go.set()
+    callers.join()
+
+    assert store.groups == [["first"], ["a", "b"], ["c", "d"], ["e"]]
+
+
+@pytest.mark.parametrize(
+    ("shares", "groups"),
+    [
+        ([3, 3, 3, 3, 3], [9, 6]),
+        ([4, 4, 2, 1], [10, 1]),
+        ([4, 7, 1], [4, 8]),
+        ([25, 1], [25, 1]),  # one caller's own items are never torn apart
+        ([1, 25, 1], [1, 25, 1]),
+    ],
+)
+def test_it_bounds_a_group_by_its_items(
+    store: Store, gather: Callable[..., Callers], shares: list[int], groups: list[int]
+) -> None:
+    callers = gather(most_items=10)
+    for number, size in enumerate(shares):
+        callers.add_in_line(*(f"{number}-{position}" for position in range(size)))
+    store.go.set()
+    callers.join()
+
+    assert [len(group) for group in store.groups[1:]] == groups
+    assert set(callers.errors.values()) == {None}
+
+
+def test_it_tells_every_caller_of_a_group_why_it_was_refused(store: Store, gather: Callable[..., Callers]) -> None:
+    store.refused = {"b"}
+    callers = gather(most_items=3)
+    for name in ("a", "b", "c", "d", "e"):
+        callers.add_in_line(name)
+    store.go.set()
+    callers.join()
+
+    assert store.groups == [["first"], ["a", "b", "c"], ["d", "e"]]
+    told = {name: str(error) for name, error in callers.errors.items() if error is not None}
+    assert told == dict.fromkeys("abc", "refused: ['b']")
+    assert set(callers.errors) == {"first", *"abcde"}
+
+
+def test_it_does_not_punish_who_waits_for_the_error_before(store: Store, gather: Callable[..., Callers]) -> None:
+    store.refused = {"first"}
+    callers = gather()
+    callers.add_in_line("a")
+    callers.add_in_line("b")
+    store.go.set()
+    callers.join()
+
+    assert isinstance(callers.errors.pop("first"), ValueError)
+    assert callers.errors == {"a": None, "b": None}
+
+
+def test_it_can_be_used_again_after_an_error(store: Store) -> None:
+    store.refused = {"bad"}
+    group: GroupCommit[str] = GroupCommit(store.write, most_items=10)
+
+    with pytest.raises(ValueError, match="bad"):
+        group.add(["bad"])
+    group.add(["good"])
+
+    assert store.groups == [["bad"], ["good"]]
+
+
+def test_it_leaves_nobody_waiting_when_a_writer_is_ended() -> None:
+    """Also by what is no `Exception`, such as the SystemExit of a time limit."""
+    go, is_writing = threading.Event(), threading.Event()
+
+    def write(items: Sequence[str]) -> None:
+        is_writing.set()
+        assert go.wait(PATIENCE_SECONDS)
+        if "first" in items:
+            raise SystemExit("time is up")
+
+    callers = Callers(GroupCommit(write, most_items=10))
+    callers.add("first")
+    assert is_writing.wait(PATIENCE_SECONDS)
+    callers.add_in_line("a")
+    go.set()
+    callers.join()
+
+    assert isinstance(callers.errors["first"], SystemExit)
+    assert callers.errors["a"] is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_writes_everything_once_under_load(seed: int) -> None:
+    """Many threads, at random moments and with random errors: each is told what happened to its own items."""
+    written: list[int] = []
+    is_writing = threading.Lock()
+
+    def write(items: Sequence[int]) -> None:
+        assert is_writing.acquire(blocking=False), "two groups were written at the same time"
+        try:
+            if random.Random(items[0] + seed).random() < 0.2:
+                raise ValueError("refused")
+            time.sleep(0.0001)
+            written.extend(items)
+        finally:
+            is_writing.release()
+
+    group: GroupCommit[int] = GroupCommit(write, most_items=8)
+    stored: list[int] = []
+
+    def call(first: int) -> None:
+        chance = random.Random(first + seed)
+        for number in range(20):
+            start = first + 10 * number
+            items = range(start, start + chance.randint(1, 5))
+            try:
+                group.add(items)
+            except ValueError:
+                continue
+            stored.extend(items)
+
+    threads = [threading.Thread(target=call, args=(1000 * number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_SECONDS)
+
+    assert not any(thread.is_alive() for thread in threads)
+    assert sorted(written) == sorted(stored)
+    assert len(set(written)) == len(written)
+    assert 0 < len(written) < 12 * 20 * 5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_keeps_the_order_of_each_caller(seed: int) -> None:
+    written: list[tuple[int, int]] = []
+    group: GroupCommit[tuple[int, int]] = GroupCommit(written.extend, most_items=16)
+
+    def call(caller: int) -> None:
+        chance = random.Random(caller + seed)
+        number = 0
+        while number < 60:
+            size = chance.randint(1, 4)
+            group.add([(caller, number + position) for position in range(size)])
+            number += size
+
+    threads = [threading.Thread(target=call, args=(caller,)) for caller in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_SECONDS)
+
+    for caller in range(8):
+        numbers = [number for who, number in written if who == caller]
+        assert len(numbers) >= 60
+        assert numbers == sorted(numbers)
