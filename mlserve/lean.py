@@ -31,6 +31,7 @@ class LeanMixin(APIView):
     """For viewsets whose actions answer with `self.answer`. Stands before the viewset's own class."""
 
     is_lean = False
+    action: str
     action_map: dict[str, str]
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -43,7 +44,7 @@ class LeanMixin(APIView):
         lean = Request(request, parsers=_PARSERS, authenticators=authenticators)
         lean.accepted_renderer, lean.accepted_media_type = _RENDERER, _RENDERER.media_type
         self.request, self.is_lean = lean, True
-        self.action = self.action_map.get((request.method or "").lower())
+        self.action = self.action_map.get((request.method or "").lower(), "")
         try:
             self.perform_authentication(lean)
             self.check_permissions(lean)

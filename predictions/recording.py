@@ -10,6 +10,7 @@ from typing import Any
 from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import DateTimeField, UUIDField
 
+from mlserve.prepared import execute_many
 from predictions.group_commit import GroupCommit
 from predictions.models import Prediction
 from predictions.queue import wake_on_commit
@@ -46,8 +47,7 @@ def _write(predictions: Sequence[Prediction]) -> None:
 def _insert(predictions: Sequence[Prediction]) -> None:
     """What `bulk_create` does, without the half millisecond that Django needs to build its statement."""
     rows = [[convert(getattr(each, name)) for name, convert in _columns()] for each in predictions]
-    with connection.cursor() as cursor:
-        cursor.executemany(_statement(), rows)
+    execute_many(_statement(), rows)
     for each in predictions:
         each._state.adding, each._state.db = False, connection.alias
 

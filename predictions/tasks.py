@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from mlserve.orphans import end_with_parent
 from predictions import queue, workers
+from predictions.claiming import claim
 from predictions.doorbell import Doorbell
 from predictions.execution import Work, execute
 from predictions.models import Prediction
@@ -56,7 +57,7 @@ def drain(deadline: float | None = None, bell: Doorbell | None = None) -> int:
     """
     ended = 0
     try:
-        while batch := Prediction.objects.claim(holder=workers.worker_name(), now=timezone.now()):
+        while batch := claim(holder=workers.worker_name(), now=timezone.now()):
             _share_work(batch, bell)
             ended += _predict(batch, bell)
             if deadline is not None and time.monotonic() > deadline:

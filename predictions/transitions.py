@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
-from django.db.models import F, Q, QuerySet
+from django.db import connection
+from django.db.models import Q, QuerySet
 
 from mlserve.errors import GivenUp, problem_object
 from mlserve.renderers import dump_json
@@ -22,8 +22,6 @@ from predictions.status import Status
 if TYPE_CHECKING:
     from predictions.models import Prediction
 
-# More rows than this are not worth one statement: SQLite and PostgreSQL bound the parameters of a query.
-_MOST_CLAIMED = 1000
 # A sweep makes room for predictions again after so long; what is left is the next one's, a minute later.
 _SWEEP_SECONDS = 5.0
 
@@ -49,56 +47,6 @@ class PredictionQuerySet(QuerySet["Prediction"]):
     def unanswered(self) -> "PredictionQuerySet":
         """Failed, canceled and expired, in the words of the partial indexes that hold these few."""
         return self.filter(result=None, finished_at__isnull=False)
-
-    def claim(self, *, holder: str, now: datetime) -> list["Prediction"]:
-        """queued → running for the oldest waiting prediction and others of its version, as one batch.
-
-        At most MLSERVE_BATCH_ROWS rows together (a larger prediction comes alone), one prediction at a time for
-        versions that are not batchable, and alone for what was tried before: should it kill the worker again,
-        it takes no neighbour along. Two workers never get the same row.
-        """
-        first = self.queued().order_by("pk").values_list("pk", flat=True).first()
-        if first is None:
-            return []  # without taking SQLite's write lock
-        with transaction.atomic():
-            chosen = self._choose(first)
-            if not chosen:
-                return []
-            claimed = self.filter(pk__in=[prediction.pk for prediction in chosen]).queued()
-            count = claimed.update(
-                status=Status.RUNNING,
-                started_at=now,
-                attempts=F("attempts") + 1,
-                lease_holder=holder,
-                lease_expires_at=now + lease_duration(),
-            )
-            if count != len(chosen):
-                raise AssertionError("rows that this transaction locked changed under it")
-        for prediction in chosen:
-            prediction.status, prediction.started_at = Status.RUNNING, now
-            prediction.attempts += 1
-            prediction.lease_holder = holder
-        return chosen
-
-    def _choose(self, first: UUID) -> list["Prediction"]:
-        # PostgreSQL's index still holds what was claimed before `first`; one walk over it is enough.
-        waiting = self.queued().filter(pk__gte=first).select_for_update(skip_locked=True, of=("self",)).order_by("pk")
-        oldest = waiting.select_related("version").first()
-        if oldest is None:
-            return []
-        if oldest.attempts or not oldest.version.is_batchable:
-            return [oldest]
-        chosen, rows = [oldest], oldest.row_count
-        if rows >= settings.MLSERVE_BATCH_ROWS:
-            return chosen
-        others = waiting.filter(version=oldest.version_id, attempts=0, pk__gt=oldest.pk)
-        for prediction in others[: min(settings.MLSERVE_BATCH_ROWS, _MOST_CLAIMED)]:
-            rows += prediction.row_count
-            if rows > settings.MLSERVE_BATCH_ROWS:
-                break
-            prediction.version = oldest.version
-            chosen.append(prediction)
-        return chosen
 
     def finish(self, outcomes: Sequence[Outcome], *, holder: str, now: datetime) -> int:
         """running → succeeded | failed for a whole batch in one statement; the number of rows it changed.

@@ -16,11 +16,14 @@ _MOST_VERSIONS = 256
 
 
 class Identity(NamedTuple):
-    """What tells one state of a version and its model from another. Fields are the columns, read from a version."""
+    """What tells one state of a version and its model from another. Fields are the columns, read from a version.
+
+    None of them stands behind the large columns of a version's row, which a database would have to walk through.
+    """
 
     pk: int
-    uploaded_at: Any
     status: str
+    sha256: str
     model__name: str
     model__title: str
     model__description: str
@@ -35,6 +38,19 @@ def find_version(model: str | None, tag: str | None) -> ModelVersion | None:
     """
     row = _QUERIES[model is not None, tag is not None].first(model=model, tag=tag)
     return None if row is None else version_of(Identity._make(row))
+
+
+def version_by_id(version_id: int) -> ModelVersion:
+    """The version with this id. Raises ModelVersion.DoesNotExist."""
+    row = _BY_ID.first(id=version_id)
+    if row is None:
+        raise ModelVersion.DoesNotExist
+    return version_of(Identity._make(row))
+
+
+def forget_all() -> None:
+    """Drop every version from memory."""
+    _versions.clear()
 
 
 def version_of(identity: Identity) -> ModelVersion:
@@ -52,9 +68,14 @@ def _identity(version: ModelVersion) -> Identity:
     """As it is now, which a moment later can be another one than what was asked for."""
     model = version.model
     return Identity(
-        version.pk, version.uploaded_at, version.status,
+        version.pk, version.status, version.sha256,
         model.name, model.title, model.description, model.is_public, model.is_default,
     )  # fmt: skip
+
+
+def _by_id() -> "QuerySet[Any, Any]":
+    found = ModelVersion.objects.filter(pk=Parameter("id", ModelVersion._meta.pk)).order_by()
+    return found.values_list(*Identity._fields)
 
 
 def _query(is_named: bool, is_tagged: bool) -> "QuerySet[Any, Any]":
@@ -71,6 +92,7 @@ def _query(is_named: bool, is_tagged: bool) -> "QuerySet[Any, Any]":
 
 
 _versions: OrderedDict[Identity, ModelVersion] = OrderedDict()
+_BY_ID = PreparedQuery(_by_id)
 _QUERIES = {
     (is_named, is_tagged): PreparedQuery(lambda named=is_named, tagged=is_tagged: _query(named, tagged))  # type: ignore[misc]
     for is_named in (True, False)

@@ -26,6 +26,7 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "penguins"
 def _own_files(settings: Any, tmp_path: Path) -> Iterator[None]:
     """Artifacts and caches of a test lie in its own folder, and no loaded pipeline outlives it."""
     from predictions import runtime
+    from registry import lookup
 
     settings.STORAGES = {
         **settings.STORAGES,
@@ -36,6 +37,7 @@ def _own_files(settings: Any, tmp_path: Path) -> Iterator[None]:
     }
     settings.MLSERVE_CACHE_DIR = tmp_path / "cache"
     runtime.forget_all()
+    lookup.forget_all()  # a test's first version has the same id as the last test's
     cache.clear()
     yield
     storages._storages.clear() if hasattr(storages, "_storages") else None

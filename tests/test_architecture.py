@@ -48,7 +48,7 @@ LAYERS: dict[str, list[str]] = {
         "status batching gathering group_commit doorbell payloads questions rehearsal",
         "answers controls brokers transitions",
         "models forms",
-        "runtime queue workers waiting reading serializers",
+        "runtime queue workers waiting reading listing claiming serializers",
         "execution recording verification warming",
         "in_place",
         "submission",

@@ -212,7 +212,11 @@ def test_it_settles_nothing_for_a_caller_who_left_during_the_call(machine: Machi
 
 
 def test_it_lets_another_settle_when_the_first_has_left(machine: Machine, callers: Callers) -> None:
-    machine.fail = lambda items: "impatient" not in items or until(lambda: "impatient" in callers.results)
+    def wait_for_the_impatient(items: Sequence[Any]) -> None:
+        if "impatient" in items:
+            until(lambda: "impatient" in callers.results)
+
+    machine.fail = wait_for_the_impatient
     occupy(machine, callers)
     callers.start("impatient", timeout=0.5)
     callers.start("patient")

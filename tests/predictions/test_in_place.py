@@ -16,6 +16,7 @@ from rest_framework.test import APIClient
 from predictions import in_place, recording, runtime
 from predictions.models import Prediction
 from predictions.status import Status
+from registry import lookup
 from registry.inspection import Submission
 from registry.models import ModelVersion
 from registry.publishing import Upload, publish
@@ -171,9 +172,7 @@ def test_it_calls_a_version_that_is_not_batchable_for_one_request_at_a_time(
     slow: Slow, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any]
 ) -> None:
     ModelVersion.objects.update(is_batchable=False)
-    from registry import lookup
-
-    lookup._versions.clear()
+    lookup.forget_all()
     occupy(slow, requests, penguin)
     requests.post_in_line(penguin)
     requests.post_in_line([penguin, penguin])

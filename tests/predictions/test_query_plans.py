@@ -18,6 +18,7 @@ from django.db import connection
 from django.test import Client
 
 from predictions import tasks
+from predictions.claiming import claim
 from predictions.listing import Listing, listing_for
 from predictions.models import Prediction
 from predictions.transitions import Outcome
@@ -164,7 +165,7 @@ _EXPLAINERS = {"sqlite": sqlite_faults, "postgresql": postgresql_faults}
 
 
 def claim_and_finish() -> None:
-    batch = Prediction.objects.claim(holder="me", now=NOW)
+    batch = claim(holder="me", now=NOW)
     assert len(batch) == QUEUED
     outcomes = [Outcome(each.pk, result={"predictions": []}) for each in batch]
     assert Prediction.objects.finish(outcomes, holder="me", now=NOW) == QUEUED

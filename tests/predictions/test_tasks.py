@@ -13,6 +13,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from predictions import runtime, tasks, workers
+from predictions.claiming import claim
 from predictions.models import Prediction, Worker
 from predictions.status import Status
 from registry.inspection import Submission
@@ -170,7 +171,7 @@ def test_the_sweep_takes_back_what_a_dead_worker_of_this_host_holds(submit_rows:
     prediction = submit_rows()
     gone = unused_pid()
     name = f"{socket.gethostname()}:{gone}"
-    Prediction.objects.claim(holder=name, now=timezone.now())
+    claim(holder=name, now=timezone.now())
     Worker.objects.create(name=name, host=socket.gethostname(), pid=gone, seen_at=timezone.now())
 
     counts = tasks.sweep()
@@ -184,7 +185,7 @@ def test_the_sweep_takes_back_what_a_dead_worker_of_this_host_holds(submit_rows:
 def test_the_sweep_leaves_living_workers_alone(submit_rows: Submit) -> None:
     prediction = submit_rows()
     workers.see_this_worker()
-    Prediction.objects.claim(holder=workers.worker_name(), now=timezone.now())
+    claim(holder=workers.worker_name(), now=timezone.now())
 
     assert tasks.sweep()["released"] == 0
     refreshed(prediction)

@@ -10,6 +10,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from predictions import claiming
 from predictions.models import Prediction
 from predictions.status import Status
 from predictions.transitions import Outcome, lease_duration
@@ -22,7 +23,7 @@ NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 def claim(holder: str = "worker", now: datetime | None = None) -> list[Prediction]:
-    return Prediction.objects.claim(holder=holder, now=now or timezone.now())
+    return claiming.claim(holder=holder, now=now or timezone.now())
 
 
 def finish(predictions: list[Prediction], holder: str = "worker") -> int:
