@@ -11,6 +11,7 @@ from django.contrib.messages.middleware import MessageMiddleware as DjangoMessag
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessions
 from django.http import HttpRequest
 from django.middleware.csrf import CsrfViewMiddleware as DjangoCsrf
+from django.utils.cache import patch_vary_headers
 
 from mlserve.lean import is_program
 
@@ -27,7 +28,13 @@ class _ForBrowsers:
 
 
 class SessionMiddleware(_ForBrowsers, DjangoSessions):
-    pass
+    """Tells caches that a cookie could have changed the answer, also of answers to programs, who have none."""
+
+    def __call__(self, request: HttpRequest) -> Any:
+        response = super().__call__(request)
+        if request.path_info.startswith(_API_PREFIXES):
+            patch_vary_headers(response, ("Cookie",))
+        return response
 
 
 class CsrfViewMiddleware(_ForBrowsers, DjangoCsrf):

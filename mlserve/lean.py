@@ -18,13 +18,15 @@ from mlserve.renderers import PROBLEM_MEDIA_TYPE, OrjsonRenderer, dump_json
 _PARSERS = (StrictJSONParser(),)
 _RENDERER = OrjsonRenderer()
 _ACCEPTED = frozenset({None, "*/*", OrjsonRenderer.media_type, PROBLEM_MEDIA_TYPE})
+# What the way, and so the answer, depends on.
+_VARY = "Accept, Cookie"
 
 
 def is_program(request: HttpRequest) -> bool:
     """Whether the request is one that a browser would not send: it accepts plain JSON and has no cookie."""
     meta = request.META
     asks_for_format = "format=" in meta.get("QUERY_STRING", "")
-    return "HTTP_COOKIE" not in meta and meta.get("HTTP_ACCEPT") in _ACCEPTED and not asks_for_format
+    return not meta.get("HTTP_COOKIE") and meta.get("HTTP_ACCEPT") in _ACCEPTED and not asks_for_format
 
 
 class LeanMixin(APIView):
@@ -40,8 +42,7 @@ class LeanMixin(APIView):
         if handler is None or not is_program(request):
             return super().dispatch(request, *args, **kwargs)
         self.args, self.kwargs, self.headers, self.format_kwarg = args, kwargs, {}, None
-        authenticators = self.get_authenticators() if "HTTP_AUTHORIZATION" in request.META else ()
-        lean = Request(request, parsers=_PARSERS, authenticators=authenticators)
+        lean = Request(request, parsers=_PARSERS, authenticators=self.get_authenticators())
         lean.accepted_renderer, lean.accepted_media_type = _RENDERER, _RENDERER.media_type
         self.request, self.is_lean = lean, True
         self.action = self.action_map.get((request.method or "").lower(), "")
@@ -58,7 +59,8 @@ class LeanMixin(APIView):
         """What an action returns: `data` as JSON at once, or through DRF's renderers."""
         if not self.is_lean:
             return Response(data, status=status, headers=dict(headers))
-        return HttpResponse(dump_json(data), status=status, content_type=_RENDERER.media_type, headers=headers)
+        every = {"Vary": _VARY, **headers}
+        return HttpResponse(dump_json(data), status=status, content_type=_RENDERER.media_type, headers=every)
 
 
 def _plain(response: Response) -> HttpResponse:
@@ -68,5 +70,5 @@ def _plain(response: Response) -> HttpResponse:
         b"" if response.data is None else dump_json(response.data),
         status=response.status_code,
         content_type=response.content_type or _RENDERER.media_type,
-        headers={"Vary": "Accept, Cookie", **headers},
+        headers={"Vary": _VARY, **headers},
     )
