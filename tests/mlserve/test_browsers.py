@@ -1,0 +1,146 @@
+"""Sessions, their protection and their messages where a browser needs them, and nothing of it elsewhere."""
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from rest_framework.test import APIClient
+
+from predictions.models import Prediction
+from registry.models import Model, ModelVersion
+
+pytestmark = pytest.mark.django_db
+
+URL = "/api/predict"
+RECORD = {"island": "Biscoe", "year": 2007}
+_TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
+
+
+@pytest.fixture(autouse=True)
+def _cheap_passwords(settings: Any) -> None:
+    """Hashing one takes longer than all else here."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def strict() -> APIClient:
+    """A browser of whom forms without a token are refused, as outside of tests."""
+    return APIClient(enforce_csrf_checks=True)
+
+
+@pytest.fixture
+def signed_in(strict: APIClient, reader: User) -> APIClient:
+    assert strict.login(username="reader", password="reader-password")
+    return strict
+
+
+def token_of(client: APIClient, page: str = "/models/penguins") -> str:
+    match = _TOKEN.search(client.get(page).content.decode())
+    assert match
+    return match[1]
+
+
+def test_it_knows_who_is_signed_in(signed_in: APIClient, penguins: ModelVersion) -> None:
+    Model.objects.update(is_public=False)
+
+    assert APIClient().get("/api/models/penguins").status_code == 404
+    assert signed_in.get("/api/models/penguins").status_code == 200
+
+
+def test_it_lets_a_session_submit_with_its_token(signed_in: APIClient, penguins: ModelVersion, reader: User) -> None:
+    response = signed_in.post(URL, RECORD, headers={"X-CSRFToken": token_of(signed_in)})
+
+    assert response.status_code == 202
+    assert Prediction.objects.get().owner == reader
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html"])
+def test_it_refuses_a_session_without_its_token(signed_in: APIClient, penguins: ModelVersion, accept: str) -> None:
+    """Another site can let a browser send this; what it accepts must make no difference."""
+    response = signed_in.post(URL, RECORD, headers={"Accept": accept})
+
+    assert response.status_code == 403
+    assert "CSRF" in response.content.decode()
+    assert not Prediction.objects.exists()
+
+
+@pytest.mark.parametrize("url", ["/api/models/penguins/promote", "/api/models/penguins/rollback"])
+def test_it_refuses_a_session_without_its_token_to_change_models(
+    strict: APIClient, owner: User, penguins: ModelVersion, url: str
+) -> None:
+    strict.force_login(owner)
+
+    assert strict.post(url, {"tag": "1.0"}).status_code == 403
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html"])
+@pytest.mark.parametrize("url", ["/models/penguins", "/login", "/logout", "/admin/login/"])
+def test_it_protects_pages_whatever_they_are_asked_for(
+    strict: APIClient, penguins: ModelVersion, url: str, accept: str
+) -> None:
+    response = strict.post(url, {"island": "Biscoe"}, format="multipart", headers={"Accept": accept})
+
+    assert response.status_code == 403
+
+
+def test_it_lets_a_page_submit_with_its_token(penguins: ModelVersion, penguin: dict[str, Any], settings: Any) -> None:
+    settings.MLSERVE_MAX_WAIT = 0
+    client = APIClient(enforce_csrf_checks=True)
+
+    response = client.post("/models/penguins", {**penguin, "csrfmiddlewaretoken": token_of(client)}, format="multipart")
+
+    assert response.status_code in (200, 302)
+    assert Prediction.objects.count() == 1
+
+
+def test_it_needs_no_token_from_programs(reader: User, strict: APIClient, penguins: ModelVersion) -> None:
+    strict.credentials(HTTP_AUTHORIZATION="Basic cmVhZGVyOnJlYWRlci1wYXNzd29yZA==")
+
+    assert strict.post(URL, RECORD).status_code == 202
+    assert strict.get("/api/models").status_code == 200
+    assert Prediction.objects.get().owner == reader
+
+
+def test_it_signs_nobody_in_by_a_forged_session(penguins: ModelVersion, api: APIClient) -> None:
+    Model.objects.update(is_public=False)
+    api.cookies["sessionid"] = "0123456789abcdef0123456789abcdef"
+
+    assert api.get("/api/models/penguins").status_code == 404
+
+
+@pytest.mark.parametrize("url", ["/api/models", URL, "/api/models/unknown", "/api/nothing", "/v2"])
+def test_it_gives_programs_no_cookie(penguins: ModelVersion, api: APIClient, url: str) -> None:
+    response = api.get(url)
+
+    assert not response.cookies
+    assert "Cookie" in response.headers["Vary"]
+
+
+def test_it_keeps_what_protects_pages_from_frames(penguins: ModelVersion, api: APIClient) -> None:
+    for url in ("/api/models", URL, "/models/penguins"):
+        headers = api.get(url).headers
+        assert (headers["X-Frame-Options"], headers["X-Content-Type-Options"]) == ("DENY", "nosniff")
+
+
+@pytest.mark.parametrize(
+    ("url", "accept"),
+    [("/api/docs", "*/*"), ("/api/docs", "text/html"), ("/api/schema", "*/*"), ("/api/schema", "application/json")],
+)
+def test_it_serves_the_documentation_to_anybody(client: Client, penguins: ModelVersion, url: str, accept: str) -> None:
+    assert client.get(url, headers={"Accept": accept}).status_code == 200
+
+
+def test_it_greets_after_signing_in_and_keeps_the_session(signed_in: APIClient, penguins: ModelVersion) -> None:
+    assert "Sign out" in signed_in.get("/").content.decode()
+    assert signed_in.post("/logout", headers={"X-CSRFToken": token_of(signed_in)}).status_code == 302
+    assert "Sign out" not in signed_in.get("/").content.decode()
+
+
+def test_it_shows_messages_in_the_admin(client: Client, owner: User) -> None:
+    client.force_login(owner)
+
+    response = client.post("/admin/auth/group/add/", {"name": "birds"}, follow=True)
+
+    assert "was added successfully" in response.content.decode()
