@@ -7,7 +7,9 @@ sends JSON, accepts JSON and brings no cookie needs none of that; everybody else
 from collections.abc import Mapping
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -15,18 +17,30 @@ from rest_framework.views import APIView
 from mlserve.jsonbody import StrictJSONParser
 from mlserve.renderers import PROBLEM_MEDIA_TYPE, OrjsonRenderer, dump_json
 
-_PARSERS = (StrictJSONParser(),)
+_PARSER = StrictJSONParser()
 _RENDERER = OrjsonRenderer()
 _ACCEPTED = frozenset({None, "*/*", OrjsonRenderer.media_type, PROBLEM_MEDIA_TYPE})
 # What the way, and so the answer, depends on.
 _VARY = "Accept, Cookie"
 
 
-def is_program(request: HttpRequest) -> bool:
-    """Whether the request is one that a browser would not send: it accepts plain JSON and has no cookie."""
-    meta = request.META
+def is_program(meta: Mapping[str, Any]) -> bool:
+    """Whether a request with this WSGI environment is none of a browser: it accepts plain JSON and has no cookie."""
     asks_for_format = "format=" in meta.get("QUERY_STRING", "")
     return not meta.get("HTTP_COOKIE") and meta.get("HTTP_ACCEPT") in _ACCEPTED and not asks_for_format
+
+
+class _LeanRequest(Request):
+    """DRF's request, whose only parser is JSON's."""
+
+    @property
+    def data(self) -> Any:
+        if not hasattr(self, "_json"):
+            media_type = self.content_type or ""
+            if media_type.partition(";")[0].strip().lower() != StrictJSONParser.media_type:
+                raise UnsupportedMediaType(media_type)
+            self._json = _PARSER.parse(self.stream)
+        return self._json
 
 
 class LeanMixin(APIView):
@@ -39,10 +53,12 @@ class LeanMixin(APIView):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """1. authenticate    2. permissions, throttles    3. action    4. JSON; an error becomes a problem"""
         handler = getattr(self, (request.method or "").lower(), None)
-        if handler is None or not is_program(request):
+        if handler is None or not is_program(request.META):
             return super().dispatch(request, *args, **kwargs)
         self.args, self.kwargs, self.headers, self.format_kwarg = args, kwargs, {}, None
-        lean = Request(request, parsers=_PARSERS, authenticators=self.get_authenticators())
+        lean = _LeanRequest(request, parsers=(_PARSER,), authenticators=self.get_authenticators())
+        if "HTTP_AUTHORIZATION" not in request.META:
+            lean.user = AnonymousUser()  # nothing that an authenticator could look at
         lean.accepted_renderer, lean.accepted_media_type = _RENDERER, _RENDERER.media_type
         self.request, self.is_lean = lean, True
         self.action = self.action_map.get((request.method or "").lower(), "")

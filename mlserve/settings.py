@@ -65,13 +65,15 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "mlserve.problems.ProblemMiddleware",
-    "mlserve.browsers.SessionMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "mlserve.browsers.CsrfViewMiddleware",
-    "mlserve.browsers.AuthenticationMiddleware",
-    "mlserve.browsers.MessageMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+# For requests of the API that no browser sent (mlserve/handlers.py).
+MLSERVE_API_MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", "mlserve.problems.ProblemMiddleware"]
 ROOT_URLCONF = "mlserve.urls"
 WSGI_APPLICATION = "mlserve.wsgi.application"
 APPEND_SLASH = False

@@ -2,7 +2,11 @@
 
 import os
 
-from django.core.wsgi import get_wsgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlserve.settings")
-application = get_wsgi_application()
+django.setup(set_prefix=False)
+
+from mlserve.handlers import Application  # noqa: E402 - it needs the apps
+
+application = Application()

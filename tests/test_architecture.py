@@ -25,7 +25,7 @@ LAYERS: dict[str, list[str]] = {
         "errors env dotenv orphans prefer apps",
         "renderers jsonbody terminal prepared children",
         "lean",
-        "problems settings browsers",
+        "problems settings handlers",
         # From here on the project stands on its apps; nothing in them may import it.
         "health openapi pages laptop supervisor greeting",
         "urls wsgi",

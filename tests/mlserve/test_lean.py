@@ -10,9 +10,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import RequestFactory
 from rest_framework.permissions import IsAuthenticated
-from rest_framework.test import APIClient
+from rest_framework.test import APIClient, ForceAuthClientHandler
 from rest_framework.throttling import AnonRateThrottle
 
+from mlserve.handlers import ShortChain
 from mlserve.lean import is_program
 from predictions import tasks
 from predictions.models import Prediction
@@ -38,14 +39,22 @@ def comparable(response: Any) -> dict[str, Any]:
     return {
         "status": response.status_code,
         "body": _CHANGING.sub("…", response.content.decode()),
-        "vary": {name.strip() for name in response.headers["Vary"].split(",")},
+        "vary": {name.strip() for name in response.headers["Vary"].split(",")} - {"Cookie"},
         "allowed": response.headers["Allow"] if response.status_code == 405 else "",
         **{name: _CHANGING.sub("…", value) for name, value in headers.items()},
     }
 
 
+class _ShortHandler(ShortChain, ForceAuthClientHandler):
+    """The short chain of middleware, driven by a client of Django's."""
+
+
 class Program(APIClient):
-    """Django's clients send an empty Cookie header, programs none."""
+    """Its requests meet the short chain. Django's clients send an empty Cookie header, programs none."""
+
+    def __init__(self, **defaults: Any) -> None:
+        super().__init__(**defaults)
+        self.handler = _ShortHandler(enforce_csrf_checks=True)
 
     def _base_environ(self, **request: Any) -> dict[str, Any]:
         environ: dict[str, Any] = super()._base_environ(**request)  # type: ignore[misc]  # the stubs lack it
@@ -125,8 +134,11 @@ def _cheap_passwords(settings: Any) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_it_answers_the_same_on_either_way(penguins: ModelVersion, reader: User, owner: User, case: str) -> None:
     ask = CASES[case]
+    response = ask(Program())
 
-    assert comparable(ask(Program())) == comparable(ask(browser()))
+    assert comparable(response) == comparable(ask(browser()))
+    assert "Cookie" in response.headers["Vary"]  # for with one it would have gone the other way
+    assert int(response.headers["Content-Length"]) == len(response.content)
 
 
 def test_it_answers_the_same_about_one_prediction(penguins: ModelVersion) -> None:
@@ -260,4 +272,4 @@ def test_it_tells_programs_from_browsers(query: str, headers: dict[str, str], ex
     if not request.META["HTTP_COOKIE"]:
         del request.META["HTTP_COOKIE"]
 
-    assert is_program(request) is expected
+    assert is_program(request.META) is expected
