@@ -1,65 +1,53 @@
 """What the worker runs: `attend` empties the queue and stays for more, `sweep` is the net under it."""
 
 import logging
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
 from mlserve.orphans import end_with_parent
 from predictions import queue, workers
+from predictions.attendance import Attendance
 from predictions.claiming import claim
-from predictions.doorbell import Doorbell
 from predictions.execution import Work, execute
 from predictions.models import Prediction
+from registry.models import ModelVersion
 
 log = logging.getLogger(__name__)
 
 # A batch of a version whose last one took no longer is not worth another worker's attention.
 _QUICK_SECONDS = 0.1
-# When a call that should have been quick is no longer waited for.
-_LONG_SECONDS = 1.0
 _seconds_of_last_batch: dict[int, float] = {}
 
 
 def attend() -> int:
-    """Predict what is queued, and what comes while this worker listens; how many predictions ended.
-
-    The listening worker is told of each submission directly, which is ten times as fast as a task of its own.
-    Another worker listens already: then only the table is emptied.
-    """
+    """Predict what is queued, and what comes while this worker listens; how many predictions ended."""
     deadline = time.monotonic() + settings.MLSERVE_DRAIN_SECONDS
     queue.answer()
-    bell = queue.attending_bell()
-    bell.listen()
-    try:
-        ended = drain(deadline, bell)
-        while (left := deadline - time.monotonic()) > 0 and bell.listen() and bell.wait(left):
-            ended += drain(deadline, bell)
-    finally:
-        bell.close()
+    with Attendance() as attendance:
+        ended = drain(deadline, attendance)
+        while attendance.wait(deadline - time.monotonic()):
+            ended += drain(deadline, attendance)
     # Whoever rang between the last look and the end of listening relies on this one.
     return ended + drain(deadline)
 
 
-def drain(deadline: float | None = None, bell: Doorbell | None = None) -> int:
+def drain(deadline: float | None = None, attendance: Attendance | None = None) -> int:
     """Predict whatever is queued, batch by batch, until nothing is left or the time is up; how many ended.
 
-    1. claim    2. execute    3. finish    4. again; when the time is up, call another worker
-
-    `bell` is closed during calls that may be long, so that other workers hear of what comes meanwhile.
+    1. claim    2. call other workers, if that leaves them something    3. execute    4. finish    5. again; when the
+    time is up, call another worker
     """
     ended = 0
     try:
         while batch := claim(holder=workers.worker_name(), now=timezone.now()):
-            _share_work(batch, bell)
-            ended += _predict(batch, bell)
+            _share_work(batch, attendance)
+            ended += _predict(batch, attendance)
             if deadline is not None and time.monotonic() > deadline:
                 queue.call_worker()
                 break
@@ -70,46 +58,25 @@ def drain(deadline: float | None = None, bell: Doorbell | None = None) -> int:
     return ended
 
 
-def _share_work(batch: Sequence[Prediction], bell: Doorbell | None) -> None:
-    """Call another worker when this batch leaves it something to do."""
-    version = batch[0].version
-    is_quick = _seconds_of_last_batch.get(version.pk, _QUICK_SECONDS) < _QUICK_SECONDS
+def _share_work(batch: Sequence[Prediction], attendance: Attendance | None) -> None:
+    is_quick = _is_quick(batch[0].version)
     is_full = sum(prediction.row_count for prediction in batch) >= settings.MLSERVE_BATCH_ROWS
-    if bell is not None and not is_quick:
-        bell.close()
+    if attendance is not None and not is_quick:
+        attendance.step_aside()
     if (is_full or not is_quick) and Prediction.objects.queued().exists():
         queue.call_worker()
 
 
-def _predict(batch: Sequence[Prediction], bell: Doorbell | None) -> int:
-    started = time.monotonic()
-    version = batch[0].version
-    with _relieved(bell):
+def _is_quick(version: ModelVersion) -> bool:
+    return _seconds_of_last_batch.get(version.pk, _QUICK_SECONDS) < _QUICK_SECONDS
+
+
+def _predict(batch: Sequence[Prediction], attendance: Attendance | None) -> int:
+    version, started = batch[0].version, time.monotonic()
+    with attendance.call() if attendance else nullcontext():
         outcomes = execute(version, [Work.of(prediction) for prediction in batch])
     _seconds_of_last_batch[version.pk] = time.monotonic() - started
     return Prediction.objects.finish(outcomes, holder=workers.worker_name(), now=timezone.now())
-
-
-@contextmanager
-def _relieved(bell: Doorbell | None) -> Iterator[None]:
-    """Should a call that was expected to be quick take long, others attend meanwhile."""
-    if bell is None:
-        yield
-        return
-    watch = threading.Timer(_LONG_SECONDS, _be_relieved, [bell])
-    watch.daemon = True
-    watch.start()
-    try:
-        yield
-    finally:
-        watch.cancel()
-        watch.join()
-
-
-def _be_relieved(bell: Doorbell) -> None:
-    bell.close()
-    queue.call_worker()
-    connection.close()  # this thread's own
 
 
 def sweep() -> dict[str, int]:

@@ -49,7 +49,7 @@ LAYERS: dict[str, list[str]] = {
         "answers controls brokers transitions",
         "models forms",
         "runtime queue workers waiting reading listing claiming serializers",
-        "execution recording verification warming",
+        "execution recording verification warming attendance",
         "in_place",
         "submission",
         "tasks views pages cluster checks",

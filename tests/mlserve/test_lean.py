@@ -138,7 +138,7 @@ def test_it_answers_the_same_on_either_way(penguins: ModelVersion, reader: User,
 
     assert comparable(response) == comparable(ask(browser()))
     assert "Cookie" in response.headers["Vary"]  # for with one it would have gone the other way
-    assert int(response.headers["Content-Length"]) == len(response.content)
+    assert case == "head" or int(response.headers["Content-Length"]) == len(response.content)
 
 
 def test_it_answers_the_same_about_one_prediction(penguins: ModelVersion) -> None:

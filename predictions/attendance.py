@@ -1,0 +1,64 @@
+"""A worker that stays for more: it listens to a bell and is told of each submission directly.
+
+A task of django-q2's own for each would take ten times as long. One worker of a host attends; while it has a call to
+make that may be long it does not listen, so that whoever submits meanwhile calls another worker.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection
+
+from predictions import queue
+
+# When a call that was expected to be quick is no longer waited for.
+_LONG_SECONDS = 1.0
+
+
+class Attendance:
+    """As a context: listens from the beginning to the end, if no other worker of the host does."""
+
+    def __init__(self) -> None:
+        self._bell = queue.attending_bell()
+        self._call_started: float | None = None
+        self._ended = threading.Event()
+        self._watch = threading.Thread(target=self._look_after_calls, name="attendance", daemon=True)
+
+    def __enter__(self) -> "Attendance":
+        self._bell.listen()
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._watch.join()
+        self._bell.close()
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Whether there is something new to look for; False when the time is up or another worker attends."""
+        return timeout_seconds > 0 and self._bell.listen() and self._bell.wait(timeout_seconds)
+
+    def step_aside(self) -> None:
+        """Let another worker attend, until the next `wait`."""
+        self._bell.close()
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Around a call that is expected to be quick: should it take long, another worker attends."""
+        self._call_started = time.monotonic()
+        try:
+            yield
+        finally:
+            self._call_started = None
+
+    def _look_after_calls(self) -> None:
+        relieved_of = None
+        while not self._ended.wait(_LONG_SECONDS / 4):
+            started = self._call_started
+            if started is not None and started != relieved_of and time.monotonic() > started + _LONG_SECONDS:
+                self.step_aside()
+                queue.call_worker()
+                relieved_of = started
+        connection.close()  # this thread's own
