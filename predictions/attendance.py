@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from django.db import connection
 
@@ -26,7 +27,7 @@ class Attendance:
         self._ended = threading.Event()
         self._watch = threading.Thread(target=self._look_after_calls, name="attendance", daemon=True)
 
-    def __enter__(self) -> "Attendance":
+    def __enter__(self) -> Self:
         self._bell.listen()
         self._watch.start()
         return self
