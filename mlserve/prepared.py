@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Expression, Field, QuerySet
 
 
@@ -48,51 +49,53 @@ class PreparedQuery:
 
 def fetch(sql: str, parameters: Sequence[Any]) -> Sequence[tuple[Any, ...]]:
     """The rows of a statement with `%s` for each value. Raises Django's database errors."""
-    if _is_watched():
-        with connection.cursor() as cursor:
+    database = connections[DEFAULT_DB_ALIAS]
+    if _is_watched(database):
+        with database.cursor() as cursor:
             cursor.execute(sql, parameters)
             return list(cursor.fetchall())
-    with connection.wrap_database_errors:
-        rows: list[tuple[Any, ...]] = _driver().execute(_native(sql), parameters).fetchall()
+    with database.wrap_database_errors:
+        rows: list[tuple[Any, ...]] = _driver(database).execute(_native(sql, database), parameters).fetchall()
     return rows
 
 
 def execute_many(sql: str, rows: Sequence[Sequence[Any]]) -> None:
     """Run a statement with `%s` for each value once per row. Raises Django's database errors."""
-    if _is_watched():
-        with connection.cursor() as cursor:
+    database = connections[DEFAULT_DB_ALIAS]
+    if _is_watched(database):
+        with database.cursor() as cursor:
             cursor.executemany(sql, rows)
         return
-    with connection.wrap_database_errors:
-        _driver().cursor().executemany(_native(sql), rows)
+    with database.wrap_database_errors:
+        _driver(database).cursor().executemany(_native(sql, database), rows)
 
 
-def _driver() -> Any:
+def _driver(database: BaseDatabaseWrapper) -> Any:
     """The driver's own connection: Django's cursor costs as much as a small statement does."""
-    connection.ensure_connection()
-    connection.validate_no_broken_transaction()
-    return connection.connection
+    database.ensure_connection()
+    database.validate_no_broken_transaction()
+    return database.connection
 
 
-def _is_watched() -> bool:
+def _is_watched(database: BaseDatabaseWrapper) -> bool:
     """Whether somebody looks at statements, as tests do, and must see these, too."""
-    return bool(connection.execute_wrappers or connection.queries_logged)
+    return bool(database.execute_wrappers or database.queries_logged)
 
 
-def _native(sql: str) -> str:
+def _native(sql: str, database: BaseDatabaseWrapper) -> str:
     """SQLite's driver marks values by `?`. None of our statements has a literal per cent sign or question mark."""
-    return sql.replace("%s", "?") if connection.vendor == "sqlite" else sql
+    return sql.replace("%s", "?") if database.vendor == "sqlite" else sql
 
 
 def _converted(row: Sequence[Any], converters: dict[int, Any]) -> tuple[Any, ...]:
-    converted = list(row)
+    converted, database = list(row), connections[DEFAULT_DB_ALIAS]
     for position, (functions, expression) in converters.items():
         for convert in functions:
-            converted[position] = convert(converted[position], expression, connection)
+            converted[position] = convert(converted[position], expression, database)
     return tuple(converted)
 
 
 def _prepared(parameter: Any, values: dict[str, Any]) -> Any:
     if not isinstance(parameter, Parameter):
         return parameter
-    return parameter.output_field.get_db_prep_value(values[parameter.name], connection)
+    return parameter.output_field.get_db_prep_value(values[parameter.name], connections[DEFAULT_DB_ALIAS])

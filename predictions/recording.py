@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from django.db import DataError, IntegrityError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, DataError, IntegrityError, connection, connections, transaction
 from django.db.models import DateTimeField, UUIDField
 
 from mlserve.prepared import execute_many
@@ -46,24 +46,23 @@ def _write(predictions: Sequence[Prediction]) -> None:
 
 def _insert(predictions: Sequence[Prediction]) -> None:
     """What `bulk_create` does, without the half millisecond that Django needs to build its statement."""
-    rows = [[convert(getattr(each, name)) for name, convert in _columns()] for each in predictions]
+    database = connections[DEFAULT_DB_ALIAS]
+    rows = [[convert(getattr(each, name), database) for name, convert in _columns()] for each in predictions]
     execute_many(_statement(), rows)
     for each in predictions:
-        each._state.adding, each._state.db = False, connection.alias
+        each._state.adding, each._state.db = False, DEFAULT_DB_ALIAS
 
 
 @cache
-def _columns() -> list[tuple[str, Callable[[Any], Any]]]:
+def _columns() -> list[tuple[str, Callable[[Any, Any], Any]]]:
     """The attribute of each column, and what makes the database's value of it."""
     return [
-        (field.attname, lambda value, field=field: field.get_db_prep_save(value, connection))  # type: ignore[misc]
-        if isinstance(field, _CONVERTED_FIELDS)
-        else (field.attname, _same)
+        (field.attname, field.get_db_prep_save if isinstance(field, _CONVERTED_FIELDS) else _same)
         for field in Prediction._meta.concrete_fields
     ]
 
 
-def _same(value: Any) -> Any:
+def _same(value: Any, _database: Any) -> Any:
     return value
 
 
