@@ -31,9 +31,13 @@ def live_tag(model: str | None = "penguins") -> str | None:
 @pytest.fixture
 def elsewhere() -> Iterator[ThreadPoolExecutor]:
     """One other thread with one long-lived connection, as a thread of the web server has."""
+
+    def leave() -> None:
+        connection.close()
+
     with ThreadPoolExecutor(1) as pool:
         yield pool
-        pool.submit(lambda: connection.close()).result()  # that of the thread
+        pool.submit(leave).result()
 
 
 def copies(version: ModelVersion, count: int) -> list[ModelVersion]:
