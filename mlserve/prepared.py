@@ -60,14 +60,19 @@ def fetch(sql: str, parameters: Sequence[Any]) -> Sequence[tuple[Any, ...]]:
 
 
 def execute_many(sql: str, rows: Sequence[Sequence[Any]]) -> None:
-    """Run a statement with `%s` for each value once per row. Raises Django's database errors."""
+    """Run a statement with `%s` for each value once per row. Raises Django's database errors.
+
+    Several rows need a transaction around them: PostgreSQL's driver sends them through a pipeline, which does not
+    survive a constraint that is checked at the commit.
+    """
     database = connections[DEFAULT_DB_ALIAS]
     if _is_watched(database):
-        with database.cursor() as cursor:
-            cursor.executemany(sql, rows)
+        with database.cursor() as watched:
+            watched.execute(sql, rows[0]) if len(rows) == 1 else watched.executemany(sql, rows)
         return
     with database.wrap_database_errors:
-        _driver(database).cursor().executemany(_native(sql, database), rows)
+        cursor, native = _driver(database).cursor(), _native(sql, database)
+        cursor.execute(native, rows[0]) if len(rows) == 1 else cursor.executemany(native, rows)
 
 
 def _driver(database: BaseDatabaseWrapper) -> Any:

@@ -24,6 +24,7 @@ class Attendance:
     def __init__(self) -> None:
         self._bell = queue.attending_bell()
         self._call_started: float | None = None
+        self._lock = threading.Lock()
         self._ended = threading.Event()
         self._watch = threading.Thread(target=self._look_after_calls, name="attendance", daemon=True)
 
@@ -52,14 +53,18 @@ class Attendance:
         try:
             yield
         finally:
-            self._call_started = None
+            with self._lock:
+                self._call_started = None
 
     def _look_after_calls(self) -> None:
         relieved_of = None
         while not self._ended.wait(_LONG_SECONDS / 4):
-            started = self._call_started
-            if started is not None and started != relieved_of and time.monotonic() > started + _LONG_SECONDS:
-                self.step_aside()
+            with self._lock:  # once the call has ended, the bell is the waiting thread's
+                started = self._call_started
+                is_long = started is not None and time.monotonic() > started + _LONG_SECONDS
+                if is_long:
+                    self.step_aside()
+            if is_long and started != relieved_of:
                 queue.call_worker()
                 relieved_of = started
         connection.close()  # this thread's own

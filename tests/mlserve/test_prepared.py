@@ -106,11 +106,11 @@ def test_it_sees_each_change(either_way: None, models: list[Model]) -> None:
 
 
 def test_it_is_built_once_and_asks_once(models: list[Model], django_assert_num_queries: Any) -> None:
-    built: list[Any] = []
+    built: list[int] = []
 
     def build() -> "QuerySet[Any, Any]":
-        built.append(by_name())
-        return built[-1]
+        built.append(1)
+        return by_name()
 
     query = PreparedQuery(build)
     assert not built  # not before the first run: at import there is no database
