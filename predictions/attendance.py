@@ -25,11 +25,12 @@ class Attendance:
         self._bell = queue.attending_bell()
         self._call_started: float | None = None
         self._lock = threading.Lock()
+        self._is_aside = True
         self._ended = threading.Event()
         self._watch = threading.Thread(target=self._look_after_calls, name="attendance", daemon=True)
 
     def __enter__(self) -> Self:
-        self._bell.listen()
+        self._is_aside = not self._bell.listen()
         self._watch.start()
         return self
 
@@ -39,11 +40,18 @@ class Attendance:
         self._bell.close()
 
     def wait(self, timeout_seconds: float) -> bool:
-        """Whether there is something new to look for; False when the time is up or another worker attends."""
-        return timeout_seconds > 0 and self._bell.listen() and self._bell.wait(timeout_seconds)
+        """Whether there may be something new to look for; False when the time is up or another worker attends."""
+        if timeout_seconds <= 0 or not self._bell.listen():
+            return False
+        if self._is_aside:
+            # Who submitted meanwhile has called another worker, but perhaps there is none, or it is busy.
+            self._is_aside = False
+            return True
+        return self._bell.wait(timeout_seconds)
 
     def step_aside(self) -> None:
         """Let another worker attend, until the next `wait`."""
+        self._is_aside = True
         self._bell.close()
 
     @contextmanager
