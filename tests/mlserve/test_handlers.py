@@ -1,13 +1,16 @@
 """Sessions, their protection and their messages where a browser needs them, and nothing of it elsewhere."""
 
 import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from rest_framework.test import APIClient
 
+from mlserve.handlers import Application
 from predictions.models import Prediction
 from registry.models import Model, ModelVersion
 
@@ -143,3 +146,78 @@ def test_it_shows_messages_in_the_admin(client: Client, owner: User) -> None:
     response = client.post("/admin/auth/group/add/", {"name": "birds"}, follow=True)
 
     assert "was added successfully" in response.content.decode()
+
+
+@pytest.fixture
+def browse(transactional_db: None) -> Iterator[Callable[..., httpx.Client]]:
+    """`browse()` is a client of the WSGI application itself, with the cookies that it is given and gets."""
+    application, clients = Application(), []
+
+    def to_application(**cookies: str) -> httpx.Client:
+        transport = httpx.WSGITransport(app=application)
+        clients.append(httpx.Client(transport=transport, base_url="http://testserver", cookies=cookies))
+        return clients[-1]
+
+    yield to_application
+    for client in clients:
+        client.close()
+
+
+SECURITY_HEADERS = ("X-Frame-Options", "X-Content-Type-Options", "Referrer-Policy", "Cross-Origin-Opener-Policy")
+
+
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [("GET", "/api/models"), ("GET", URL), ("POST", URL), ("GET", f"{URL}/unknown"), ("GET", "/api/nothing"),
+     ("GET", "/v2"), ("GET", "/api/schema"), ("DELETE", URL), ("GET", "/healthz"), ("GET", "/models/penguins")],
+)  # fmt: skip
+def test_it_answers_the_same_by_either_chain(
+    browse: Callable[..., httpx.Client], penguins: ModelVersion, method: str, url: str
+) -> None:
+    short, whole = (client.request(method, url) for client in (browse(), browse(theme="dark")))
+
+    assert (short.status_code, short.headers["Content-Type"]) == (whole.status_code, whole.headers["Content-Type"])
+    assert _TOKEN.sub("", short.text) == _TOKEN.sub("", whole.text)
+    assert [short.headers.get(name) for name in SECURITY_HEADERS] == [
+        whole.headers.get(name) for name in SECURITY_HEADERS
+    ]
+    assert short.headers["Content-Length"] == whole.headers["Content-Length"] == str(len(short.content))
+
+
+def test_it_refuses_a_chunked_body_by_either_chain(browse: Callable[..., httpx.Client], penguins: ModelVersion) -> None:
+    for client in (browse(), browse(theme="dark")):
+        response = client.post(URL, content=iter([b"{}"]))
+
+        assert response.status_code == 411
+        assert response.headers["Content-Type"] == "application/problem+json"
+
+
+def test_it_lets_a_person_sign_in_and_use_what_is_private(
+    browse: Callable[..., httpx.Client], penguins: ModelVersion, reader: User
+) -> None:
+    Model.objects.update(is_public=False)
+    client = browse()
+    assert client.get("/api/models/penguins").status_code == 404
+    match = _TOKEN.search(client.get("/login").text)
+    assert match
+    form = {"username": "reader", "password": "reader-password", "csrfmiddlewaretoken": match[1]}
+
+    assert client.post("/login", data=form).status_code == 302
+    assert client.get("/api/models/penguins").status_code == 200
+    assert client.post(URL, json=RECORD).status_code == 403  # without the token of the form
+    assert client.post(URL, json=RECORD, headers={"X-CSRFToken": client.cookies["csrftoken"]}).status_code == 202
+    assert Prediction.objects.get().owner == reader
+
+
+def test_it_signs_a_program_in_for_each_request_alone(
+    browse: Callable[..., httpx.Client], penguins: ModelVersion, reader: User
+) -> None:
+    Model.objects.update(is_public=False)
+    client, right = browse(), httpx.BasicAuth("reader", "reader-password")
+    statuses = [
+        client.post(URL, json=RECORD, auth=auth).status_code
+        for auth in (right, httpx.Auth(), httpx.BasicAuth("reader", "guess"), right)
+    ]
+
+    assert statuses == [202, 404, 401, 202]
+    assert not client.cookies
