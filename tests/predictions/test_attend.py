@@ -85,7 +85,7 @@ class Worker:
 
     def __init__(self) -> None:
         self.ended = 0
-        self._thread = threading.Thread(target=self._attend)
+        self._thread = threading.Thread(target=self._attend, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -273,8 +273,9 @@ def test_it_is_heard_although_it_stepped_aside_as_the_call_ended(db: None, monke
     with Attendance() as attended:
         with attended.call():
             assert is_closing.wait(PATIENCE_SECONDS)
+        assert attended.wait(PATIENCE_SECONDS)  # to look for what came meanwhile
         threading.Timer(0.3, queue.attending_bell().ring).start()
-        assert attended.wait(PATIENCE_SECONDS)
+        assert attended.wait(2)
 
 
 def test_it_looks_for_what_came_while_it_had_stepped_aside(
@@ -426,7 +427,7 @@ def test_it_leaves_nothing_waiting_however_workers_come_and_go(
             time.sleep(chance.random() * 0.01)
         connection.close()
 
-    workers = [threading.Thread(target=work) for _ in range(2)]
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(2)]
     for thread in workers:
         thread.start()
     chance = random.Random(seed)

@@ -322,7 +322,7 @@ def test_it_loses_no_ring_between_listeners(bell: Doorbell, name: str) -> None:
                 bell.close()
                 seen[0] = pending[0]
 
-    listener = threading.Thread(target=attend)
+    listener = threading.Thread(target=attend, daemon=True)
     listener.start()
     ringer, heard = Doorbell(name), 0
     deadline = time.monotonic() + 1

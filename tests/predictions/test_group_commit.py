@@ -48,7 +48,7 @@ class Callers:
             else:
                 self.errors[items[0]] = None
 
-        thread = threading.Thread(target=run)
+        thread = threading.Thread(target=run, daemon=True)
         self._threads[items[0]] = thread
         thread.start()
         return thread
@@ -243,7 +243,7 @@ def test_it_writes_everything_once_under_load(seed: int) -> None:
                 continue
             stored.extend(items)
 
-    threads = [threading.Thread(target=call, args=(1000 * number,)) for number in range(12)]
+    threads = [threading.Thread(target=call, args=(1000 * number,), daemon=True) for number in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -268,7 +268,7 @@ def test_it_keeps_the_order_of_each_caller(seed: int) -> None:
             group.add([(caller, number + position) for position in range(size)])
             number += size
 
-    threads = [threading.Thread(target=call, args=(caller,)) for caller in range(8)]
+    threads = [threading.Thread(target=call, args=(caller,), daemon=True) for caller in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

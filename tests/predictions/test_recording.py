@@ -75,7 +75,7 @@ class Callers:
         self.commits = 0
 
     def record(self, *predictions: Prediction) -> None:
-        thread = threading.Thread(target=self._run, args=(predictions,))
+        thread = threading.Thread(target=self._run, args=(predictions,), daemon=True)
         thread.start()
         self._threads.append(thread)
 
@@ -210,7 +210,7 @@ def test_it_answers_nobody_before_the_transaction_is_committed(ended: New, calle
         found.extend(stored(prediction))
         connection.close()
 
-    threads = [threading.Thread(target=record_and_look) for _ in range(16)]
+    threads = [threading.Thread(target=record_and_look, daemon=True) for _ in range(16)]
     with nobody_can_write():
         for thread in threads:
             thread.start()

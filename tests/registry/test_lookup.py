@@ -303,7 +303,7 @@ def test_it_is_never_behind_a_promotion_that_was_committed(penguins: ModelVersio
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=look) for _ in range(3)]
+    threads = [threading.Thread(target=look, daemon=True) for _ in range(3)]
     for thread in threads:
         thread.start()
     try:
