@@ -128,7 +128,7 @@ def _database() -> dict[str, Any]:
             "or sqlite:///path."
         )
     database: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
-    if database["ENGINE"].endswith("sqlite3"):
+    if _is_sqlite(database):
         database["OPTIONS"] = {**database.get("OPTIONS", {}), **_SQLITE_OPTIONS}
         database["CONN_MAX_AGE"] = None
         database["CONN_HEALTH_CHECKS"] = False
@@ -137,6 +137,10 @@ def _database() -> dict[str, Any]:
         with contextlib.suppress(OSError):  # opening the file says it better
             Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     return database
+
+
+def _is_sqlite(database: dict[str, Any]) -> bool:
+    return bool(database["ENGINE"].endswith("sqlite3"))
 
 
 DATABASES = {"default": _database()}
@@ -191,6 +195,11 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # one field per column of a form page
 MLSERVE_MAX_ROWS = env.number("MLSERVE_MAX_ROWS", default=50_000, at_least=1)
 # API Gateway ends a request after 29 s; proxies often after 30.
 MLSERVE_MAX_WAIT = env.number("MLSERVE_MAX_WAIT", default=25, at_least=0, at_most=600)
+# Each waiting request holds a thread of its web process, and each thread a database connection, of which PostgreSQL
+# has 100 unless told otherwise. A quarter of them is left for requests that do not wait.
+MLSERVE_WEB_THREADS = env.number(
+    "MLSERVE_WEB_THREADS", default=64 if _is_sqlite(DATABASES["default"]) else 32, at_least=4, at_most=1024
+)
 # One predict call costs about the same for 1 row and for some hundred; beyond that only latency grows.
 MLSERVE_BATCH_ROWS = env.number("MLSERVE_BATCH_ROWS", default=512, at_least=1)
 # The longest that one batch may take before its worker is replaced.

@@ -12,9 +12,6 @@ from mlserve.orphans import end_with_parent
 
 # A request may wait for MLSERVE_MAX_WAIT; the rest is for its answer.
 _SECONDS_BEYOND_WAIT = 15
-# Long polls hold a thread each (predictions/waiting.py bounds them below this number), and each thread holds a
-# database connection, of which PostgreSQL has 100 unless told otherwise.
-_THREADS = 32
 # Counts connections, idle keep-alive ones included.
 _MOST_CONNECTIONS = 1024
 
@@ -80,7 +77,7 @@ def run_web_server(host: str, port: int, processes: int) -> None:
         http=HTTPModes.http1,
         workers=processes,
         runtime_threads=1,
-        blocking_threads=_THREADS,
+        blocking_threads=settings.MLSERVE_WEB_THREADS,
         backpressure=_MOST_CONNECTIONS,
         backlog=1024,
         http1_settings=HTTP1Settings(header_read_timeout=30_000),

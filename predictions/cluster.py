@@ -19,6 +19,7 @@ from django_q.cluster import Sentinel
 from django_q.conf import Conf
 from django_q.signals import post_spawn
 
+from predictions import queue
 from predictions.warming import warm_libraries, warm_models_in_background
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ def run_cluster(workers: int) -> None:
 
     def ask_to_stop(*_: Any) -> None:
         stop.set()
+        queue.attending_bell().dismiss()  # a worker that waits for more would keep the others waiting for seconds
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)

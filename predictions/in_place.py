@@ -18,13 +18,11 @@ from predictions.gathering import CallEnded, Gathering, Overfull
 from predictions.models import Prediction
 from predictions.recording import record
 from predictions.transitions import end_at_once
+from predictions.waiting import MOST_WAITING
 from registry.models import ModelVersion
 from registry.schema import Row
 
 log = logging.getLogger(__name__)
-
-# Below the number of the web server's threads, so that some are left for requests that do not wait.
-MOST_WAITING = 48
 
 
 @dataclass(frozen=True)

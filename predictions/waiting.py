@@ -5,13 +5,15 @@ import time
 from collections.abc import Callable
 from uuid import UUID
 
+from django.conf import settings
+
 from predictions.models import Prediction
 from predictions.status import ENDED
 
 # The first looks come quickly, because an idle worker needs some ten milliseconds; later ones spare the database.
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _GROWTH = 0.004, 0.1, 1.3
 # Each waiting request holds a thread of the web server; the others stay free for requests that do not wait.
-MOST_WAITING = 24
+MOST_WAITING = settings.MLSERVE_WEB_THREADS * 3 // 4
 _places = threading.BoundedSemaphore(MOST_WAITING)
 
 
