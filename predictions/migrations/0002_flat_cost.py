@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 # PostgreSQL's own default clears away after a fifth of the table changed, and leaves its indexes alone when that is
 # little. Until then the index of what is queued keeps an entry of everything that was claimed, and each claim walks over
-# them: half a millisecond for each fifty thousand, as measured, which no longer grows with the table.
+# them: at most a millisecond for each fifty thousand, which no longer grows with the table.
 _VACUUM_OFTEN = """
     ALTER TABLE predictions_prediction SET (
         autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 50000, vacuum_index_cleanup = on,
