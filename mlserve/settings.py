@@ -211,7 +211,7 @@ MLSERVE_RETENTION_DAYS = env.number("MLSERVE_RETENTION_DAYS", default=30, at_lea
 # Inputs and results above this size lie in the artifact storage. Rows of a few kilobytes keep the table in memory.
 MLSERVE_ROW_BYTES = env.size_bytes("MLSERVE_ROW_BYTES", default=256 * 2**10)
 # Waiting callers are served by the web process itself, so that their requests share calls. Above this size an artifact
-# is loaded by the workers only; 0 leaves all prediction to them (and scikit-learn out of a web process that runs alone).
+# is loaded by the workers only; 0 leaves all prediction to them.
 MLSERVE_IN_PLACE_BYTES = env.size_bytes("MLSERVE_IN_PLACE_BYTES", default=256 * 2**20)
 MLSERVE_MODEL_CACHE_BYTES = env.size_bytes("MLSERVE_MODEL_CACHE_BYTES", default=2 * 2**30)
 # Whether a caller without an account may list the predictions that were made without one. Their ids are the
