@@ -1,0 +1,80 @@
+"""A worker that attends, for tests: a thread instead of a process, and a gate before its calls."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from predictions import queue, runtime, tasks
+from predictions.models import Prediction
+from registry.models import ModelVersion
+
+PATIENCE_SECONDS = 20
+
+
+class Gate:
+    """Stands in the way of `runtime.predict` while it is closed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_called, self.go = threading.Event(), threading.Event()
+        self.go.set()
+        self._predict = runtime.predict
+        monkeypatch.setattr(runtime, "predict", self)
+
+    def __call__(self, version: ModelVersion, rows: Any, outputs: Any) -> Any:
+        self.is_called.set()
+        assert self.go.wait(PATIENCE_SECONDS)
+        return self._predict(version, rows, outputs)
+
+    def close(self) -> None:
+        self.is_called.clear()
+        self.go.clear()
+
+
+class Worker:
+    """A thread that attends, as a worker does."""
+
+    def __init__(self) -> None:
+        self.ended = 0
+        self.thread = threading.Thread(target=self._attend, daemon=True)
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def start_listening(self) -> None:
+        """Returns once somebody who rings is heard."""
+        self.thread.start()
+        wait_until(queue.attending_bell().ring)
+
+    def join(self) -> int:
+        """How many predictions it ended."""
+        self.thread.join(PATIENCE_SECONDS)
+        assert not self.thread.is_alive()
+        return self.ended
+
+    def dismiss(self) -> int:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.thread.is_alive() and time.monotonic() < deadline:
+            queue.attending_bell().dismiss()  # it may be busy, and not listen at this moment
+            self.thread.join(0.01)
+        return self.join()
+
+    def _attend(self) -> None:
+        try:
+            self.ended = tasks.attend()
+        finally:
+            connection.close()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def all_have_ended() -> bool:
+    return not Prediction.objects.queued().exists() and not Prediction.objects.running().exists()

@@ -1,0 +1,201 @@
+"""Submissions at the moments when a worker comes, steps aside, leaves or is interrupted: none is left waiting."""
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from django_q.models import OrmQ
+
+from predictions import attendance, queue, runtime, tasks
+from predictions.attendance import Attendance
+from predictions.doorbell import Doorbell
+from predictions.models import Prediction
+from predictions.status import Status
+from tests.predictions.attending import PATIENCE_SECONDS, all_have_ended, wait_until
+from tests.predictions.conftest import Submit
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _own_bell(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
+    """Nothing is known of how quick a version is, and nobody listens yet."""
+    monkeypatch.setattr(tasks, "_seconds_of_last_batch", {})
+    settings.MLSERVE_DRAIN_SECONDS = PATIENCE_SECONDS
+    yield
+    queue.attending_bell().close()
+
+
+def test_it_is_heard_although_it_stepped_aside_as_the_call_ended(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that watches closes the bell; it must not do so under whoever waits already."""
+    monkeypatch.setattr(attendance, "_LONG_SECONDS", 0.02)
+    is_closing, close = threading.Event(), Doorbell.close
+
+    def close_slowly(bell: Doorbell) -> None:
+        if threading.current_thread().name == "attendance":
+            is_closing.set()
+            time.sleep(0.1)
+        close(bell)
+
+    monkeypatch.setattr(Doorbell, "close", close_slowly)
+    with Attendance() as attended:
+        with attended.call():
+            assert is_closing.wait(PATIENCE_SECONDS)
+        assert attended.wait(PATIENCE_SECONDS)  # to look for what came meanwhile
+        threading.Timer(0.3, queue.attending_bell().ring).start()
+        assert attended.wait(2)
+
+
+def test_it_looks_for_what_came_while_it_had_stepped_aside(
+    submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker was called for it, but perhaps there is no other, or it is busy."""
+    listen, listened, waited = Doorbell.listen, [0], []
+
+    def submit_and_listen(bell: Doorbell) -> bool:
+        listened[0] += 1
+        if listened[0] == 2:
+            submit_rows()
+        return listen(bell)
+
+    def leave(_bell: Doorbell, _timeout_seconds: float) -> bool:
+        waited.append(all_have_ended())
+        return False
+
+    monkeypatch.setattr(Doorbell, "listen", submit_and_listen)
+    monkeypatch.setattr(Doorbell, "wait", leave)
+    submit_rows()  # of an unknown version, for which it steps aside
+
+    assert tasks.attend() == 2
+    assert waited == [True]
+
+
+def test_it_finds_what_was_submitted_between_the_last_look_and_the_end_of_listening(
+    submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The submission was heard, so nobody else was called for it."""
+
+    def submit_as_the_time_runs_out(_bell: Doorbell, _timeout_seconds: float) -> bool:
+        submit_rows()
+        assert not OrmQ.objects.exists()
+        return False
+
+    monkeypatch.setattr(Doorbell, "wait", submit_as_the_time_runs_out)
+
+    assert tasks.attend() == 1
+    assert all_have_ended()
+
+
+def test_it_finds_what_was_submitted_as_it_was_dismissed(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait = Doorbell.wait
+
+    def be_dismissed(bell: Doorbell, timeout_seconds: float) -> bool:
+        bell.dismiss()
+        submit_rows()
+        assert not OrmQ.objects.exists()
+        return wait(bell, timeout_seconds)
+
+    monkeypatch.setattr(Doorbell, "wait", be_dismissed)
+
+    assert tasks.attend() == 1
+
+
+def test_it_has_a_worker_called_for_what_was_submitted_after_it_left(
+    submit_rows: Submit, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.MLSERVE_DRAIN_SECONDS = 0.01
+    close = Doorbell.close
+
+    def close_and_submit(bell: Doorbell) -> None:
+        close(bell)
+        if not Prediction.objects.exists():
+            submit_rows()
+
+    monkeypatch.setattr(Doorbell, "close", close_and_submit)
+
+    assert tasks.attend() == 1  # by its last look
+    assert OrmQ.objects.count() == 1  # or by the next worker
+
+
+def test_it_has_a_worker_called_for_what_was_submitted_before_it_listened(
+    submit_rows: Submit, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.MLSERVE_DRAIN_SECONDS = 0.05
+    listen = Doorbell.listen
+
+    def submit_and_listen(bell: Doorbell) -> bool:
+        if not Prediction.objects.exists():
+            submit_rows()
+        return listen(bell)
+
+    monkeypatch.setattr(Doorbell, "listen", submit_and_listen)
+
+    assert tasks.attend() == 1
+    assert OrmQ.objects.count() == 1
+
+
+def test_it_stops_listening_when_it_is_interrupted(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
+    def time_is_up(*_: Any) -> None:
+        raise SystemExit("Task exceeded maximum timeout value")
+
+    prediction = submit_rows()
+    OrmQ.objects.all().delete()
+    queue.answer()
+    monkeypatch.setattr(runtime, "predict", time_is_up)
+
+    with pytest.raises(SystemExit):
+        tasks.attend()
+
+    prediction.refresh_from_db()
+    assert prediction.status == Status.QUEUED
+    assert OrmQ.objects.count() == 1
+    assert not queue.attending_bell().ring()
+    assert not [thread for thread in threading.enumerate() if thread.name == "attendance"]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_it_leaves_nothing_waiting_however_workers_come_and_go(
+    submit_rows: Submit, monkeypatch: pytest.MonkeyPatch, settings: Any, seed: int
+) -> None:
+    """Two workers, who attend for moments and come back only when there is a task for them; no sweep helps."""
+    settings.MLSERVE_DRAIN_SECONDS, settings.MLSERVE_BATCH_ROWS = 0.03, 3
+    bells = threading.local()
+    attending = queue.attending_bell()._path.name  # the same place for each thread's own object
+
+    def own_bell() -> Doorbell:
+        if not hasattr(bells, "bell"):
+            bells.bell = Doorbell(f"{queue._queue_name()} attending")
+            assert bells.bell._path.name == attending
+        bell: Doorbell = bells.bell
+        return bell
+
+    monkeypatch.setattr(queue, "attending_bell", own_bell)
+    is_over = threading.Event()
+
+    def work() -> None:
+        chance = random.Random(threading.get_ident() + seed)
+        while not is_over.is_set():
+            task = OrmQ.objects.order_by("pk").values_list("pk", flat=True).first()
+            if task is not None and OrmQ.objects.filter(pk=task).delete()[0]:
+                tasks.attend()
+            time.sleep(chance.random() * 0.01)
+        connection.close()
+
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(2)]
+    for thread in workers:
+        thread.start()
+    chance = random.Random(seed)
+    try:
+        for _ in range(60):
+            submit_rows()
+            time.sleep(chance.choice((0, 0, 0.005, 0.03, 0.06)))
+        wait_until(all_have_ended)
+    finally:
+        is_over.set()
+        for thread in workers:
+            thread.join(PATIENCE_SECONDS)
+    assert Prediction.objects.filter(status=Status.SUCCEEDED).count() == 60
