@@ -15,11 +15,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from mlserve.jsonbody import StrictJSONParser
-from mlserve.renderers import PROBLEM_MEDIA_TYPE, OrjsonRenderer, dump_json
+from mlserve.renderers import OrjsonRenderer, dump_json
 
 _PARSER = StrictJSONParser()
 _RENDERER = OrjsonRenderer()
-_ACCEPTED = frozenset({None, "*/*", OrjsonRenderer.media_type, PROBLEM_MEDIA_TYPE})
+_ACCEPTED = frozenset({None, "*/*", OrjsonRenderer.media_type})
 # What the way, and so the answer, depends on.
 _VARY = "Accept, Cookie"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import DisallowedHost, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
@@ -14,7 +14,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from mlserve import errors
-from mlserve.errors import LengthRequired, MlserveError, NotFound, TooLarge, Unavailable, problem_object
+from mlserve.errors import BadRequest, LengthRequired, MlserveError, NotFound, TooLarge, Unavailable, problem_object
 from mlserve.renderers import PROBLEM_MEDIA_TYPE, dump_json
 
 log = logging.getLogger(__name__)
@@ -91,6 +91,9 @@ class ProblemMiddleware:
         # The WSGI server hands a chunked body over as an empty one, which would be answered as if it were.
         if "HTTP_TRANSFER_ENCODING" in request.META:
             return problem_response(request, LengthRequired("Send the body with a Content-Length, not in chunks."))
+        # No name or value of ours holds a NUL, and PostgreSQL refuses to look for one.
+        if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
+            return problem_response(request, BadRequest("The address holds a NUL character (%00). Leave it out."))
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse:
@@ -142,4 +145,8 @@ def _detail_text(detail: Any) -> str:
 
 
 def _absolute(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
-    return {**body, "type": request.build_absolute_uri(body["type"]), "instance": request.path}
+    try:
+        kind = request.build_absolute_uri(body["type"])
+    except DisallowedHost:  # that is the problem; a relative address is one, too
+        kind = body["type"]
+    return {**body, "type": kind, "instance": request.path}

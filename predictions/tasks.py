@@ -52,6 +52,8 @@ def drain(deadline: float | None = None, attendance: Attendance | None = None) -
                 queue.call_worker()
                 break
     except BaseException:  # also django-q2's time limit, which is a SystemExit
+        if attendance is not None:
+            attendance.step_aside()  # nobody may rely on this worker any more
         Prediction.objects.release_held_by([workers.worker_name()], now=timezone.now())
         queue.call_worker()
         raise

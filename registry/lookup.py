@@ -37,7 +37,10 @@ def find_version(model: str | None, tag: str | None) -> ModelVersion | None:
     The object is shared between threads: read it only.
     """
     row = _QUERIES[model is not None, tag is not None].first(model=model, tag=tag)
-    return None if row is None else version_of(Identity._make(row))
+    try:
+        return None if row is None else version_of(Identity._make(row))
+    except ModelVersion.DoesNotExist:  # deleted a moment ago
+        return None
 
 
 def version_by_id(version_id: int) -> ModelVersion:
@@ -54,7 +57,10 @@ def forget_all() -> None:
 
 
 def version_of(identity: Identity) -> ModelVersion:
-    """The version in that state, with its model; without what only reports and golden checks read."""
+    """The version in that state, with its model; without what only reports and golden checks read.
+
+    Raises ModelVersion.DoesNotExist when it was deleted since.
+    """
     version = _versions.get(identity)
     if version is None:
         version = ModelVersion.objects.without_bulk().select_related("model").get(pk=identity.pk)

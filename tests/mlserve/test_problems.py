@@ -115,3 +115,23 @@ def test_it_refuses_a_method_with_what_is_allowed(db: None, api: APIClient) -> N
     assert response.status_code == 405
     assert "GET" in response["Allow"]
     assert response.json()["status"] == 405
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("url", ["/api/models", "/models/penguins"])
+def test_it_refuses_a_host_that_is_not_ours(client: Client, url: str) -> None:
+    response = client.get(url, headers={"Host": "evil.example"})
+
+    assert response.status_code == 400
+    assert "evil" not in response.content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "url",
+    ["/api/models/a%00b", "/api/models/a%00b/predict", "/models/a%00b", "/api/predict?model=a%00b", "/admin/?q=%00"],
+)
+def test_it_refuses_a_nul_in_an_address(api: APIClient, url: str) -> None:
+    response = api.post(url, {}) if url.endswith("predict") else api.get(url)
+
+    assert response.status_code == 400
