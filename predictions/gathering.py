@@ -152,9 +152,10 @@ class Gathering(Generic[Item]):
     def _call_for_ever(self) -> None:
         while True:
             with self._changed:
-                while not self._line:
-                    self._changed.wait()
+                self._changed.wait_for(lambda: self._line)
                 self._changed.wait_for(lambda: self._on_the_way == 0, timeout=self._last_call_seconds)
+                if not self._line:
+                    continue  # whoever stood there has left meanwhile
                 places = self._take()
             self._called_at = time.monotonic()
             error: Exception | None = None

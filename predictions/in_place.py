@@ -5,9 +5,10 @@ next call, and its finished rows are stored together before any of its callers i
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 from django.conf import settings
 from django.utils import timezone
@@ -25,10 +26,13 @@ from registry.schema import Row
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Waiting:
+    """A request in line. Its caller may leave and queue the prediction, so a call only notes how to `end` it."""
+
     prediction: Prediction
     work: Work
+    end: Callable[[], None] | None = None
 
 
 def fits_in_place(version: ModelVersion, rows: Sequence[Row]) -> bool:
@@ -77,10 +81,14 @@ def _call(batch: Sequence[_Waiting]) -> None:
     by_id = {outcome.prediction_id: outcome for outcome in outcomes}
     now = timezone.now()
     for waiting in batch:
-        end_at_once(waiting.prediction, by_id[waiting.prediction.pk], started_at=started_at, now=now)
+        outcome = by_id[waiting.prediction.pk]
+        waiting.end = partial(end_at_once, waiting.prediction, outcome, started_at=started_at, now=now)
 
 
 def _settle(batch: Sequence[_Waiting]) -> None:
+    for waiting in batch:
+        if waiting.end is not None:
+            waiting.end()
     record([waiting.prediction for waiting in batch])
 
 

@@ -328,6 +328,30 @@ def test_it_never_waits_longer_than_a_call_takes(machine: Machine, gathering: Ga
     thread.join(_PATIENCE)
 
 
+def test_it_survives_that_all_have_left_while_it_waits_for_others(
+    machine: Machine, gathering: Gathering[Any], callers: Callers
+) -> None:
+    gathering._last_call_seconds = 0.5
+    may_leave = threading.Event()
+
+    def approach_only() -> None:
+        with gathering.approach():
+            assert may_leave.wait(_PATIENCE)
+
+    approaching = threading.Thread(target=approach_only)
+    approaching.start()
+    until(lambda: gathering._on_the_way == 1)
+    assert gathering.submit("impatient", key="version", weight=1, timeout_seconds=0.01) is False
+    time.sleep(0.6)  # the wait for those on the way is over
+    may_leave.set()
+    approaching.join(_PATIENCE)
+    thread = gathering._thread
+
+    assert gathering.submit("next", key="version", weight=1, timeout_seconds=_PATIENCE)
+    assert gathering._thread is thread
+    assert machine.calls == [["next"]]
+
+
 def test_it_tells_for_how_long_the_present_call_runs(
     machine: Machine, gathering: Gathering[Any], callers: Callers
 ) -> None:

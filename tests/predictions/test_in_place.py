@@ -14,6 +14,7 @@ from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
 from predictions import in_place, recording, runtime
+from predictions.execution import Work
 from predictions.models import Prediction
 from predictions.status import Status
 from registry import lookup
@@ -21,6 +22,7 @@ from registry.inspection import Submission
 from registry.models import ModelVersion
 from registry.publishing import Upload, publish
 from tests import pipelines
+from tests.predictions.conftest import Submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -207,6 +209,18 @@ def test_it_ends_a_prediction_once_although_its_caller_left_during_the_call(
     assert response.status_code == 202
     statuses = Prediction.objects.order_by("pk").values_list("status", flat=True)
     assert list(statuses) == [Status.QUEUED, Status.SUCCEEDED]
+
+
+def test_it_leaves_a_prediction_alone_until_it_is_settled(
+    submit_rows: Submit, penguins: ModelVersion, penguin: dict[str, Any]
+) -> None:
+    """Its caller may be storing it as queued at that very moment."""
+    prediction = submit_rows()
+    waiting = in_place._Waiting(prediction, Work(prediction.pk, [penguin], "predict"))
+
+    in_place._call([waiting])
+
+    assert (prediction.status, prediction.result, prediction.finished_at) == (Status.QUEUED, None, None)
 
 
 def test_it_answers_503_when_too_many_wait(
