@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from django.conf import settings
+from django.db import DataError, IntegrityError
 from django.utils import timezone
 
 from mlserve.errors import Overloaded
@@ -33,6 +34,7 @@ class _Waiting:
     prediction: Prediction
     work: Work
     end: Callable[[], None] | None = None
+    is_refused: bool = False
 
 
 def fits_in_place(version: ModelVersion, rows: Sequence[Row]) -> bool:
@@ -57,7 +59,7 @@ def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_sec
     version = prediction.version
     waiting = _Waiting(prediction, Work(prediction.pk, rows, prediction.outputs))
     try:
-        return _gathering.submit(
+        is_settled = _gathering.submit(
             waiting,
             key=version.pk if version.is_batchable else None,
             weight=len(rows),
@@ -68,6 +70,9 @@ def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_sec
         return False
     except Overfull as error:
         raise Overloaded(f"{error}. Nothing was stored; try again in a moment, or without `Prefer: wait`.") from error
+    if waiting.is_refused:
+        record([prediction])
+    return is_settled
 
 
 def approaching() -> AbstractContextManager[None]:
@@ -89,7 +94,11 @@ def _settle(batch: Sequence[_Waiting]) -> None:
     for waiting in batch:
         if waiting.end is not None:
             waiting.end()
-    record([waiting.prediction for waiting in batch])
+    try:
+        record([waiting.prediction for waiting in batch])
+    except (DataError, IntegrityError):
+        for waiting in batch:
+            waiting.is_refused = True  # one bad row among them; alone, only its own caller is refused
 
 
 _gathering: Gathering[_Waiting] = Gathering(

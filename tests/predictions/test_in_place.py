@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test import Client
+from django.utils import timezone
 from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
@@ -75,16 +76,20 @@ class Requests:
         """Returns once the request stands in line."""
         before = len(in_place._gathering._line)
         self.post(body, **more)
-        deadline = time.monotonic() + 20
-        while len(in_place._gathering._line) == before:
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
+        until(lambda: len(in_place._gathering._line) > before)
 
     def join(self) -> list[Any]:
         for thread in self._threads:
             thread.join(30)
             assert not thread.is_alive()
         return self.responses
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 @pytest.fixture
@@ -153,6 +158,35 @@ def test_it_stores_a_shared_call_in_one_transaction(
     requests.join()
 
     assert sorted(sizes) == [1, 5]
+
+
+def test_it_stores_the_others_when_the_database_refuses_one(
+    slow: Slow, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any]
+) -> None:
+    """Such as the prediction of an account that was deleted a moment ago."""
+    errors: list[Exception] = []
+
+    def predict_for_nobody() -> None:
+        prediction = Prediction(version=penguins, owner_id=10**6, row_count=1, inputs="[]", created_at=timezone.now())
+        try:
+            in_place.predict_in_place(prediction, [penguin], timeout_seconds=20)
+        except IntegrityError as error:
+            errors.append(error)
+        connection.close()
+
+    occupy(slow, requests, penguin)
+    requests.post_in_line(penguin)
+    thread = threading.Thread(target=predict_for_nobody)
+    thread.start()
+    until(lambda: len(in_place._gathering._line) == 2)
+    requests.post_in_line(penguin)
+    slow.go.set()
+
+    assert [response.status_code for response in requests.join()] == [200, 200, 200]
+    thread.join(20)
+    assert len(errors) == 1
+    assert slow.sizes == [1, 3]
+    assert Prediction.objects.filter(status=Status.SUCCEEDED).count() == 3
 
 
 def test_it_fails_only_the_request_with_the_bad_row(

@@ -1,7 +1,6 @@
 """The drain and the sweep, with real pipelines."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
