@@ -80,6 +80,11 @@ class Gathering(Generic[Item]):
         try:
             yield
         finally:
+            self.turn_away()
+
+    def turn_away(self) -> None:
+        """The request of this thread goes another way: no call waits for it any more."""
+        if getattr(self._this_thread, "is_counted", False):
             self._this_thread.is_counted = False
             with self._changed:
                 self._step(-1)

@@ -80,6 +80,11 @@ def approaching() -> AbstractContextManager[None]:
     return _gathering.approach()
 
 
+def turn_away() -> None:
+    """Before a request that was approaching waits for something else."""
+    _gathering.turn_away()
+
+
 def _call(batch: Sequence[_Waiting]) -> None:
     started_at = timezone.now()
     outcomes = execute(batch[0].prediction.version, [waiting.work for waiting in batch])

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from mlserve.errors import BadParameter, NoLiveVersion, NotFound, TooLarge
 from mlserve.renderers import dump_json
-from predictions.in_place import fits_in_place, predict_in_place
+from predictions.in_place import fits_in_place, predict_in_place, turn_away
 from predictions.models import Prediction
 from predictions.payloads import keep
 from predictions.reading import find_readable
@@ -71,6 +71,7 @@ def submit(
     ):
         return prediction
     record([prediction])
+    turn_away()
     if wait_seconds and wait_until_ended(prediction.pk, deadline - time.monotonic()):
         return find_readable(prediction.pk, user) or prediction
     return prediction

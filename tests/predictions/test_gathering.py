@@ -328,6 +328,16 @@ def test_it_never_waits_longer_than_a_call_takes(machine: Machine, gathering: Ga
     thread.join(_PATIENCE)
 
 
+def test_it_waits_for_nobody_who_turned_away(machine: Machine, gathering: Gathering[Any]) -> None:
+    with gathering.approach():
+        gathering.turn_away()
+        gathering.turn_away()
+        assert gathering._on_the_way == 0
+
+    assert gathering._on_the_way == 0
+    assert gathering.submit("a", key="version", weight=1, timeout_seconds=_PATIENCE)
+
+
 def test_it_survives_that_all_have_left_while_it_waits_for_others(
     machine: Machine, gathering: Gathering[Any], callers: Callers
 ) -> None:
