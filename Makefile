@@ -54,7 +54,8 @@ bench: $(BENCH) ## measure mlserve beside hand-written servers (QUICK=1: shorter
 	@exec $(BIN)/python -m benchmark $(if $(filter-out 0,$(QUICK)),--quick) \
 		$(if $(filter-out 0,$(STORED)),--stored $(STORED)) $(if $(MARKDOWN),--markdown $(MARKDOWN))
 
-# As few versions as possible for all platforms and Python versions; wheels only, never a compiler.
+# As few versions as possible for all platforms and Python versions; wheels only, never a compiler. (Zappa's placebo has
+# no wheel, and nothing to compile.)
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--fork-strategy fewest --only-binary :all: --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock"
@@ -62,6 +63,8 @@ lock: $(DEV) ## resolve requirements*.txt anew (UPGRADE=1: to the newest version
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group dev --constraints requirements.txt \
 		--output-file requirements-dev.txt
+	$(COMPILE) --no-binary placebo $(if $(UPGRADE),--upgrade) --group deploy --constraints requirements-dev.txt \
+		--output-file requirements-deploy.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group bench --constraints requirements-dev.txt \
 		--output-file requirements-bench.txt
 

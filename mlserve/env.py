@@ -42,6 +42,15 @@ class Env:
             raise _refused(name, value, " or ".join(allowed))
         return value
 
+    def queue(self, name: str) -> tuple[str, str]:
+        """(`orm`, `sqs` or `redis`, address of Redis or ""). The address is not echoed, for it may hold a password."""
+        value = self.text(name) or "orm"
+        if value in ("orm", "sqs"):
+            return value, ""
+        if value.startswith(("redis://", "rediss://", "unix://")):
+            return "redis", value
+        raise _refused(name, value.partition(":")[0], "orm, sqs or redis://host:6379/0")
+
     def names(self, name: str, default: tuple[str, ...] = ()) -> list[str]:
         """A comma-separated list; empty entries are dropped."""
         value = self._variables.get(name)

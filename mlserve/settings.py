@@ -16,8 +16,10 @@ from mlserve.env import Env
 
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
-# What a single machine keeps: SQLite's file, artifacts without a bucket, caches, collected static files.
-VAR_DIR = Path(env.text("MLSERVE_DATA_DIR") or BASE_DIR / "var").absolute()
+ON_LAMBDA = bool(env.text("AWS_LAMBDA_FUNCTION_NAME"))
+# What a single machine keeps: SQLite's file, artifacts without a bucket, caches, collected static files. A function on
+# Lambda may write to /tmp only.
+VAR_DIR = Path(env.text("MLSERVE_DATA_DIR") or ("/tmp/mlserve" if ON_LAMBDA else BASE_DIR / "var")).absolute()  # noqa: S108
 
 # --- Security ----------------------------------------------------------------------------------------------
 ON_LAPTOP = env.flag("DEBUG", default=False)
@@ -77,6 +79,8 @@ MLSERVE_API_MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", "mlse
 ROOT_URLCONF = "mlserve.urls"
 WSGI_APPLICATION = "mlserve.wsgi.application"
 APPEND_SLASH = False
+# Where the service does not stand at the root of its host, as behind API Gateway, whose addresses begin with the stage.
+FORCE_SCRIPT_NAME = env.text("MLSERVE_BASE_PATH") or None
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -171,8 +175,11 @@ STORAGES = {
 }
 # Where artifacts that come over the network are kept beside the process that loads them.
 MLSERVE_CACHE_DIR = Path(env.text("MLSERVE_CACHE_DIR") or VAR_DIR / "cache")
+# Half a gibibyte is all that a function's /tmp has unless told otherwise.
+MLSERVE_CACHE_BYTES = env.size_bytes("MLSERVE_CACHE_BYTES", default=400 * 2**20 if ON_LAMBDA else 10 * 2**30)
 STATIC_URL = "static/"
-STATIC_ROOT = VAR_DIR / "static"
+# Lambda's package brings them along, collected.
+STATIC_ROOT = BASE_DIR / "collected" if ON_LAMBDA else VAR_DIR / "static"
 if ON_LAPTOP:
     STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # whitenoise warns at each start where it is absent
 STATICFILES_DIRS = [BASE_DIR / "static"]
@@ -211,24 +218,30 @@ MLSERVE_RETENTION_DAYS = env.number("MLSERVE_RETENTION_DAYS", default=30, at_lea
 # Inputs and results above this size lie in the artifact storage. Rows of a few kilobytes keep the table in memory.
 MLSERVE_ROW_BYTES = env.size_bytes("MLSERVE_ROW_BYTES", default=256 * 2**10)
 # Waiting callers are served by the web process itself, so that their requests share calls. Above this size an artifact
-# is loaded by the workers only; 0 leaves all prediction to them.
-MLSERVE_IN_PLACE_BYTES = env.size_bytes("MLSERVE_IN_PLACE_BYTES", default=256 * 2**20)
+# is loaded by the workers only; 0 leaves all prediction to them. A function on Lambda has one caller at a time, so
+# there is nothing to share, and without scikit-learn it starts in a fraction of the time.
+MLSERVE_IN_PLACE_BYTES = env.size_bytes("MLSERVE_IN_PLACE_BYTES", default=0 if ON_LAMBDA else 256 * 2**20, at_least=0)
 MLSERVE_MODEL_CACHE_BYTES = env.size_bytes("MLSERVE_MODEL_CACHE_BYTES", default=2 * 2**30)
 # Whether a caller without an account may list the predictions that were made without one. Their ids are the
 # only key to them, so only a laptop, where everybody is its owner, shows them.
 MLSERVE_ANONYMOUS_HISTORY = env.flag("MLSERVE_ANONYMOUS_HISTORY", default=ON_LAPTOP)
 
 # --- Queue -------------------------------------------------------------------------------------------------
-# SQS and Redis come with the deployment to AWS and to several machines.
-MLSERVE_QUEUE = env.choice("MLSERVE_QUEUE", ("orm",), default="orm")
+# The database carries wake-ups between processes of one machine; SQS or Redis between machines and functions.
+MLSERVE_QUEUE, _REDIS_URL = env.queue("MLSERVE_QUEUE")
+_BROKERS: dict[str, dict[str, Any]] = {
+    "orm": {"broker_class": "predictions.brokers.DoorbellOrmBroker", "orm": "default"},
+    # Region, address and credentials come from the usual AWS variables.
+    "sqs": {"broker_class": "predictions.brokers.SqsBroker", "sqs": {"receive_message_wait_time_seconds": 20}},
+    "redis": {"broker_class": "predictions.brokers.RedisBroker", "redis": _REDIS_URL},
+}
 # A worker attends to the queue this long, then makes room; django-q2 gives it the next task at once.
 MLSERVE_DRAIN_SECONDS = 5
 MLSERVE_WORKERS = env.number("MLSERVE_WORKERS", default=min(2, os.cpu_count() or 1), at_least=1, at_most=256)
 _TASK_SECONDS = MLSERVE_DRAIN_SECONDS + MLSERVE_BATCH_SECONDS
 Q_CLUSTER: dict[str, Any] = {
     "name": env.text("MLSERVE_QUEUE_NAME") or "mlserve",
-    "broker_class": "predictions.brokers.DoorbellOrmBroker",
-    "orm": "default",
+    **_BROKERS[MLSERVE_QUEUE],
     "poll": 0.2,
     "workers": MLSERVE_WORKERS,
     "timeout": _TASK_SECONDS,
