@@ -123,6 +123,16 @@ _SQLITE_OPTIONS: dict[str, Any] = {
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
 }
 
+# A server that is gone must not hold a request for ever: libpq would wait for minutes, or without end. Seconds, but
+# for tcp_user_timeout, which is in milliseconds.
+_POSTGRES_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
 
 def _database() -> dict[str, Any]:
     url = env.text("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'mlserve.sqlite3'}"
@@ -140,6 +150,8 @@ def _database() -> dict[str, Any]:
         database["TEST"] = {"NAME": f"{database['NAME']}-test"}
         with contextlib.suppress(OSError):  # opening the file says it better
             Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    else:
+        database["OPTIONS"] = {**_POSTGRES_OPTIONS, **database.get("OPTIONS", {})}
     return database
 
 

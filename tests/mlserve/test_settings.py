@@ -43,3 +43,13 @@ def test_it_needs_a_secret_on_a_server() -> None:
 
     assert done.returncode == 1
     assert "SECRET_KEY is not set" in done.stderr
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("", "10"), ("?connect_timeout=2", "2")])
+def test_it_waits_for_a_silent_database_no_longer_than_that(given: str, seconds: str) -> None:
+    code = "from mlserve.settings import DATABASES; print(DATABASES['default']['OPTIONS']['connect_timeout'])"
+    environment = {**os.environ, "DATABASE_URL": f"postgres://user:password@127.0.0.1:1/name{given}"}
+
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)
+
+    assert done.stdout.strip() == seconds
