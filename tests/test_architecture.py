@@ -27,7 +27,7 @@ LAYERS: dict[str, list[str]] = {
         "lean",
         "problems settings handlers",
         # From here on the project stands on its apps; nothing in them may import it.
-        "health openapi pages laptop supervisor greeting",
+        "health openapi pages laptop supervisor greeting vitals",
         "urls wsgi",
         "webserver",
         "management",

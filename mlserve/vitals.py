@@ -1,0 +1,181 @@
+"""What only the inside of a function knows: the facts that `deploy_check` compares. Runs on Lambda and anywhere else.
+
+Nothing here is secret: the key shows as a fingerprint, and no part holds a password.
+"""
+
+import hashlib
+import hmac
+import os
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from typing import Any
+
+from django.conf import settings
+from django.core.files.storage import storages
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from predictions import queue, workers
+from predictions.models import Prediction
+from registry.models import ModelVersion
+
+# What a pipeline's answers depend on; the inspection records the same.
+_PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "joblib")
+# More live models than this are a registry's business, and an answer of Lambda has its limit.
+_MOST_MODELS = 500
+# Django's own check of the key (security.W009) asks for these.
+_KEY_LENGTH, _KEY_CHARACTERS = 50, 5
+_ABOUT_POSTGRES = """
+SELECT clock_timestamp(), current_setting('server_version'), current_setting('max_connections')::int,
+  current_setting('superuser_reserved_connections')::int,
+  (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+  coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false)
+"""
+
+
+def vitals() -> dict[str, Any]:
+    """Each part by itself, so that one that is down does not hide the others: it then holds only `error`."""
+    return {"now": _now(), **{name: _contained(part) for name, part in _PARTS.items()}}
+
+
+def fingerprint(secret_key: str) -> str:
+    """Tells two keys apart without giving either away."""
+    return hmac.new(secret_key.encode(), b"mlserve deploy_check", hashlib.sha256).hexdigest()[:16]
+
+
+def key_weakness(secret_key: str) -> str:
+    """Why the key is too weak, or ""."""
+    if len(secret_key) < _KEY_LENGTH:
+        return f"it has {len(secret_key)} characters; {_KEY_LENGTH} are the least"
+    if len(set(secret_key)) < _KEY_CHARACTERS:
+        return f"it has fewer than {_KEY_CHARACTERS} different characters"
+    if secret_key.startswith("django-insecure-"):
+        return "it was generated for development, as its beginning says"
+    return ""
+
+
+def _contained(part: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return part()
+    except Exception as error:  # noqa: BLE001 - whatever is wrong is what the caller wants to know
+        return {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+
+
+def _now() -> str:
+    return timezone.now().isoformat()
+
+
+def _process() -> dict[str, Any]:
+    return {
+        "function": os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
+        "python": platform.python_version(),
+        "packages": {name: _installed(name) for name in _PACKAGES},
+        "memory_mb": int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "0")),
+        "tmp_free_bytes": shutil.disk_usage("/tmp").free,  # noqa: S108 - all that a function may write to
+    }
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return installed_version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _settings() -> dict[str, Any]:
+    cluster: Mapping[str, Any] = settings.Q_CLUSTER
+    return {
+        "secret_key_fingerprint": fingerprint(settings.SECRET_KEY),
+        "secret_key_weakness": key_weakness(settings.SECRET_KEY),
+        "is_debug": settings.DEBUG or settings.ON_LAPTOP,
+        "bucket": settings.MLSERVE_BUCKET,
+        "queue": settings.MLSERVE_QUEUE,
+        "queue_name": cluster["name"],
+        "max_wait_seconds": settings.MLSERVE_MAX_WAIT,
+        "batch_seconds": settings.MLSERVE_BATCH_SECONDS,
+        "inspection_seconds": settings.MLSERVE_INSPECTION_SECONDS,
+        "max_artifact_bytes": settings.MLSERVE_MAX_ARTIFACT_BYTES,
+        "cache_bytes": settings.MLSERVE_CACHE_BYTES,
+        "task_timeout_seconds": cluster["timeout"],
+        "task_retry_seconds": cluster["retry"],
+    }
+
+
+def _database() -> dict[str, Any]:
+    connection.ensure_connection()  # which takes a while, and must not count as a wrong clock
+    return {"vendor": connection.vendor, **(_postgres() if connection.vendor == "postgresql" else {})}
+
+
+def _postgres() -> dict[str, Any]:
+    before = timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(_ABOUT_POSTGRES)
+        now, version, most, reserved, used, is_encrypted = cursor.fetchone()
+    after = timezone.now()
+    return {
+        "version": version,
+        "max_connections": most,
+        "reserved_connections": reserved,
+        "used_connections": used,
+        "is_encrypted": is_encrypted,
+        "skew_seconds": max((before - now).total_seconds(), (now - after).total_seconds(), 0.0),
+    }
+
+
+def _migrations() -> dict[str, Any]:
+    executor = MigrationExecutor(connection)
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return {"missing": [f"{migration.app_label}.{migration.name}" for migration, _ in missing]}
+
+
+def _people() -> dict[str, Any]:
+    from django.contrib.auth import get_user_model
+
+    return {"administrators": get_user_model().objects.filter(is_superuser=True, is_active=True).count()}
+
+
+def _storage() -> dict[str, Any]:
+    storages["artifacts"].exists("ready")
+    return {"bucket": settings.MLSERVE_BUCKET}
+
+
+def _queue() -> dict[str, Any]:
+    queue.ping()
+    return {"kind": settings.MLSERVE_QUEUE}
+
+
+def _waiting() -> dict[str, Any]:
+    oldest = Prediction.objects.queued().order_by("pk").values_list("created_at", flat=True).first()
+    age = (timezone.now() - oldest).total_seconds() if oldest else 0.0
+    return {"oldest_queued_seconds": round(age, 1), "workers_seen": workers.count_seen()}
+
+
+def _models() -> dict[str, Any]:
+    live = ModelVersion.objects.live().select_related("model").only("model__name", "tag", "size_bytes", "environment")
+    return {
+        "live": [
+            {
+                "version": str(version),
+                "size_bytes": version.size_bytes,
+                "inspected_with": version.environment.get("inspected_with", {}),
+            }
+            for version in live.order_by("-size_bytes")[:_MOST_MODELS]
+        ]
+    }
+
+
+_PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "process": _process,
+    "settings": _settings,
+    "database": _database,
+    "migrations": _migrations,
+    "people": _people,
+    "storage": _storage,
+    "queue": _queue,
+    "waiting": _waiting,
+    "models": _models,
+}

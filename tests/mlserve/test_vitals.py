@@ -1,0 +1,80 @@
+"""The facts that a function tells about itself."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from mlserve.vitals import fingerprint, key_weakness, vitals
+from predictions import queue, workers
+from registry.models import ModelVersion
+
+pytestmark = pytest.mark.django_db
+
+
+def test_it_tells_every_part(penguins: ModelVersion) -> None:
+    facts = vitals()
+
+    assert [name for name, part in facts.items() if "error" in part] == []
+    assert facts["migrations"] == {"missing": []}
+    assert facts["queue"] == {"kind": "orm"}
+
+
+def test_it_names_the_live_models_and_what_they_were_inspected_with(penguins: ModelVersion) -> None:
+    (live,) = vitals()["models"]["live"]
+
+    assert live["version"] == "penguins 1.0"
+    assert live["size_bytes"] == penguins.size_bytes
+    assert live["inspected_with"]["scikit-learn"] == vitals()["process"]["packages"]["scikit-learn"]
+
+
+def test_it_tells_what_is_down_and_goes_on(monkeypatch: Any) -> None:
+    def refuse() -> None:
+        raise ConnectionError("broker gone")
+
+    monkeypatch.setattr(queue, "ping", refuse)
+
+    facts = vitals()
+
+    assert facts["queue"] == {"error": "ConnectionError: broker gone"}
+    assert "error" not in facts["database"]
+
+
+def test_it_counts_administrators_and_workers(owner: Any, reader: Any) -> None:
+    workers.see_this_worker()
+
+    facts = vitals()
+
+    assert facts["people"] == {"administrators": 1}
+    assert facts["waiting"] == {"oldest_queued_seconds": 0.0, "workers_seen": 1}
+
+
+def test_it_tells_how_many_connections_the_server_allows() -> None:
+    database = vitals()["database"]
+
+    assert database["vendor"] == connection.vendor
+    if connection.vendor == "postgresql":
+        assert database["max_connections"] > database["used_connections"] > 0
+        assert database["skew_seconds"] < 1
+
+
+def test_it_never_tells_the_key(settings: Any) -> None:
+    settings.SECRET_KEY = "k" * 30 + "only-known-inside-and-nowhere-else"
+
+    text = repr(vitals())
+
+    assert settings.SECRET_KEY not in text
+    assert fingerprint(settings.SECRET_KEY) in text
+    assert fingerprint(settings.SECRET_KEY) != fingerprint(settings.SECRET_KEY + "x")
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [("short", "5 characters"), ("a" * 60, "different"), ("django-insecure-" + "abcdefgh" * 8, "development")],
+)
+def test_it_says_why_a_key_is_weak(key: str, why: str) -> None:
+    assert why in key_weakness(key)
+
+
+def test_it_accepts_a_strong_key() -> None:
+    assert key_weakness("abcdefghijklmnopqrstuvwxyz" * 2) == ""
