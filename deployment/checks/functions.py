@@ -1,0 +1,94 @@
+"""The two functions: there, the same code in both, called rightly, with room for a model."""
+
+from functools import partial
+from typing import Any
+
+from deployment.account import Absent
+from deployment.evidence import STAGES, WEB, WORKER, Evidence
+from deployment.findings import Finding, NotKnown, NotYet, failed, ok, warning
+
+HANDLER = "mlserve.lambda_entry.lambda_handler"
+_RATE = "rate(1 minute)"
+# Django with its first request; Django, scikit-learn and pandas with a small pipeline.
+_LEAST_MB = {WEB: 256, WORKER: 1024}
+# A whole core, by Amazon's own figure; less of it makes every start slower.
+_ONE_CORE_MB = 1769
+
+
+def there(evidence: Evidence, stage: str) -> Finding:
+    function = evidence.function(stage)
+    state, last = function.get("State", "Active"), function.get("LastUpdateStatus", "Successful")
+    if state not in ("Active", "Inactive") or last == "Failed":
+        reason = function.get("StateReason") or function.get("LastUpdateStatusReason") or "no reason given"
+        return failed(f"{function['FunctionName']} is {state}, last update {last}: {reason}", "make deploy")
+    return ok(f"{function['FunctionName']}, {function.get('Runtime', 'image')}, {function['MemorySize']} MB")
+
+
+def same_code(evidence: Evidence) -> Finding:
+    codes = {stage: evidence.function(stage)["CodeSha256"] for stage in STAGES}
+    if len(set(codes.values())) > 1:
+        return failed(
+            ", ".join(f"{stage} {code[:12]}" for stage, code in codes.items()),
+            "make deploy brings both to one package; after a rollback, roll back the other stage, too",
+        )
+    return ok(f"{codes[WEB][:12]} in both")
+
+
+def handler(evidence: Evidence, stage: str) -> Finding:
+    function = evidence.function(stage)
+    if function.get("PackageType") == "Image":
+        return ok("the image's own")
+    if function["Handler"] != HANDLER:
+        return failed(
+            f"{function['Handler']}",
+            f'"lambda_handler": "{HANDLER}": Zappa\'s own drops messages of queues that it does not know',
+        )
+    return ok(HANDLER)
+
+
+def memory(evidence: Evidence, stage: str) -> Finding:
+    """The least that starts at all; `model-memory` looks at models."""
+    megabytes = int(evidence.current(stage, "MemorySize", "memory_size", default=512))
+    fix = f'"memory_size" of {stage} in zappa_settings.json'
+    if megabytes < _LEAST_MB[stage]:
+        return failed(f"{megabytes} MB; it needs {_LEAST_MB[stage]} MB to start", fix)
+    if megabytes < _ONE_CORE_MB:
+        return warning(f"{megabytes} MB, which is less than one core", f"{fix}: {_ONE_CORE_MB} is one core")
+    return ok(f"{megabytes} MB")
+
+
+def schedule(evidence: Evidence) -> Finding:
+    """Without the minute's sweep a lost message leaves its prediction queued."""
+    arn = evidence.function(WORKER)["FunctionArn"]
+    try:
+        names = evidence.account.ask("events", "list_rule_names_by_target", TargetArn=arn)["RuleNames"]
+    except Absent:
+        names = []
+    rules = [_rule(evidence, name) for name in names]
+    minute = [rule for rule in rules if rule.get("ScheduleExpression") == _RATE]
+    fix = "make deploy; without the minute's sweep a lost message leaves its prediction queued"
+    if not minute:
+        return failed(f"no rule calls the worker each minute ({len(rules)} rules)", fix)
+    if not any(rule.get("State") == "ENABLED" for rule in minute):
+        return failed(f"the rule {minute[0]['Name']} is disabled", "aws events enable-rule --name " + minute[0]["Name"])
+    return ok(f"{minute[0]['Name']}, {_RATE}")
+
+
+def _rule(evidence: Evidence, name: str) -> dict[str, Any]:
+    return evidence.account.ask("events", "describe_rule", Name=name)
+
+
+def most_at_once(evidence: Evidence, stage: str) -> tuple[int, bool]:
+    """How many of the function may run at a time, and whether that is a limit of its own."""
+    ask = partial(evidence.account.ask, "lambda")
+    try:
+        reserved = ask("get_function_concurrency", FunctionName=evidence.function_name(stage))
+    except Absent as error:
+        raise NotYet(f"there is no {stage} function") from error
+    if "ReservedConcurrentExecutions" in reserved:
+        return int(reserved["ReservedConcurrentExecutions"]), True
+    try:
+        limit = ask("get_account_settings")["AccountLimit"]["UnreservedConcurrentExecutions"]
+    except (Absent, NotKnown):
+        limit = 1000  # what an account has unless told otherwise
+    return int(limit), False

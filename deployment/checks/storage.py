@@ -1,0 +1,20 @@
+"""The bucket of the artifacts."""
+
+from deployment.account import Absent
+from deployment.evidence import Evidence
+from deployment.findings import Finding, NotYet, judged, told
+
+
+def bucket(evidence: Evidence) -> Finding:
+    from registry import buckets
+
+    name = evidence.bucket
+    try:
+        evidence.account.ask("s3", "head_bucket", Bucket=name)
+    except Absent as error:
+        raise NotYet(f"there is no bucket {name}") from error
+    return judged(
+        told(buckets.problems_of, name),
+        well=f"{name}: private, encrypted, versioned",
+        fix=f"python manage.py create_bucket {name}",
+    )

@@ -1,0 +1,180 @@
+"""What the checks look at: settings, the account, the functions, and what each function says about its inside.
+
+Everything is fetched when it is first asked for, once, and a failure to fetch it is remembered like an answer.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from deployment.account import Absent, Account, skew_seconds
+from deployment.findings import NotKnown, NotYet
+
+WEB, WORKER = "web", "worker"
+STAGES = (WEB, WORKER)
+_SETTINGS_FILE = "zappa_settings.json"
+
+T = TypeVar("T")
+
+
+class Evidence:
+    """`environment` is that of whoever deploys, `here` gives the vitals of this process, `url` is where clients reach
+    the service, when API Gateway's own address is not it.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        *,
+        root: Path,
+        account: Account,
+        url: str = "",
+        here: Callable[[], Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.environment = environment
+        self.root = root
+        self.account = account
+        self._url = url.rstrip("/")
+        self._here = here
+        self._remembered: dict[Any, Any] = {}
+
+    # --- What is planned ---
+
+    def settings(self, stage: str) -> Mapping[str, Any]:
+        """The stage's part of zappa_settings.json over what it extends."""
+        every: Mapping[str, Any] = self._once(_SETTINGS_FILE, self._read_settings)
+        own = dict(every[stage])
+        while parent := own.pop("extends", None):
+            own = {**every[parent], **own}
+        return own
+
+    def function_name(self, stage: str) -> str:
+        return f"{self.settings(stage)['project_name']}-{stage}"
+
+    def _read_settings(self) -> Any:
+        try:
+            return json.loads((self.root / _SETTINGS_FILE).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise NotKnown(f"{_SETTINGS_FILE} cannot be read: {error}") from error
+
+    @property
+    def package(self) -> Path:
+        return self.root / (self.environment.get("PACKAGE") or "var/package.zip")
+
+    # --- What is deployed ---
+
+    def function(self, stage: str) -> Mapping[str, Any]:
+        """Lambda's configuration of the function, environment included."""
+        name = self.function_name(stage)
+        ask = partial(self.account.ask, "lambda", "get_function_configuration", FunctionName=name)
+        return self._there(f"function {stage}", ask, f"there is no function {name}")
+
+    def variables(self, stage: str) -> Mapping[str, str]:
+        """The environment of the function where it is deployed, else what would become of it."""
+        try:
+            found: Mapping[str, str] = self.function(stage).get("Environment", {}).get("Variables", {})
+        except (NotYet, NotKnown):
+            return self.environment
+        return found
+
+    def current(self, stage: str, name: str, planned_name: str, *, default: Any) -> Any:
+        """Lambda's value where the function is deployed, else that of zappa_settings.json."""
+        try:
+            return self.function(stage)[name]
+        except (NotYet, NotKnown):
+            return self.settings(stage).get(planned_name, default)
+
+    def mapping(self) -> Mapping[str, Any]:
+        """The worker's event source mapping of the queue."""
+        arn = self.function(WORKER)["FunctionArn"]
+        ask = partial(self.account.ask, "lambda", "list_event_source_mappings", FunctionName=arn)
+        found = self._there("mapping", ask, "the function has no mapping")["EventSourceMappings"]
+        suffix = f":{self.queue_name}"
+        ours = [each for each in found if each["EventSourceArn"].endswith(suffix) and ":sqs:" in each["EventSourceArn"]]
+        if not ours:
+            raise NotYet(f"no mapping leads from the queue {self.queue_name} to the function")
+        return dict(ours[0])
+
+    @property
+    def queue_name(self) -> str:
+        return self.variables(WORKER).get("MLSERVE_QUEUE_NAME") or "mlserve"
+
+    @property
+    def bucket(self) -> str:
+        name = self.variables(WORKER).get("MLSERVE_BUCKET", "")
+        if not name:
+            raise NotKnown("MLSERVE_BUCKET is not set")
+        return name
+
+    def api_id(self) -> str:
+        """The REST API of the web function."""
+        name = self.function_name(WEB)
+        ask = partial(self.account.ask, "apigateway", "get_rest_apis", limit=500)
+        found = self._there("apis", ask, "there is no API")["items"]
+        ours = [api["id"] for api in found if api["name"] == name]
+        if not ours:
+            raise NotYet(f"there is no REST API named {name}")
+        return str(ours[0])
+
+    def url(self) -> str:
+        if self._url:
+            return self._url
+        if domain := self.environment.get("MLSERVE_DOMAIN"):
+            return f"https://{domain}"
+        return f"https://{self.api_id()}.execute-api.{self.account.region}.amazonaws.com/{WEB}"
+
+    def _there(self, key: str, ask: Callable[[], T], absent: str) -> T:
+        def asked() -> T:
+            try:
+                return ask()
+            except Absent as error:
+                raise NotYet(absent) from error
+
+        return self._once(key, asked)
+
+    # --- What the inside says ---
+
+    def vitals(self, stage: str) -> Mapping[str, Any]:
+        return self._once(f"vitals {stage}", partial(self._ask_inside, stage))
+
+    def inside(self, part: str) -> tuple[Mapping[str, Any], str]:
+        """One part of the vitals, and who says so: the worker, else the web function, else this machine."""
+        for stage in (WORKER, WEB):
+            try:
+                return sound(self.vitals(stage), part), f"seen from the {stage} function"
+            except NotYet:
+                continue
+        if self._here is None:
+            raise NotYet("no function is there to ask")
+        return sound(self._once("vitals here", self._here), part), "seen from here, not from a function"
+
+    def _ask_inside(self, stage: str) -> Mapping[str, Any]:
+        self.function(stage)
+        before = datetime.now(UTC)
+        told = self.account.invoke(self.function_name(stage), {"mlserve": "vitals"})
+        if not isinstance(told, dict) or "now" not in told:
+            raise NotKnown(f"the {stage} function does not know vitals; it holds other code: make deploy")
+        now = datetime.fromisoformat(told["now"])
+        return {**told, "skew_seconds": skew_seconds(now, before, datetime.now(UTC))}
+
+    def _once(self, key: Any, make: Callable[[], T]) -> T:
+        if key not in self._remembered:
+            try:
+                self._remembered[key] = make()
+            except (NotYet, NotKnown) as error:
+                self._remembered[key] = error
+        found: Any = self._remembered[key]
+        if isinstance(found, NotYet | NotKnown):
+            raise found
+        return found  # type: ignore[no-any-return]
+
+
+def sound(vitals: Mapping[str, Any], part: str) -> Mapping[str, Any]:
+    """That part of the vitals. Raises NotKnown when the function says that it is down."""
+    found: Mapping[str, Any] = vitals[part]
+    if "error" in found:
+        raise NotKnown(str(found["error"]))
+    return found

@@ -1,0 +1,92 @@
+"""`manage.py deploy_check`: every way a deployment is known to break, looked at, with the fix."""
+
+import os
+from argparse import ArgumentParser
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+
+from mlserve.terminal import TerminalCommand, cell, plain_table
+
+if TYPE_CHECKING:
+    from deployment.findings import Row
+
+_STYLES = {"ok": "green", "failed": "bold red", "warning": "yellow", "not yet": "dim", "not known": "dim"}
+_STAGES = ("web", "worker")
+
+
+class Command(TerminalCommand):
+    help = (
+        "Looks at a deployment on AWS, or at what would become one: each known trap is a named check with what was "
+        "found and how to mend it. Exit status 1 when a check failed. Changes nothing."
+    )
+    # It reports on its own what a system check would stop at.
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "stage",
+            nargs="?",
+            choices=_STAGES,
+            metavar="STAGE",
+            help="one function only: web or worker (default: both)",
+        )
+        parser.add_argument(
+            "--url", default="", metavar="URL", help="where clients reach the service (default: API Gateway's address)"
+        )
+        parser.add_argument("--json", action="store_true", help="print a JSON list, one object per check")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        rows = self._rows([options["stage"]] if options["stage"] else _STAGES, options["url"])
+        if options["json"]:
+            self.show_json([row.as_json() for row in rows])
+        else:
+            self._show(rows)
+        broken = [f"{row.check} ({row.stage})" if row.stage else row.check for row in rows if row.has_failed]
+        if broken:
+            what = "check" if len(broken) == 1 else "checks"
+            raise CommandError(f"{len(broken)} {what} failed: {', '.join(broken)}.")
+
+    def _rows(self, stages: Sequence[str], url: str) -> list["Row"]:
+        try:
+            from deployment.account import Account
+            from deployment.checks import CHECKS
+            from deployment.evidence import Evidence
+            from deployment.findings import run
+        except ModuleNotFoundError as error:
+            raise CommandError(f"{error}. Run it in a checkout of mlserve; the package does not hold it.") from error
+        from mlserve.vitals import vitals
+
+        is_postgres = "postgresql" in settings.DATABASES["default"]["ENGINE"]
+        evidence = Evidence(
+            os.environ,
+            root=Path(settings.BASE_DIR),
+            account=Account(),
+            url=url,
+            here=vitals if is_postgres else None,
+        )
+        rows = []
+        with self.counting("Checking", sum(len(set(check.stages) & set(stages)) or 1 for check in CHECKS)) as advance:
+            for row in run(CHECKS, evidence, stages):
+                rows.append(row)
+                advance(1)
+        return rows
+
+    def _show(self, rows: Sequence["Row"]) -> None:
+        table = plain_table("Check", "Stage", "Status", "Found", "Fix", may_wrap=("Found", "Fix"))
+        for row in rows:
+            status = row.finding.status.value
+            table.add_row(
+                cell(row.check),
+                cell(row.stage),
+                cell(status, _STYLES[status]),
+                cell(row.finding.found),
+                cell(row.finding.fix),
+            )
+        self.show(table)
+        counts = Counter(row.finding.status.value for row in rows)
+        self.say(", ".join(f"{counts[status]} {status}" for status in _STYLES if counts[status]) + ".")
