@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import boto3
+from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
@@ -86,6 +88,14 @@ class Account:
         if "FunctionError" in answer:
             raise NotKnown(f"{function} failed: {_error_of(value)}")
         return value
+
+    def upload(self, path: Path, bucket: str, key: str) -> None:
+        """The file in parts, each retried; it appears whole or not at all."""
+        self.ask("s3", "head_bucket", Bucket=bucket)
+        try:
+            self._client("s3").upload_file(str(path), bucket, key, ExtraArgs={"ServerSideEncryption": "AES256"})
+        except (S3UploadFailedError, BotoCoreError, ClientError) as error:
+            raise NotKnown(f"{path.name} could not be uploaded to {bucket}: {error}") from error
 
     def _client(self, service: str) -> Any:
         if service not in self._clients:

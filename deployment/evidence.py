@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 class Evidence:
     """`environment` is that of whoever deploys, `here` gives the vitals of this process, `url` is where clients reach
-    the service, when API Gateway's own address is not it.
+    the service, when API Gateway's own address is not it. `is_planned` looks at what would be deployed only.
     """
 
     def __init__(
@@ -33,12 +33,14 @@ class Evidence:
         account: Account,
         url: str = "",
         here: Callable[[], Mapping[str, Any]] | None = None,
+        is_planned: bool = False,
     ) -> None:
         self.environment = environment
         self.root = root
         self.account = account
         self._url = url.rstrip("/")
         self._here = here
+        self._is_planned = is_planned
         self._remembered: dict[Any, Any] = {}
 
     # --- What is planned ---
@@ -69,6 +71,8 @@ class Evidence:
     def function(self, stage: str) -> Mapping[str, Any]:
         """Lambda's configuration of the function, environment included."""
         name = self.function_name(stage)
+        if self._is_planned:
+            raise NotYet(f"{name} is looked at after the deploy")
         ask = partial(self.account.ask, "lambda", "get_function_configuration", FunctionName=name)
         return self._there(f"function {stage}", ask, f"there is no function {name}")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from deployment.checks import account, environment, front, functions, inside, models, packages, queue, roles, storage
+from deployment.checks import account, environment, front, functions, inside, models, package, queue, roles, storage
 from deployment.evidence import STAGES, WEB, WORKER
 from deployment.findings import Check
 
@@ -22,9 +22,9 @@ BEFORE: Sequence[Check] = (
     Check("timeout", environment.timeout, STAGES),
 )
 PACKAGE: Sequence[Check] = (
-    Check("package-size", packages.size),
-    Check("package-secrets", packages.without_secrets),
-    Check("runtime", packages.runtime),
+    Check("package-size", package.size),
+    Check("package-secrets", package.without_secrets),
+    Check("runtime", package.runtime),
 )
 AFTER: Sequence[Check] = (
     Check("bucket", storage.bucket),

@@ -1,0 +1,34 @@
+"""`make admin NAME=…`: somebody who can log in to a service whose database only the functions may reach.
+
+The password is made here and shown here. What travels, and what a log could keep, is its salted hash.
+"""
+
+import secrets
+
+from deployment.deploy import Deployment
+from deployment.evidence import WORKER
+from deployment.findings import NotKnown
+from deployment.steps import DeploymentFailed, say
+
+
+def make_admin(deployment: Deployment, name: str) -> None:
+    """Zappa hands a command over in one line that it splits at spaces, without quoting."""
+    if not name or any(character.isspace() for character in name):
+        raise DeploymentFailed(f"{name!r} cannot be a user's name here: it holds a space, or nothing.")
+    password = secrets.token_urlsafe(15)
+    function = deployment.look().function_name(WORKER)
+    try:
+        deployment.account.invoke(function, {"manage": f"make_admin {name} --hash {_hash(password)}"})
+    except NotKnown as error:
+        raise DeploymentFailed(f"{error}") from error
+    print(f"'{name}' is an administrator with the password '{password}'.")
+    say("It is shown only now. To set another, run the same again.")
+
+
+def _hash(password: str) -> str:
+    from django.conf import settings
+    from django.contrib.auth.hashers import make_password
+
+    if not settings.configured:
+        settings.configure()
+    return make_password(password)
