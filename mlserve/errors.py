@@ -98,6 +98,19 @@ class NothingToRollBack(Conflict):
     meaning = "Rollback goes to the version that was live before; there was none."
 
 
+class UploadIncomplete(Conflict):
+    slug, title = "upload-incomplete", "Parts of the upload are missing"
+    meaning = "An upload can be submitted once all its parts have arrived. Send the missing ones, then submit again."
+
+    def __init__(self, detail: str, *, missing: Sequence[int] = ()) -> None:
+        super().__init__(detail)
+        self.missing = tuple(missing)
+
+    def extra(self) -> dict[str, Any]:
+        """At most as many numbers as one request for addresses takes."""
+        return {"missing_parts": list(self.missing[:100])}
+
+
 class LengthRequired(MlserveError):
     slug, status, title = "length-required", 411, "The request does not say how long it is"
     meaning = "Chunked bodies are not accepted: send the body with a Content-Length."
@@ -134,6 +147,11 @@ class NoLiveVersion(MlserveError):
 class BadUpload(MlserveError):
     slug, status, title = "bad-upload", 422, "The upload cannot be used"
     meaning = "A file of the upload cannot be read, or its parts contradict each other."
+
+
+class DigestMismatch(BadUpload):
+    slug, title = "digest-mismatch", "The file is not the one that was announced"
+    meaning = "The bytes that arrived have another size or SHA-256 than the sender says. Nothing was stored."
 
 
 class ArtifactRejected(MlserveError):

@@ -9,8 +9,10 @@ class PredictionsConfig(AppConfig):
         from django_q.signals import post_spawn
 
         from predictions import checks  # noqa: F401 - registers the system checks
-        from predictions.queue import schedule_sweep
+        from predictions.queue import call_inspector, schedule_sweep
         from predictions.tasks import start_worker
+        from registry.signals import inspection_wanted
 
+        inspection_wanted.connect(call_inspector, dispatch_uid="mlserve-call-inspector")
         post_spawn.connect(start_worker, dispatch_uid="mlserve-start-worker")
         post_migrate.connect(schedule_sweep, sender=self, dispatch_uid="mlserve-schedule-sweep")

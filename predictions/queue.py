@@ -16,12 +16,17 @@ from django.utils import timezone
 
 from predictions.doorbell import Doorbell
 from predictions.models import WakeUp
+from registry.direct_upload import inspection_task_seconds
 
 log = logging.getLogger(__name__)
 
 # A ring that nobody answered for so long was lost; a drain that is due begins within milliseconds.
 WAKE_UP_PATIENCE_SECONDS = 10
-_TASK = "predictions.tasks.attend"
+# Everything that a message may ask of a worker, without arguments: what is to be done stands in the tables.
+TASKS = {
+    "attend": "predictions.tasks.attend",
+    "inspect": "predictions.tasks.inspect_uploads",
+}
 
 
 def wake_on_commit() -> None:
@@ -48,6 +53,16 @@ def call_worker() -> bool:
         log.exception("The queue did not take the wake-up; the sweep will")
         return False
     return True
+
+
+def call_inspector(**_: Any) -> None:
+    """Enqueue the inspection of the next direct upload. Never raises: the sweep calls again while one waits."""
+    from django_q.tasks import async_task
+
+    try:
+        async_task(TASKS["inspect"], timeout=inspection_task_seconds())
+    except Exception:  # each broker has exceptions of its own, and none may undo an accepted upload
+        log.exception("The queue did not take the call for an inspection; the sweep will call")
 
 
 def answer() -> None:
@@ -89,7 +104,7 @@ def _ring() -> bool:
 def _enqueue() -> None:
     from django_q.tasks import async_task
 
-    async_task(_TASK)
+    async_task(TASKS["attend"])
 
 
 def _queue_name() -> str:

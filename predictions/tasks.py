@@ -1,4 +1,7 @@
-"""What the worker runs: `attend` empties the queue and stays for more, `sweep` is the net under it."""
+"""What the worker runs: `attend` empties the queue and stays for more, `sweep` is the net under it.
+
+`inspect_uploads` publishes what was sent to the storage directly.
+"""
 
 import logging
 import time
@@ -16,7 +19,10 @@ from predictions.attendance import Attendance
 from predictions.claiming import claim
 from predictions.execution import Work, execute
 from predictions.models import Prediction
+from registry.direct_upload import DirectUpload
 from registry.models import ModelVersion
+from registry.upload_inspection import inspect_next
+from registry.uploads import sweep_uploads
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +66,28 @@ def drain(deadline: float | None = None, attendance: Attendance | None = None) -
     return ended
 
 
+def inspect_uploads() -> bool:
+    """Inspect the direct upload that waited longest, and call for the next one; whether that is worth trying.
+
+    One upload per task: each has the whole time limit, and a worker looks for predictions in between.
+    """
+    try:
+        go_on = inspect_next(holder=workers.worker_name())
+    except BaseException:  # also django-q2's time limit, which is a SystemExit
+        DirectUpload.objects.release_held_by([workers.worker_name()], now=timezone.now())
+        _call_inspector_if_wanted()
+        raise
+    if go_on:
+        _call_inspector_if_wanted()
+    return go_on
+
+
+def _call_inspector_if_wanted() -> None:
+    """Whoever inspects now looks for the next one when it has ended."""
+    if DirectUpload.objects.queued().exists() and not DirectUpload.objects.inspecting().exists():
+        queue.call_inspector()
+
+
 def _share_work(batch: Sequence[Prediction], attendance: Attendance | None) -> None:
     is_quick = _is_quick(batch[0].version)
     is_full = sum(prediction.row_count for prediction in batch) >= settings.MLSERVE_BATCH_ROWS
@@ -92,6 +120,8 @@ def sweep() -> dict[str, int]:
     }
     if Prediction.objects.queued().exists():
         queue.call_worker()
+    sweep_uploads(now=now)
+    _call_inspector_if_wanted()
     if any(counts.values()):
         log.info("Sweep: %(released)d released, %(expired)d expired, %(deleted)d deleted", counts)
     return counts

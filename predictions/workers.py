@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from predictions.models import Prediction, Worker
+from registry.direct_upload import DirectUpload
 
 # Each worker is seen when it starts and whenever it runs the sweep; some worker runs it every minute.
 SEEN_WITHIN = timedelta(seconds=150)
@@ -42,6 +43,7 @@ def release_dead_workers() -> int:
     here = Worker.objects.filter(host=socket.gethostname())
     gone = [worker.name for worker in here if not _is_alive(worker.pid)]
     released = Prediction.objects.release_held_by(gone, now=timezone.now())
+    DirectUpload.objects.release_held_by(gone, now=timezone.now())
     here.filter(name__in=gone).delete()
     return released
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 
-from mlserve.errors import BadUpload
+from mlserve.errors import BadUpload, TooLarge
 from registry.form_config import parse_form_config
 from registry.inspection import Submission, schema_source
 
+# Of a schema, a sample or a form that goes through the web server, beside an artifact that does not.
+MAX_SMALL_FILE_BYTES = 5 * 2**20
 _SUFFIXES = {"schema": (".py", ".json"), "sample": (".csv", ".json"), "form": (".json",)}
 
 
@@ -25,15 +27,39 @@ def submission_of(files: Mapping[str, Any], *, class_name: str = "") -> Iterator
     """
     with tempfile.TemporaryDirectory(prefix="mlserve-upload-") as folder:
         paths = {name: _saved(Path(folder), name, file) for name, file in files.items() if file}
-        schema = schema_source(str(paths["schema"])) if "schema" in paths else None
-        if schema is not None and schema.kind == "pydantic" and class_name:
-            schema = replace(schema, class_name=class_name)
-        yield Submission(
-            artifact=paths["artifact"],
-            schema=schema,
-            sample=paths.get("sample"),
-            form_config=form_config_of(paths["form"]) if "form" in paths else None,
-        )
+        yield submission_from(paths, class_name=class_name)
+
+
+def submission_from(paths: Mapping[str, Path], *, class_name: str = "") -> Submission:
+    """A Submission from files on this disk, named as for `submission_of`. Raises BadUpload."""
+    schema = schema_source(str(paths["schema"])) if "schema" in paths else None
+    if schema is not None and schema.kind == "pydantic" and class_name:
+        schema = replace(schema, class_name=class_name)
+    return Submission(
+        artifact=paths["artifact"],
+        schema=schema,
+        sample=paths.get("sample"),
+        form_config=form_config_of(paths["form"]) if "form" in paths else None,
+    )
+
+
+def small_files(files: Mapping[str, Any]) -> dict[str, bytes]:
+    """The contents of what comes along with an artifact that was sent before, by a file name of ours.
+
+    Raises BadUpload for what an inspection could not read at all, and TooLarge.
+    """
+    contents = {}
+    with tempfile.TemporaryDirectory(prefix="mlserve-upload-") as folder:
+        for name, file in files.items():
+            if not file:
+                continue
+            if (file.size or 0) > MAX_SMALL_FILE_BYTES:
+                raise TooLarge(f"The {name} file is larger than {MAX_SMALL_FILE_BYTES} bytes. Send a smaller one.")
+            path = _saved(Path(folder), name, file)
+            if name == "form":
+                form_config_of(path)
+            contents[path.name] = path.read_bytes()
+    return contents
 
 
 def form_config_of(path: Path) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,10 @@ from registry.report import CHECKS, REQUEST_FILE, RESULT_FILE, Check, Report, wi
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT", "LD_LIBRARY_PATH")
 
 _SHOWN_OUTPUT_BYTES = 10_000
+# How often somebody who follows an inspection learns of it.
+_LOOK_EVERY_SECONDS = 0.5
+
+OnCheck = Callable[[tuple[Check, ...]], None]
 
 SchemaKind = Literal["pydantic", "json_schema"]
 
@@ -64,14 +70,16 @@ def schema_source(text: str) -> SchemaSource:
     return SchemaSource(path, "json_schema")
 
 
-def inspect(submission: Submission) -> Inspected:
+def inspect(submission: Submission, *, on_check: OnCheck | None = None) -> Inspected:
     """Run every check on the submission in a child process with limits of time, CPU time and memory.
 
     Takes as long as the artifact needs to load and to predict its sample, at most MLSERVE_INSPECTION_SECONDS.
+    `on_check` gets all checks that are done whenever there are more, twice a second at most; what it raises ends the
+    inspection.
     """
     with tempfile.TemporaryDirectory(prefix="mlserve-inspection-") as folder:
         _write_request(Path(folder), submission)
-        ending = _run_child(Path(folder))
+        ending = _run_child(Path(folder), on_check)
         checks, found = _read_result(Path(folder))
     if not found and not any(check.status == "failed" for check in checks):
         checks = (*checks, _unfinished(checks, ending))
@@ -92,11 +100,12 @@ def _write_request(folder: Path, submission: Submission) -> None:
         "form_config": submission.form_config,
         "memory_bytes": settings.MLSERVE_INSPECTION_BYTES,
         "cpu_seconds": settings.MLSERVE_INSPECTION_SECONDS,
+        "parent": os.getpid(),
     }
     (folder / REQUEST_FILE).write_text(json.dumps(request), "utf-8")
 
 
-def _run_child(folder: Path) -> str:
+def _run_child(folder: Path, on_check: OnCheck | None) -> str:
     """Run the child to its end; '' when it ended by itself, else how it ended."""
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     search = [str(settings.BASE_DIR), *filter(None, [environment.get("PYTHONPATH")])]
@@ -114,12 +123,31 @@ def _run_child(folder: Path) -> str:
             start_new_session=True,
         )  # fmt: skip
         try:
-            code = child.wait(settings.MLSERVE_INSPECTION_SECONDS)
+            code = _wait(child, folder, on_check)
         except subprocess.TimeoutExpired:
             return f"It did not finish within {settings.MLSERVE_INSPECTION_SECONDS} s."
         finally:
             _end_group(child)
     return "" if code == 0 else _describe_exit(code, folder / "output.txt")
+
+
+def _wait(child: subprocess.Popen[bytes], folder: Path, on_check: OnCheck | None) -> int:
+    """The child's exit status. Raises TimeoutExpired after MLSERVE_INSPECTION_SECONDS."""
+    limit: int = settings.MLSERVE_INSPECTION_SECONDS
+    if on_check is None:
+        return child.wait(limit)
+    deadline, seen, result = time.monotonic() + limit, 0, folder / RESULT_FILE
+    while True:
+        left = deadline - time.monotonic()
+        try:
+            return child.wait(max(0.0, min(left, _LOOK_EVERY_SECONDS)))
+        except subprocess.TimeoutExpired:
+            if left <= 0:
+                raise
+        size = result.stat().st_size if result.exists() else 0
+        if size > seen:
+            seen = size
+            on_check(_read_result(folder)[0])
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:

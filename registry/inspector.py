@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mlserve.errors import BadUpload, InvalidRows
+from mlserve.orphans import end_with_parent
 from registry import formats, pipelines, samples, schema_sources
 from registry.form_config import checked_form_config
 from registry.frames import NotJsonable
@@ -274,6 +275,7 @@ def _limit(memory_bytes: int, cpu_seconds: int) -> None:
 def main(arguments: Sequence[str]) -> None:
     folder = Path(arguments[0])
     request = json.loads((folder / REQUEST_FILE).read_text("utf-8"))
+    end_with_parent(request["parent"])
     _limit(request["memory_bytes"], request["cpu_seconds"])
     inspection = _Inspection(request)
     with (folder / RESULT_FILE).open("a", encoding="utf-8") as out:

@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Prefetch, Q
 from django.utils.translation import gettext_lazy as _
 
+from registry.direct_upload import DirectUpload as DirectUpload  # noqa: PLC0414 - Django looks for models here
 from registry.schema import RecordSchema
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]*"

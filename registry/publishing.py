@@ -8,7 +8,15 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from mlserve.errors import ArtifactRejected, BadUpload, Conflict, NotFound, NothingToRollBack, TagTaken
+from mlserve.errors import (
+    ArtifactRejected,
+    BadUpload,
+    Conflict,
+    DigestMismatch,
+    NotFound,
+    NothingToRollBack,
+    TagTaken,
+)
 from registry.inspection import Inspected, Submission, inspect
 from registry.models import Model, ModelVersion, Promotion, validate_name
 from registry.report import Report, report_from_json
@@ -19,7 +27,10 @@ _MAX_TITLE = Model._meta.get_field("title").max_length or 200
 
 @dataclass(frozen=True)
 class Upload:
-    """What somebody asks to publish. `is_public` and `title` are for a new model; None leaves one alone."""
+    """What somebody asks to publish. `is_public` and `title` are for a new model; None leaves one alone.
+
+    `expected` is what the bytes must be, where their sender said so.
+    """
 
     model: str
     tag: str
@@ -28,6 +39,7 @@ class Upload:
     is_public: bool | None = None
     promote: bool = False
     uploaded_by: str = ""
+    expected: Digest | None = None
 
 
 @dataclass(frozen=True)
@@ -44,11 +56,12 @@ def publish(upload: Upload, *, inspect: Callable[[Submission], Inspected] = insp
 
     1. digest    2. compare with the tag    3. inspect    4. refuse    5. store    6. register    7. promote
 
-    Raises BadUpload, TooLarge, TagTaken, ArtifactRejected or Unavailable; then nothing was registered.
+    Raises BadUpload, TooLarge, DigestMismatch, TagTaken, ArtifactRejected or Unavailable; then nothing was registered.
     """
-    _require_names(upload)
+    require_names(upload.model, upload.tag, title=upload.title)
     digest = digest_of(upload.submission.artifact)
-    version = _registered(upload, digest)
+    _require_expected(digest, upload.expected)
+    version = registered(upload.model, upload.tag, sha256=digest.sha256)
     created = version is None
     if version is None:
         inspected = inspect(upload.submission)
@@ -122,25 +135,36 @@ def _locked(model_name: str) -> Model:
     return model
 
 
-def _require_names(upload: Upload) -> None:
-    for value, what in ((upload.model, "model name"), (upload.tag, "tag")):
+def require_names(model: str, tag: str, *, title: str | None = None) -> None:
+    """Raise BadUpload unless these can stand in an address, and the title on a page."""
+    for value, what in ((model, "model name"), (tag, "tag")):
         try:
             validate_name(value, what)
         except ValidationError as error:
             raise BadUpload(error.messages[0]) from error
-    if upload.title is not None and len(upload.title) > _MAX_TITLE:
+    if title is not None and len(title) > _MAX_TITLE:
         raise BadUpload(f"The title is longer than {_MAX_TITLE} characters.")
 
 
-def _registered(upload: Upload, digest: Digest) -> ModelVersion | None:
+def registered(model: str, tag: str, *, sha256: str) -> ModelVersion | None:
     """The version under this tag when it holds the same bytes. Raises TagTaken when it holds others."""
-    version = ModelVersion.objects.filter(model__name=upload.model, tag=upload.tag).select_related("model").first()
-    if version is not None and version.sha256 != digest.sha256:
+    version = ModelVersion.objects.filter(model__name=model, tag=tag).select_related("model").first()
+    if version is not None and version.sha256 != sha256:
         raise TagTaken(
-            f"{upload.model} {upload.tag} is another artifact (SHA-256 {version.sha256[:12]}…, this one "
-            f"{digest.sha256[:12]}…). A version never changes: upload under a new tag."
+            f"{model} {tag} is another artifact (SHA-256 {version.sha256[:12]}…, this one {sha256[:12]}…). A version "
+            "never changes: upload under a new tag."
         )
     return version
+
+
+def _require_expected(found: Digest, expected: Digest | None) -> None:
+    if expected is None or found == expected:
+        return
+    raise DigestMismatch(
+        f"The bytes that arrived are {found.size_bytes} with the SHA-256 {found.sha256[:12]}…; announced were "
+        f"{expected.size_bytes} with {expected.sha256[:12]}…. The file was damaged on its way, or changed while it was "
+        "sent: upload it again."
+    )
 
 
 def _register(upload: Upload, digest: Digest, found: dict[str, Any]) -> ModelVersion:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from registry.models import Model, ModelVersion
+from registry.models import DirectUpload, Model, ModelVersion
 
 
 class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
@@ -70,9 +71,18 @@ class TagSerializer(serializers.Serializer[dict[str, str]]):
 
 
 class VersionUploadSerializer(serializers.Serializer[dict[str, Any]]):
-    """The multipart form of an upload."""
+    """The multipart form of an upload: with the artifact itself, or with the id of one that was sent before."""
 
-    artifact = serializers.FileField(help_text="The fitted pipeline: pickle or joblib.")
+    artifact = serializers.FileField(
+        required=False, help_text="The fitted pipeline: pickle or joblib. Larger ones: POST /api/uploads."
+    )
+    upload = serializers.UUIDField(required=False, help_text="Instead of `artifact`: the `upload_id` of what was sent.")
+    sha256 = serializers.RegexField(
+        r"\A[0-9a-fA-F]{64}\Z",
+        required=False,
+        help_text="With `upload`: of the whole file, in hexadecimal.",
+        error_messages={"invalid": "This is no SHA-256: 64 hexadecimal digits."},
+    )
     tag = serializers.CharField(max_length=100)
     schema = serializers.FileField(required=False, help_text="validation.py (class RawData) or a JSON Schema.")
     schema_class = serializers.CharField(
@@ -80,4 +90,108 @@ class VersionUploadSerializer(serializers.Serializer[dict[str, Any]]):
     )
     sample = serializers.FileField(required=False, help_text="Some raw rows: JSON or CSV.")
     form = serializers.FileField(required=False, help_text="The form configuration: JSON.")
+    title = serializers.CharField(
+        required=False, max_length=200, default=None, help_text="The model's title for people. Absent: as it is."
+    )
+    public = serializers.BooleanField(
+        required=False, allow_null=True, default=None, help_text="Whether anyone may use the model. Absent: as it is."
+    )
     promote = serializers.BooleanField(required=False, default=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("artifact" in attrs) == ("upload" in attrs):
+            raise serializers.ValidationError("Send either artifact, a file, or upload, the id of one that was sent.")
+        if "upload" in attrs and "sha256" not in attrs:
+            raise serializers.ValidationError({"sha256": "An upload needs the SHA-256 of the whole file."})
+        return attrs
+
+
+class OpenUploadSerializer(serializers.Serializer[dict[str, Any]]):
+    size_bytes = serializers.IntegerField(help_text="Of the whole file.")
+    file_name = serializers.CharField(required=False, allow_blank=True, max_length=1000, default="")
+
+
+class PartNumbersSerializer(serializers.Serializer[dict[str, Any]]):
+    numbers = serializers.ListField(
+        child=serializers.IntegerField(min_value=1), min_length=1, max_length=100, help_text="1 to 100 of them."
+    )
+
+
+class PartSerializer(serializers.Serializer[dict[str, Any]]):
+    number = serializers.IntegerField()
+    size_bytes = serializers.IntegerField()
+
+
+class PartAddressSerializer(PartSerializer):
+    url = serializers.URLField(help_text="Where to PUT these bytes. Needs no credentials unless it is this server's.")
+
+
+class PartAddressesSerializer(serializers.Serializer[dict[str, Any]]):
+    parts = PartAddressSerializer(many=True)
+    expires_in_seconds = serializers.IntegerField()
+
+
+class CheckProgressSerializer(serializers.Serializer[dict[str, Any]]):
+    name = serializers.CharField()
+    status = serializers.CharField()
+
+
+class UploadProgressSerializer(serializers.Serializer[dict[str, Any]]):
+    step = serializers.ChoiceField(["waiting", "fetching", "verifying", "inspecting", "storing"])
+    checks = CheckProgressSerializer(many=True)
+
+
+class UploadProblemSerializer(serializers.Serializer[dict[str, Any]]):
+    code = serializers.CharField(help_text="The name of its page under /problems/.")
+    title = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class UploadedVersionSerializer(serializers.Serializer[dict[str, Any]]):
+    model = serializers.CharField()
+    tag = serializers.CharField()
+    url = serializers.URLField()
+
+
+class DirectUploadSerializer(serializers.ModelSerializer[DirectUpload]):
+    """Needs `arrived`, the numbers of the parts that are there, in its context."""
+
+    upload_id = serializers.UUIDField(source="id", read_only=True)
+    part_count = serializers.IntegerField(source="staging.part_count", read_only=True)
+    parts = serializers.SerializerMethodField(help_text="What has arrived, while it is open.")
+    url = serializers.SerializerMethodField()
+    expires_at = serializers.DateTimeField(read_only=True)
+    progress = serializers.SerializerMethodField(help_text="While it waits for a worker or is inspected.")
+    problem = serializers.SerializerMethodField(help_text="Why it was refused or failed.")
+    version = serializers.SerializerMethodField(help_text="What it was published as.")
+
+    class Meta:
+        model = DirectUpload
+        fields = (
+            "upload_id", "status", "file_name", "size_bytes", "part_bytes", "part_count", "parts", "url", "created_at",
+            "expires_at", "progress", "report", "problem", "version",
+        )  # fmt: skip
+
+    @extend_schema_field(PartSerializer(many=True))
+    def get_parts(self, upload: DirectUpload) -> list[dict[str, int]]:
+        arrived: list[int] = self.context.get("arrived", [])
+        return [{"number": number, "size_bytes": upload.staging.bytes_of(number)} for number in arrived]
+
+    def get_url(self, upload: DirectUpload) -> str:
+        return reverse("upload-detail", kwargs={"upload": upload.pk}, request=self.context.get("request"))
+
+    @extend_schema_field(UploadProgressSerializer(allow_null=True))
+    def get_progress(self, upload: DirectUpload) -> dict[str, Any] | None:
+        waiting = {"step": "waiting", "checks": []} if upload.status == DirectUpload.Status.QUEUED else None
+        return upload.progress or waiting
+
+    @extend_schema_field(UploadProblemSerializer(allow_null=True))
+    def get_problem(self, upload: DirectUpload) -> dict[str, str] | None:
+        return upload.problem
+
+    @extend_schema_field(UploadedVersionSerializer(allow_null=True))
+    def get_version(self, upload: DirectUpload) -> dict[str, str] | None:
+        if upload.version is None:
+            return None
+        name = {"model": upload.version.model.name, "tag": upload.version.tag}
+        return {**name, "url": reverse("version-detail", kwargs=name, request=self.context.get("request"))}

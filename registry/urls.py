@@ -1,5 +1,6 @@
 from django.urls import path
 
+from registry.upload_views import DirectUploadViewSet
 from registry.views import ModelViewSet, VersionViewSet
 
 urlpatterns = [
@@ -14,4 +15,16 @@ urlpatterns = [
         name="version-list",
     ),
     path("models/<str:model>/versions/<str:tag>", VersionViewSet.as_view({"get": "retrieve"}), name="version-detail"),
+    path("uploads", DirectUploadViewSet.as_view({"post": "create"}), name="upload-list"),
+    path(
+        "uploads/<uuid:upload>",
+        DirectUploadViewSet.as_view({"get": "retrieve", "delete": "destroy"}),
+        name="upload-detail",
+    ),
+    path("uploads/<uuid:upload>/parts", DirectUploadViewSet.as_view({"post": "addresses"}), name="upload-parts"),
+    path(
+        "uploads/<uuid:upload>/parts/<int:number>",
+        DirectUploadViewSet.as_view({"put": "receive"}),
+        name="upload-part",
+    ),
 ]

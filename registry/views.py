@@ -17,14 +17,18 @@ from registry.incoming import submission_of
 from registry.models import Model, ModelQuerySet, ModelVersion
 from registry.publishing import Upload, promote, publish, rollback
 from registry.serializers import (
+    DirectUploadSerializer,
     ModelSerializer,
     TagSerializer,
     VersionDetailSerializer,
     VersionSerializer,
     VersionUploadSerializer,
 )
+from registry.uploads import Wanted, own_upload, submit_upload
 
 PUBLISH, PROMOTE = "registry.add_modelversion", "registry.change_modelversion"
+CHANGE_MODEL = "registry.change_model"
+_SMALL_FILES = ("schema", "sample", "form")
 
 
 class ModelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Model]):
@@ -83,28 +87,62 @@ class VersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     def get_serializer_class(self) -> type[VersionSerializer]:
         return VersionDetailSerializer if self.action == "retrieve" else VersionSerializer
 
-    @extend_schema(request={"multipart/form-data": VersionUploadSerializer}, responses={201: VersionDetailSerializer})
+    @extend_schema(
+        request={"multipart/form-data": VersionUploadSerializer},
+        responses={201: VersionDetailSerializer, 202: DirectUploadSerializer},
+    )
     def create(self, request: Request, model: str) -> Response:
-        """Inspect, store and register an artifact. 201 when it is new, 200 when the tag holds these bytes already."""
+        """Inspect, store and register an artifact. 201 when it is new, 200 when the tag holds these bytes already.
+
+        With `upload` instead of `artifact`: 202, and a worker does it.
+        """
         require_permission(request, PUBLISH)
         asked = VersionUploadSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         data = asked.validated_data
         if data["promote"]:
             require_permission(request, PROMOTE)
-        files = {name: data.get(name) for name in ("artifact", "schema", "sample", "form")}
+        _require_may_change(request, model, data)
+        if "upload" in data:
+            return self._queue(request, model, data)
+        files = {name: data.get(name) for name in ("artifact", *_SMALL_FILES)}
         with submission_of(files, class_name=data["schema_class"]) as submission:
             published = publish(
                 Upload(
                     model=model,
                     tag=data["tag"],
                     submission=submission,
+                    title=data["title"],
+                    is_public=data["public"],
                     promote=data["promote"],
                     uploaded_by=request.user.get_username(),
                 )
             )
         body = VersionDetailSerializer(published.version, context=self.get_serializer_context()).data
         return Response(body, status=201 if published.created else 200, headers={"Location": body["url"]})
+
+    def _queue(self, request: Request, model: str, data: dict[str, Any]) -> Response:
+        wanted = Wanted(
+            model=model,
+            tag=data["tag"],
+            sha256=data["sha256"].lower(),
+            files={name: data.get(name) for name in _SMALL_FILES},
+            schema_class=data["schema_class"],
+            title=data["title"],
+            is_public=data["public"],
+            promote=data["promote"],
+        )
+        upload = submit_upload(own_upload(request.user, data["upload"]), wanted)
+        body = DirectUploadSerializer(upload, context=self.get_serializer_context()).data
+        return Response(body, status=202, headers={"Location": body["url"]})
+
+
+def _require_may_change(request: Request, model: str, data: dict[str, Any]) -> None:
+    """What an upload changes of a model that exists needs the same permission as in the admin."""
+    if data["title"] is None and data["public"] is None:
+        return
+    if Model.objects.filter(name=model).exists():
+        require_permission(request, CHANGE_MODEL)
 
 
 def require_permission(request: Request, permission: str) -> None:

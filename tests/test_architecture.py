@@ -29,19 +29,24 @@ LAYERS: dict[str, list[str]] = {
         # From here on the project stands on its apps; nothing in them may import it.
         "health openapi pages laptop supervisor greeting vitals",
         "urls wsgi",
+        "lambda_entry",
         "webserver",
         "management",
     ],
     "registry": [
-        "json_files json_schema violations report golden",
+        "json_files json_schema violations report golden staging signals",
         "schema form_config",
         "frames samples",
         "pipelines formats",
         "schema_sources",
         "inspector",
-        "models storage inspection checks",
+        "direct_upload disk_transfer s3_transfer",
+        "models storage inspection checks transfers",
         "publishing incoming comparison deletion serializers lookup",
+        "uploads",
+        "upload_inspection",
         "forms views",
+        "upload_views",
         "admin urls management apps",
     ],
     "predictions": [
@@ -62,10 +67,11 @@ SHARED = {
 }  # fmt: skip
 # Say "Pure." in their docstring, or run in the inspection's child process, which has no Django.
 PURE = {
-    "mlserve.errors", "mlserve.prefer", "predictions.batching", "predictions.gathering", "predictions.group_commit",
+    "mlserve.errors", "mlserve.orphans", "mlserve.prefer",
+    "predictions.batching", "predictions.gathering", "predictions.group_commit",
     *(f"registry.{name}" for name in (
         "schema", "json_schema", "json_files", "violations", "frames", "formats", "pipelines", "samples",
-        "form_config", "report", "schema_sources", "inspector", "golden",
+        "form_config", "report", "schema_sources", "inspector", "golden", "staging",
     )),
 }  # fmt: skip
 # One door per outside system: the only modules that import each package.
@@ -77,7 +83,7 @@ DOORS = {
         "predictions.admin",  # shows django-q2's own tables
     },
     "boto3": {"registry.storage"},
-    "botocore": {"registry.storage"},
+    "botocore": {"registry.storage", "registry.s3_transfer"},
     "storages": {"registry.storage"},
 }  # fmt: skip
 
