@@ -15,9 +15,20 @@ DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 # Without a Python that still exists (an upgrade can remove it), everything is made anew.
 NEW_VENV := $(shell test -x $(BIN)/python || echo new-venv)
+# What goes to Lambda comes from an environment of its own, whose Python is that of the function: PYTHON when it is given,
+# else the newest of those that both Lambda and this machine have.
+DEPLOY_VENV := .venv-deploy
+DEPLOY := $(DEPLOY_VENV)/.installed
+DEPLOY_PYTHON := $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 python3,$(PYTHON))
+NEW_DEPLOY_VENV := $(shell test -x $(DEPLOY_VENV)/bin/python || echo new-deploy-venv)
+ifneq (file,$(origin PYTHON))
+VERSION_OF := -c 'import sys; print(sys.version_info[:2])'
+NEW_DEPLOY_VENV := $(shell test "$$($(DEPLOY_VENV)/bin/python $(VERSION_OF) 2>&1)" = "$$($(PYTHON) $(VERSION_OF) 2>&1)" \
+	|| echo new-deploy-venv)
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench lock clean new-venv
+.PHONY: help serve test check bench package lock clean new-venv new-deploy-venv
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +65,10 @@ bench: $(BENCH) ## measure mlserve beside hand-written servers (QUICK=1: shorter
 	@exec $(BIN)/python -m benchmark $(if $(filter-out 0,$(QUICK)),--quick) \
 		$(if $(filter-out 0,$(STORED)),--stored $(STORED)) $(if $(MARKDOWN),--markdown $(MARKDOWN))
 
+PACKAGE ?= var/package.zip
+package: $(DEPLOY) ## build and try the Lambda package (PACKAGE=var/package.zip)
+	@VIRTUAL_ENV=$(abspath $(DEPLOY_VENV)) exec $(DEPLOY_VENV)/bin/python -m deployment.package "$(PACKAGE)"
+
 # As few versions as possible for all platforms and Python versions; wheels only, never a compiler. (Zappa's placebo has
 # no wheel, and nothing to compile.)
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
@@ -68,8 +83,8 @@ lock: $(DEV) ## resolve requirements*.txt anew (UPGRADE=1: to the newest version
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group bench --constraints requirements-dev.txt \
 		--output-file requirements-bench.txt
 
-clean: ## remove .venv and caches; .env and var/ hold your data and stay
-	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## remove .venv, .venv-deploy and caches; .env and var/ hold your data and stay
+	rm -rf $(VENV) $(DEPLOY_VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 new-venv:
@@ -94,3 +109,16 @@ $(BENCH): requirements.txt requirements-bench.txt $(NEW_VENV)
 	@echo "Installing what mlserve and the servers beside it need …"
 	@$(INSTALL) requirements-bench.txt
 	@touch $(RUNTIME) $@
+
+new-deploy-venv:
+	@python=$$(for each in $(DEPLOY_PYTHON); do $$each -c 'import ensurepip' 2>/dev/null && echo $$each && break; done); \
+	test -n "$$python" || { echo "There is no Python to build for Lambda with: make PYTHON=/path/to/python3.13 …" >&2; exit 1; }; \
+	echo "Making $(DEPLOY_VENV) with $$python …"; \
+	$$python -m venv --clear $(DEPLOY_VENV)
+
+# Zappa's placebo has no wheel, and nothing to compile.
+$(DEPLOY): requirements-deploy.txt $(NEW_DEPLOY_VENV)
+	@echo "Installing what goes to Lambda …"
+	@$(DEPLOY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --only-binary :all: --no-binary placebo --requirement requirements-deploy.txt
+	@touch $@

@@ -1,0 +1,70 @@
+"""The zip: the same bytes for the same content, wherever and whenever it is made."""
+
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from deployment import bytecode
+from deployment.contents import PROJECT, Entry
+
+LIMIT_BYTES = 262_144_000
+# The first moment that a zip can express.
+_NO_TIME = (1980, 1, 1, 0, 0, 0)
+_READABLE = 0o644 << 16
+_UNIX = 3
+_LEVEL = 6
+
+
+class TooLarge(Exception):
+    """Lambda would refuse the package."""
+
+
+def write(path: Path, entries: Iterable[Entry], *, seen: Callable[[int], None] = lambda _: None) -> dict[str, int]:
+    """Writes the zip whole or not at all; the unzipped size of each file in it. Raises TooLarge.
+
+    `seen` is called with the number of entries written so far. Cost: about half a minute.
+    """
+    sizes: dict[str, int] = {}
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:
+        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as zipped:
+            for number, entry in enumerate(entries, start=1):
+                for name, content in _stored(entry):
+                    zipped.writestr(_described(name), content, zipfile.ZIP_DEFLATED, _LEVEL)
+                    sizes[name] = len(content)
+                seen(number)
+        refuse_too_large(sum(sizes.values()))
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return sizes
+
+
+def refuse_too_large(total_bytes: int) -> None:
+    if total_bytes > LIMIT_BYTES:
+        raise TooLarge(
+            f"{total_bytes:,} bytes unzipped; Lambda takes {LIMIT_BYTES:,}. Leave a library out, or use the Dockerfile."
+        )
+
+
+def unzipped_sizes(path: Path) -> dict[str, int]:
+    with zipfile.ZipFile(path) as zipped:
+        return {entry.filename: entry.file_size for entry in zipped.infolist()}
+
+
+def _stored(entry: Entry) -> Iterator[tuple[str, bytes]]:
+    """Our own modules with their source, for tracebacks; libraries without, which there would be no room for."""
+    content = entry.read()
+    if not entry.name.endswith(".py"):
+        yield entry.name, content
+    elif entry.name.partition("/")[0] in PROJECT or "/" not in entry.name:
+        yield entry.name, content
+        yield bytecode.beside_source(entry.name), bytecode.compiled(content, entry.name)
+    else:
+        yield bytecode.instead_of_source(entry.name), bytecode.compiled(content, entry.name)
+
+
+def _described(name: str) -> zipfile.ZipInfo:
+    described = zipfile.ZipInfo(name, _NO_TIME)
+    described.external_attr, described.create_system = _READABLE, _UNIX
+    return described

@@ -1,0 +1,33 @@
+"""Python source → bytecode that a function really uses.
+
+A function's disk is read-only, and the times of files in a zip are not those that usual `.pyc` files are checked
+against: without bytecode that is never checked, each cold start compiles everything anew.
+"""
+
+import importlib.util
+import sys
+import warnings
+from importlib import _bootstrap_external as loader  # type: ignore[attr-defined]
+from pathlib import PurePosixPath
+
+# Where Lambda unpacks a package, which is what tracebacks shall show.
+TASK_ROOT = "/var/task"
+
+
+def compiled(source: bytes, name: str) -> bytes:
+    """The content of a `.pyc` (PEP 552, unchecked hash): the same bytes for the same source and Python."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # invalid escapes in libraries are their authors' business
+        code = compile(source, f"{TASK_ROOT}/{name}", "exec", dont_inherit=True, optimize=0)
+    return bytes(loader._code_to_hash_pyc(code, importlib.util.source_hash(source), checked=False))
+
+
+def beside_source(name: str) -> str:
+    """`a/b.py` → `a/__pycache__/b.cpython-313.pyc`, which is read instead of the source."""
+    path = PurePosixPath(name)
+    return str(path.parent / "__pycache__" / f"{path.stem}.{sys.implementation.cache_tag}.pyc")
+
+
+def instead_of_source(name: str) -> str:
+    """`a/b.py` → `a/b.pyc`, which is imported where there is no source."""
+    return f"{name}c"

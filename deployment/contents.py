@@ -1,0 +1,134 @@
+"""What belongs into the Lambda package, as a list of what may, so that nothing else gets in: no `.env`, no database.
+
+Libraries come from this Python's own environment, file by file as each distribution lists them.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import Distribution, distributions
+from pathlib import Path, PurePosixPath
+
+# Folder of the checkout → what its files end with. `collected/` is made by collectstatic and comes from elsewhere.
+PROJECT = {
+    "mlserve": (".py",),
+    "registry": (".py",),
+    "predictions": (".py",),
+    "templates": (".html",),
+}
+COLLECTED = "collected"
+
+# requirements.txt holds what mlserve runs on; this it does not need on Lambda.
+NOT_ON_LAMBDA = {
+    # Lambda's Python brings AWS's own SDK, and what only that uses.
+    "boto3", "botocore", "s3transfer", "jmespath", "urllib3",
+    # The web server of a machine, its queue, and the `.env` of a laptop.
+    "granian", "click", "redis", "python-dotenv",
+    # rich's highlighting and Markdown, of which no command prints any.
+    "pygments", "markdown-it-py", "mdurl",
+    # drf-spectacular's `--validate`, a command for development.
+    "jsonschema", "jsonschema-specifications", "referencing", "rpds-py", "attrs",
+}  # fmt: skip
+# What Zappa's handler imports, of all that it deploys with.
+FROM_ZAPPA = {"zappa", "werkzeug", "markupsafe", "durationpy"}
+
+# Nobody imports these when a function runs. What is left out wrongly is noticed by deployment/smoke.py.
+_UNUSED = re.compile(
+    r"""
+      (^|/)__pycache__/ | \.py[co]$
+    | \.(pyi|pyx|pxd|pxi|tp|h|hpp|c|cpp|f90|f|a|map|po|rst|typed|in|build|src)$
+    | (^|/)(tests|_tests|conftest\.py)(/|$) | ^joblib/test/
+    | (^|/)locale/(?!en/)[^/]+/LC_MESSAGES/
+    | ^[^/]+\.dist-info/(?!METADATA$)
+    | ^(django/contrib/[^/]+|rest_framework|drf_spectacular_sidecar)/static/   # collected already
+    | ^django/contrib/(gis|flatpages|sitemaps|syndication|redirects|humanize|admindocs)/
+    | ^django/(conf/(app|project)_template|test)/
+    | ^sklearn/datasets/(data|descr|images)/
+    | ^scipy/(datasets|misc|odr|_build_utils)/
+    | ^scipy/io/_fast_matrix_market/.*\.so$   # Matrix Market files
+    | ^yaml/_yaml\.                           # its parser in C; only api/schema writes YAML, on demand
+    | ^numpy/(distutils|doc|_core/include|_core/lib)/
+    | ^zappa/(?!(__init__|handler|asgi|middleware|utilities|wsgi)\.py$|ext/)
+    """,
+    re.VERBOSE,
+)
+
+
+class Incomplete(Exception):
+    """The environment that the package is made from lacks something, or has another version of it."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of the package: its name there, and its bytes or where they come from."""
+
+    name: str
+    source: Path | bytes
+
+    def read(self) -> bytes:
+        return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
+
+
+def entries(root: Path, site_packages: Path, collected: Path) -> list[Entry]:
+    """Everything, by name. `collected` is the folder that collectstatic filled. Raises Incomplete."""
+    libraries = wanted(site_packages, (root / "requirements.txt").read_text("utf-8"))
+    found = [*_project(root), *_static(collected), *(each for library in libraries for each in _files_of(library))]
+    return sorted(found, key=lambda entry: entry.name)
+
+
+def wanted(site_packages: Path, requirements: str) -> list[Distribution]:
+    """The installed distributions that belong in. Raises Incomplete for what is missing or another version."""
+    installed = {_normalized(each.name): each for each in distributions(path=[str(site_packages)])}
+    pinned = {name: version for name, version, _ in _pins(requirements)}
+    lacking = [
+        f"{name}=={version}"
+        for name, version, is_conditional in _pins(requirements)
+        if (name not in installed and not is_conditional)
+        or (name in installed and installed[name].version != version)
+    ]  # fmt: skip
+    lacking += sorted(FROM_ZAPPA - set(installed))
+    if lacking:
+        raise Incomplete(f"{site_packages} lacks {', '.join(lacking)}: install requirements-deploy.txt")
+    names = (set(pinned) - NOT_ON_LAMBDA) | FROM_ZAPPA
+    return [installed[name] for name in sorted(names & set(installed))]
+
+
+def _pins(requirements: str) -> Iterator[tuple[str, str, bool]]:
+    """(name, version, whether only some platforms need it) of each requirement."""
+    for name, version, rest in re.findall(r"^([\w.-]+)==([^\s;\\]+)(.*)$", requirements, re.MULTILINE):
+        yield _normalized(name), version, ";" in rest
+
+
+def _normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _project(root: Path) -> Iterator[Entry]:
+    for folder, suffixes in PROJECT.items():
+        for path in (root / folder).rglob("*"):
+            if path.suffix in suffixes and path.is_file() and not path.is_symlink():
+                yield Entry(path.relative_to(root).as_posix(), path)
+
+
+def _static(collected: Path) -> Iterator[Entry]:
+    for path in collected.rglob("*"):
+        if path.is_file():
+            yield Entry(f"{COLLECTED}/{path.relative_to(collected).as_posix()}", path)
+
+
+def _files_of(library: Distribution) -> Iterator[Entry]:
+    """Without its scripts, which lie outside of site-packages."""
+    for file in library.files or ():
+        name = PurePosixPath(file).as_posix()
+        if not name.startswith("..") and not _UNUSED.search(name):
+            yield Entry(name, Path(str(library.locate_file(file))))
+
+
+def sizes(entries: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Bytes by top-level name; a distribution's metadata counts apart."""
+    found: dict[str, int] = {}
+    for name, size in entries:
+        top = name.partition("/")[0]
+        part = "metadata" if top.endswith(".dist-info") else top.removesuffix(".libs")
+        found[part] = found.get(part, 0) + size
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
