@@ -65,6 +65,21 @@ def call_inspector(**_: Any) -> None:
         log.exception("The queue did not take the call for an inspection; the sweep will call")
 
 
+def task_asked_for(message: Any) -> str | None:
+    """The name in TASKS that a message asks for; None when it is not ours: unsigned, another task, or arguments."""
+    from django_q.signing import BadSignature, SignedPackage
+
+    if not isinstance(message, str):
+        return None
+    try:
+        package = SignedPackage.loads(message)
+    except BadSignature:
+        return None
+    if not isinstance(package, dict) or package.get("args") or package.get("kwargs"):
+        return None
+    return next((name for name, function in TASKS.items() if function == package.get("func")), None)
+
+
 def answer() -> None:
     """Take the wake-up off the door. A worker calls it before it looks at the table, never after."""
     WakeUp.objects.filter(queue=_queue_name()).exclude(rung_at=None).update(rung_at=None)

@@ -5,8 +5,8 @@
 
 import logging
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from predictions.attendance import Attendance
 from predictions.claiming import claim
 from predictions.execution import Work, execute
 from predictions.models import Prediction
+from predictions.transitions import Outcome
 from registry.direct_upload import DirectUpload
 from registry.models import ModelVersion
 from registry.upload_inspection import inspect_next
@@ -43,17 +44,26 @@ def attend() -> int:
     return ended + drain(deadline)
 
 
-def drain(deadline: float | None = None, attendance: Attendance | None = None) -> int:
+def drain(
+    deadline: float | None = None,
+    attendance: Attendance | None = None,
+    *,
+    limit: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> int:
     """Predict whatever is queued, batch by batch, until nothing is left or the time is up; how many ended.
 
     1. claim    2. call other workers, if that leaves them something    3. execute    4. finish    5. again; when the
     time is up, call another worker
+
+    `limit` stands around each execution, for a process that nobody watches from outside.
     """
     ended = 0
     try:
         while batch := claim(holder=workers.worker_name(), now=timezone.now()):
             _share_work(batch, attendance)
-            ended += _predict(batch, attendance)
+            with limit():
+                outcomes = _execute(batch, attendance)
+            ended += Prediction.objects.finish(outcomes, holder=workers.worker_name(), now=timezone.now())
             if deadline is not None and time.monotonic() > deadline:
                 queue.call_worker()
                 break
@@ -101,12 +111,12 @@ def _is_quick(version: ModelVersion) -> bool:
     return _seconds_of_last_batch.get(version.pk, _QUICK_SECONDS) < _QUICK_SECONDS
 
 
-def _predict(batch: Sequence[Prediction], attendance: Attendance | None) -> int:
+def _execute(batch: Sequence[Prediction], attendance: Attendance | None) -> list[Outcome]:
     version, started = batch[0].version, time.monotonic()
     with attendance.call() if attendance else nullcontext():
         outcomes = execute(version, [Work.of(prediction) for prediction in batch])
     _seconds_of_last_batch[version.pk] = time.monotonic() - started
-    return Prediction.objects.finish(outcomes, holder=workers.worker_name(), now=timezone.now())
+    return outcomes
 
 
 def sweep() -> dict[str, int]:

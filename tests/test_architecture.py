@@ -50,7 +50,7 @@ LAYERS: dict[str, list[str]] = {
         "admin urls management apps",
     ],
     "predictions": [
-        "status batching gathering group_commit doorbell payloads questions rehearsal",
+        "status batching gathering group_commit doorbell payloads questions rehearsal time_limit",
         "answers controls brokers transitions",
         "models forms",
         "runtime queue workers waiting reading listing claiming serializers",
@@ -58,7 +58,7 @@ LAYERS: dict[str, list[str]] = {
         "in_place",
         "submission",
         "tasks views pages cluster checks",
-        "admin urls page_urls management apps",
+        "admin urls page_urls management apps deliveries",
     ],
 }
 # What both apps stand on.
