@@ -22,7 +22,7 @@ def started_with(**variables: str) -> subprocess.CompletedProcess[str]:
         ("DATABASE_URL", "mysql://user:hunter2@host/name", "postgres://user:password@host/name or sqlite:///path"),
         ("MLSERVE_MAX_WAIT", "long", "a whole number, at least 0"),
         ("MLSERVE_NEW_MODELS", "open", "private or public"),
-        ("MLSERVE_QUEUE", "sqs", "orm"),
+        ("MLSERVE_QUEUE", "amqp://user:hunter2@host", "orm, sqs or redis://host:6379/0"),
         ("MLSERVE_MAX_BODY_BYTES", "5 bananas", "bytes as 5242880 or 5MiB"),
         ("DEBUG", "perhaps", "1 or 0"),
         ("MLSERVE_LOG_LEVEL", "loud", "DEBUG or INFO"),
