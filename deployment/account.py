@@ -19,6 +19,7 @@ from deployment.findings import NotKnown
 _INVOKE_SECONDS = 330
 _INVOKER = "the function"  # a client of its own, for its patience
 _CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 30, 3
+_MOST_SHOWN = 300
 _ABSENT = frozenset({
     "ResourceNotFoundException", "NoSuchEntity", "NotFoundException", "404", "NoSuchBucket",
     "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist",
@@ -121,7 +122,7 @@ def _config(service: str) -> Config:
 
 def _in_our_words(error: ClientError, service: str, operation: str) -> Exception:
     code = error.response.get("Error", {}).get("Code", "")
-    message = error.response.get("Error", {}).get("Message", "")
+    message = _sentence(error.response.get("Error", {}).get("Message", ""))
     if code in _ABSENT or (code == "ValidationError" and message.endswith("does not exist")):  # CloudFormation's way
         return Absent(message)
     if code in _DENIED:
@@ -134,4 +135,9 @@ def _error_of(value: Any) -> str:
     if not isinstance(value, dict):
         return "it gave no reason; its log has one"
     kind, message = value.get("errorType", "error"), str(value.get("errorMessage", ""))
-    return f"{kind}: {' '.join(message.split())}"
+    return f"{kind}: {_sentence(message)}"
+
+
+def _sentence(text: str) -> str:
+    """On one line, and no longer than one is read."""
+    return " ".join(text.split())[:_MOST_SHOWN]

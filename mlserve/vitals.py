@@ -3,8 +3,6 @@
 Nothing here is secret: the key shows as a fingerprint, and no part holds a password.
 """
 
-import hashlib
-import hmac
 import os
 import platform
 import shutil
@@ -19,6 +17,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from mlserve.secret_key import fingerprint, weakness
 from predictions import queue, workers
 from predictions.models import Prediction
 from registry.models import ModelVersion
@@ -27,8 +26,6 @@ from registry.models import ModelVersion
 _PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "joblib")
 # More live models than this are a registry's business, and an answer of Lambda has its limit.
 _MOST_MODELS = 500
-# Django's own check of the key (security.W009) asks for these.
-_KEY_LENGTH, _KEY_CHARACTERS = 50, 5
 _ABOUT_POSTGRES = """
 SELECT clock_timestamp(), current_setting('server_version'), current_setting('max_connections')::int,
   current_setting('superuser_reserved_connections')::int,
@@ -40,22 +37,6 @@ SELECT clock_timestamp(), current_setting('server_version'), current_setting('ma
 def vitals() -> dict[str, Any]:
     """Each part by itself, so that one that is down does not hide the others: it then holds only `error`."""
     return {"now": _now(), **{name: _contained(part) for name, part in _PARTS.items()}}
-
-
-def fingerprint(secret_key: str) -> str:
-    """Tells two keys apart without giving either away."""
-    return hmac.new(secret_key.encode(), b"mlserve deploy_check", hashlib.sha256).hexdigest()[:16]
-
-
-def key_weakness(secret_key: str) -> str:
-    """Why the key is too weak, or ""."""
-    if len(secret_key) < _KEY_LENGTH:
-        return f"it has {len(secret_key)} characters; {_KEY_LENGTH} are the least"
-    if len(set(secret_key)) < _KEY_CHARACTERS:
-        return f"it has fewer than {_KEY_CHARACTERS} different characters"
-    if secret_key.startswith("django-insecure-"):
-        return "it was generated for development, as its beginning says"
-    return ""
 
 
 def _contained(part: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -90,7 +71,7 @@ def _settings() -> dict[str, Any]:
     cluster: Mapping[str, Any] = settings.Q_CLUSTER
     return {
         "secret_key_fingerprint": fingerprint(settings.SECRET_KEY),
-        "secret_key_weakness": key_weakness(settings.SECRET_KEY),
+        "secret_key_weakness": weakness(settings.SECRET_KEY),
         "is_debug": settings.DEBUG or settings.ON_LAPTOP,
         "bucket": settings.MLSERVE_BUCKET,
         "queue": settings.MLSERVE_QUEUE,

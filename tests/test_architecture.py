@@ -22,7 +22,7 @@ MAX_FUNCTION_LINES = 50
 # Each module of an app may import those in lines above its own; neighbours do not know each other.
 LAYERS: dict[str, list[str]] = {
     "mlserve": [
-        "errors env dotenv orphans prefer apps",
+        "errors env dotenv orphans prefer secret_key apps",
         "renderers jsonbody terminal prepared children",
         "lean",
         "problems settings handlers",
@@ -67,7 +67,7 @@ SHARED = {
 }  # fmt: skip
 # Say "Pure." in their docstring, or run in the inspection's child process, which has no Django.
 PURE = {
-    "mlserve.errors", "mlserve.orphans", "mlserve.prefer",
+    "mlserve.errors", "mlserve.orphans", "mlserve.prefer", "mlserve.secret_key",
     "predictions.batching", "predictions.gathering", "predictions.group_commit",
     *(f"registry.{name}" for name in (
         "schema", "json_schema", "json_files", "violations", "frames", "formats", "pipelines", "samples",

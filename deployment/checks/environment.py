@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from deployment.evidence import STAGES, WEB, WORKER, Evidence
 from deployment.findings import Finding, NotKnown, failed, judged, ok, warning
-from mlserve.vitals import key_weakness
+from mlserve.secret_key import weakness
 
 REQUIRED = ("SECRET_KEY", "DATABASE_URL", "MLSERVE_BUCKET")
 _PARAMETER = "ssm:"
@@ -30,8 +30,8 @@ def secret_key(evidence: Evidence) -> Finding:
     if key.startswith(_PARAMETER):
         return ok("kept in the Parameter Store")
     fix = "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
-    if weakness := key_weakness(key):
-        return failed(f"SECRET_KEY is weak: {weakness}", fix)
+    if why := weakness(key):
+        return failed(f"SECRET_KEY is weak: {why}", fix)
     return ok("strong")
 
 
