@@ -28,10 +28,10 @@ NEW_DEPLOY_VENV := $(shell test "$$($(DEPLOY_VENV)/bin/python $(VERSION_OF) 2>&1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench package lock clean new-venv new-deploy-venv
+.PHONY: help serve test check bench package deploy rollback undeploy admin lock clean new-venv new-deploy-venv
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: $(RUNTIME) ## run web and worker at HOST:PORT (127.0.0.1:8000) until Ctrl-C
 	@test -f .env || $(BIN)/python -m mlserve.dotenv
@@ -68,6 +68,20 @@ bench: $(BENCH) ## measure mlserve beside hand-written servers (QUICK=1: shorter
 PACKAGE ?= var/package.zip
 package: $(DEPLOY) ## build and try the Lambda package (PACKAGE=var/package.zip)
 	@VIRTUAL_ENV=$(abspath $(DEPLOY_VENV)) exec $(DEPLOY_VENV)/bin/python -m deployment.package "$(PACKAGE)"
+
+# Settings and credentials come from the environment; docs/deploy-aws.md says which.
+DEPLOYMENT := VIRTUAL_ENV=$(abspath $(DEPLOY_VENV)) exec $(DEPLOY_VENV)/bin/python -m deployment
+deploy: $(DEPLOY) ## bring both functions to AWS, migrate, check (URL=https://…: where clients reach it)
+	@$(DEPLOYMENT) deploy $(if $(URL),--url "$(URL)")
+
+rollback: $(DEPLOY) ## bring both functions back to the package that ran before (TO=digest: to that one)
+	@$(DEPLOYMENT) rollback $(if $(TO),--to "$(TO)")
+
+undeploy: $(DEPLOY) ## remove functions, API, schedule and roles; bucket, queue and database stay (YES=1: do not ask)
+	@$(DEPLOYMENT) undeploy $(if $(filter-out 0,$(YES)),--yes)
+
+admin: $(DEPLOY) ## make an administrator of the deployed service, or give one a new password (NAME=you)
+	@$(DEPLOYMENT) admin "$(NAME)"
 
 # As few versions as possible for all platforms and Python versions; wheels only, never a compiler. (Zappa's placebo has
 # no wheel, and nothing to compile.)
