@@ -14,7 +14,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 _PATIENCE = timedelta(hours=1)
 
 
-def inspect_next(*, holder: str) -> bool:
+def inspect_next(*, holder: str, inspect: Callable[..., Inspected] = inspect) -> bool:
     """Inspect and publish the upload that waited longest; whether another one may be asked for at once.
 
     False when there was none, another worker inspects one, or the storage does not answer.
@@ -53,7 +53,7 @@ def inspect_next(*, holder: str) -> bool:
     if upload is None:
         return False
     try:
-        published = _publish(upload)
+        published = _publish(upload, inspect)
     except _LeaseLost:
         log.warning("Upload %s was given to another worker; this one leaves it alone", upload.pk)
     except Unavailable as error:
@@ -89,7 +89,7 @@ class _Progress:
             raise _LeaseLost
 
 
-def _publish(upload: DirectUpload) -> Published:
+def _publish(upload: DirectUpload, inspect: Callable[..., Inspected]) -> Published:
     progress = _Progress(upload)
 
     def inspect_visibly(submission: Submission) -> Inspected:
