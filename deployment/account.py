@@ -98,6 +98,10 @@ class Account:
         except (S3UploadFailedError, BotoCoreError, ClientError) as error:
             raise NotKnown(f"{path.name} could not be uploaded to {bucket}: {error}") from error
 
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+
     def _client(self, service: str) -> Any:
         if service not in self._clients:
             name = "lambda" if service == _INVOKER else service

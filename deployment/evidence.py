@@ -93,8 +93,8 @@ class Evidence:
 
     def mapping(self) -> Mapping[str, Any]:
         """The worker's event source mapping of the queue."""
-        arn = self.function(WORKER)["FunctionArn"]
-        ask = partial(self.account.ask, "lambda", "list_event_source_mappings", FunctionName=arn)
+        name = self.function(WORKER)["FunctionName"]
+        ask = partial(self.account.ask, "lambda", "list_event_source_mappings", FunctionName=name)
         found = self._there("mapping", ask, "the function has no mapping")["EventSourceMappings"]
         suffix = f":{self.queue_name}"
         ours = [each for each in found if each["EventSourceArn"].endswith(suffix) and ":sqs:" in each["EventSourceArn"]]

@@ -29,7 +29,7 @@ def _remove(account: Account, stage: str, name: str) -> None:
     if stage == WEB:
         _told("API", delete_stack(account, name))
     _told("schedule", _remove_rules(account, arn))
-    _told("mapping", _remove_mappings(account, arn))
+    _told("mapping", _remove_mappings(account, name))
     _told("function", _without(partial(account.ask, "lambda", "delete_function", FunctionName=name)))
     _told("role", _remove_role(account, f"{name}-ZappaLambdaExecutionRole"))
 
@@ -44,10 +44,10 @@ def _remove_rules(account: Account, arn: str) -> bool:
     return bool(names)
 
 
-def _remove_mappings(account: Account, arn: str) -> bool:
+def _remove_mappings(account: Account, function: str) -> bool:
     """A mapping outlives its function, and would take messages for nobody."""
     try:
-        found = account.ask("lambda", "list_event_source_mappings", FunctionName=arn)["EventSourceMappings"]
+        found = account.ask("lambda", "list_event_source_mappings", FunctionName=function)["EventSourceMappings"]
     except Absent:
         return False
     for mapping in found:

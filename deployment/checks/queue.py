@@ -15,10 +15,10 @@ _MOST_AT_ONCE = 1000
 
 
 def made_as_it_should_be(evidence: Evidence) -> Finding:
-    from predictions import sqs
-
     name = evidence.queue_name
     _attributes(evidence, name, fix_hint=True)
+    from predictions import sqs
+
     return judged(
         told(sqs.problems_of, name),
         well=f"{name}, encrypted, with dead letters",

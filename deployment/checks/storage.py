@@ -6,13 +6,13 @@ from deployment.findings import Finding, NotYet, judged, told
 
 
 def bucket(evidence: Evidence) -> Finding:
-    from registry import buckets
-
     name = evidence.bucket
     try:
         evidence.account.ask("s3", "head_bucket", Bucket=name)
     except Absent as error:
         raise NotYet(f"there is no bucket {name}") from error
+    from registry import buckets
+
     return judged(
         told(buckets.problems_of, name),
         well=f"{name}: private, encrypted, versioned",
