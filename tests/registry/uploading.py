@@ -33,8 +33,8 @@ def put(api: APIClient, url: str, content: bytes) -> int:
     if url.startswith(HERE):
         return api.put(url, content, content_type="application/octet-stream").status_code
     headers = {"Content-Type": "application/octet-stream"}
-    request = urllib.request.Request(url, content, headers, method="PUT")  # noqa: S310 - the test's own server
-    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+    request = urllib.request.Request(url, content, headers, method="PUT")
+    with urllib.request.urlopen(request, timeout=30) as response:
         return int(response.status)
 
 
