@@ -189,6 +189,21 @@ class ArtifactUnavailable(Unavailable):
     meaning = "The stored artifact is missing, damaged or does not load in this environment."
 
 
+class RemoteRefusal(MlserveError):
+    slug, status, title = "remote-refusal", 502, "Another server refused"
+    meaning = "A command asked another server, which refused. Its own words are in the detail."
+
+    def __init__(self, detail: str, *, answered: int | None = None) -> None:
+        """`answered` is the status of the other server's answer, where it gave one."""
+        super().__init__(detail)
+        self.answered = answered
+
+
+class AnswerTooLarge(MlserveError):
+    slug, title = "answer-too-large", "The answer is too large"
+    meaning = "The service runs where answers have a limit. The result is stored; ask for it compressed."
+
+
 class PredictionFailed(MlserveError):
     slug, status, title = "prediction-failed", 500, "The model raised an error"
     meaning = "The pipeline itself failed on these rows; the rows at fault are named where they are known."
