@@ -1,6 +1,7 @@
 """Read settings from the environment, and stop with a useful sentence when a value makes no sense."""
 
 import os
+import re
 from collections.abc import Mapping
 
 from django.core.exceptions import ImproperlyConfigured
@@ -8,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 _UNITS = {"": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+_PATH = re.compile(r"[\w.~-]+(/[\w.~-]+)*", re.ASCII)
 
 
 class Env:
@@ -50,6 +52,15 @@ class Env:
         if value.startswith(("redis://", "rediss://", "unix://")):
             return "redis", value
         raise _refused(name, value.partition(":")[0], "orm, sqs or redis://host:6379/0")
+
+    def base_path(self, name: str) -> str:
+        """`/web`, or "" for the root of the host."""
+        value = self.text(name).strip("/")
+        if not value:
+            return ""
+        if not _PATH.fullmatch(value):
+            raise _refused(name, value, "a path such as /web")
+        return f"/{value}"
 
     def names(self, name: str, default: tuple[str, ...] = ()) -> list[str]:
         """A comma-separated list; empty entries are dropped."""

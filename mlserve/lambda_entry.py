@@ -1,13 +1,142 @@
-"""What Lambda calls. HTTP and `zappa manage` go through Zappa's own handler."""
+"""What Lambda calls: a table of the events that mlserve knows, and who answers each.
 
+Zappa deploys mlserve, but its handler does not run here: it deletes messages of queues that it does not know, calls a
+function again with fewer arguments after any TypeError, runs code out of events, and takes a fifth of the time that the
+web function has to start.
+"""
+
+import io
+import logging
+import os
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from zappa.handler import LambdaHandler
+import django
 
-# Settings, apps and the WSGI application load with this module: before the first event, while Lambda gives a function
-# more of a processor than it pays for later.
-_zappa = LambdaHandler()
+log = logging.getLogger(__name__)
+
+Event = Mapping[str, Any]
+
+# They run code that comes with the event, or wait for somebody at a keyboard.
+_NOT_IN_A_FUNCTION = frozenset({"shell", "dbshell"})
 
 
-def lambda_handler(event: dict[str, Any], context: Any) -> Any:
-    return _zappa.handler(event, context)
+class UnknownEvent(Exception):
+    """Nothing here answers such an event."""
+
+
+class CommandFailed(Exception):
+    """A command of manage.py was refused or failed."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Events of one kind: which they are, and what answers them."""
+
+    is_one: Callable[[Event], bool]
+    answer: Callable[[Event, Any], Any]
+
+
+def lambda_handler(event: Event, context: Any) -> Any:
+    """What the function returns for `event`. Raises UnknownEvent, CommandFailed."""
+    for kind in KINDS:
+        if kind.is_one(event):
+            return kind.answer(event, context)
+    raise UnknownEvent("It is none of API Gateway, SQS, the schedule, {'mlserve': 'vitals'} and {'manage': 'COMMAND'}.")
+
+
+def _respond(event: Event, context: Any) -> dict[str, Any]:
+    from mlserve.lambda_http import respond
+
+    return respond(event, context)
+
+
+def _is_delivery(event: Event) -> bool:
+    records = event.get("Records")
+    return bool(records) and all(record.get("eventSource") == "aws:sqs" for record in records or ())
+
+
+def _deliver(event: Event, context: Any) -> dict[str, list[dict[str, str]]]:
+    """What escaped from here would count all messages of the delivery as failed, also those that were done."""
+    try:
+        from predictions.deliveries import handle_records
+
+        return handle_records(event, context)
+    except Exception:  # the boundary of the process: a module that cannot be imported, for instance
+        log.exception("A delivery of %d messages failed", len(event["Records"]))
+        return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in event["Records"]]}
+
+
+def _sweep(_event: Event, _context: Any) -> None:
+    from predictions.deliveries import handle_schedule
+
+    handle_schedule()
+
+
+def _tell_vitals(_event: Event, _context: Any) -> dict[str, Any]:
+    from mlserve.vitals import vitals
+
+    return vitals()
+
+
+def _manage(event: Event, _context: Any) -> dict[str, str]:
+    """`{"manage": "migrate --no-input"}`, as `zappa manage` sends it: words as in a shell, or a list of them.
+
+    The output is also printed, for the end of the log is what `zappa manage` shows.
+    """
+    words = event["manage"]
+    arguments = shlex.split(words) if isinstance(words, str) else [str(word) for word in words]
+    output = io.StringIO()
+    try:
+        _run(arguments, output)
+    finally:
+        print(output.getvalue(), flush=True)  # standard output is the log
+    return {"output": output.getvalue()}
+
+
+def _run(arguments: list[str], output: io.StringIO) -> None:
+    """Raises CommandFailed, also for what would end the process."""
+    from django.core.management import CommandError, call_command
+
+    if not arguments or arguments[0] in _NOT_IN_A_FUNCTION:
+        raise CommandFailed(f"manage: {' '.join(arguments[:1]) or 'no command'} does not run in a function.")
+    try:
+        call_command(*arguments, stdout=output, stderr=output)
+    except CommandError as error:
+        raise CommandFailed(f"{arguments[0]}: {error}") from error
+    except SystemExit as left:
+        if left.code:
+            raise CommandFailed(f"{arguments[0]} ended with status {left.code}. {output.getvalue()}") from left
+
+
+KINDS = (
+    Kind(lambda event: "httpMethod" in event, _respond),
+    Kind(_is_delivery, _deliver),
+    Kind(lambda event: event.get("detail-type") == "Scheduled Event", _sweep),
+    Kind(lambda event: event.get("mlserve") == "vitals", _tell_vitals),
+    Kind(lambda event: "manage" in event, _manage),
+)
+
+
+def _load() -> None:
+    """What the first event needs, before it comes: Lambda then gives a function more of a processor than it pays for.
+
+    Zappa names a function for its project and stage.
+    """
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlserve.settings")
+    django.setup(set_prefix=False)
+    if os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "").endswith("-worker"):
+        from predictions.warming import warm_libraries
+
+        warm_libraries()
+    else:
+        from django.urls import get_resolver
+
+        import mlserve.lambda_http  # noqa: F401
+
+        get_resolver().url_patterns  # noqa: B018 - reads every module of views
+
+
+_load()

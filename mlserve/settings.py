@@ -13,8 +13,9 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from mlserve.env import Env
+from mlserve.parameters import resolved
 
-env = Env()
+env = Env(resolved(os.environ))
 BASE_DIR = Path(__file__).resolve().parent.parent
 ON_LAMBDA = bool(env.text("AWS_LAMBDA_FUNCTION_NAME"))
 # What a single machine keeps: SQLite's file, artifacts without a bucket, caches, collected static files. A function on
@@ -80,7 +81,7 @@ ROOT_URLCONF = "mlserve.urls"
 WSGI_APPLICATION = "mlserve.wsgi.application"
 APPEND_SLASH = False
 # Where the service does not stand at the root of its host, as behind API Gateway, whose addresses begin with the stage.
-FORCE_SCRIPT_NAME = env.text("MLSERVE_BASE_PATH") or None
+FORCE_SCRIPT_NAME = env.base_path("MLSERVE_BASE_PATH") or None
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -189,7 +190,8 @@ STORAGES = {
 MLSERVE_CACHE_DIR = Path(env.text("MLSERVE_CACHE_DIR") or VAR_DIR / "cache")
 # Half a gibibyte is all that a function's /tmp has unless told otherwise.
 MLSERVE_CACHE_BYTES = env.size_bytes("MLSERVE_CACHE_BYTES", default=400 * 2**20 if ON_LAMBDA else 10 * 2**30)
-STATIC_URL = "static/"
+# From the host's root, or Django would fix it by whichever request or thread reads it first.
+STATIC_URL = f"{FORCE_SCRIPT_NAME or ''}/static/"
 # Lambda's package brings them along, collected.
 STATIC_ROOT = BASE_DIR / "collected" if ON_LAMBDA else VAR_DIR / "static"
 if ON_LAPTOP:
@@ -208,7 +210,8 @@ MLSERVE_INSPECTION_SECONDS = env.number("MLSERVE_INSPECTION_SECONDS", default=12
 MLSERVE_INSPECTION_BYTES = env.size_bytes("MLSERVE_INSPECTION_BYTES", default=8 * 2**30, at_least=2**30)
 
 # --- Predictions -------------------------------------------------------------------------------------------
-MLSERVE_MAX_BODY_BYTES = env.size_bytes("MLSERVE_MAX_BODY_BYTES", default=5 * 2**20)
+# A function gets 6 MiB, in which API Gateway's base64 leaves room for 4.5.
+MLSERVE_MAX_BODY_BYTES = env.size_bytes("MLSERVE_MAX_BODY_BYTES", default=(4 if ON_LAMBDA else 5) * 2**20)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MLSERVE_MAX_BODY_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # one field per column of a form page
 MLSERVE_MAX_ROWS = env.number("MLSERVE_MAX_ROWS", default=50_000, at_least=1)

@@ -29,15 +29,14 @@ LAYERS: dict[str, list[str]] = {
         # From here on the project stands on its apps; nothing in them may import it.
         "health openapi pages laptop supervisor greeting vitals",
         "urls wsgi",
-        "lambda_entry",
-        "webserver",
-        "management",
+        "webserver lambda_http",
+        "lambda_entry management",
     ],
     "registry": [
-        "json_files json_schema violations report golden staging signals",
-        "schema form_config",
-        "frames samples",
-        "pipelines formats",
+        "json_files json_schema violations report golden staging signals remembered remote_address",
+        "schema form_config remote",
+        "frames samples remote_uploads",
+        "pipelines formats sending",
         "schema_sources",
         "inspector",
         "direct_upload disk_transfer s3_transfer",
@@ -71,7 +70,7 @@ PURE = {
     "predictions.batching", "predictions.gathering", "predictions.group_commit",
     *(f"registry.{name}" for name in (
         "schema", "json_schema", "json_files", "violations", "frames", "formats", "pipelines", "samples",
-        "form_config", "report", "schema_sources", "inspector", "golden", "staging",
+        "form_config", "report", "schema_sources", "inspector", "golden", "staging", "remote_address",
     )),
 }  # fmt: skip
 # One door per outside system: the only modules that import each package.
@@ -83,8 +82,9 @@ DOORS = {
         "predictions.admin",  # shows django-q2's own tables
     },
     "boto3": {"registry.storage"},
-    "botocore": {"registry.storage", "registry.s3_transfer"},
+    "botocore": {"registry.storage", "registry.s3_transfer", "mlserve.parameters"},
     "storages": {"registry.storage"},
+    "urllib3": {"registry.remote"},
 }  # fmt: skip
 
 
