@@ -14,7 +14,17 @@ from typing import Any, NoReturn
 from django import db
 from django.core.management.base import BaseCommand, CommandError, SystemCheckError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -81,6 +91,16 @@ class TerminalCommand(BaseCommand):
         columns = (_description(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with self._progress(*columns) as progress:
             task = progress.add_task(what, total=total)
+            yield lambda done: progress.advance(task, done)
+
+    @contextmanager
+    def transferring(self, what: str, total_bytes: int, *, done_bytes: int = 0) -> Iterator[Callable[[int], None]]:
+        """A bar with speed and time left while the block runs; gives the function, for any thread, that says how many
+        more bytes are done, or fewer by a negative number. `done_bytes` were done before and do not count as speed.
+        """
+        columns = (_description(), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        with self._progress(*columns) as progress:
+            task = progress.add_task(what, total=total_bytes, completed=done_bytes)
             yield lambda done: progress.advance(task, done)
 
     def _progress(self, *columns: Any) -> Progress:

@@ -1,14 +1,16 @@
-"""`manage.py upload_model`: inspect an artifact, store it and register it as a version."""
+"""`manage.py upload_model`: inspect an artifact, store it and register it as a version, here or at a running server."""
 
 from argparse import ArgumentParser
 from typing import Any
 
+from django.core.management import CommandError
 from rich.filesize import decimal
 
 from mlserve.errors import ArtifactRejected
 from mlserve.terminal import shell_user
 from registry.inspection import Inspected, Submission, inspect
 from registry.management.inspecting import InspectingCommand, submission_from
+from registry.management.remotely import add_remote_arguments, upload_to
 from registry.models import ModelVersion
 from registry.publishing import Published, Upload, publish
 from registry.report import report_from_json
@@ -27,8 +29,17 @@ class Command(InspectingCommand):
         )
         parser.add_argument("--tag", required=True, metavar="TAG", help="name of this version, as 1.1; never reused")
         self.add_publishing_arguments(parser)
+        add_remote_arguments(parser)
 
     def handle(self, *_args: Any, **options: Any) -> None:
+        if options["to"]:
+            upload_to(self, options)
+            return
+        if options["insecure"]:
+            raise CommandError("--insecure is about --to URL, which is absent.", returncode=2)
+        self._upload_here(options)
+
+    def _upload_here(self, options: dict[str, Any]) -> None:
         upload = Upload(
             model=options["model"],
             tag=options["tag"],
