@@ -10,8 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from deployment import stages
 from deployment.account import Absent, Account, skew_seconds
 from deployment.findings import NotKnown, NotYet
+from deployment.policy import Place
 
 WEB, WORKER = "web", "worker"
 STAGES = (WEB, WORKER)
@@ -104,7 +106,12 @@ class Evidence:
 
     @property
     def queue_name(self) -> str:
-        return self.variables(WORKER).get("MLSERVE_QUEUE_NAME") or "mlserve"
+        return stages.queue_name(self.variables(WORKER))
+
+    @property
+    def place(self) -> Place:
+        identity = self.account.identity
+        return Place(self.account.region, identity["Account"], identity["Arn"].split(":")[1])
 
     @property
     def bucket(self) -> str:

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
+from deployment import stages
 from deployment.evidence import STAGES, WEB, WORKER, Evidence
 from deployment.findings import Finding, NotKnown, failed, judged, ok, warning
 from mlserve.secret_key import weakness
 
-REQUIRED = ("SECRET_KEY", "DATABASE_URL", "MLSERVE_BUCKET")
 _PARAMETER = "ssm:"
 # API Gateway ends a request after 29 s, and the answer has to travel.
 GATEWAY_SECONDS = 29
@@ -17,10 +17,10 @@ _DEFAULTS = {"MLSERVE_MAX_WAIT": 25, "MLSERVE_BATCH_SECONDS": 60, "MLSERVE_INSPE
 
 
 def complete(evidence: Evidence) -> Finding:
-    missing = [name for name in REQUIRED if not evidence.variables(WORKER).get(name, "").strip()]
+    missing = [name for name in stages.REQUIRED if not evidence.variables(WORKER).get(name, "").strip()]
     return judged(
-        [f"{name} is not set" for name in missing],
-        well=f"{', '.join(REQUIRED)} are set",
+        [f"{name} is not set ({stages.REQUIRED[name]})" for name in missing],
+        well=f"{', '.join(stages.REQUIRED)} are set",
         fix="set them in the shell or the workflow that deploys; docs/deploy-aws.md says to what",
     )
 

@@ -1,7 +1,7 @@
 """What the functions' roles allow: what the stage needs, and nothing more."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
@@ -9,33 +9,42 @@ from urllib.parse import unquote
 from deployment.account import Absent
 from deployment.evidence import Evidence
 from deployment.findings import Finding, NotYet, failed, ok, warning
+from deployment.policy import Needs, parameters_in, policy
 
-# A network interface has no name before it is made: AWS knows no narrower resource for these. Tracing neither.
-_WITHOUT_RESOURCE = ("ec2:", "xray:Put")
-_MANAGED_AND_FINE = ("AWSLambdaBasicExecutionRole", "AWSLambdaVPCAccessExecutionRole")
+# A network interface has no name before it is made: AWS knows no narrower resource for these.
+_WITHOUT_RESOURCE = "ec2:"
+_MOST_NAMED = 4
 
 
 def least_privilege(evidence: Evidence, stage: str) -> Finding:
     role = str(evidence.function(stage)["Role"]).rpartition("/")[2]
     try:
         statements = list(_statements(evidence, role))
-        attached = evidence.account.ask("iam", "list_attached_role_policies", RoleName=role)["AttachedPolicies"]
+        managed = _managed(evidence, role)
     except Absent as error:
         raise NotYet(f"there is no role {role}") from error
-    too_wide = [found for statement in statements for found in _too_wide(statement)]
-    too_wide += [
-        f"the managed policy {policy['PolicyName']}"
-        for policy in attached
-        if policy["PolicyName"] not in _MANAGED_AND_FINE
-    ]
-    if too_wide:
-        return failed(
-            f"{role} allows {'; '.join(sorted(set(too_wide))[:4])}",
-            "make deploy writes the role's policy as deployment/policy.py makes it; detach what was added by hand",
-        )
-    if not statements and not attached:
-        return warning(f"{role} allows nothing", "make deploy")
-    return ok(f"{len(statements)} statements, each for resources of its own")
+    fix = "make deploy writes the role's policy as deployment/policy.py makes it"
+    if too_wide := [*(found for statement in statements for found in _too_wide(statement)), *managed]:
+        return failed(f"{role} allows {_some(too_wide)}", f"{fix}; detach what was added by hand")
+    has, needs = _allowed(statements), _allowed(_needed(evidence, stage)["Statement"])
+    if lacks := needs - has:
+        return failed(f"{role} lacks {_some(lacks)}", fix)
+    if more := has - needs:
+        return warning(f"{role} also allows {_some(more)}", f"{fix}; delete what was added by hand")
+    return ok(f"{role} allows what {stage} needs and nothing more")
+
+
+def _needed(evidence: Evidence, stage: str) -> Mapping[str, Any]:
+    variables, function = evidence.variables(stage), evidence.function(stage)
+    needs = Needs(
+        stage=stage,
+        function=str(function["FunctionName"]),
+        bucket=variables.get("MLSERVE_BUCKET", ""),
+        queue=evidence.queue_name,
+        parameters=parameters_in(variables),
+        in_vpc=bool(function.get("VpcConfig", {}).get("SubnetIds")),
+    )
+    return policy(evidence.place, needs)
 
 
 def _statements(evidence: Evidence, role: str) -> Iterator[Mapping[str, Any]]:
@@ -47,6 +56,22 @@ def _statements(evidence: Evidence, role: str) -> Iterator[Mapping[str, Any]]:
         yield from _listed(document["Statement"])
 
 
+def _managed(evidence: Evidence, role: str) -> list[str]:
+    """Policies that somebody attached: wider than needed, all of them."""
+    attached = evidence.account.ask("iam", "list_attached_role_policies", RoleName=role)["AttachedPolicies"]
+    return [f"the managed policy {policy['PolicyName']}" for policy in attached]
+
+
+def _allowed(statements: Iterable[Mapping[str, Any]]) -> set[str]:
+    return {
+        f"{action} on {resource}"
+        for statement in statements
+        if statement.get("Effect") == "Allow"
+        for action in _listed(statement.get("Action", []))
+        for resource in _listed(statement.get("Resource", []))
+    }
+
+
 def _too_wide(statement: Mapping[str, Any]) -> Iterator[str]:
     """Actions with a wildcard, and single actions on everything, but for those that AWS only allows so."""
     if statement.get("Effect") != "Allow":
@@ -55,11 +80,17 @@ def _too_wide(statement: Mapping[str, Any]) -> Iterator[str]:
         yield "everything but a list (NotAction or NotResource)"
     actions, resources = _listed(statement.get("Action", [])), _listed(statement.get("Resource", []))
     for action in actions:
-        if action == "*" or action.partition(":")[2] in ("*", ""):
-            yield action
+        if "*" in action:
+            yield str(action)
         elif "*" in resources and not action.startswith(_WITHOUT_RESOURCE):
             yield f"{action} on everything"
 
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def _some(found: Iterable[str]) -> str:
+    ordered = sorted(set(found))
+    more = f" and {len(ordered) - _MOST_NAMED} more" if len(ordered) > _MOST_NAMED else ""
+    return f"{'; '.join(ordered[:_MOST_NAMED])}{more}"

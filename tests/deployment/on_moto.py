@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deployment.checks.functions import HANDLER
+from deployment.policy import Needs, Place, policy
 from tests.deployment.told import ENVIRONMENT
 
 Client = Callable[[str], Any]
@@ -16,16 +17,14 @@ _TRUST = {
 }
 
 
-def narrow_policy(queue_arn: str) -> dict[str, Any]:
-    allowed = {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": queue_arn}
-    network = {"Effect": "Allow", "Action": ["ec2:CreateNetworkInterface"], "Resource": "*"}
-    return {"Version": "2012-10-17", "Statement": [allowed, network]}
+def narrow_policy(stage: str) -> dict[str, Any]:
+    return policy(Place("eu-central-1", "123456789012"), Needs(stage, f"mlserve-{stage}", "artifacts", "mlserve"))
 
 
-def make_role(client: Client, stage: str, policy: dict[str, Any]) -> str:
+def make_role(client: Client, stage: str, document: dict[str, Any]) -> str:
     name, iam = f"mlserve-{stage}-ZappaLambdaExecutionRole", client("iam")
     arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(_TRUST))["Role"]["Arn"]
-    iam.put_role_policy(RoleName=name, PolicyName="zappa-permissions", PolicyDocument=json.dumps(policy))
+    iam.put_role_policy(RoleName=name, PolicyName="zappa-permissions", PolicyDocument=json.dumps(document))
     return arn
 
 

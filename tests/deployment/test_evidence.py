@@ -27,8 +27,8 @@ def evidence(account: Account, tmp_path: Path) -> Evidence:
 @pytest.fixture
 def worker(client: Client) -> str:
     """The worker function's ARN, beside a queue, with a role that is narrow."""
-    role = on_moto.make_role(client, "worker", on_moto.narrow_policy(on_moto.make_queue(client, "mlserve")))
-    return on_moto.make_function(client, "worker", role)
+    on_moto.make_queue(client, "mlserve")
+    return on_moto.make_function(client, "worker", on_moto.make_role(client, "worker", on_moto.narrow_policy("worker")))
 
 
 def queue_arn(client: Client) -> str:
@@ -59,7 +59,7 @@ def test_it_finds_a_function_and_its_environment(evidence: Evidence, worker: str
 
 
 def test_it_finds_stages_with_other_code(evidence: Evidence, client: Client, worker: str) -> None:
-    on_moto.make_function(client, "web", on_moto.make_role(client, "web", on_moto.narrow_policy("arn:aws:sqs:eu-central-1:1:q")), code="2")
+    on_moto.make_function(client, "web", on_moto.make_role(client, "web", on_moto.narrow_policy("web")), code="2")
 
     assert functions.same_code(evidence).status is Status.FAILED
 
@@ -138,6 +138,31 @@ def test_it_finds_a_role_that_may_too_much(
     )
 
     assert roles.least_privilege(evidence, "worker").status is Status.FAILED
+
+
+def with_queue_actions(actions: list[str]) -> dict[str, Any]:
+    document = on_moto.narrow_policy("web")
+    next(each for each in document["Statement"] if each["Sid"] == "Queue")["Action"] = actions
+    return document
+
+
+@pytest.mark.parametrize(
+    ("actions", "status", "words"),
+    [
+        (["sqs:SendMessage"], Status.FAILED, "lacks sqs:GetQueueAttributes on"),
+        (["sqs:SendMessage", "sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:DeleteQueue"],
+         Status.WARNING, "also allows sqs:DeleteQueue on"),
+    ],
+)  # fmt: skip
+def test_it_compares_a_role_with_what_the_stage_needs(
+    evidence: Evidence, client: Client, actions: list[str], status: Status, words: str
+) -> None:
+    on_moto.make_function(client, "web", on_moto.make_role(client, "web", with_queue_actions(actions)))
+
+    finding = roles.least_privilege(evidence, "web")
+
+    assert finding.status is status
+    assert words in finding.found
 
 
 def test_it_finds_the_api_and_its_address(evidence: Evidence, client: Client) -> None:
