@@ -57,7 +57,7 @@ def _stored(entry: Entry) -> Iterator[tuple[str, bytes]]:
     content = entry.read()
     if not entry.name.endswith(".py"):
         yield entry.name, content
-    elif entry.name.partition("/")[0] in PROJECT or "/" not in entry.name:
+    elif entry.name.partition("/")[0] in PROJECT:
         yield entry.name, content
         yield bytecode.beside_source(entry.name), bytecode.compiled(content, entry.name)
     else:

@@ -1,47 +1,37 @@
-"""From Zappa's nearly empty zip to the package: static files, what belongs in, the zip."""
+"""The package that Zappa ships: the static files are collected, what belongs in is listed, the zip is written."""
 
 import os
-import re
-import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 from deployment import archive
-from deployment.contents import Entry, entries
+from deployment.contents import entries
 
 ROOT = Path(__file__).resolve().parent.parent
-# A package that exists already (`make package`), to be shipped by Zappa as it is.
-READY = "MLSERVE_PACKAGE"
-_SETTINGS = "zappa_settings.py"
 # Half a minute on a slow disk; a hang would be noticed.
 _COLLECT_SECONDS = 300
 # Files of libraries that no page asks for.
-_UNSERVED = ("redoc", "docs", "gis", "README*", "LICENSE*", "*.es-bundle*", "swagger-ui-es*", "swagger-ui.js*")
+_UNSERVED = (
+    "redoc", "docs", "gis", "README*", "LICENSE*", "swagger-ui-es*", "swagger-ui.js*",
+    "jquery.js", "xregexp.js", "select2.full.js",  # the admin takes the minified ones
+)  # fmt: skip
 
 
 class NotCollected(Exception):
     """collectstatic failed."""
 
 
-def fill(path: Path, *, seen: Callable[[int, int], None] = lambda *_: None) -> None:
-    """Makes Zappa's zip at `path` the package. Raises Incomplete, NotCollected, TooLarge.
+def assemble(path: Path, *, seen: Callable[[int, int], None] = lambda *_: None) -> None:
+    """Writes the package to `path`. Raises Incomplete, NotCollected, TooLarge.
 
-    1. a package that is ready replaces it; else
-    2. collect the static files
-    3. list what belongs in
-    4. write it, with Zappa's settings, in place of Zappa's zip
+    `seen` is called with the number of files written so far, and of all. Cost: half a minute.
     """
-    if ready := os.environ.get(READY):
-        shutil.copyfile(ready, path)
-        return
     with tempfile.TemporaryDirectory(prefix="mlserve-package-") as folder:
         found = entries(ROOT, Path(sysconfig.get_path("purelib")), _collected(Path(folder)))
-        found = sorted([*found, _zappa_settings(path)], key=lambda entry: entry.name)
         archive.write(path, found, seen=lambda number: seen(number, len(found)))
 
 
@@ -65,15 +55,3 @@ def _collected(folder: Path) -> Path:
     for path in collected.rglob("*.map*"):
         path.unlink()
     return collected
-
-
-def _zappa_settings(path: Path) -> Entry:
-    """Zappa's own settings of the stage, without what differs between stages and accounts: one package fits both.
-
-    API_STAGE is read for HTTP only, which only `web` answers; queues are routed by mlserve.lambda_entry.
-    """
-    with zipfile.ZipFile(path) as made:
-        text = made.read(_SETTINGS).decode()
-    for name, value in (("API_STAGE", "'web'"), ("AWS_EVENT_MAPPING", "{}"), ("ENVIRONMENT_VARIABLES", "{}")):
-        text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
-    return Entry(_SETTINGS, text.encode())

@@ -29,9 +29,6 @@ NOT_ON_LAMBDA = {
     # drf-spectacular's `--validate`, a command for development.
     "jsonschema", "jsonschema-specifications", "referencing", "rpds-py", "attrs",
 }  # fmt: skip
-# What Zappa's handler imports, of all that it deploys with.
-FROM_ZAPPA = {"zappa", "werkzeug", "markupsafe", "durationpy"}
-
 # Nobody imports these when a function runs. What is left out wrongly is noticed by deployment/smoke.py.
 _UNUSED = re.compile(
     r"""
@@ -41,14 +38,13 @@ _UNUSED = re.compile(
     | (^|/)locale/(?!en/)[^/]+/LC_MESSAGES/
     | ^[^/]+\.dist-info/(?!METADATA$)
     | ^(django/contrib/[^/]+|rest_framework|drf_spectacular_sidecar)/static/   # collected already
-    | ^django/contrib/(gis|flatpages|sitemaps|syndication|redirects|humanize|admindocs)/
-    | ^django/(conf/(app|project)_template|test)/
+    | ^django/contrib/(gis|flatpages|sitemaps|syndication|redirects|humanize)/
+    | ^django/conf/(app|project)_template/
     | ^sklearn/datasets/(data|descr|images)/
     | ^scipy/(datasets|misc|odr|_build_utils)/
     | ^scipy/io/_fast_matrix_market/.*\.so$   # Matrix Market files
     | ^yaml/_yaml\.                           # its parser in C; only api/schema writes YAML, on demand
     | ^numpy/(distutils|doc|_core/include|_core/lib)/
-    | ^zappa/(?!(__init__|handler|asgi|middleware|utilities|wsgi)\.py$|ext/)
     """,
     re.VERBOSE,
 )
@@ -79,18 +75,16 @@ def entries(root: Path, site_packages: Path, collected: Path) -> list[Entry]:
 def wanted(site_packages: Path, requirements: str) -> list[Distribution]:
     """The installed distributions that belong in. Raises Incomplete for what is missing or another version."""
     installed = {_normalized(each.name): each for each in distributions(path=[str(site_packages)])}
-    pinned = {name: version for name, version, _ in _pins(requirements)}
+    pinned = {name for name, _, _ in _pins(requirements)}
     lacking = [
         f"{name}=={version}"
         for name, version, is_conditional in _pins(requirements)
         if (name not in installed and not is_conditional)
         or (name in installed and installed[name].version != version)
     ]  # fmt: skip
-    lacking += sorted(FROM_ZAPPA - set(installed))
     if lacking:
         raise Incomplete(f"{site_packages} lacks {', '.join(lacking)}: install requirements-deploy.txt")
-    names = (set(pinned) - NOT_ON_LAMBDA) | FROM_ZAPPA
-    return [installed[name] for name in sorted(names & set(installed))]
+    return [installed[name] for name in sorted(pinned - NOT_ON_LAMBDA) if name in installed]
 
 
 def _pins(requirements: str) -> Iterator[tuple[str, str, bool]]:
