@@ -200,6 +200,8 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 # `make serve` needs no collectstatic.
 WHITENOISE_USE_FINDERS = ON_LAPTOP
 WHITENOISE_AUTOREFRESH = False
+# Pages name files by their digest; a second copy of each would only fill Lambda's package.
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 
 # --- Registry ----------------------------------------------------------------------------------------------
 MLSERVE_NEW_MODELS = env.choice("MLSERVE_NEW_MODELS", ("private", "public"), default="private")
