@@ -44,7 +44,7 @@ class Account:
     @property
     def region(self) -> str:
         if not self._session.region_name:
-            raise NotKnown("no region is set: AWS_REGION=eu-central-1, for instance")
+            raise NotKnown("no region is set: AWS_DEFAULT_REGION=eu-central-1, for instance")
         return str(self._session.region_name)
 
     @cached_property

@@ -18,11 +18,11 @@ def credentials(evidence: Evidence) -> Finding:
 
 
 def region(evidence: Evidence) -> Finding:
-    planned = evidence.environment.get("AWS_REGION") or evidence.environment.get("AWS_DEFAULT_REGION")
+    planned = evidence.environment.get("AWS_DEFAULT_REGION")
     try:
         found = evidence.account.region
     except NotKnown as error:
-        return failed(str(error), "set AWS_REGION to where bucket, queue and database are")
+        return failed(str(error), "set AWS_DEFAULT_REGION to where bucket, queue and database are")
     return ok(found if planned else f"{found}, by the profile")
 
 

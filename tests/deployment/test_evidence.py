@@ -211,5 +211,5 @@ def test_it_needs_a_region(monkeypatch: Any, evidence: Evidence) -> None:
     nowhere = Evidence({}, root=evidence.root, account=Account())
 
     assert account_checks.region(nowhere).status is Status.FAILED
-    with pytest.raises(NotKnown, match="AWS_REGION"):
+    with pytest.raises(NotKnown, match="AWS_DEFAULT_REGION"):
         nowhere.function("worker")

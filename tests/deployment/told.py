@@ -15,7 +15,7 @@ ENVIRONMENT = {
     "SECRET_KEY": KEY,
     "DATABASE_URL": "postgres://mlserve:secret-of-the-database@db.example/mlserve",
     "MLSERVE_BUCKET": "artifacts",
-    "AWS_REGION": "eu-central-1",
+    "AWS_DEFAULT_REGION": "eu-central-1",
 }
 SETTINGS: Mapping[str, Any] = {
     "base": {"project_name": "mlserve", "keep_warm": False},
