@@ -5,7 +5,6 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -18,6 +17,7 @@ from registry.inspection import Inspected, Submission, inspect, schema_source
 from registry.models import ModelVersion
 from registry.publishing import Published, Upload, publish
 from tests import pipelines
+from tests.stand_ins import aws as aws_stand_in
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "penguins"
 
@@ -123,29 +123,24 @@ def api() -> APIClient:
 
 
 @pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
-    """The address of a local S3 server with the bucket `artifacts`, reached over HTTP."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    client = boto3.client("s3", endpoint_url=endpoint)
-    client.create_bucket(Bucket="artifacts", CreateBucketConfiguration={"LocationConstraint": client.meta.region_name})
-    client.close()
-    yield endpoint
-    server.stop()
+def _aws_server() -> Iterator[aws_stand_in.StandIn]:
+    with aws_stand_in.running() as stand_in:
+        yield stand_in
 
 
 @pytest.fixture
-def artifacts_in_s3(settings: Any, s3_endpoint: str) -> str:
-    """Artifacts of this test go to S3, into a folder of its own; the name of the bucket."""
+def aws(_aws_server: aws_stand_in.StandIn, monkeypatch: pytest.MonkeyPatch) -> aws_stand_in.StandIn:
+    """The stand-in for AWS, which every client of this test reaches, also in its child processes."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", _aws_server.endpoint_url)
+    return _aws_server
+
+
+@pytest.fixture
+def artifacts_in_s3(settings: Any, aws: aws_stand_in.StandIn) -> str:
+    """Artifacts of this test go to S3, into a bucket of its own; the name of the bucket."""
+    bucket = aws.new_bucket()
     options = {
-        "bucket_name": "artifacts",
-        "endpoint_url": s3_endpoint,
-        "location": uuid4().hex,
+        "bucket_name": bucket,
         "default_acl": None,
         "file_overwrite": True,
         "object_parameters": {"ServerSideEncryption": "AES256"},
@@ -154,7 +149,7 @@ def artifacts_in_s3(settings: Any, s3_endpoint: str) -> str:
         **settings.STORAGES,
         "artifacts": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options},
     }
-    return "artifacts"
+    return bucket
 
 
 @pytest.fixture
