@@ -184,6 +184,11 @@ class Overloaded(Unavailable):
     meaning = "The server works at its limit. Nothing was stored; try again after the time in Retry-After."
 
 
+class QueueMissing(Unavailable):
+    slug, title = "queue-missing", "The queue does not exist"
+    meaning = "The service is set up for a queue that nobody has made yet. Its operator runs `create_queue`."
+
+
 class ArtifactUnavailable(Unavailable):
     slug, title = "artifact-unavailable", "The model's artifact cannot be loaded"
     meaning = "The stored artifact is missing, damaged or does not load in this environment."

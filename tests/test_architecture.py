@@ -49,11 +49,11 @@ LAYERS: dict[str, list[str]] = {
         "admin urls management apps",
     ],
     "predictions": [
-        "status batching gathering group_commit doorbell payloads questions rehearsal time_limit",
-        "answers controls brokers transitions",
+        "status batching gathering group_commit doorbell payloads questions rehearsal time_limit sqs_messages",
+        "answers controls transitions sqs",
         "models forms",
         "runtime queue workers waiting reading listing claiming serializers",
-        "execution recording verification warming attendance",
+        "execution recording verification warming attendance brokers",
         "in_place",
         "submission",
         "tasks views pages cluster checks",
@@ -82,7 +82,7 @@ DOORS = {
         "predictions.admin",  # shows django-q2's own tables
     },
     "boto3": {"registry.storage"},
-    "botocore": {"registry.storage", "registry.s3_transfer", "mlserve.parameters"},
+    "botocore": {"registry.storage", "registry.s3_transfer", "mlserve.parameters", "predictions.sqs_messages"},
     "storages": {"registry.storage"},
     "urllib3": {"registry.remote"},
 }  # fmt: skip
