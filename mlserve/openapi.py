@@ -1,10 +1,31 @@
 """OpenAPI: beside the general operations one per live model, with its real record schema and an example."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
+from django.http import HttpRequest, HttpResponseBase
 from rest_framework.request import Request
 
 from registry.models import ModelVersion
+
+
+def schema(request: HttpRequest) -> HttpResponseBase:
+    """OpenAPI as JSON or YAML."""
+    return _views()[0](request)
+
+
+def docs(request: HttpRequest) -> HttpResponseBase:
+    """Swagger UI."""
+    return _views()[1](request)
+
+
+@cache
+def _views() -> tuple[Callable[..., HttpResponseBase], ...]:
+    """drf-spectacular's views; their module loads Django's test client, which no start has to wait for."""
+    from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+    return SpectacularAPIView.as_view(), SpectacularSwaggerView.as_view(url_name="schema")
 
 
 def add_live_models(result: dict[str, Any], request: Request | None, **_: Any) -> dict[str, Any]:

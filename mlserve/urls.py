@@ -6,15 +6,14 @@ from django.templatetags.static import static
 from django.urls import include, path, re_path
 from django.utils.functional import lazy
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from mlserve import health, pages, problems
+from mlserve import health, openapi, pages, problems
 
 urlpatterns = [
     path("healthz", health.live, name="healthz"),
     path("readyz", health.ready, name="readyz"),
-    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
+    path("api/schema", openapi.schema, name="schema"),
+    path("api/docs", openapi.docs, name="api-docs"),
     path("api/", include("predictions.urls")),
     path("api/", include("registry.urls")),
     path("problems/<slug:slug>", pages.problem, name="problem"),

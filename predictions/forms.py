@@ -1,7 +1,7 @@
 """The form of a model: a Django form that holds text and errors, but leaves every judgement to the schema."""
 
 from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from django import forms
 from django.http import QueryDict
@@ -9,9 +9,11 @@ from django.http import QueryDict
 from mlserve.errors import FieldError
 from predictions.controls import UNKNOWN_SUFFIX, widget_for
 from predictions.questions import Question, sections_of
-from registry.form_config import FormConfig
 from registry.schema import RecordSchema, Row
 from registry.violations import pointer
+
+if TYPE_CHECKING:
+    from registry.form_config import FormConfig
 
 
 class ColumnField(forms.Field):
@@ -63,7 +65,7 @@ class RecordForm(forms.Form):
     bound_field_class = BoundColumn
 
     def __init__(
-        self, schema: RecordSchema, config: FormConfig, *, data: QueryDict | None = None, row: Row | None = None
+        self, schema: RecordSchema, config: "FormConfig", *, data: QueryDict | None = None, row: Row | None = None
     ) -> None:
         super().__init__(data)
         self._sections = sections_of(schema, config)

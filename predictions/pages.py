@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import orjson
@@ -23,9 +23,11 @@ from predictions.reading import find_readable
 from predictions.serializers import queue_seconds
 from predictions.status import Status
 from predictions.submission import Target, resolve, submit
-from registry.form_config import FormConfig
 from registry.models import Model, ModelVersion
 from registry.schema import Row
+
+if TYPE_CHECKING:
+    from registry.form_config import FormConfig
 
 # Longer than this, the permalink with its own news is better company than a page that does not come.
 _MOST_WAIT_SECONDS = 10
@@ -122,7 +124,9 @@ def _readable(request: HttpRequest, pk: UUID) -> Prediction:
     return prediction
 
 
-def _config(version: ModelVersion) -> FormConfig:
+def _config(version: ModelVersion) -> "FormConfig":
+    from registry.form_config import FormConfig  # pydantic costs a process that shows no page a tenth of a second
+
     return FormConfig.model_validate(version.form_config or {})
 
 

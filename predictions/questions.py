@@ -3,14 +3,16 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from registry.form_config import FieldConfig, FormConfig
 from registry.json_schema import types_of
 from registry.samples import cell_value
 from registry.schema import RecordSchema
+
+if TYPE_CHECKING:
+    from registry.form_config import FieldConfig, FormConfig
 
 _WORDS = {True: "Yes", False: "No"}
 
@@ -94,8 +96,10 @@ class Section:
     questions: tuple[Question, ...]
 
 
-def sections_of(schema: RecordSchema, config: FormConfig) -> list[Section]:
+def sections_of(schema: RecordSchema, config: "FormConfig") -> list[Section]:
     """The configured sections in their order; columns that none of them names follow in one more."""
+    from registry.form_config import FieldConfig  # pydantic costs a process that shows no page a tenth of a second
+
     sections = [
         Section(section.title or "", tuple(_question(schema, field) for field in section.fields))
         for section in config.sections
@@ -124,7 +128,7 @@ def humanised(name: str) -> str:
     return words[0].upper() + words[1:]
 
 
-def _question(schema: RecordSchema, field: FieldConfig) -> Question:
+def _question(schema: RecordSchema, field: "FieldConfig") -> Question:
     node = schema.properties[field.name]
     lowest = node.get("minimum", node.get("exclusiveMinimum", field.min))
     highest = node.get("maximum", node.get("exclusiveMaximum", field.max))

@@ -10,7 +10,6 @@ from typing import Any
 from django.core.files.uploadedfile import UploadedFile
 
 from mlserve.errors import BadUpload, TooLarge
-from registry.form_config import parse_form_config
 from registry.inspection import Submission, schema_source
 
 # Of a schema, a sample or a form that goes through the web server, beside an artifact that does not.
@@ -64,6 +63,8 @@ def small_files(files: Mapping[str, Any]) -> dict[str, bytes]:
 
 def form_config_of(path: Path) -> dict[str, Any]:
     """The form configuration in a file. Raises BadUpload."""
+    from registry.form_config import parse_form_config  # pydantic costs a web process a tenth of a second
+
     try:
         return parse_form_config(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
