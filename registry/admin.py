@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib import admin, messages
@@ -10,44 +11,34 @@ from django.contrib.admin.helpers import AdminForm
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from mlserve.errors import MlserveError
+from mlserve.errors import MlserveError, NotFound
+from registry.admin_rows import Unchanging, confirm, found, page
 from registry.comparison import shown, tables_of
 from registry.deletion import why_kept
-from registry.forms import PROMOTE, ComparisonForm, UploadForm, has_permission
-from registry.models import Model, ModelVersion, Promotion
+from registry.forms import PROMOTE, ComparisonForm, DescriptionForm, UploadForm, has_permission
+from registry.models import DirectUpload, Model, ModelVersion, Promotion
 from registry.publishing import mark_default, promote, rollback
-from registry.report import Report, report_from_json
+from registry.report import CHECKS, Report, report_from_json
+from registry.upload_admin import DirectUploadAdmin
+from registry.uploads import own_upload
 
 admin.site.site_header = "mlserve"
 admin.site.site_title = "mlserve"
 admin.site.index_title = "Models and predictions"
 # The lists are wide, and there are few of them.
 admin.site.enable_nav_sidebar = False
+admin.site.register(DirectUpload, DirectUploadAdmin)
 
 _STATUS_SYMBOLS = {"live": "●", "ready": "○", "retired": "◌"}
 # Long columns that no list shows.
 _LONG_FIELDS = ("schema", "columns", "form_config", "sample_rows", "golden_outputs", "environment")
-
-
-class _Unchanging:
-    """For rows that are written by the flow of a publication only."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class _KeepsWhatIsUsed:
@@ -78,7 +69,7 @@ class _VersionCells:
         return filesizeformat(version.size_bytes)
 
 
-class VersionInline(_VersionCells, _Unchanging, admin.TabularInline):  # type: ignore[type-arg]
+class VersionInline(_VersionCells, Unchanging, admin.TabularInline):  # type: ignore[type-arg]
     model = ModelVersion
     classes = ("mlserve-plain",)
     verbose_name_plural = "versions, newest first"
@@ -104,7 +95,7 @@ class VersionInline(_VersionCells, _Unchanging, admin.TabularInline):  # type: i
         return format_html('<a class="button" href="{}">Promote…</a>', _version_url("promote", version))
 
 
-class PromotionInline(_Unchanging, admin.TabularInline):  # type: ignore[type-arg]
+class PromotionInline(Unchanging, admin.TabularInline):  # type: ignore[type-arg]
     model = Promotion
     classes = ("mlserve-plain",)
     verbose_name_plural = "promotions, newest first"
@@ -157,7 +148,7 @@ class ModelAdmin(_KeepsWhatIsUsed, admin.ModelAdmin):  # type: ignore[type-arg]
         return int(model.version_count)
 
     def make_default_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        model = _found(self, request, pk)
+        model = found(self, request, pk)
         if not self.has_change_permission(request, model):
             raise PermissionDenied
         if request.method == "POST":
@@ -166,7 +157,7 @@ class ModelAdmin(_KeepsWhatIsUsed, admin.ModelAdmin):  # type: ignore[type-arg]
             self.message_user(request, f"{model} serves POST /api/predict from now on.", messages.SUCCESS)
             return redirect("admin:registry_model_change", model.pk)
         consequence = f"POST /api/predict, which names no model, will be answered by {model}."
-        return _confirm(self, request, model, title="Make default", consequence=consequence)
+        return confirm(self, request, model, title="Make default", consequence=consequence)
 
 
 @dataclass(frozen=True)
@@ -213,6 +204,8 @@ class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # t
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
         return [
+            path("add/check/", view(self.check_view), name="registry_modelversion_check"),
+            path("uploaded/<uuid:upload_id>/", view(self.uploaded_view), name="registry_modelversion_uploaded"),
             path("<int:pk>/promote/", view(self.move_view), {"move": "promote"}, "registry_modelversion_promote"),
             path("<int:pk>/rollback/", view(self.move_view), {"move": "rollback"}, "registry_modelversion_rollback"),
             path("<int:pk>/compare/", view(self.compare_view), name="registry_modelversion_compare"),
@@ -254,8 +247,30 @@ class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # t
             "adminform": AdminForm(plain_form, fieldsets, {}, model_admin=self),
             "report": form.report,
             "model_names": Model.objects.values_list("name", flat=True),
+            # For the script that sends a file of any size in parts.
+            "most_bytes": settings.MLSERVE_MAX_ARTIFACT_BYTES,
+            "csrf_cookie": settings.CSRF_COOKIE_NAME,
+            "checks": CHECKS,
         }
-        return _page(self, request, "upload", context)
+        return page(self, request, "upload", context)
+
+    def check_view(self, request: HttpRequest) -> HttpResponse:
+        """For the page's script: what would be refused after the artifact was sent is said before."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = DescriptionForm(request.POST, request.FILES, user=request.user)
+        return JsonResponse({"errors": form.complaints()})
+
+    def uploaded_view(self, request: HttpRequest, upload_id: UUID) -> HttpResponse:
+        """To the version that one's own direct upload became."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        upload = own_upload(request.user, upload_id)
+        if upload.version is None:
+            raise NotFound(f"The upload {upload} is {upload.get_status_display()} and no version.")
+        report = report_from_json(upload.report or {})
+        self.message_user(request, f"{upload.version} registered, {report.summary()}.", messages.SUCCESS)
+        return redirect(_version_url("change", upload.version))
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -277,10 +292,10 @@ class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # t
         """Confirm, then promote or roll back."""
         if not has_permission(request.user, PROMOTE):
             raise PermissionDenied
-        version, asked = _found(self, request, pk), _MOVES[move]
+        version, asked = found(self, request, pk), _MOVES[move]
         refusal = _why_not(version, move)
         if request.method != "POST" and not refusal:
-            return _confirm(self, request, version, title=asked.title, consequence=asked.consequence(version))
+            return confirm(self, request, version, title=asked.title, consequence=asked.consequence(version))
         if refusal:
             self.message_user(request, refusal, messages.WARNING)
             return redirect(_version_url("change", version))
@@ -294,14 +309,14 @@ class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # t
         return redirect(_version_url("change", live))
 
     def compare_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        version = _found(self, request, pk)
+        version = found(self, request, pk)
         if not self.has_view_permission(request, version):
             raise PermissionDenied
         form = ComparisonForm(request.GET or None, version=version)
         context = {"title": f"Compare {version}", "original": version, "form": form}
         if form.is_valid():
             context |= {"other": form.cleaned_data["other"], "comparison": form.comparison()}
-        return _page(self, request, "compare", context)
+        return page(self, request, "compare", context)
 
     def _uploaded(self, request: HttpRequest, version: ModelVersion, report: Report, *, created: bool) -> HttpResponse:
         if created:
@@ -314,7 +329,7 @@ class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # t
 
 
 @admin.register(Promotion)
-class PromotionAdmin(_Unchanging, admin.ModelAdmin):  # type: ignore[type-arg]
+class PromotionAdmin(Unchanging, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("promoted_at", "kind", "version", "replaced_version", "promoted_by")
     list_filter = ("kind", "model")
     fields = ("promoted_at", "kind", "model", "version", "replaced_version", "promoted_by")
@@ -325,24 +340,6 @@ class PromotionAdmin(_Unchanging, admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description="before it")
     def replaced_version(self, promotion: Promotion) -> ModelVersion | None:
         return promotion.replaced.version if promotion.replaced else None
-
-
-def _page(site: Any, request: HttpRequest, name: str, context: Mapping[str, Any]) -> HttpResponse:
-    """A page of ours with what Django's own pages of the same kind of row know."""
-    common = {**site.admin_site.each_context(request), "opts": site.opts, "media": site.media}
-    return TemplateResponse(request, f"admin/registry/{name}.html", {**common, **context})
-
-
-def _confirm(site: Any, request: HttpRequest, row: models.Model, *, title: str, consequence: str) -> HttpResponse:
-    context = {"title": f"{title}: {row}", "original": row, "action": title, "consequence": consequence}
-    return _page(site, request, "confirm", context)
-
-
-def _found(site: Any, request: HttpRequest, pk: int) -> Any:
-    row = site.get_object(request, str(pk))
-    if row is None:
-        raise Http404
-    return row
 
 
 def _version_url(page: str, version: ModelVersion) -> str:

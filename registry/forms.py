@@ -5,10 +5,11 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
+from django.core.exceptions import NON_FIELD_ERRORS
 
 from mlserve.errors import ArtifactRejected, MlserveError, TagTaken
 from registry.comparison import Comparison, compare
-from registry.incoming import submission_of
+from registry.incoming import small_files, submission_of
 from registry.inspection import Submission
 from registry.models import Model, ModelVersion, validate_name
 from registry.publishing import Published, Upload, publish
@@ -16,13 +17,13 @@ from registry.report import Report, report_from_json
 
 PROMOTE = "registry.change_modelversion"
 _CHANGE_MODEL = "registry.change_model"
-_FILES = ("artifact", "schema", "sample", "form")
+_FILES = ("schema", "sample", "form")
 
 User = AbstractBaseUser | AnonymousUser
 
 
-class UploadForm(forms.Form):
-    """One upload. `publish` runs it; a refusal becomes errors of this form and, from an inspection, `report`."""
+class DescriptionForm(forms.Form):
+    """What is said about an artifact: all of an upload but the artifact itself."""
 
     model = forms.CharField(
         max_length=100,
@@ -30,7 +31,6 @@ class UploadForm(forms.Form):
         help_text="One that exists, or a new name: letters, digits, '.', '_' and '-'.",
     )
     tag = forms.CharField(max_length=100, help_text="Names this version for ever, such as 1.0.")
-    artifact = forms.FileField(help_text="The fitted pipeline: pickle or joblib.")
     schema = forms.FileField(
         required=False,
         widget=forms.ClearableFileInput(attrs={"accept": ".py,.json"}),
@@ -62,7 +62,6 @@ class UploadForm(forms.Form):
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user = user
-        self.report: Report | None = None
         self.fields["is_public"].widget = forms.Select(
             choices=[
                 ("", f"Leave it as it is; a new model: {settings.MLSERVE_NEW_MODELS}"),
@@ -88,10 +87,39 @@ class UploadForm(forms.Form):
                 self.add_error(name, f"The model exists, and your account lacks {_CHANGE_MODEL}. Leave this empty.")
         return data
 
+    def complaints(self) -> list[dict[str, str]]:
+        """What `publish` would refuse without a look at the artifact, as `field` ('' for none) and `detail`."""
+        found = [(name, str(sentence)) for name, errors in self.errors.items() for sentence in errors]
+        for name in _FILES:
+            try:
+                small_files({name: self.cleaned_data.get(name)})
+            except MlserveError as error:
+                found.append((name, error.detail))
+        return [{"field": "" if name == NON_FIELD_ERRORS else name, "detail": detail} for name, detail in found]
+
+    def _may_not_change(self, model: str | None) -> bool:
+        return not has_permission(self.user, _CHANGE_MODEL) and Model.objects.filter(name=model).exists()
+
+    def _valid_name(self, field: str, what: str) -> str:
+        name: str = self.cleaned_data[field]
+        validate_name(name, what)
+        return name
+
+
+class UploadForm(DescriptionForm):
+    """One upload. `publish` runs it; a refusal becomes errors of this form and, from an inspection, `report`."""
+
+    artifact = forms.FileField(help_text="The fitted pipeline: pickle or joblib.")
+    field_order = ("model", "tag", "artifact")
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, user=user, **kwargs)
+        self.report: Report | None = None
+
     def publish(self) -> Published | None:
         """Publish what the cleaned form asks for. None when it was refused; takes as long as the inspection."""
         try:
-            files = {name: self.cleaned_data[name] for name in _FILES}
+            files = {name: self.cleaned_data[name] for name in ("artifact", *_FILES)}
             with submission_of(files, class_name=self.cleaned_data["class_name"]) as submission:
                 return publish(self._upload(submission))
         except ArtifactRejected as error:
@@ -112,14 +140,6 @@ class UploadForm(forms.Form):
             promote=data.get("promote", False),
             uploaded_by=self.user.get_username(),
         )
-
-    def _may_not_change(self, model: str | None) -> bool:
-        return not has_permission(self.user, _CHANGE_MODEL) and Model.objects.filter(name=model).exists()
-
-    def _valid_name(self, field: str, what: str) -> str:
-        name: str = self.cleaned_data[field]
-        validate_name(name, what)
-        return name
 
 
 class ComparisonForm(forms.Form):
