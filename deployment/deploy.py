@@ -59,6 +59,7 @@ def deploy(deployment: Deployment) -> str:
     """
     with step(1, _STEPS, "Looking at settings and account"):
         _require(BEFORE, deployment)
+        say(f"{deployment.account.identity['Arn']} in {deployment.account.region}")
     with step(2, _STEPS, "Bucket and queue"):
         _make_missing(deployment)
     with step(3, _STEPS, "Package"):
@@ -75,7 +76,7 @@ def deploy(deployment: Deployment) -> str:
     with step(8, _STEPS, "Does it answer?"):
         url = _smoke(deployment)
     with step(9, _STEPS, "deploy_check"):
-        _check(url)
+        _check(deployment, url)
     announce(url, package, deployment.environment)
     return url
 
@@ -86,8 +87,8 @@ def _require(checks: Sequence[Check], deployment: Deployment) -> None:
     for row in broken:
         say(f"{_name(row)}: {row.finding.found}. {row.finding.fix}")
     if broken:
-        raise DeploymentFailed(f"{len(broken)} checks failed before anything was changed: mend them and run it again.")
-    say(f"{deployment.account.identity['Arn']} in {deployment.account.region}")
+        what = "1 check failed" if len(broken) == 1 else f"{len(broken)} checks failed"
+        raise DeploymentFailed(f"{what}, and no function was changed: mend it and run this again.")
 
 
 def _name(row: Row) -> str:
@@ -101,18 +102,19 @@ def _make_missing(deployment: Deployment) -> None:
             ask("s3", "head_bucket", Bucket=bucket)
             say(f"The bucket {bucket} is there.")
         except Absent:
-            _manage("create_bucket", bucket)
+            _manage(deployment, "create_bucket", bucket)
     try:
         ask("sqs", "get_queue_url", QueueName=evidence.queue_name)
         say(f"The queue {evidence.queue_name} is there.")
     except Absent:
         timeout = evidence.settings(WORKER)["timeout_seconds"]
-        _manage("create_queue", evidence.queue_name, "--worker-timeout", str(timeout))
+        _manage(deployment, "create_queue", evidence.queue_name, "--worker-timeout", str(timeout))
 
 
-def _manage(*arguments: str) -> None:
+def _manage(deployment: Deployment, *arguments: str) -> None:
     """A command of ours, which says itself what it does and why it did not."""
-    done = subprocess.run([sys.executable, str(ROOT / "manage.py"), *arguments], cwd=ROOT, check=False, timeout=600)
+    command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=dict(deployment.environment), check=False, timeout=600)
     if done.returncode:
         raise DeploymentFailed(f"manage.py {arguments[0]} failed; it says why above.")
 
@@ -235,8 +237,8 @@ def _answered(url: str, path: str) -> bool | None:
         return None
 
 
-def _check(url: str) -> None:
+def _check(deployment: Deployment, url: str) -> None:
     try:
-        _manage("deploy_check", "--url", url)
+        _manage(deployment, "deploy_check", "--url", url)
     except DeploymentFailed as error:
         raise DeploymentFailed(f"It is deployed at {url}, but a check failed; see above.") from error

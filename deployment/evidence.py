@@ -95,11 +95,10 @@ class Evidence:
 
     def mapping(self) -> Mapping[str, Any]:
         """The worker's event source mapping of the queue."""
-        name = self.function(WORKER)["FunctionName"]
-        ask = partial(self.account.ask, "lambda", "list_event_source_mappings", FunctionName=name)
-        found = self._there("mapping", ask, "the function has no mapping")["EventSourceMappings"]
-        suffix = f":{self.queue_name}"
-        ours = [each for each in found if each["EventSourceArn"].endswith(suffix) and ":sqs:" in each["EventSourceArn"]]
+        function, queue = self.function(WORKER)["FunctionArn"], self.place.arn("sqs", self.queue_name)
+        ask = partial(self.account.ask, "lambda", "list_event_source_mappings", EventSourceArn=queue)
+        found = self._there("mapping", ask, "the queue has no mapping")["EventSourceMappings"]
+        ours = [each for each in found if str(each["FunctionArn"]).startswith(function)]
         if not ours:
             raise NotYet(f"no mapping leads from the queue {self.queue_name} to the function")
         return dict(ours[0])

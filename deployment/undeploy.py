@@ -29,7 +29,7 @@ def _remove(account: Account, stage: str, name: str) -> None:
     if stage == WEB:
         _told("API", delete_stack(account, name))
     _told("schedule", _remove_rules(account, arn))
-    _told("mapping", _remove_mappings(account, name))
+    _told("mapping", _remove_mappings(account, name) | _remove_mappings(account, arn))
     _told("function", _without(partial(account.ask, "lambda", "delete_function", FunctionName=name)))
     _told("role", _remove_role(account, f"{name}-ZappaLambdaExecutionRole"))
 

@@ -46,7 +46,7 @@ def ready(evidence: Evidence) -> Finding:
         return warning("no worker was seen lately", "one is called each minute: see `schedule`; zappa tail worker")
     if parts:
         found = "; ".join(f"{name}: {detail}" for name, detail in parts.items())
-        return failed(found, "see the checks of that name")
+        return failed(found, "see the check of that name with -reached")
     return failed(f"{evidence.url()}/readyz answered {answer.status}{_hint(answer)}", _fix(answer))
 
 

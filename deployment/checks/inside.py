@@ -78,8 +78,8 @@ def connections(evidence: Evidence) -> Finding:
         return ok(found)
     limit = max(free - workers - 1, 1)
     fix = (
-        f'"lambda_concurrency": {limit} for web in zappa_settings.json, a larger database, or RDS Proxy before it '
-        "(then this is its business)"
+        f'"lambda_concurrency": {limit} for web in zappa_settings.json, a larger database, or RDS Proxy, which then '
+        "keeps callers waiting instead of refusing them"
     )
     return failed(found, fix) if is_limited else warning(f"{found} (web has no limit of its own)", fix)
 

@@ -70,7 +70,6 @@ BROKEN: list[tuple[Callable[..., Finding], tuple[str, ...], Callable[[ToldEviden
     (functions.memory, ("worker",), break_function("worker", MemorySize=512), Status.FAILED, "1024 MB to start"),
     (functions.memory, ("web",), break_function("web", MemorySize=512), Status.WARNING, "less than one core"),
     (queue.mapping, (), break_mapping(State="Disabled"), Status.FAILED, "Disabled"),
-    (queue.mapping, (), break_mapping(FunctionArn="arn:other"), Status.FAILED, "arn:other"),
     (queue.partial_batches, (), break_mapping(FunctionResponseTypes=[]), Status.FAILED, "not set"),
     (queue.concurrency, (), break_mapping(ScalingConfig={}), Status.FAILED, "no limit"),
     (inside.database, ("web",), break_vitals("database", error="OperationalError: gone"), Status.FAILED, "gone"),
