@@ -97,8 +97,7 @@ def import_all() -> Any:
             try:
                 importlib.import_module(module)
             except Exception as error:  # noqa: BLE001 - whatever a library raises is what is asked for
-                missing = error.name if isinstance(error, ModuleNotFoundError) else None
-                failed[module] = [type(error).__name__, str(error), missing]
+                failed[module] = f"{type(error).__name__}: {error}"
             count += 1
     return {"count": count, "failed": failed}
 
