@@ -1,5 +1,6 @@
 """Errors on their way out: the table of `mlserve/errors.py` as RFC 9457 problem details, or a page."""
 
+import contextlib
 import logging
 import math
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from django.core.exceptions import DisallowedHost, PermissionDenied, RequestData
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.urls import get_script_prefix
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -74,7 +76,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 def problem_response(request: HttpRequest, error: Exception) -> HttpResponse:
     """What a failed request gets outside of DRF: problem details under the API's paths, else a page."""
     body, headers = _problem_of(error, request.path)
-    if not request.path.startswith(_API_PREFIXES):
+    if not request.path_info.startswith(_API_PREFIXES):
         return render(request, "problem.html", {"problem": body}, status=body["status"])
     return HttpResponse(
         dump_json(_absolute(request, body)), status=body["status"], content_type=PROBLEM_MEDIA_TYPE, headers=headers
@@ -144,9 +146,13 @@ def _detail_text(detail: Any) -> str:
     return str(detail)
 
 
+def stored_problem(error: MlserveError) -> dict[str, Any]:
+    """The problem object of a row, which no request tells where the service stands."""
+    return problem_object(error, type_prefix=f"{settings.FORCE_SCRIPT_NAME or ''}/problems/")
+
+
 def _absolute(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
-    try:
-        kind = request.build_absolute_uri(body["type"])
-    except DisallowedHost:  # that is the problem; a relative address is one, too
-        kind = body["type"]
+    kind = get_script_prefix().rstrip("/") + body["type"]
+    with contextlib.suppress(DisallowedHost):  # that is the problem; a relative address is one, too
+        kind = request.build_absolute_uri(kind)
     return {**body, "type": kind, "instance": request.path}

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from django.conf import settings
 
-from mlserve.errors import ArtifactUnavailable, FieldError, MlserveError, PredictionFailed, problem_object
+from mlserve.errors import ArtifactUnavailable, FieldError, MlserveError, PredictionFailed
+from mlserve.problems import stored_problem
 from predictions import runtime
 from predictions.batching import Answers, RowFailure, call_in_batches
 from predictions.models import Prediction
@@ -119,7 +120,7 @@ def _outcome(
 
 
 def _failed(span: _Span, error: MlserveError, seconds: float) -> Outcome:
-    return Outcome(span.work.prediction_id, error=problem_object(error), predict_seconds=seconds)
+    return Outcome(span.work.prediction_id, error=stored_problem(error), predict_seconds=seconds)
 
 
 def _describe(span: _Span, wrong: dict[int, RowFailure]) -> MlserveError:

@@ -14,7 +14,8 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Q, QuerySet
 
-from mlserve.errors import GivenUp, problem_object
+from mlserve.errors import GivenUp
+from mlserve.problems import stored_problem
 from mlserve.renderers import dump_json
 from predictions.payloads import REFERENCE, discard, keep
 from predictions.status import Status
@@ -163,7 +164,7 @@ def given_up_error() -> str:
         f"The worker died or ran out of time {settings.MLSERVE_MAX_ATTEMPTS} times on this prediction. "
         "Try fewer rows, and tell whoever owns the model."
     )
-    return dump_json(problem_object(error)).decode()
+    return dump_json(stored_problem(error)).decode()
 
 
 def _finished_row(outcome: Outcome) -> list[Any]:
