@@ -20,7 +20,10 @@ def _deploy(options: Namespace) -> None:
     environment = dict(os.environ)
     if options.package:
         environment["PACKAGE"] = str(options.package.resolve())
-    deploy(Deployment(environment, url=options.url, is_built=options.package is not None))
+    try:
+        deploy(Deployment(environment, url=options.url, is_built=options.package is not None))
+    except DeploymentFailed as error:
+        raise DeploymentFailed(f"{error}\nmake deploy goes on from here; make rollback brings older code back.") from error
 
 
 def _rollback(options: Namespace) -> None:

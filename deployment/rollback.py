@@ -9,7 +9,7 @@ from typing import Any
 
 from deployment import package_store
 from deployment.deploy import Deployment, settled
-from deployment.evidence import STAGES
+from deployment.evidence import STAGES, WEB, WORKER
 from deployment.package_store import Package, package_of_code
 from deployment.steps import DeploymentFailed, eventually, say, step
 
@@ -20,7 +20,7 @@ def rollback(deployment: Deployment, *, to: str = "") -> Package:
     """The package that runs now. Nothing but code changes: settings, tables and queues stay as they are."""
     with step(1, 3, "Which package"):
         target = _target(deployment, to)
-        say(f"{target.sha256[:12]} ran before.")
+        say(f"{target.sha256[:12]}")
     for number, stage in enumerate(STAGES, 2):
         with step(number, 3, f"The {stage} function"):
             _bring_back(deployment, stage, target)
@@ -29,9 +29,12 @@ def rollback(deployment: Deployment, *, to: str = "") -> Package:
 
 
 def _target(deployment: Deployment, to: str) -> Package:
+    """A deploy ends with the web function and a rollback begins with it: where the stages differ, web's is the older."""
     evidence = deployment.look()
-    now = evidence.function("web")["CodeSha256"]
-    ran = [package_of_code(version["CodeSha256"]) for version in _versions(deployment, evidence.function_name("web"))]
+    now, workers = (evidence.function(stage)["CodeSha256"] for stage in (WEB, WORKER))
+    if now != workers and not to:
+        return package_of_code(now)
+    ran = [package_of_code(version["CodeSha256"]) for version in _versions(deployment, evidence.function_name(WEB))]
     fitting = [each for each in ran if each.sha256.startswith(to.lower())] if to else [
         each for each in ran if each.code != now
     ]  # fmt: skip
