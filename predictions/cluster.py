@@ -11,25 +11,50 @@ import signal
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from multiprocessing import Event
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
 from django_q.cluster import Sentinel
 from django_q.conf import Conf
 from django_q.signals import post_spawn
 
-from predictions import queue
+from mlserve.errors import QueueMissing, Unavailable
+from predictions import queue, workers
 from predictions.warming import warm_libraries, warm_models_in_background
 
 log = logging.getLogger(__name__)
 
 WORKER_DIED_STATUS = 75
 _LOOK_EVERY_SECONDS = 0.05
+_SIGN_EVERY_SECONDS = 60.0
 
 
 class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
     """django-q2's guard, which stops everything when a worker was killed from outside."""
+
+    def start(self) -> None:
+        """A queue that does not answer yet is no reason to end: its broker waits for it. One that is missing is."""
+        try:
+            self.broker.ping()
+        except QueueMissing as error:
+            log.error("No worker can start: %s", error)  # noqa: TRY400
+            sys.exit(1)
+        except (Unavailable, DatabaseError) as error:
+            log.warning("The workers start without their queue: %s", error)
+        self.spawn_cluster()
+        self.guard()
+
+    def stop(self) -> None:
+        """Without waiting until a message comes or the broker's patience ends, which may take 20 seconds."""
+        self.event_out.set()
+        while self.pusher.is_alive():
+            self.pusher.terminate()  # ends its wait only (predictions/brokers.py)
+            self.pusher.join(_LOOK_EVERY_SECONDS)
+        super().stop()
 
     def reincarnate(self, process: BaseProcess) -> None:
         timer = getattr(process, "timer", None)
@@ -54,8 +79,9 @@ class _StopFlag:
     multiprocessing's Event is not: a handler that sets it while the same thread waits for it waits for ever.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at_each_wait: Callable[[], None]) -> None:
         self._is_set = False
+        self._at_each_wait = at_each_wait
 
     def set(self) -> None:
         self._is_set = True
@@ -64,19 +90,37 @@ class _StopFlag:
         return self._is_set
 
     def wait(self, timeout_seconds: float) -> bool:
+        self._at_each_wait()
         deadline = time.monotonic() + timeout_seconds
         while not self._is_set and time.monotonic() < deadline:
             time.sleep(_LOOK_EVERY_SECONDS)
         return self._is_set
 
 
-def run_cluster(workers: int) -> None:
+class _SignOfLife:
+    """Each host tells of its own workers that they live; the sweep, which one host runs, cannot know the others'."""
+
+    def __init__(self) -> None:
+        self._due = time.monotonic() + _SIGN_EVERY_SECONDS
+
+    def __call__(self) -> None:
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + _SIGN_EVERY_SECONDS
+        try:
+            close_old_connections()
+            workers.see_living_workers()
+        except DatabaseError as error:
+            log.warning("The workers of this host could not tell that they live: %s", error)
+
+
+def run_cluster(worker_count: int) -> None:
     """Blocks until SIGTERM or SIGINT; then running batches finish, and what is queued stays queued."""
     warm_libraries()
     post_spawn.connect(_warm_worker, dispatch_uid="mlserve-warm-worker")
-    stop = _StopFlag()
+    stop = _StopFlag(_SignOfLife())
     sentinel = GuardedSentinel(stop, Event(), uuid.uuid4(), timeout=Conf.TIMEOUT, start=False)
-    sentinel.pool_size = workers
+    sentinel.pool_size = worker_count
 
     def ask_to_stop(*_: Any) -> None:
         stop.set()

@@ -14,6 +14,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from mlserve.errors import Unavailable
 from predictions.doorbell import Doorbell
 from predictions.models import WakeUp
 from registry.direct_upload import inspection_task_seconds
@@ -27,6 +28,8 @@ TASKS = {
     "attend": "predictions.tasks.attend",
     "inspect": "predictions.tasks.inspect_uploads",
 }
+# How django-q2 shows a task.
+_WAKE_UP, _SHARE = "wake-up", "wake-up beside another worker"
 
 
 def wake_on_commit() -> None:
@@ -43,12 +46,18 @@ def wake() -> None:
         call_worker()
 
 
-def call_worker() -> bool:
-    """Enqueue a task for a worker that does not attend yet, unless one is on its way; whether this call did."""
+def call_worker(*, to_share: bool = False) -> bool:
+    """Enqueue a task for a worker that does not attend yet, unless one is on its way; whether this call did.
+
+    `to_share` calls one beside a worker that attends but has more to do than it can do alone.
+    """
     try:
         if not _ring():
             return False
-        _enqueue()
+        _enqueue(_SHARE if to_share else _WAKE_UP)
+    except Unavailable as error:
+        log.error("The queue did not take the wake-up; the sweep will. %s", error)  # noqa: TRY400
+        return False
     except Exception:  # each broker has exceptions of its own, and none may undo an accepted prediction
         log.exception("The queue did not take the wake-up; the sweep will")
         return False
@@ -65,19 +74,34 @@ def call_inspector(**_: Any) -> None:
         log.exception("The queue did not take the call for an inspection; the sweep will call")
 
 
-def task_asked_for(message: Any) -> str | None:
+def task_asked_for(message: object) -> str | None:
     """The name in TASKS that a message asks for; None when it is not ours: unsigned, another task, or arguments."""
+    package = _package(message)
+    return next((name for name, function in TASKS.items() if function == package.get("func")), None)
+
+
+def hand_over(message: str) -> bool:
+    """Let the worker of this host that attends do what a message asks for; False when none attends or it must not.
+
+    A task would wait until that worker has attended long enough, and so would whoever relies on that task.
+    """
+    package = _package(message)
+    if package.get("func") != TASKS["attend"] or package.get("name") == _SHARE or not attending_bell().ring():
+        return False
+    # As a task would: first the wake-up is taken off the door, then the worker looks at the table.
+    answer()
+    return attending_bell().ring()
+
+
+def _package(message: object) -> dict[str, Any]:
+    """django-q2's package, if it has our signature and no arguments; else an empty one."""
     from django_q.signing import BadSignature, SignedPackage
 
-    if not isinstance(message, str):
-        return None
     try:
-        package = SignedPackage.loads(message)
+        package = SignedPackage.loads(message) if isinstance(message, str) else {}
     except BadSignature:
-        return None
-    if not isinstance(package, dict) or package.get("args") or package.get("kwargs"):
-        return None
-    return next((name for name, function in TASKS.items() if function == package.get("func")), None)
+        return {}
+    return package if isinstance(package, dict) and not package.get("args") and not package.get("kwargs") else {}
 
 
 def answer() -> None:
@@ -116,10 +140,10 @@ def _ring() -> bool:
     return is_first
 
 
-def _enqueue() -> None:
+def _enqueue(name: str) -> None:
     from django_q.tasks import async_task
 
-    async_task(TASKS["attend"])
+    async_task(TASKS["attend"], task_name=name)
 
 
 def _queue_name() -> str:

@@ -104,7 +104,7 @@ def _share_work(batch: Sequence[Prediction], attendance: Attendance | None) -> N
     if attendance is not None and not is_quick:
         attendance.step_aside()
     if (is_full or not is_quick) and Prediction.objects.queued().exists():
-        queue.call_worker()
+        queue.call_worker(to_share=True)
 
 
 def _is_quick(version: ModelVersion) -> bool:
@@ -130,6 +130,7 @@ def sweep() -> dict[str, int]:
     }
     if Prediction.objects.queued().exists():
         queue.call_worker()
+    workers.forget_unseen(now=now)
     sweep_uploads(now=now)
     _call_inspector_if_wanted()
     if any(counts.values()):

@@ -1,8 +1,11 @@
 """Who predicts: the name of this worker process, which others were seen, and what the dead ones held."""
 
+import hashlib
 import os
 import socket
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
 
 from django.utils import timezone
 
@@ -11,18 +14,41 @@ from registry.direct_upload import DirectUpload
 
 # Each worker is seen when it starts and whenever it runs the sweep; some worker runs it every minute.
 SEEN_WITHIN = timedelta(seconds=150)
+# Whoever was not seen for so long will not come back: containers and functions have a new name each time.
+_FORGOTTEN_AFTER = timedelta(days=1)
 
 
 def worker_name() -> str:
     """Who holds a lease: this process."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return f"{host_name()}:{os.getpid()}"
+
+
+@cache
+def host_name() -> str:
+    """Where process numbers mean the same processes: this machine since it was started, or this container.
+
+    Machines may bear the same name, and containers and functions often do. What one of them took for the number of a
+    process that is gone may be that of another one's busy worker.
+    """
+    if sandbox := os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME"):
+        return sandbox
+    name, marks = socket.gethostname(), _marks_of_this_host()
+    return f"{name}-{hashlib.sha256(marks.encode()).hexdigest()[:8]}" if marks else name
+
+
+def _marks_of_this_host() -> str:
+    """This start of the machine's kernel, and this container; nothing where Linux's /proc is missing."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii") + str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
 
 
 def see_this_worker() -> None:
     """Record that this process is a worker and lives."""
     Worker.objects.update_or_create(
         name=worker_name(),
-        defaults={"host": socket.gethostname(), "pid": os.getpid(), "seen_at": timezone.now()},
+        defaults={"host": host_name(), "pid": os.getpid(), "seen_at": timezone.now()},
     )
 
 
@@ -33,19 +59,25 @@ def count_seen() -> int:
 
 def see_living_workers() -> None:
     """Refresh every worker of this host whose process lives: only one of them runs the sweep."""
-    here = Worker.objects.filter(host=socket.gethostname())
+    here = Worker.objects.filter(host=host_name())
     living = [worker.name for worker in here if _is_alive(worker.pid)]
     here.filter(name__in=living).update(seen_at=timezone.now())
 
 
 def release_dead_workers() -> int:
     """Give back what workers of this host hold whose process is gone; their leases need not run out first."""
-    here = Worker.objects.filter(host=socket.gethostname())
+    here = Worker.objects.filter(host=host_name())
     gone = [worker.name for worker in here if not _is_alive(worker.pid)]
     released = Prediction.objects.release_held_by(gone, now=timezone.now())
     DirectUpload.objects.release_held_by(gone, now=timezone.now())
     here.filter(name__in=gone).delete()
     return released
+
+
+def forget_unseen(*, now: datetime) -> int:
+    """Delete who was not seen for a day, on any host."""
+    deleted, _ = Worker.objects.filter(seen_at__lt=now - _FORGOTTEN_AFTER).delete()
+    return deleted
 
 
 def _is_alive(pid: int) -> bool:

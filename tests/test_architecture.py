@@ -33,13 +33,13 @@ LAYERS: dict[str, list[str]] = {
         "lambda_entry management",
     ],
     "registry": [
-        "json_files json_schema violations report golden staging signals remembered remote_address",
-        "schema form_config remote",
+        "json_files json_schema violations report golden staging signals remembered remote_address digest s3_client",
+        "schema form_config remote artifact_cache",
         "frames samples remote_uploads",
         "pipelines formats sending",
         "schema_sources",
         "inspector",
-        "direct_upload disk_transfer s3_transfer admin_rows",
+        "direct_upload disk_transfer s3_transfer admin_rows disk s3 buckets",
         "models storage inspection checks transfers",
         "publishing incoming comparison deletion serializers lookup",
         "uploads",
@@ -49,8 +49,9 @@ LAYERS: dict[str, list[str]] = {
         "admin urls management apps",
     ],
     "predictions": [
-        "status batching gathering group_commit doorbell payloads questions rehearsal time_limit sqs_messages",
-        "answers controls transitions sqs",
+        "status batching gathering group_commit doorbell payloads questions rehearsal time_limit",
+        "answers controls transitions sqs_messages redis_messages",
+        "sqs",
         "models forms",
         "runtime queue workers waiting reading listing claiming serializers",
         "execution recording verification warming attendance brokers",
@@ -81,9 +82,13 @@ DOORS = {
         "predictions.queue", "predictions.brokers", "predictions.cluster", "predictions.apps",
         "predictions.admin",  # shows django-q2's own tables
     },
-    "boto3": {"registry.storage"},
-    "botocore": {"registry.storage", "registry.s3_transfer", "mlserve.parameters", "predictions.sqs_messages"},
-    "storages": {"registry.storage"},
+    "boto3": set(),  # by way of django-storages only
+    "botocore": {
+        "registry.s3_client", "registry.s3", "registry.buckets", "registry.s3_transfer", "mlserve.parameters",
+        "predictions.sqs_messages",
+    },
+    "redis": {"predictions.redis_messages"},
+    "storages": {"registry.s3"},
     "urllib3": {"registry.remote"},
 }  # fmt: skip
 

@@ -1,7 +1,6 @@
 """The drain and the sweep, with real pipelines."""
 
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -171,9 +170,9 @@ def test_it_warns_of_values_that_training_did_not_see(submit_rows: Submit, pengu
 def test_the_sweep_takes_back_what_a_dead_worker_of_this_host_holds(submit_rows: Submit) -> None:
     prediction = submit_rows()
     gone = unused_pid()
-    name = f"{socket.gethostname()}:{gone}"
+    name = f"{workers.host_name()}:{gone}"
     claim(holder=name, now=timezone.now())
-    Worker.objects.create(name=name, host=socket.gethostname(), pid=gone, seen_at=timezone.now())
+    Worker.objects.create(name=name, host=workers.host_name(), pid=gone, seen_at=timezone.now())
 
     counts = tasks.sweep()
 
