@@ -165,16 +165,18 @@ DATABASES = {"default": _database()}
 # --- Files -------------------------------------------------------------------------------------------------
 MLSERVE_BUCKET = env.text("MLSERVE_BUCKET")
 _LOCAL_ARTIFACTS = {
-    "BACKEND": "registry.storage.AtomicFileSystemStorage",
+    "BACKEND": "registry.disk.AtomicFileSystemStorage",
     "OPTIONS": {"location": str(VAR_DIR / "artifacts")},
 }
+# What S3 is asked for with every object; `none` for S3-compatible storage that cannot encrypt.
+_BUCKET_ENCRYPTION = env.choice("MLSERVE_BUCKET_ENCRYPTION", ("AES256", "aws:kms", "none"), default="AES256")
 _S3_ARTIFACTS = {
-    "BACKEND": "storages.backends.s3.S3Storage",
+    "BACKEND": "registry.s3.S3ArtifactStorage",
     "OPTIONS": {
         "bucket_name": MLSERVE_BUCKET,
         "default_acl": None,
         "file_overwrite": True,
-        "object_parameters": {"ServerSideEncryption": "AES256"},
+        "object_parameters": {} if _BUCKET_ENCRYPTION == "none" else {"ServerSideEncryption": _BUCKET_ENCRYPTION},
     },
 }
 STORAGES = {

@@ -18,7 +18,8 @@ from django.conf import settings
 from mlserve.errors import ArtifactUnavailable
 from registry.models import ModelVersion
 from registry.schema import Row
-from registry.storage import Digest, local_copy
+from registry.digest import Digest
+from registry.storage import local_copy
 
 # What a loaded pipeline takes at the least, where memory cannot be measured.
 _MEMORY_PER_FILE_BYTE = 2

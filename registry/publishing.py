@@ -17,10 +17,11 @@ from mlserve.errors import (
     NothingToRollBack,
     TagTaken,
 )
+from registry.digest import Digest, digest_of
 from registry.inspection import Inspected, Submission, inspect
 from registry.models import Model, ModelVersion, Promotion, validate_name
 from registry.report import Report, report_from_json
-from registry.storage import Digest, digest_of, store
+from registry.storage import store
 
 _MAX_TITLE = Model._meta.get_field("title").max_length or 200
 

@@ -25,13 +25,14 @@ class S3Transfer:
     def __init__(self, storage: Storage) -> None:
         s3: Any = storage  # django-storages has no types
         with _s3_errors():
-            self._client = s3.connection.meta.client
+            self._client = s3.client
         self._bucket: str = s3.bucket_name
         self._location = str(s3.location or "").strip("/")
+        self._encryption: dict[str, str] = s3.object_parameters
 
     def begin(self, staging: Staging) -> str:
         with _s3_errors():
-            begun = self._client.create_multipart_upload(ServerSideEncryption="AES256", **self._object(staging))
+            begun = self._client.create_multipart_upload(**self._encryption, **self._object(staging))
         return str(begun["UploadId"])
 
     def address_of(self, staging: Staging, number: int) -> str | None:

@@ -25,12 +25,12 @@ from django.utils import timezone
 
 from mlserve.errors import ArtifactRejected, MlserveError, Unavailable
 from registry import storage
+from registry.digest import Digest
 from registry.direct_upload import DirectUpload, Status, problem_of
 from registry.incoming import submission_from
 from registry.inspection import Inspected, Submission, inspect
 from registry.publishing import Published, Upload, publish
 from registry.report import Check
-from registry.storage import Digest
 from registry.transfers import current_transfer
 from registry.uploads import discard_bytes
 

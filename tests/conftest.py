@@ -31,7 +31,7 @@ def _own_files(settings: Any, tmp_path: Path) -> Iterator[None]:
     settings.STORAGES = {
         **settings.STORAGES,
         "artifacts": {
-            "BACKEND": "registry.storage.AtomicFileSystemStorage",
+            "BACKEND": "registry.disk.AtomicFileSystemStorage",
             "OPTIONS": {"location": str(tmp_path / "artifacts")},
         },
     }
@@ -147,7 +147,7 @@ def artifacts_in_s3(settings: Any, aws: aws_stand_in.StandIn) -> str:
     }
     settings.STORAGES = {
         **settings.STORAGES,
-        "artifacts": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options},
+        "artifacts": {"BACKEND": "registry.s3.S3ArtifactStorage", "OPTIONS": options},
     }
     return bucket
 

@@ -15,7 +15,8 @@ from sklearn.pipeline import Pipeline
 from mlserve.errors import ArtifactUnavailable
 from predictions import runtime
 from registry.models import ModelVersion
-from registry.storage import Digest, digest_of, store
+from registry.digest import Digest, digest_of
+from registry.storage import store
 
 
 @pytest.fixture

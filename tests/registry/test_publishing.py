@@ -20,7 +20,8 @@ from registry import publishing
 from registry.inspection import Submission
 from registry.models import Model, ModelVersion
 from registry.publishing import Published, Upload, publish
-from registry.storage import Digest, local_copy
+from registry.digest import Digest
+from registry.storage import local_copy
 from tests import pipelines
 
 Publish = Callable[..., Published]

@@ -11,7 +11,9 @@ from django.core.files.base import ContentFile, File
 from django.core.files.storage import storages
 
 from mlserve.errors import ArtifactUnavailable, BadUpload, TooLarge, Unavailable
-from registry.storage import AtomicFileSystemStorage, Digest, digest_of, local_copy, store
+from registry.digest import Digest, digest_of
+from registry.disk import AtomicFileSystemStorage
+from registry.storage import local_copy, store
 
 CONTENT = b"a fitted pipeline" * 100_000
 

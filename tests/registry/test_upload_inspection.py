@@ -18,7 +18,8 @@ from registry.inspection import Inspected, Submission, inspect
 from registry.models import Model, ModelVersion
 from registry.report import CHECKS, Check, Report, with_skipped
 from registry.staging import PART_BYTES
-from registry.storage import Digest, local_copy
+from registry.digest import Digest
+from registry.storage import local_copy
 from registry.transfers import current_transfer
 from registry.upload_inspection import inspect_next
 from tests.conftest import EXAMPLE

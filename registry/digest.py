@@ -1,0 +1,65 @@
+"""What names an artifact: the SHA-256 and the size of its bytes."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from django.conf import settings
+
+from mlserve.errors import ArtifactUnavailable, BadUpload, TooLarge
+
+CHUNK_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Digest:
+    sha256: str
+    size_bytes: int
+
+    @property
+    def key(self) -> str:
+        """Where these bytes are in the storage. The prefix keeps folders small on a disk."""
+        return f"sha256/{self.sha256[:2]}/{self.sha256}"
+
+    def __str__(self) -> str:
+        return f"artifact {self.sha256[:12]}…"
+
+
+def digest_of(path: Path) -> Digest:
+    """SHA-256 and size of a file in one streamed pass. Raises BadUpload, or TooLarge above the limit."""
+    limit = settings.MLSERVE_MAX_ARTIFACT_BYTES
+    try:
+        with path.open("rb") as file:
+            found = read_digest(file, limit)
+    except OSError as error:
+        raise BadUpload(f"{path} cannot be read: {error.strerror}.") from error
+    if found.size_bytes > limit:
+        raise TooLarge(f"{path.name} is larger than {limit} bytes (MLSERVE_MAX_ARTIFACT_BYTES).")
+    return found
+
+
+def read_digest(file: IO[bytes], limit: int) -> Digest:
+    """Of what is left in the file; reading stops one chunk after `limit` bytes."""
+    sha256, size = hashlib.sha256(), 0
+    while chunk := file.read(CHUNK_BYTES):
+        sha256.update(chunk)
+        size += len(chunk)
+        if size > limit:
+            break
+    return Digest(sha256.hexdigest(), size)
+
+
+def not_stored(digest: Digest) -> ArtifactUnavailable:
+    return ArtifactUnavailable(
+        f"The {digest} is not in the storage. Either it was deleted, then upload it again, or this process looks into "
+        "another storage than the one that took it: compare MLSERVE_BUCKET and MLSERVE_DATA_DIR."
+    )
+
+
+def damaged(digest: Digest, found: Digest) -> ArtifactUnavailable:
+    return ArtifactUnavailable(
+        f"The stored artifact has the SHA-256 {found.sha256[:12]}… and {found.size_bytes} bytes, but "
+        f"{digest.sha256[:12]}… with {digest.size_bytes} bytes was registered. "
+        "It was changed or damaged; upload it again."
+    )

@@ -1,0 +1,115 @@
+"""Artifacts on this machine's disk, where `make serve` and single machines keep them."""
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from django.core.files.base import ContentFile, File
+from django.core.files.storage import FileSystemStorage
+
+from mlserve.errors import ArtifactUnavailable, Unavailable
+from registry.digest import CHUNK_BYTES, Digest, damaged, not_stored, read_digest
+
+# Beside the artifacts, for a file can be renamed within one disk only.
+_INCOMING = ".incoming"
+# Between its making and its lock a file looks like one of a killed process.
+_YOUNG_SECONDS = 60
+
+
+class AtomicFileSystemStorage(FileSystemStorage):
+    """Files appear under their name complete or not at all, also when the process is killed while writing."""
+
+    def store(self, path: Path, digest: Digest) -> None:
+        """Put the file's bytes under `digest.key`, unless they are there: a disk can rot, so they are read again."""
+        try:
+            if self._holds(digest):
+                return
+            with path.open("rb") as file:
+                self.save(digest.key, File(file))
+        except OSError as error:
+            raise Unavailable(
+                f"The artifact storage did not take the file ({error}). Nothing was registered."
+            ) from error
+
+    @contextmanager
+    def local_copy(self, digest: Digest) -> Iterator[Path]:
+        path = Path(self.path(digest.key))
+        try:
+            with path.open("rb") as file:
+                found = read_digest(file, digest.size_bytes)
+        except FileNotFoundError as error:
+            raise not_stored(digest) from error
+        except OSError as error:
+            raise ArtifactUnavailable(f"The {digest} cannot be read: {error.strerror}.") from error
+        if found != digest:
+            raise damaged(digest, found)
+        yield path
+
+    def put(self, key: str, content: bytes) -> None:
+        try:
+            self.save(key, ContentFile(content))
+        except OSError as error:
+            raise Unavailable(f"The storage did not take the data ({error}). Nothing was accepted.") from error
+
+    def get(self, key: str) -> bytes:
+        try:
+            return Path(self.path(key)).read_bytes()
+        except OSError as error:
+            raise Unavailable(f"The storage did not give the data ({error}). Try again in a moment.") from error
+
+    def remove(self, key: str) -> None:
+        try:
+            self.delete(key)
+        except OSError as error:
+            raise Unavailable(f"The storage did not delete {key} ({error}).") from error
+
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:
+        """The name itself: it says what the bytes must be, so what stands there is the same or damaged."""
+        return name
+
+    def _holds(self, digest: Digest) -> bool:
+        try:
+            with Path(self.path(digest.key)).open("rb") as file:
+                return read_digest(file, digest.size_bytes) == digest
+        except FileNotFoundError:
+            return False
+
+    def _save(self, name: str, content: "File[bytes]") -> str:
+        target, incoming = Path(self.path(name)), Path(self.path(_INCOMING))
+        for folder in (target.parent, incoming):
+            folder.mkdir(parents=True, exist_ok=True)
+        _delete_abandoned(incoming)
+        descriptor, temporary = tempfile.mkstemp(dir=incoming)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                _write(file, content)
+                Path(temporary).replace(target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return name
+
+
+def _write(file: IO[bytes], content: "File[bytes]") -> None:
+    for chunk in content.chunks(CHUNK_BYTES):
+        file.write(chunk)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _delete_abandoned(folder: Path) -> None:
+    """Files of killed processes: a writer holds a lock on its own, which ends with it."""
+    for path in folder.iterdir():
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if time.time() - os.fstat(file.fileno()).st_mtime > _YOUNG_SECONDS:
+                    path.unlink()
+        except (BlockingIOError, FileNotFoundError):
+            continue  # is being written, or was complete meanwhile

@@ -1,0 +1,90 @@
+"""How mlserve talks to S3 and to what speaks its protocol: patience, addresses, and its errors in our words.
+
+Region, address and credentials come from the usual AWS variables.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from mlserve.errors import Unavailable
+
+_LONGEST_QUOTE = 300
+_NO_BUCKET = frozenset({"NoSuchBucket", "404"})
+# S3's names for credentials and permissions that are not good enough. An answer to HEAD has a number only.
+_REFUSED = frozenset({
+    "403", "AccessDenied", "AllAccessDisabled", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken",
+    "SignatureDoesNotMatch", "TokenRefreshRequired",
+})  # fmt: skip
+_NO_ENCRYPTION = "KMS is not configured"
+
+
+class Answered(Exception):
+    """An answer of S3 that the caller knows what to do about."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def config() -> Config:
+    """Addresses name the region, for pre-signed ones cannot follow S3's redirections. What is not Amazon's seldom has
+    a name for each bucket. Checksums are ours: botocore's own break servers that do not know them, and pre-signed
+    addresses.
+    """
+    return Config(
+        connect_timeout=5,
+        read_timeout=30,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        max_pool_connections=32,
+        signature_version="s3v4",
+        s3={"addressing_style": "path" if endpoint_url() else "virtual"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+
+
+def endpoint_url() -> str:
+    """Of S3-compatible storage; "" for Amazon's."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3", "") or os.environ.get("AWS_ENDPOINT_URL", "")
+
+
+def region() -> str | None:
+    """None: as the configuration files of AWS say. botocore itself knows the second variable only."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None
+
+
+@contextmanager
+def answering(what: str, bucket: str, *, expected: frozenset[str] = frozenset()) -> Iterator[None]:
+    """What botocore raises in the block becomes Answered, for the codes that the caller expects, or Unavailable.
+
+    `what` says what did not happen, as "The storage did not take the data".
+    """
+    try:
+        yield
+    except ClientError as error:
+        problem = error.response.get("Error", {})
+        code = str(problem.get("Code", ""))
+        if code in expected:
+            raise Answered(code) from error
+        reason = _reason(code, str(problem.get("Message", "")), bucket)
+        raise Unavailable(f"{what}: {reason[:_LONGEST_QUOTE]}") from error
+    except NoCredentialsError as error:
+        detail = f"{what}: there are no credentials. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+        raise Unavailable(detail) from error
+    except (BotoCoreError, ValueError) as error:  # ValueError: an AWS_ENDPOINT_URL that is none
+        raise Unavailable(f"{what}: {str(error)[:_LONGEST_QUOTE]}") from error
+
+
+def _reason(code: str, message: str, bucket: str) -> str:
+    said = f"{code}: {message}".strip(": ")
+    if code in _NO_BUCKET:
+        return f"there is no bucket {bucket}. Check MLSERVE_BUCKET, or make it: manage.py create_bucket {bucket}"
+    if code in _REFUSED:
+        return f"S3 refused ({said}). The credentials must be allowed to list, get, put and delete in {bucket}."
+    if _NO_ENCRYPTION in message:
+        return f"this storage cannot encrypt ({said}). Configure its KMS, or set MLSERVE_BUCKET_ENCRYPTION=none."
+    return said
