@@ -27,11 +27,20 @@ def _remove(account: Account, stage: str, name: str) -> None:
     """Outermost first, so that nothing is called that is half gone."""
     arn = f"arn:aws:lambda:{account.region}:{account.identity['Account']}:function:{name}"
     if stage == WEB:
-        _told("API", delete_stack(account, name))
+        _told("API", delete_stack(account, name) | _remove_apis(account, name))
     _told("schedule", _remove_rules(account, arn))
     _told("mapping", _remove_mappings(account, name) | _remove_mappings(account, arn))
     _told("function", _without(partial(account.ask, "lambda", "delete_function", FunctionName=name)))
     _told("role", _remove_role(account, f"{name}-ZappaLambdaExecutionRole"))
+
+
+def _remove_apis(account: Account, name: str) -> bool:
+    """What a stack that was interrupted has left."""
+    every = account.ask("apigateway", "get_rest_apis", limit=500)["items"]
+    ours = [api["id"] for api in every if api["name"] == name]
+    for identifier in ours:
+        account.ask("apigateway", "delete_rest_api", restApiId=identifier)
+    return bool(ours)
 
 
 def _remove_rules(account: Account, arn: str) -> bool:

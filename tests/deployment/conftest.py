@@ -6,19 +6,16 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from deployment.account import Account
+from tests.stand_ins import aws
 
 
 @pytest.fixture(scope="session")
 def region() -> Iterator[str]:
-    """The address of the stand-in, reached over HTTP."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    """The address of a stand-in that no other tests share, reached over HTTP."""
+    with aws.running() as stand_in:
+        yield stand_in.endpoint_url
 
 
 @pytest.fixture
