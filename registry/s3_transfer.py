@@ -4,40 +4,41 @@ The sender needs neither credentials nor the web server, which could not take la
 good for one part of one upload, for an hour, and for exactly as many bytes as the part has.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files.storage import Storage
 
 from mlserve.errors import BadUpload, Conflict, Unavailable, UploadIncomplete
-from registry.staging import ADDRESS_SECONDS, Staging, require_all
+from registry.s3_client import Answered, answering
+from registry.staging import ADDRESS_SECONDS, PART_BYTES, Staging, require_all
 
 # S3's names for what is not there.
 _ABSENT = frozenset({"NoSuchUpload", "NoSuchKey", "404"})
 # And for parts that are not what was listed a moment ago: somebody sent one of them again.
 _CHANGED = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
 
+# Connections that break while some mebibytes arrive: so often they are asked for again.
+_MOST_BREAKS = 2
+
 
 class S3Transfer:
     def __init__(self, storage: Storage) -> None:
         s3: Any = storage  # django-storages has no types
-        with _s3_errors():
-            self._client = s3.client
+        self._client = s3.client
         self._bucket: str = s3.bucket_name
         self._location = str(s3.location or "").strip("/")
         self._encryption: dict[str, str] = s3.object_parameters
 
     def begin(self, staging: Staging) -> str:
-        with _s3_errors():
+        with self._answering():
             begun = self._client.create_multipart_upload(**self._encryption, **self._object(staging))
         return str(begun["UploadId"])
 
     def address_of(self, staging: Staging, number: int) -> str | None:
         part = {"PartNumber": number, "ContentLength": staging.bytes_of(number)}
-        with _s3_errors():
+        with self._answering():
             return str(
                 self._client.generate_presigned_url(
                     "upload_part", Params={**self._multipart(staging), **part}, ExpiresIn=ADDRESS_SECONDS
@@ -62,9 +63,9 @@ class S3Transfer:
         require_all(staging, {number: size for number, (size, _) in (parts or {}).items()})
         listed = [{"PartNumber": number, "ETag": (parts or {})[number][1]} for number in sorted(parts or {})]
         try:
-            with _s3_errors(expected=_ABSENT | _CHANGED):
+            with self._answering(expected=_ABSENT | _CHANGED):
                 self._client.complete_multipart_upload(MultipartUpload={"Parts": listed}, **self._multipart(staging))
-        except _Expected as error:
+        except Answered as error:
             if error.code in _CHANGED:
                 raise UploadIncomplete("A part was sent again meanwhile. Submit again.") from error
             if not self._is_whole(staging):
@@ -72,40 +73,55 @@ class S3Transfer:
 
     def fetch(self, staging: Staging, path: Path) -> None:
         try:
-            with _s3_errors(expected=_ABSENT):
-                self._client.download_file(self._bucket, self._key(staging), str(path))
-        except _Expected as error:
+            with path.open("wb") as target:
+                for start in range(0, staging.size_bytes, PART_BYTES):
+                    target.write(self._range(staging, start))
+        except Answered as error:
             raise BadUpload("The uploaded bytes are not in the storage any more. Upload the file again.") from error
+        except OSError as error:
+            raise Unavailable(f"{path} cannot be written: {error.strerror or error}.") from error
 
     def discard(self, staging: Staging) -> None:
         try:
-            with _s3_errors(expected=_ABSENT):
+            with self._answering(expected=_ABSENT):
                 self._client.abort_multipart_upload(**self._multipart(staging))
-        except _Expected:
+        except Answered:
             pass  # completed, or discarded before
-        with _s3_errors():
+        with self._answering():
             self._client.delete_object(**self._object(staging))
 
     def _parts(self, staging: Staging) -> dict[int, tuple[int, str]] | None:
         """Size and ETag by number; None when the transfer is over, one way or the other."""
         pages = self._client.get_paginator("list_parts").paginate(**self._multipart(staging))
         try:
-            with _s3_errors(expected=_ABSENT):
+            with self._answering(expected=_ABSENT):
                 return {
                     int(part["PartNumber"]): (int(part["Size"]), str(part["ETag"]))
                     for page in pages
                     for part in page.get("Parts", ())
                 }
-        except _Expected:
+        except Answered:
             return None
 
     def _is_whole(self, staging: Staging) -> bool:
         try:
-            with _s3_errors(expected=_ABSENT):
+            with self._answering(expected=_ABSENT):
                 found = self._client.head_object(**self._object(staging))
-        except _Expected:
+        except Answered:
             return False
         return bool(found["ContentLength"] == staging.size_bytes)
+
+    def _range(self, staging: Staging, start: int) -> bytes:
+        """Some mebibytes from `start` on. Raises Answered when they are not there."""
+        for _ in range(_MOST_BREAKS):  # botocore repeats a request, but not one whose answer breaks off
+            with suppress(Unavailable):
+                return self._read(staging, start)
+        return self._read(staging, start)
+
+    def _read(self, staging: Staging, start: int) -> bytes:
+        wanted = {"Range": f"bytes={start}-{start + PART_BYTES - 1}"}
+        with self._answering(expected=_ABSENT):
+            return bytes(self._client.get_object(**self._object(staging), **wanted)["Body"].read())
 
     def _object(self, staging: Staging) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._key(staging)}
@@ -116,23 +132,6 @@ class S3Transfer:
     def _key(self, staging: Staging) -> str:
         return f"{self._location}/{staging.key}" if self._location else staging.key
 
-
-class _Expected(Exception):
-    """An answer of S3 that the caller knows what to do about."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-@contextmanager
-def _s3_errors(*, expected: frozenset[str] = frozenset()) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        if code in expected:
-            raise _Expected(code) from error
-        raise Unavailable(f"The artifact storage refused the upload ({error}).") from error
-    except (BotoCoreError, OSError) as error:
-        raise Unavailable(f"The artifact storage did not take or give the upload ({error}).") from error
+    def _answering(self, *, expected: frozenset[str] = frozenset()) -> AbstractContextManager[None]:
+        what = "The artifact storage did not take or give the upload"
+        return answering(what, self._bucket, expected=expected)

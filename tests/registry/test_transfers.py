@@ -196,7 +196,7 @@ class TestOnS3:
 
     def client(self) -> Any:
         storage: Any = storages["artifacts"]
-        return storage.connection.meta.client
+        return storage.client
 
     def key(self) -> str:
         storage: Any = storages["artifacts"]
