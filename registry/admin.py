@@ -259,7 +259,8 @@ class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # t
         if not self.has_add_permission(request):
             raise PermissionDenied
         form = DescriptionForm(request.POST, request.FILES, user=request.user)
-        return JsonResponse({"errors": form.complaints()})
+        sha256 = form.registered_sha256() if form.is_valid() else None
+        return JsonResponse({"errors": form.complaints(), "registered_sha256": sha256})
 
     def uploaded_view(self, request: HttpRequest, upload_id: UUID) -> HttpResponse:
         """To the version that one's own direct upload became."""

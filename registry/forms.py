@@ -97,6 +97,11 @@ class DescriptionForm(forms.Form):
                 found.append((name, error.detail))
         return [{"field": "" if name == NON_FIELD_ERRORS else name, "detail": detail} for name, detail in found]
 
+    def registered_sha256(self) -> str | None:
+        """Of the artifact that the valid form's tag holds already."""
+        named = {"model__name": self.cleaned_data["model"], "tag": self.cleaned_data["tag"]}
+        return ModelVersion.objects.filter(**named).values_list("sha256", flat=True).first()
+
     def _may_not_change(self, model: str | None) -> bool:
         return not has_permission(self.user, _CHANGE_MODEL) and Model.objects.filter(name=model).exists()
 

@@ -25,9 +25,10 @@ _TIMEOUT = urllib3.Timeout(connect=15, read=60)
 _ATTEMPTS = 5
 _LONGEST_PAUSE_SECONDS = 15.0
 # Answers that say nothing about the request: the same one may succeed a moment later.
-_PASSING = frozenset({408, 429, 500, 502, 503, 504})
-# A storage answers so when an address expired, too, or when a body came too slowly. A new address mends both.
-_PASSING_OF_STORAGE = _PASSING | {400, 403}
+_PASSING = frozenset({408, 429, 502, 503, 504})
+# A storage refuses an address that expired, and a body that came too slowly, which a new address mends; and its inner
+# errors pass.
+_PASSING_OF_STORAGE = _PASSING | {400, 403, 500}
 # Reports are some kilobytes.
 _MOST_ANSWERED_BYTES = 16 * 2**20
 _MOST_LISTED = 5

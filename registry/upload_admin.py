@@ -33,11 +33,11 @@ class DirectUploadAdmin(Unchanging, admin.ModelAdmin):  # type: ignore[type-arg]
     """Looked at, and canceled with the permission to delete one."""
 
     change_form_template = "admin/registry/directupload/change_form.html"
-    list_display = ("name", "status_text", "target", "size", "far", "uploaded_by", "created_at", "finished_at")
+    list_display = ("name", "status_text", "target", "size", "uploaded_by", "created_at")
     list_filter = ("status",)
     search_fields = ("file_name", "model_name", "tag", "uploaded_by", "sha256")
     fields = (
-        "status_text", "why", "far", "file_name", "size", "sha256", "target", "version_link", "uploaded_by",
+        "status_text", "why", "file_name", "size", "sha256", "target", "version_link", "uploaded_by",
         "created_at", "submitted_at", "finished_at", "parts", "attempts",
     )  # fmt: skip
     actions = ("cancel_selected",)
@@ -60,7 +60,7 @@ class DirectUploadAdmin(Unchanging, admin.ModelAdmin):  # type: ignore[type-arg]
     def status_text(self, upload: DirectUpload) -> SafeString:
         status = Status(upload.status)
         looks = "failed" if status in (Status.REFUSED, Status.FAILED) else status.value
-        label = upload.get_status_display()
+        label = f"{upload.get_status_display()}{_progress(upload)}"
         return format_html('<span class="mlserve-status mlserve-{}">{} {}</span>', looks, _SYMBOLS[status], label)
 
     @admin.display(description="to become", ordering="model_name")
@@ -70,14 +70,6 @@ class DirectUploadAdmin(Unchanging, admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(ordering="size_bytes")
     def size(self, upload: DirectUpload) -> str:
         return filesizeformat(upload.size_bytes)
-
-    @admin.display(description="progress")
-    def far(self, upload: DirectUpload) -> str:
-        if not upload.progress:
-            return "–"
-        done = len(upload.progress.get("checks", ()))
-        counted = f", {done} of {len(CHECKS)} checks" if done else ""
-        return f"{upload.progress.get('step', '')}{counted}"
 
     @admin.display(description="why")
     def why(self, upload: DirectUpload) -> str:
@@ -136,3 +128,11 @@ class DirectUploadAdmin(Unchanging, admin.ModelAdmin):  # type: ignore[type-arg]
             else:
                 self.log_change(request, upload, "Canceled.")
                 self.message_user(request, f"{upload} is canceled.", messages.SUCCESS)
+
+
+def _progress(upload: DirectUpload) -> str:
+    """The step, or how many checks are done."""
+    if not upload.progress:
+        return ""
+    done = len(upload.progress.get("checks", ()))
+    return f", {done} of {len(CHECKS)} checks" if done else f", {upload.progress.get('step', '')}"

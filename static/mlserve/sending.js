@@ -9,9 +9,10 @@ const ANSWER_MS = 60_000;
 const HASHED_BYTES = 2 ** 20;
 const ADDRESSES_AT_ONCE = 20;
 const LOOK_EVERY_MS = 1000;
-// Answers that say nothing about the request. A storage also refuses addresses that expired, and slow bodies.
-const PASSING = new Set([408, 429, 500, 502, 503, 504]);
-const PASSING_OF_STORAGE = new Set([...PASSING, 400, 403]);
+// Answers that say nothing about the request. A storage also refuses addresses that expired, and slow bodies, and its
+// inner errors pass.
+const PASSING = new Set([408, 429, 502, 503, 504]);
+const PASSING_OF_STORAGE = new Set([...PASSING, 400, 403, 500]);
 
 // The server, or the file, says no: the same again would not help.
 export class Refused extends Error {
@@ -36,8 +37,8 @@ export class Server {
     return `${this.uploads}/${encodeURIComponent(id)}`;
   }
 
-  versions(model, ...tag) {
-    return [this.models, encodeURIComponent(model), "versions", ...tag.map(encodeURIComponent)].join("/");
+  versions(model) {
+    return `${this.models}/${encodeURIComponent(model)}/versions`;
   }
 
   async ask(method, url, { body, signal } = {}) {

@@ -40,7 +40,7 @@ async function start() {
     await uploadAndFollow(data, controller.signal);
   } catch (error) {
     if (controller.signal.aborted) await canceled(data.get("artifact"));
-    else failed(error);
+    else failed(error, data.get("artifact"));
   } finally {
     running = null;
     if (!panel.dataset.leaving) setBusy(false);
@@ -51,10 +51,14 @@ async function uploadAndFollow(data, signal) {
   const file = data.get("artifact");
   requireSize(file);
   tell("Checking what you typed");
-  if (!(await isAccepted(data, signal))) return;
+  const { errors, registered_sha256: taken } = await checked(data, signal);
+  if (errors.length) {
+    showErrors(errors);
+    return;
+  }
   const digest = digesting(file, signal);
   digest.catch(() => {});  // whoever awaits it hears of it
-  await requireFreeTag(data, digest, signal);
+  if (taken) await requireSame(taken, digest, data);
   let upload = await opened(server, file, memory, signal);
   let ended;
   try {
@@ -93,27 +97,17 @@ async function sentAndInspected(data, file, upload, digest, signal) {
 }
 
 // What the form would say after everything was sent is better said before.
-async function isAccepted(data, signal) {
+async function checked(data, signal) {
   const body = new FormData();
   for (const [name, value] of data) if (name !== "artifact") body.append(name, value);
-  const { errors } = await server.ask("POST", form.dataset.check, { body, signal });
-  if (!errors.length) return true;
-  showErrors(errors);
-  return false;
+  return server.ask("POST", form.dataset.check, { body, signal });
 }
 
-async function requireFreeTag(data, digest, signal) {
-  const url = server.versions(data.get("model"), data.get("tag"));
-  const taken = await server.ask("GET", url, { signal }).catch((error) => {
-    if (error.status === 404) return null;
-    throw error;
-  });
-  if (!taken) return;
+async function requireSame(taken, digest, data) {
   tell("Comparing the file with the registered one", { busy: true });
-  if ((await digest) !== taken.sha256) {
-    throw new Refused(`${data.get("model")} ${data.get("tag")} is another artifact. A version never changes: upload ` +
-      "under a new tag.");
-  }
+  if ((await digest) === taken) return;
+  throw new Refused(`${data.get("model")} ${data.get("tag")} is another artifact. A version never changes: upload ` +
+    "under a new tag.");
 }
 
 function requireSize(file) {
@@ -198,7 +192,8 @@ function showInspection(upload, waitedMs) {
 function showCheck(item, status) {
   if (!item) return;
   item.querySelector("[data-sign]").textContent = status ? `${SIGNS[status] ?? ""} ${status}` : "";
-  item.className = status ? `mlserve-${status}` : "";
+  if (status) item.className = `mlserve-${status}`;
+  else item.removeAttribute("class");
 }
 
 function refused(upload) {
@@ -223,9 +218,9 @@ function reportRow(check) {
   return row;
 }
 
-function failed(error) {
+function failed(error, file) {
   const isAway = error instanceof Away;
-  const kept = isAway ? " What arrived stays on the server for a day." : "";
+  const kept = isAway && memory.recall(file) ? " What arrived stays on the server for a day." : "";
   const detail = isAway || error instanceof Refused ? error.message : `Something went wrong in this page: ${error}.`;
   complain(`${detail}${kept}`);
   again.hidden = !(isAway || error.status === 401);
@@ -278,11 +273,12 @@ function speedometer() {
   };
 }
 
+// As the admin's own pages write sizes.
 function inUnits(bytes) {
-  const units = ["bytes", "kB", "MB", "GB", "TB"];
+  const units = ["bytes", "KB", "MB", "GB", "TB"];
   let size = bytes, unit = 0;
-  while (size >= 1000 && unit < units.length - 1) [size, unit] = [size / 1000, unit + 1];
-  return `${unit && size < 100 ? size.toFixed(1) : Math.round(size)} ${units[unit]}`;
+  while (size >= 1024 && unit < units.length - 1) [size, unit] = [size / 1024, unit + 1];
+  return `${unit ? size.toFixed(1) : size} ${units[unit]}`;
 }
 
 function inTime(seconds) {
