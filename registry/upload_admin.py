@@ -38,12 +38,15 @@ class DirectUploadAdmin(Unchanging, admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ("file_name", "model_name", "tag", "uploaded_by", "sha256")
     fields = (
         "status_text", "why", "file_name", "size", "sha256", "target", "version_link", "uploaded_by",
-        "created_at", "submitted_at", "finished_at", "parts", "attempts",
+        "created_at", "submitted_at", "finished_at", "attempts",
     )  # fmt: skip
     actions = ("cancel_selected",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("version__model").defer("report")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ("status_text", "parts", *self.fields[2:]) if obj and obj.status == Status.OPEN else self.fields
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.cancel_view)
@@ -85,8 +88,6 @@ class DirectUploadAdmin(Unchanging, admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description="arrived")
     def parts(self, upload: DirectUpload) -> str:
         """What is kept of an open one, and how long."""
-        if upload.status != Status.OPEN:
-            return "–"
         try:
             arrived = len(arrived_parts(upload))
         except MlserveError as error:
