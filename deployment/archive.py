@@ -1,11 +1,13 @@
 """The zip: the same bytes for the same content, wherever and whenever it is made."""
 
+import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from deployment import bytecode
 from deployment.contents import PROJECT, Entry
+from deployment.platforms import problem_of
 
 LIMIT_BYTES = 262_144_000
 # The first moment that a zip can express.
@@ -45,6 +47,16 @@ def refuse_too_large(total_bytes: int) -> None:
         raise TooLarge(
             f"{total_bytes:,} bytes unzipped; Lambda takes {LIMIT_BYTES:,}. Leave a library out, or use the Dockerfile."
         )
+
+
+def platform_problems(path: Path) -> list[str]:
+    """Libraries in the package that do not run on Lambda's system with this Python."""
+    with zipfile.ZipFile(path) as zipped:
+        wheels = [name for name in zipped.namelist() if name.endswith(".dist-info/WHEEL")]
+        found = [
+            problem_of(name.partition("-")[0], zipped.read(name).decode(), sys.version_info[:2]) for name in wheels
+        ]
+    return [problem for problem in found if problem]
 
 
 def unzipped_sizes(path: Path) -> dict[str, int]:

@@ -5,21 +5,23 @@ against: without bytecode that is never checked, each cold start compiles everyt
 """
 
 import importlib.util
+import marshal
 import sys
 import warnings
-from importlib import _bootstrap_external as loader  # type: ignore[attr-defined]
 from pathlib import PurePosixPath
 
 # Where Lambda unpacks a package, which is what tracebacks shall show.
 TASK_ROOT = "/var/task"
+# Of PEP 552: the file names its source by a hash, which nobody compares.
+_UNCHECKED_HASH = (0b01).to_bytes(4, "little")
 
 
 def compiled(source: bytes, name: str) -> bytes:
-    """The content of a `.pyc` (PEP 552, unchecked hash): the same bytes for the same source and Python."""
+    """The content of a `.pyc` file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes in libraries are their authors' business
         code = compile(source, f"{TASK_ROOT}/{name}", "exec", dont_inherit=True, optimize=0)
-    return bytes(loader._code_to_hash_pyc(code, importlib.util.source_hash(source), checked=False))
+    return importlib.util.MAGIC_NUMBER + _UNCHECKED_HASH + importlib.util.source_hash(source) + marshal.dumps(code)
 
 
 def beside_source(name: str) -> str:

@@ -19,7 +19,7 @@ if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
 from deployment import archive, assembly, contents, mapping, stages  # noqa: E402 - they lie in the checkout
-from deployment.policy import WORKER, Place  # noqa: E402 - the same
+from deployment.policy import WEB, WORKER, Place  # noqa: E402 - the same
 
 # Commands that make or change a function, and those that only have to know its queue.
 _CHANGES = ("deploy", "update")
@@ -33,7 +33,9 @@ _REFUSALS = (
 def settings(cli: Any) -> None:
     """After zappa_settings.json was read: what it leaves open."""
     cli.zappa.architecture = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
-    command = cli.vargs["command"]
+    command = cli.command
+    if cli.api_stage not in (WEB, WORKER):
+        raise ClickException(f"{cli.api_stage} is no stage, but what web and worker have in common.")
     if command not in (*_CHANGES, *_KNOWS_EVENTS):
         return
     try:
@@ -49,10 +51,13 @@ def settings(cli: Any) -> None:
 
 def zip(cli: Any) -> None:  # noqa: A001 - Zappa's name of this moment
     """After Zappa made its zip, which holds only its own handler (`exclude`), and which nothing here needs."""
+    package = Path(cli.zip_path)
     try:
-        assembly.assemble(Path(cli.zip_path))
+        assembly.assemble(package)
     except _REFUSALS as error:
         raise ClickException(str(error)) from error
+    if cli.command in _CHANGES and (problems := archive.platform_problems(package)):
+        raise ClickException(f"It would not run on Lambda: {problems[0]}")
 
 
 def post(cli: Any) -> None:

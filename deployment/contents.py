@@ -36,7 +36,7 @@ _UNUSED = re.compile(
     | \.(pyi|pyx|pxd|pxi|tp|h|hpp|c|cpp|f90|f|a|map|po|rst|typed|in|build|src)$
     | (^|/)(tests|_tests|conftest\.py)(/|$) | ^joblib/test/
     | (^|/)locale/(?!en/)[^/]+/LC_MESSAGES/
-    | ^[^/]+\.dist-info/(?!METADATA$)
+    | ^[^/]+\.dist-info/(?!(METADATA|WHEEL)$)
     | ^(django/contrib/[^/]+|rest_framework|drf_spectacular_sidecar)/static/   # collected already
     | ^django/contrib/(gis|flatpages|sitemaps|syndication|redirects|humanize)/
     | ^django/conf/(app|project)_template/

@@ -1,9 +1,12 @@
 """What Lambda's own Python brings beside the standard library, as a folder: AWS's SDK and the runtime's client.
 
-Copied out of this Python's environment, to try a package with nothing else on the import path.
+Copied out of this Python's environment, to try a package with nothing else on the import path:
+
+    python -m deployment.lambda_runtime FOLDER
 """
 
 import shutil
+import sys
 from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
@@ -35,3 +38,7 @@ def _modules(library: Distribution) -> Iterator[tuple[str, Path]]:
         path = Path(str(library.locate_file(file)))
         if ".." not in PurePosixPath(file).parts and path.is_file():
             yield str(file), path
+
+
+if __name__ == "__main__":
+    make(Path(sys.argv[1]))

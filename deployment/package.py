@@ -7,6 +7,7 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from deployment import archive, contents, trial
@@ -19,6 +20,8 @@ _NOBODY = {
     "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nobody", "AWS_DEFAULT_REGION": "us-east-1",
     # and asks the internet for a newer Zappa.
     "HTTPS_PROXY": "http://127.0.0.1:9",
+    # The order of a set in bytecode depends on it, and thereby the digest of the package.
+    "PYTHONHASHSEED": "0",
 }  # fmt: skip
 
 
@@ -27,12 +30,18 @@ class Failed(Exception):
 
 
 def build(package: Path) -> None:
-    """Has Zappa make `package`. Raises Failed."""
+    """Has Zappa make `package`, whole or not at all. Raises Failed."""
     package.parent.mkdir(parents=True, exist_ok=True)
-    zappa = [sys.executable, "-m", "zappa.cli", "package", "web", "--output", str(package.absolute())]
+    with tempfile.TemporaryDirectory(dir=package.absolute().parent, prefix=".unfinished-") as folder:
+        unfinished = Path(folder) / "package.zip"
+        _run_zappa(unfinished)
+        unfinished.replace(package)
+
+
+def _run_zappa(output: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MLSERVE_"))}
     done = subprocess.run(
-        zappa,
+        [sys.executable, "-m", "zappa.cli", "package", "web", "--output", str(output)],
         env={**environment, **_NOBODY, "VIRTUAL_ENV": sys.prefix},
         cwd=ROOT,
         capture_output=True,
@@ -40,8 +49,9 @@ def build(package: Path) -> None:
         timeout=_BUILD_SECONDS,
         check=False,
     )
-    if done.returncode or not package.exists():
-        raise Failed(f"zappa package failed:\n{done.stdout}{done.stderr}")
+    if done.returncode or not output.exists():
+        ours = [line.removeprefix("Error: ") for line in done.stderr.splitlines() if line.startswith("Error: ")]
+        raise Failed(ours[-1] if ours else f"zappa package failed:\n{done.stdout}{done.stderr}")
 
 
 def report(package: Path) -> str:
@@ -58,26 +68,27 @@ def report(package: Path) -> str:
     ])  # fmt: skip
 
 
-def _tried(package: Path) -> str:
-    found = trial.try_out(package)
-    return (
-        f"It works: pages, a prediction, {found.modules} modules of the libraries.\n"
-        f"Cold start here: web {found.web_start:.2f} s + {found.web_first:.2f} s for the first answer, "
-        f"worker {found.worker_start:.2f} s + {found.worker_first:.2f} s for the first prediction."
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deployment.package", description=__doc__)
     parser.add_argument("package", type=Path)
-    package: Path = parser.parse_args().package
+    parser.add_argument("--untried", action="store_true", help="only build it")
+    options = parser.parse_args()
+    package: Path = options.package
     print(f"Building {package} for Python {sys.version_info.major}.{sys.version_info.minor} …", flush=True)
     try:
         build(package)
-        print(report(package), "Trying it …", sep="\n", flush=True)
-        print(_tried(package))
+        print(report(package), flush=True)
+        for problem in archive.platform_problems(package):
+            print(f"Warning: it will not run on Lambda: {problem}", file=sys.stderr, flush=True)
+        if not options.untried:
+            print("Trying it …", flush=True)
+            print(trial.try_out(package))
     except (Failed, trial.TrialFailed) as error:
         sys.exit(str(error))
+    except subprocess.TimeoutExpired as error:
+        sys.exit(f"It took more than {error.timeout:.0f} s: {error.cmd}")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

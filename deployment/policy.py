@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-WORKER = "worker"
+WEB, WORKER = "web", "worker"
 # The folder of the bucket where packages lie: whoever may write there decides what the functions run.
 PACKAGES = "packages/"
 

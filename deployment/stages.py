@@ -14,7 +14,7 @@ REQUIRED = {
 }
 REGION_MISSING = "AWS_DEFAULT_REGION: where to deploy, such as eu-central-1"
 DEFAULT_QUEUE_NAME = "mlserve"
-# Enough for ten thousand rows a second; each worker holds a connection to the database.
+# Each worker holds a connection to the database, of which a small one has some dozens.
 DEFAULT_WORKER_CONCURRENCY = 5
 # What SQS allows for one mapping.
 CONCURRENCIES = range(2, 1001)

@@ -1,5 +1,7 @@
 """Tries a package as Lambda would run it: unzipped, in processes that have nothing else but Lambda's own runtime.
 
+    python -m deployment.trial var/package.zip
+
 What was left out by mistake shows here, on SQLite and without AWS. Limits of Lambda that a process can be given (no
 shared memory, a read-only disk) are the business of the tests.
 """
@@ -36,14 +38,20 @@ class TrialFailed(Exception):
 
 @dataclass(frozen=True)
 class Found:
-    """Seconds: until the handler is imported, and for the first event after it."""
+    """Seconds of cold processes: until the handler is imported, and for the first event after it."""
 
     web_start: float
     web_first: float
-    web_submit: float
     worker_start: float
     worker_first: float
     modules: int
+
+    def __str__(self) -> str:
+        return (
+            f"It works: pages, a prediction, {self.modules} modules of the libraries.\n"
+            f"Cold start here: web {self.web_start:.2f} s + {self.web_first:.2f} s for the first answer, "
+            f"worker {self.worker_start:.2f} s + {self.worker_first:.2f} s for the first prediction."
+        )
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,6 @@ def try_out(package: Path) -> Found:
         return Found(
             web_start=web["start_seconds"],
             web_first=first["seconds"],
-            web_submit=submitted["seconds"],
             worker_start=worker["start_seconds"],
             worker_first=worker["seconds"],
             modules=modules,
@@ -154,7 +161,7 @@ def _work(place: Unpacked, submitted: dict[str, Any]) -> dict[str, Any]:
     if worker["answer"] != {"batchItemFailures": []}:
         raise TrialFailed(f"The worker answered {worker['answer']}.")
     prediction = json.loads(submitted["body"])["prediction_id"]
-    asked = [["GET", f"/api/predict/{prediction}"]]
+    asked: list[list[Any]] = [["GET", f"/api/predict/{prediction}"]]
     answers = place.run("ask", *map(json.dumps, asked))["answers"]
     _require(asked, answers, [200])
     found = json.loads(answers[0]["body"])
@@ -182,3 +189,7 @@ def _require(asked: list[list[Any]], answers: list[dict[str, Any]], statuses: li
     for request, answer, status in zip(asked, answers, statuses, strict=True):
         if answer["status"] != status:
             raise TrialFailed(f"{request[0]} {request[1]} answers {answer['status']}: {answer['body'][:2000]}")
+
+
+if __name__ == "__main__":
+    print(try_out(Path(sys.argv[1])))
