@@ -56,6 +56,19 @@ class ArtifactCache:
         with file:
             yield self._path(digest)
 
+    def make_way(self, size_bytes: int) -> None:
+        """Delete so much of what is not in use that `size_bytes` beside the cache stay within its bound, if possible.
+
+        For whoever keeps a file on the same disk for a moment. Raises Unavailable.
+        """
+        try:
+            self.root.joinpath("incoming").mkdir(parents=True, exist_ok=True, mode=0o700)
+            with (self.root / "lock").open("wb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._evict(max(0, self.most_bytes - size_bytes))
+        except OSError as error:
+            raise Unavailable(f"{self.root} (MLSERVE_CACHE_DIR) cannot be used: {error.strerror or error}.") from error
+
     def _held(self, digest: Digest, source: Source) -> IO[bytes]:
         """The complete file with a shared lock on it."""
         deadline = time.monotonic() + self.patience_seconds

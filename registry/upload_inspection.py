@@ -25,6 +25,7 @@ from django.utils import timezone
 
 from mlserve.errors import ArtifactRejected, MlserveError, Unavailable
 from registry import storage
+from registry.artifact_cache import ArtifactCache
 from registry.digest import Digest
 from registry.direct_upload import DirectUpload, Status, problem_of
 from registry.incoming import submission_from
@@ -98,7 +99,7 @@ def _publish(upload: DirectUpload, inspect: Callable[..., Inspected]) -> Publish
         progress.at("storing")
         return inspected
 
-    with _scratch() as folder:
+    with _scratch(upload.size_bytes) as folder:
         submission = _fetch(upload, folder)
         progress.at("verifying")
         return publish(_wanted(upload, submission), inspect=inspect_visibly)
@@ -160,12 +161,14 @@ def _storable(value: Any) -> Any:
 
 
 @contextmanager
-def _scratch() -> Iterator[Path]:
-    """A folder for one upload, beside the cached artifacts. What a killed predecessor left there goes first.
+def _scratch(size_bytes: int) -> Iterator[Path]:
+    """A folder for one upload, beside the cached artifacts, some of which give way: a function's disk is small.
 
-    Only one upload is inspected at a time, so nobody else uses it.
+    What a killed predecessor left there goes first. Only one upload is inspected at a time, so nobody else uses it.
     """
-    folder = Path(settings.MLSERVE_CACHE_DIR) / "uploads"
+    cache = ArtifactCache(Path(settings.MLSERVE_CACHE_DIR), settings.MLSERVE_CACHE_BYTES)
+    folder = cache.root / "uploads"
+    cache.make_way(size_bytes)
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, mode=0o700)

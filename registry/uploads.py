@@ -187,6 +187,8 @@ def sweep_uploads(*, now: datetime) -> int:
         discard_bytes(upload)
     old = now - timedelta(days=settings.MLSERVE_RETENTION_DAYS)
     uploads.ended().filter(finished_at__lt=old).delete()
+    if changed:
+        log.info("Sweep: %d uploads taken back or canceled", changed)
     return changed
 
 

@@ -1,6 +1,8 @@
 """What a worker does with an upload: published, refused, tried again or given up."""
 
 import hashlib
+import os
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,12 +15,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from registry.digest import Digest
 from registry.direct_upload import DirectUpload, Status
 from registry.inspection import Inspected, Submission, inspect
 from registry.models import Model, ModelVersion
 from registry.report import CHECKS, Check, Report, with_skipped
 from registry.staging import PART_BYTES
-from registry.digest import Digest
 from registry.storage import local_copy
 from registry.transfers import current_transfer
 from registry.upload_inspection import inspect_next
@@ -245,6 +247,21 @@ def test_it_cleans_up_after_a_killed_predecessor(as_owner: APIClient, settings: 
     inspect_next(holder=HOLDER)
 
     assert not left.exists()
+
+
+def test_it_lets_cached_artifacts_give_way(as_owner: APIClient, settings: Any) -> None:
+    """A function on Lambda has half a gibibyte for both."""
+    settings.MLSERVE_CACHE_BYTES = 1000
+    cached = [settings.MLSERVE_CACHE_DIR / "sha256" / "ab" / name for name in ("old", "new")]
+    for age, path in zip((100, 1), cached, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(500))
+        os.utime(path, (time.time() - age,) * 2)
+    submitted(as_owner, bytes(300))
+
+    inspect_next(holder=HOLDER)
+
+    assert [path.exists() for path in cached] == [False, True]
 
 
 def test_it_keeps_a_report_that_no_database_would_take(as_owner: APIClient) -> None:
