@@ -23,6 +23,7 @@ from werkzeug.wrappers import Request, Response
 
 from tests.stand_ins import gateway
 from tests.stand_ins.aws import StandIn
+from tests.stand_ins.corrections import Corrections, json_response
 from tests.stand_ins.environments import Function
 from tests.stand_ins.functions import Functions, Interpreter
 from tests.stand_ins.mappings import Pollers, SourceMapping
@@ -31,7 +32,6 @@ from tests.stand_ins.runtime_api import Outcome
 ACCOUNT = "123456789012"
 _FRONT = "/_apigw"
 _INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
-_FUNCTION_URLS = re.compile(r"/2021-10-31/functions/[^/]+/urls")
 _STAGE_PATH = re.compile(rf"{_FRONT}/([^/]+)/([^/]+)(/.*)?")
 _INTEGRATED = re.compile(r"functions/(arn:[^/]+)/invocations")
 
@@ -41,6 +41,7 @@ class Region(StandIn):
 
     def __init__(self, folder: Path, *, name: str, python: str, runtime: Path) -> None:
         self.name = name
+        self._corrections = Corrections(lambda_backends[ACCOUNT][name], sqs_backends[ACCOUNT][name])
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._application, threaded=True, request_handler=_QuietHandler)
         super().__init__(f"http://127.0.0.1:{self._server.server_port}")
@@ -96,7 +97,6 @@ class Region(StandIn):
         answered = self._answered(request)
         if answered is not None:
             return answered(environ, start_response)
-        self._keep_moto_from_delivering()
         found: Iterable[bytes] = self._moto(environ, start_response)
         return found
 
@@ -108,20 +108,16 @@ class Region(StandIn):
             return self._through_gateway(found[1], found[2], request, path)
         if found := _INVOKE.fullmatch(request.path):
             return self._invoked(unquote(found[1]), request)
-        if request.method == "GET" and _FUNCTION_URLS.fullmatch(request.path):
-            return _json({"FunctionUrlConfigs": []})
-        if request.method == "POST" and request.path.rstrip("/") == "/2015-03-31/event-source-mappings":
-            return self._refused_mapping(request)
-        return None
+        return self._corrections.answer(request)
 
     def _through_gateway(self, name: str, stage: str, request: Request, path: str) -> Response:
         apis = apigateway_backends[ACCOUNT][self.name].apis.values()
         found = next((each for each in apis if name in (each.id, each.name) and stage in each.stages), None)
         if found is None:
-            return _json({"message": "Forbidden"}, 403)
+            return json_response({"message": "Forbidden"}, 403)
         function = next((each for each in map(_integrated, found.resources.values()) if each), None)
         if function is None:
-            return _json({"message": "Missing Authentication Token"}, 403)
+            return json_response({"message": "Missing Authentication Token"}, 403)
         api = gateway.Api(found.id, self.name, stage, "*/*" in found.binaryMediaTypes)
         return gateway.answer(api, request, path, lambda payload: self.invoke(function, payload))
 
@@ -129,10 +125,10 @@ class Region(StandIn):
         try:
             found = lambda_backends[ACCOUNT][self.name].get_function(function)
         except UnknownFunctionException as error:
-            return _json({"Message": str(error)}, 404, {"X-Amzn-ErrorType": "ResourceNotFoundException"})
+            return json_response({"Message": str(error)}, 404, {"X-Amzn-ErrorType": "ResourceNotFoundException"})
         kind = request.headers.get("X-Amz-Invocation-Type", "RequestResponse")
         if kind != "RequestResponse":
-            return _json({}, 204 if kind == "DryRun" else 501)
+            return json_response({}, 204 if kind == "DryRun" else 501)
         outcome, log = self._run(found, request.get_data())
         headers = {"X-Amz-Executed-Version": "$LATEST"}
         if outcome.is_error:
@@ -170,22 +166,6 @@ class Region(StandIn):
             if ":sqs:" in each.event_source_arn
         ]
 
-    def _keep_moto_from_delivering(self) -> None:
-        """It would call the function while the sender waits, by Docker."""
-        for queue in list(sqs_backends[ACCOUNT][self.name].queues.values()):
-            queue.lambda_event_source_mappings.clear()
-
-    def _refused_mapping(self, request: Request) -> Response | None:
-        """AWS wants messages to stay unseen for at least as long as the function may take."""
-        asked = json.loads(request.get_data(cache=True))
-        request.environ["wsgi.input"].seek(0)
-        queue = sqs_backends[ACCOUNT][self.name].queues.get(asked["EventSourceArn"].rpartition(":")[2])
-        function = lambda_backends[ACCOUNT][self.name].get_function(asked["FunctionName"])
-        if queue is None or int(getattr(queue, "visibility_timeout", 0)) >= int(function.timeout):
-            return None
-        message = f"Queue visibility timeout is less than Function timeout: {function.timeout} seconds"
-        return _json({"Type": "User", "Message": message}, 400, {"X-Amzn-ErrorType": "InvalidParameterValueException"})
-
 
 class _QuietHandler(MotoRequestHandler):
     def log(self, *_: Any) -> None:
@@ -199,7 +179,3 @@ def _integrated(resource: Any) -> str | None:
         if found := _INTEGRATED.search(uri):
             return str(found[1])
     return None
-
-
-def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(json.dumps(value), status, headers, content_type="application/json")

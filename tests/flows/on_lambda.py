@@ -1,0 +1,136 @@
+"""mlserve deployed to the stand-in for AWS by its own commands, and reached as clients reach it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+from psycopg import sql
+
+from tests.flows.service import MANAGE, ROOT
+from tests.stand_ins.database import DatabaseFront
+from tests.stand_ins.region import Region
+
+BUCKET, QUEUE = "artifacts-of-mlserve", "mlserve"
+WEB, WORKER = "mlserve-web", "mlserve-worker"
+ADMIN = ("ada", "a password for tests only")
+_DATABASE = "on_lambda"
+_COMMAND_SECONDS = 300
+
+
+class OnLambda:
+    """`deploy()` it first. Its database lies in the cluster of `cluster_url`."""
+
+    def __init__(self, region: Region, cluster_url: str, *, deploy_python: Path) -> None:
+        self.region, self._cluster_url, self._python = region, cluster_url, deploy_python
+        self.database = DatabaseFront(cluster_url)
+        self.database_url = self.database.url(_DATABASE)
+        self.url = region.front(WEB, "web")
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/"),
+            "SECRET_KEY": "a-key-that-only-the-functions-of-these-tests-share-0123456789",
+            "DATABASE_URL": self.database_url,
+            "MLSERVE_BUCKET": BUCKET,
+            "MLSERVE_QUEUE": "sqs",
+            "MLSERVE_NEW_MODELS": "public",
+            # Short, so that what hangs or dies is over within the test.
+            "MLSERVE_BATCH_SECONDS": "5",
+            "MLSERVE_MAX_ATTEMPTS": "2",
+            **region.variables,
+        }
+        with psycopg.connect(cluster_url, autocommit=True) as cluster:
+            cluster.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_DATABASE)))
+
+    def deploy(self, package: Path) -> str:
+        """`make deploy` with a package that is built; what it printed."""
+        return self.deployment("deploy", "--package", str(package), "--url", self.url)
+
+    def deployment(self, *arguments: str) -> str:
+        """Another command of the deployment, such as `undeploy --yes`."""
+        command = [str(self._python), "-m", "deployment", *arguments]
+        done = subprocess.run(
+            command,
+            env=self.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def manage(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """A command of manage.py on this machine, which has the same database, bucket and queue."""
+        return self._run([sys.executable, *MANAGE[1:], *arguments], **more)
+
+    def _run(self, command: list[str], cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            env={**self.environment, **more},
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+
+    def client(self) -> httpx.Client:
+        """Somebody with a name and a password, behind API Gateway."""
+        return httpx.Client(base_url=self.url, auth=ADMIN, timeout=60)
+
+    def predict(self, model: str, rows: Any, **headers: str) -> httpx.Response:
+        return httpx.post(f"{self.url}/api/models/{model}/predict", json=rows, headers=headers, timeout=60)
+
+    def ended(self, prediction_id: str, *, seconds: float = 60) -> dict[str, Any]:
+        """The prediction once it ended, polled as clients poll."""
+        found: dict[str, Any] = {}
+
+        def is_over() -> bool:
+            found.update(httpx.get(f"{self.url}/api/predict/{prediction_id}", timeout=60).json())
+            return found["status"] not in ("queued", "running")
+
+        self.wait_for(is_over, f"the end of {prediction_id}", seconds=seconds)
+        return found
+
+    def wait_for(self, condition: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            logs = "\n".join(self.region.functions.log(name)[-3000:] for name in (WEB, WORKER))
+            assert time.monotonic() < deadline, f"waited {seconds} s for {what}:\n{logs}"
+            time.sleep(0.2)
+
+    def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Straight from the server, also while the functions cannot reach it."""
+        url = f"{self._cluster_url.rpartition('/')[0]}/{_DATABASE}"
+        with psycopg.connect(url, autocommit=True) as connection:
+            return connection.execute(statement.encode(), parameters).fetchall()
+
+    def waiting_messages(self, queue: str = QUEUE) -> int:
+        """Those that are visible, and those that somebody works on."""
+        sqs = self.region.client("sqs")
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = sqs.get_queue_attributes(QueueUrl=self.queue_url(queue), AttributeNames=names)["Attributes"]
+        return sum(int(value) for value in found.values())
+
+    def queue_url(self, queue: str = QUEUE) -> str:
+        return str(self.region.client("sqs").get_queue_url(QueueName=queue)["QueueUrl"])
+
+    def invoke(self, function: str, event: dict[str, Any]) -> Any:
+        answer = self.region.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event).encode())
+        value = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, value
+        return value
+
+    def close(self) -> None:
+        self.region.close()
+        self.database.close()
+        with psycopg.connect(self._cluster_url, autocommit=True) as cluster:
+            cluster.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(_DATABASE)))
