@@ -79,6 +79,7 @@ def _settings() -> dict[str, Any]:
         "max_wait_seconds": settings.MLSERVE_MAX_WAIT,
         "batch_seconds": settings.MLSERVE_BATCH_SECONDS,
         "inspection_seconds": settings.MLSERVE_INSPECTION_SECONDS,
+        "max_body_bytes": settings.MLSERVE_MAX_BODY_BYTES,
         "max_artifact_bytes": settings.MLSERVE_MAX_ARTIFACT_BYTES,
         "cache_bytes": settings.MLSERVE_CACHE_BYTES,
         "task_timeout_seconds": cluster["timeout"],

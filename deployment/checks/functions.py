@@ -1,8 +1,10 @@
 """The two functions: there, the same code in both, called rightly, with room for a model."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from deployment import stages
 from deployment.account import Absent
 from deployment.evidence import STAGES, WEB, WORKER, Evidence
 from deployment.findings import Finding, NotKnown, NotYet, failed, ok, warning
@@ -55,6 +57,27 @@ def memory(evidence: Evidence, stage: str) -> Finding:
     if megabytes < _ONE_CORE_MB:
         return warning(f"{megabytes} MB, which is less than one core", f"{fix}: {_ONE_CORE_MB} is one core")
     return ok(f"{megabytes} MB")
+
+
+def leftovers(evidence: Evidence, stage: str) -> Finding:
+    """Zappa adds variables and never removes one."""
+    found, planned = evidence.function(stage).get("Environment", {}).get("Variables", {}), _planned(evidence, stage)
+    if left := sorted(set(found) - set(planned)):
+        return warning(
+            f"{', '.join(left)}: in the function, not set here",
+            "if that is meant, remove it there, too (Lambda's console: Configuration, Environment variables)",
+        )
+    return ok(f"{len(found)} variables, all of them set here")
+
+
+def _planned(evidence: Evidence, stage: str) -> Mapping[str, str]:
+    settings = evidence.settings(stage)
+    variables = settings.get("aws_environment_variables", {})
+    described = stages.Stage(stage, evidence.function_name(stage), variables, settings.get("events", []))
+    try:
+        return stages.plan(described, evidence.environment, evidence.place).variables
+    except stages.NotReady as error:
+        raise NotKnown("this environment is not the one that deploys") from error
 
 
 def schedule(evidence: Evidence) -> Finding:

@@ -8,6 +8,8 @@ from deployment.findings import Finding, NotKnown, failed, ok, warning
 from mlserve.secret_key import fingerprint
 
 _LATE_SECONDS, _TOO_LATE_SECONDS = 120, 900
+# Lambda's 6 MB hold the body in base64, and its headers.
+_MOST_BODY_BYTES = 6 * 2**20 * 3 // 4
 # Besides functions: a person with a shell, the deploy, a dashboard.
 _SPARE_CONNECTIONS = 5
 _NETWORK = (
@@ -89,6 +91,17 @@ def migrations(evidence: Evidence) -> Finding:
     if missing := told["missing"]:
         return failed(f"{len(missing)} are missing, first {missing[0]}; {seen}", "make deploy")
     return ok(f"all applied; {seen}")
+
+
+def body_size(evidence: Evidence) -> Finding:
+    told, _ = evidence.inside("settings")
+    size = int(told["max_body_bytes"])
+    if size > _MOST_BODY_BYTES:
+        return warning(
+            f"requests of {size / 2**20:.1f} MiB are allowed, Lambda takes {_MOST_BODY_BYTES / 2**20:.1f} MiB",
+            "MLSERVE_MAX_BODY_BYTES=4MiB: larger ones would get API Gateway's own error; send fewer rows at a time",
+        )
+    return ok(f"{size / 2**20:.1f} MiB")
 
 
 def administrator(evidence: Evidence) -> Finding:

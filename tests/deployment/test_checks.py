@@ -42,7 +42,7 @@ FROM_VALUES: list[tuple[Callable[..., Finding], tuple[str, ...]]] = [
     (functions.memory, ("web",)), (functions.memory, ("worker",)), (queue.mapping, ()), (queue.partial_batches, ()),
     (queue.concurrency, ()), (inside.answers, ("web",)), (inside.same_secret_key, ()), (inside.database, ("web",)),
     (inside.storage, ("worker",)), (inside.queue, ("web",)), (inside.database_encrypted, ()), (inside.migrations, ()),
-    (inside.administrator, ()), (inside.oldest_queued, ()), (models.memory, ()), (models.disk, ()),
+    (inside.administrator, ()), (inside.oldest_queued, ()), (inside.body_size, ()), (models.memory, ()), (models.disk, ()),
     (models.packages, ()),
 ]  # fmt: skip
 
@@ -77,6 +77,7 @@ BROKEN: list[tuple[Callable[..., Finding], tuple[str, ...], Callable[[ToldEviden
     (inside.queue, ("web",), break_vitals("queue", error="no queue"), Status.FAILED, "no queue"),
     (inside.database_encrypted, (), break_vitals("database", is_encrypted=False), Status.WARNING, "not encrypted"),
     (inside.migrations, (), break_vitals("migrations", missing=["registry.0002_x"]), Status.FAILED, "registry.0002_x"),
+    (inside.body_size, (), break_vitals("settings", max_body_bytes=5 * 2**20), Status.WARNING, "5.0 MiB"),
     (inside.administrator, (), break_vitals("people", administrators=0), Status.WARNING, "nobody"),
     (inside.oldest_queued, (), break_vitals("waiting", oldest_queued_seconds=300.0), Status.WARNING, "300 s"),
     (inside.oldest_queued, (), break_vitals("waiting", oldest_queued_seconds=3600.0), Status.FAILED, "3600 s"),

@@ -101,6 +101,24 @@ def test_it_counts_dead_letters(evidence: Evidence, client: Client) -> None:
     assert (finding.status, finding.found) == (Status.WARNING, "1 messages lie in mlserve-dead")
 
 
+def test_it_names_variables_that_are_no_longer_set(evidence: Evidence, client: Client, worker: str) -> None:
+    variables = {**ENVIRONMENT, "MLSERVE_BATCH_ROWS": "64", "ALLOWED_HOSTS": "x"}
+    client("lambda").update_function_configuration(FunctionName="mlserve-worker", Environment={"Variables": variables})
+
+    finding = functions.leftovers(evidence, "worker")
+
+    assert finding.status is Status.WARNING
+    assert "MLSERVE_BATCH_ROWS" in finding.found
+    assert "ALLOWED_HOSTS" not in finding.found
+
+
+def test_it_compares_variables_only_where_somebody_deploys(account: Account, evidence: Evidence, worker: str) -> None:
+    elsewhere = Evidence({}, root=evidence.root, account=account)
+
+    with pytest.raises(NotKnown, match="not the one that deploys"):
+        functions.leftovers(elsewhere, "worker")
+
+
 def test_it_finds_the_minute_of_the_schedule(evidence: Evidence, client: Client, worker: str) -> None:
     on_moto.make_rule(client, worker)
 

@@ -30,6 +30,7 @@ VITALS: Mapping[str, Any] = {
     "process": {"function": "f", "python": "3.13.0", "packages": {"scikit-learn": "1.9.1"}},
     "settings": {
         "secret_key_fingerprint": fingerprint(KEY),
+        "max_body_bytes": 4 * 2**20,
         "max_artifact_bytes": 300 * 2**20,
         "cache_bytes": 400 * 2**20,
         "task_timeout_seconds": 65,
