@@ -245,3 +245,21 @@ class TestOnS3:
 
         with pytest.raises(Unavailable, match="storage did not take"):
             current_transfer().arrived(staging)
+
+
+def test_it_addresses_a_bucket_of_amazon_by_its_region(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A browser cannot follow the redirection that an address without the region leads to."""
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "a-function-has-one")
+    options = {"bucket_name": "mine", "object_parameters": {}}
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "artifacts": {"BACKEND": "registry.s3.S3ArtifactStorage", "OPTIONS": options},
+    }
+
+    address = current_transfer().address_of(Staging("uploads/one", "the-transfer", 8, 8), 1) or ""
+
+    assert address.startswith("https://mine.s3.eu-central-1.amazonaws.com/uploads/one/artifact?")
+    assert "uploadId=the-transfer" in address
+    assert "X-Amz-Security-Token=a-function-has-one" in address
