@@ -42,8 +42,8 @@ FROM_VALUES: list[tuple[Callable[..., Finding], tuple[str, ...]]] = [
     (functions.memory, ("web",)), (functions.memory, ("worker",)), (queue.mapping, ()), (queue.partial_batches, ()),
     (queue.concurrency, ()), (inside.answers, ("web",)), (inside.same_secret_key, ()), (inside.database, ("web",)),
     (inside.storage, ("worker",)), (inside.queue, ("web",)), (inside.database_encrypted, ()), (inside.migrations, ()),
-    (inside.administrator, ()), (inside.oldest_queued, ()), (inside.body_size, ()), (models.memory, ()), (models.disk, ()),
-    (models.packages, ()),
+    (inside.administrator, ()), (inside.oldest_queued, ()), (inside.body_size, ()), (models.memory, ()),
+    (models.disk, ()), (models.packages, ()),
 ]  # fmt: skip
 
 
