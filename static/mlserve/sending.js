@@ -103,8 +103,9 @@ export async function digestOf(file, { onBytes = () => {}, signal }) {
   return Array.from(digest.digest(), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// Sends what has not arrived. `onBytes` gets how many bytes of the file are there, and falls when a part fails.
-export async function sendParts(server, upload, file, { onBytes, signal }) {
+// Sends what has not arrived. `onBytes` gets how many bytes of the file are there, and falls when a part fails;
+// `onTrouble` gets why a part is tried again.
+export async function sendParts(server, upload, file, { onBytes, onTrouble, signal }) {
   const sent = new Map(upload.parts.map((part) => [part.number, part.size_bytes]));
   const missing = [];
   for (let number = 1; number <= upload.part_count; number += 1) if (!sent.has(number)) missing.push(number);
@@ -127,6 +128,7 @@ export async function sendParts(server, upload, file, { onBytes, signal }) {
         tell(number, 0);
         if (!(error instanceof Away) || attempt === ATTEMPTS) throw error;
         await readable(file);
+        onTrouble(error);
         addresses.drop(number);
         await pauseBefore(attempt, either);
       }

@@ -83,8 +83,12 @@ async function uploadAndFollow(data, signal) {
 async function sentAndInspected(data, file, upload, digest, signal) {
   if (upload.status === "open") {
     tell(upload.parts.length ? "Sending the rest of the file" : "Sending the file");
-    const speed = speedometer(file.size);
-    await sendParts(server, upload, file, { signal, onBytes: (bytes) => showBytes(bytes, file.size, speed(bytes)) });
+    const speed = speedometer();
+    await sendParts(server, upload, file, {
+      signal,
+      onBytes: (bytes) => showBytes(bytes, file.size, speed(bytes)),
+      onTrouble: (error) => { figures.textContent = `${error.message} Trying again …`; },
+    });
   }
   tell("Computing the file’s SHA-256", { busy: true });
   const sha256 = await digest;

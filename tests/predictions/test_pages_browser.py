@@ -1,46 +1,23 @@
 """The pages in a real browser, with and without JavaScript."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Response, expect, sync_playwright
+from playwright.sync_api import expect
 from pytest_django.live_server_helper import LiveServer
 
 from predictions import tasks
 from registry.models import ModelVersion
+from tests.browser import browsing, require_chromium
 from tests.predictions.conftest import Submit
 from tests.predictions.draining import draining
-from tests.requirements import require_program
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-# Chromium's own sandbox needs what containers lack; it only ever sees the pages under test.
-_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 
 
 @pytest.fixture(scope="module")
 def chromium() -> str:
-    return require_program("chromium", "apt-get install chromium", also_called=("chromium-browser", "google-chrome"))
-
-
-@contextmanager
-def browsing(executable: str, **options: Any) -> Iterator[Page]:
-    """A page of a fresh browser; fails when a script or a resource of ours did."""
-    complaints: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=_ARGUMENTS)
-        page = browser.new_context(**options).new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("response", lambda response: complaints.extend(_missing(response)))
-        yield page
-        browser.close()
-    assert complaints == []
-
-
-def _missing(response: Response) -> list[str]:
-    return [response.url] if "/static/" in response.url and response.status >= 400 else []
+    return require_chromium()
 
 
 @pytest.mark.parametrize("with_script", [True, False])
