@@ -8,7 +8,7 @@ import secrets
 from deployment.deploy import Deployment
 from deployment.evidence import WORKER
 from deployment.findings import NotKnown
-from deployment.steps import DeploymentFailed, say
+from deployment.steps import DeploymentFailed
 
 
 def make_admin(deployment: Deployment, name: str) -> None:
@@ -21,8 +21,9 @@ def make_admin(deployment: Deployment, name: str) -> None:
         deployment.account.invoke(function, {"manage": f"make_admin {name} --hash {_hash(password)}"})
     except NotKnown as error:
         raise DeploymentFailed(f"{error}") from error
-    print(f"'{name}' is an administrator with the password '{password}'.")
-    say("It is shown only now. To set another, run the same again.")
+    print(f"'{name}' is an administrator.")
+    print(f"The password is {password}")
+    print("It is shown only now. To set another, run the same again.")
 
 
 def _hash(password: str) -> str:

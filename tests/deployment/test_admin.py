@@ -35,7 +35,7 @@ def deployment(monkeypatch: Any) -> Deployment:
 def test_it_shows_a_password_that_never_travels(deployment: Any, capsys: Any) -> None:
     make_admin(deployment, "ada")
 
-    password = capsys.readouterr().out.splitlines()[0].split("'")[3]
+    password = capsys.readouterr().out.partition("The password is ")[2].splitlines()[0]
     user = authenticate(username="ada", password=password)
     assert user is not None
     assert password not in repr(deployment.account.asked)
