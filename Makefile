@@ -40,10 +40,10 @@ serve: $(RUNTIME) ## run web and worker at HOST:PORT (127.0.0.1:8000) until Ctrl
 # One process per core; the tests of a file stay in one of them, so that services are started once.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 # Both runs happen, whatever the first one says; the second covers what only PostgreSQL does.
-test: $(DEV) ## run the whole suite, on SQLite and then on PostgreSQL
+test: $(DEV) $(DEPLOY) ## run the whole suite, on SQLite and then on PostgreSQL
 	@status=0; \
 	$(PYTEST) --cov || status=$$?; \
-	$(PYTEST) --database postgres || status=$$?; \
+	$(PYTEST) --database postgres -m "not once" || status=$$?; \
 	exit $$status
 
 # Django is checked as a server would start it, whatever this machine's .env says.

@@ -134,7 +134,7 @@ def _prepare(place: Unpacked) -> None:
 
 def _ask_pages(place: Unpacked) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """What the web function says of itself, its first answer, and the answer that accepted a prediction."""
-    predict = ["POST", "/api/models/penguins/predict", _PENGUIN]
+    predict: list[Any] = ["POST", "/api/models/penguins/predict", _PENGUIN]
     asked = [["GET", "/api/models"], predict, ["GET", "/healthz"], ["GET", "/api/models/penguins/schema"]]
     web = place.run("ask", *map(json.dumps, asked))
     if web["heavy"]:
@@ -143,7 +143,9 @@ def _ask_pages(place: Unpacked) -> tuple[dict[str, Any], dict[str, Any], dict[st
     pages = [["GET", path] for path in ("/", "/models/penguins", "/login", "/admin/login/", "/api/docs", "/api/schema")]
     shown = place.run("ask", *map(json.dumps, pages))["answers"]
     _require(pages, shown, [200] * len(pages))
-    style = [["GET", f"/{path.removeprefix('/web').lstrip('/')}"] for path in _styles(shown[0]["body"])]
+    style: list[list[Any]] = [
+        ["GET", f"/{path.removeprefix('/web').lstrip('/')}"] for path in _styles(shown[0]["body"])
+    ]
     _require(style, place.run("ask", *map(json.dumps, style))["answers"], [200])
     return web, web["answers"][0], web["answers"][1]
 

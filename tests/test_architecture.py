@@ -34,7 +34,7 @@ LAYERS: dict[str, list[str]] = {
     ],
     "registry": [
         "json_files json_schema violations report golden staging signals remembered remote_address digest s3_client",
-        "schema form_config remote artifact_cache",
+        "schema form_config remote artifact_cache bucket_settings",
         "frames samples remote_uploads",
         "pipelines formats sending",
         "schema_sources",
@@ -136,7 +136,7 @@ def is_within(name: str, package: str) -> bool:
 ALL = sorted(name for name in modules() if "." in name)
 FILES = sorted(
     path.relative_to(ROOT)
-    for folder in (*APPS, "benchmark", "tests", "examples")
+    for folder in (*APPS, "deployment", "benchmark", "tests", "examples")
     for path in (ROOT / folder).rglob("*.py")
     if "migrations" not in path.parts
 )
@@ -239,6 +239,13 @@ def test_it_does_not_depend_on_its_benchmark() -> None:
     assert not [name for name in ALL if any(is_within(other, "benchmark") for other in imports_of(name))]
 
 
+def test_it_runs_without_its_deployment() -> None:
+    """It is not in the package; only the command that looks at a deployment knows it."""
+    users = {name for name in ALL if any(is_within(other, "deployment") for other in imports_of(name))}
+
+    assert users <= {"mlserve.management.commands.deploy_check"}
+
+
 _SERVE_A_LIST = """
 import sys
 from wsgiref.util import setup_testing_defaults
@@ -265,6 +272,33 @@ def test_it_loads_no_scikit_learn_to_list_models(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _SERVE_A_LIST],
         env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+_START_ON_LAMBDA = """
+import sys
+
+import mlserve.lambda_entry
+
+heavy = {"sklearn", "pandas", "scipy", "numpy", "joblib", "pydantic", "rich", "granian", "boto3"}
+print(sorted({name.partition(".")[0] for name in sys.modules} & heavy))
+"""
+
+
+def test_it_loads_nothing_heavy_before_the_first_request_on_lambda(tmp_path: Path) -> None:
+    """Each of them costs every cold start of the web function a tenth of a second or more."""
+    environment = {**os.environ, "MLSERVE_DATA_DIR": str(tmp_path), "AWS_LAMBDA_FUNCTION_NAME": "mlserve-web"}
+
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _START_ON_LAMBDA],
+        env={**environment, "PYTHONPATH": str(ROOT)},
         cwd=tmp_path,
         capture_output=True,
         text=True,
