@@ -78,12 +78,17 @@ class RemoteServer:
                 "PUT", url, body=body, headers=headers, retries=False, redirect=False, timeout=_TIMEOUT
             )
         except (HTTPError, OSError) as error:
-            raise Unavailable(f"{host_of(url)} did not take a part: {_reason(error)}.") from error
+            sentence = f"{host_of(url)} did not take a part: {_reason(error)}."
+            raise Unavailable(sentence, retry_after_seconds=0) from error
         if response.status >= 300:
             refusal = self._refusal(response.status, response.headers, response.data, url=url)
             if response.status in (_PASSING if is_own else _PASSING_OF_STORAGE):
-                raise Unavailable(refusal.detail) from refusal
+                raise Unavailable(refusal.detail, retry_after_seconds=refusal.retry_after_seconds or 0) from refusal
             raise refusal
+
+    def close(self) -> None:
+        for pool in filter(None, (self._pool, self._storage_pool)):
+            pool.clear()
 
     def _asked(self, method: str, path: Sequence[str], **request: Any) -> dict[str, Any]:
         url = "/".join([self.url, "api", *(quote(part, safe="") for part in path)])
