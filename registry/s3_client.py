@@ -6,9 +6,11 @@ Region, address and credentials come from the usual AWS variables.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.session import Session
 
 from mlserve.errors import Unavailable
 
@@ -47,14 +49,20 @@ def config() -> Config:
     )
 
 
+def new_client(region: str | None) -> Any:
+    """Raises Unavailable for a region or an address that is none."""
+    with answering("S3 cannot be reached", "?"):
+        return Session().create_client("s3", region_name=region, config=config())
+
+
 def endpoint_url() -> str:
     """Of S3-compatible storage; "" for Amazon's."""
     return os.environ.get("AWS_ENDPOINT_URL_S3", "") or os.environ.get("AWS_ENDPOINT_URL", "")
 
 
 def region() -> str | None:
-    """None: as the configuration files of AWS say. botocore itself knows the second variable only."""
-    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None
+    """None where neither a variable nor a file of AWS's names one. botocore knows AWS_DEFAULT_REGION only."""
+    return os.environ.get("AWS_REGION") or Session().get_config_variable("region") or None
 
 
 @contextmanager
