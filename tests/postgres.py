@@ -71,6 +71,18 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"database: temporary {config.option.database}"
 
 
+@pytest.fixture(scope="session")
+def postgres_url(pytestconfig: pytest.Config) -> str:
+    """The URL of a PostgreSQL in any case: that of this run, or one that lives as long as this process."""
+    if pytestconfig.option.database == "postgres":
+        return os.environ["DATABASE_URL"]
+    if programs := find_programs():
+        return _temporary_postgres(pytestconfig, programs)
+    if everything_is_required():
+        pytest.fail(_MISSING, pytrace=False)
+    pytest.skip(_MISSING)
+
+
 def find_programs() -> Path | None:
     """The folder with initdb, pg_ctl and postgres: from PATH, else the newest version installed."""
     on_path = shutil.which("initdb")

@@ -1,11 +1,13 @@
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.flows.on_lambda import OnLambda
 from tests.flows.service import ROOT, Service
+from tests.stand_ins.region import Region
 
 _PREPARE = "import django; django.setup(); from mlserve.laptop import prepare; prepare()"
 
@@ -34,3 +36,17 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service = Service(tmp_path_factory.mktemp("service")).start()
     yield service
     service.stop()
+
+
+@pytest.fixture(scope="module")
+def new_on_lambda(
+    deploy_python: Path, lambda_runtime: Path, postgres_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], OnLambda]:
+    """An empty region of AWS with an empty database, to be deployed to and closed."""
+
+    def made() -> OnLambda:
+        python = str(deploy_python.resolve())  # Lambda's, which knows of no environment
+        region = Region(tmp_path_factory.mktemp("region"), name="eu-central-1", python=python, runtime=lambda_runtime)
+        return OnLambda(region, postgres_url, deploy_python=deploy_python)
+
+    return made

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,6 @@ from tests.stand_ins.region import Region
 
 BUCKET, QUEUE = "artifacts-of-mlserve", "mlserve"
 WEB, WORKER = "mlserve-web", "mlserve-worker"
-ADMIN = ("ada", "a password for tests only")
 _DATABASE = "on_lambda"
 _COMMAND_SECONDS = 300
 
@@ -31,7 +32,7 @@ class OnLambda:
         self.region, self._cluster_url, self._python = region, cluster_url, deploy_python
         self.database = DatabaseFront(cluster_url)
         self.database_url = self.database.url(_DATABASE)
-        self.url = region.front(WEB, "web")
+        self.url, self.token = region.front(WEB, "web"), ""
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/"),
@@ -67,6 +68,13 @@ class OnLambda:
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout
 
+    def make_admin(self, name: str) -> None:
+        """`make admin`; `token` is what authenticates as them from then on."""
+        told = self.deployment("admin", name)
+        found = re.search(r"The password is (\S+)", told)
+        assert found, told
+        self.token = f"{name}:{found[1]}"
+
     def manage(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         """A command of manage.py on this machine, which has the same database, bucket and queue."""
         return self._run([sys.executable, *MANAGE[1:], *arguments], **more)
@@ -82,9 +90,16 @@ class OnLambda:
             check=False,
         )
 
-    def client(self) -> httpx.Client:
-        """Somebody with a name and a password, behind API Gateway."""
-        return httpx.Client(base_url=self.url, auth=ADMIN, timeout=60)
+    def browser(self) -> httpx.Client:
+        """At the address that the deploy gave, with cookies; it follows redirects."""
+        apis = self.region.client("apigateway").get_rest_apis()["items"]
+        api = next(each["id"] for each in apis if each["name"] == WEB)
+        return httpx.Client(
+            base_url=f"https://{api}.execute-api.{self.region.name}.amazonaws.com/web/",
+            transport=ThroughGateway(self.region.endpoint_url),
+            follow_redirects=True,
+            timeout=60,
+        )
 
     def predict(self, model: str, rows: Any, **headers: str) -> httpx.Response:
         return httpx.post(f"{self.url}/api/models/{model}/predict", json=rows, headers=headers, timeout=60)
@@ -103,8 +118,7 @@ class OnLambda:
     def wait_for(self, condition: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
-            logs = "\n".join(self.region.functions.log(name)[-3000:] for name in (WEB, WORKER))
-            assert time.monotonic() < deadline, f"waited {seconds} s for {what}:\n{logs}"
+            assert time.monotonic() < deadline, f"waited {seconds} s for {what}:\n{self.logs()}"
             time.sleep(0.2)
 
     def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
@@ -123,6 +137,27 @@ class OnLambda:
     def queue_url(self, queue: str = QUEUE) -> str:
         return str(self.region.client("sqs").get_queue_url(QueueName=queue)["QueueUrl"])
 
+    def state(self, prediction_id: str) -> tuple[str, int]:
+        """(status, attempts) in the database."""
+        found = self.query("SELECT status, attempts FROM predictions_prediction WHERE id = %s", prediction_id)
+        return found[0][0], found[0][1]
+
+    def let_leases_run_out(self) -> None:
+        """Instead of waiting for that."""
+        self.query("UPDATE predictions_prediction SET lease_expires_at = now() WHERE status = 'running' RETURNING 1")
+
+    @contextmanager
+    def deliveries_paused(self) -> Iterator[None]:
+        """The worker gets no messages meanwhile."""
+        client = self.region.client("lambda")
+        mapping = client.list_event_source_mappings(FunctionName=WORKER)["EventSourceMappings"][0]["UUID"]
+        client.update_event_source_mapping(UUID=mapping, Enabled=False)
+        yield
+        client.update_event_source_mapping(UUID=mapping, Enabled=True)
+
+    def logs(self) -> str:
+        return "\n".join(self.region.functions.log(name)[-4000:] for name in (WEB, WORKER))
+
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         answer = self.region.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event).encode())
         value = json.loads(answer["Payload"].read())
@@ -134,3 +169,20 @@ class OnLambda:
         self.database.close()
         with psycopg.connect(self._cluster_url, autocommit=True) as cluster:
             cluster.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(_DATABASE)))
+
+
+class ThroughGateway(httpx.BaseTransport):
+    """https://API.execute-api.REGION.amazonaws.com, answered by the stand-in: for links, cookies and redirects."""
+
+    def __init__(self, endpoint_url: str) -> None:
+        self._endpoint_url, self._http = endpoint_url, httpx.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        api = request.url.host.partition(".")[0]
+        url = f"{self._endpoint_url}/_apigw/{api}{request.url.raw_path.decode()}"
+        return self._http.handle_request(
+            httpx.Request(request.method, url, headers=request.headers, stream=request.stream)
+        )
+
+    def close(self) -> None:
+        self._http.close()

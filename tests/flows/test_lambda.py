@@ -1,0 +1,247 @@
+"""mlserve on the stand-in for AWS, from `make deploy` to a result: a real package, real processes, real PostgreSQL.
+
+What these tests cannot show: whether AWS's permissions suffice, its networks, its other limits and its speed.
+"""
+
+import json
+import operator
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import joblib
+import lxml.html
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from tests.flows.on_lambda import QUEUE, WORKER, OnLambda
+from tests.pipelines import EXAMPLE, save
+
+pytestmark = pytest.mark.once
+
+_SLEEPERS_SCHEMA = {"type": "object", "properties": {"seconds": {"type": "number"}}, "required": ["seconds"]}
+
+
+@pytest.fixture(scope="module")
+def on_lambda(
+    new_on_lambda: Callable[[], OnLambda], package: Path, penguins_artifact: Path, tmp_path_factory: Any
+) -> Iterator[OnLambda]:
+    """Deployed by `make deploy`; `penguins` is uploaded through API Gateway, `sleeper` beside it."""
+    service = new_on_lambda()
+    try:
+        service.deploy(package)
+        service.make_admin("ada")
+        _upload(service, penguins_artifact, "penguins", f"{EXAMPLE / 'validation.py'}:RawData", "--to", service.url)
+        _upload(service, *_sleeper(tmp_path_factory.mktemp("sleeper")))
+        yield service
+    finally:
+        service.close()
+
+
+def _upload(service: OnLambda, artifact: Path, model: str, schema: str, *more: str) -> None:
+    options = ["--model", model, "--tag", "1.0", "--schema", schema, "--public", "--promote"]
+    done = service.manage("upload_model", str(artifact), *options, *more, MLSERVE_TOKEN=service.token)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{service.logs()}"
+
+
+def _sleeper(folder: Path) -> tuple[Path, str, str]:
+    """A model that takes as many seconds as its rows say, and then answers 1.5."""
+    pipeline = Pipeline(
+        [
+            ("sleep", FunctionTransformer(operator.methodcaller("map", time.sleep))),
+            ("wake", FunctionTransformer(operator.methodcaller("isna"))),
+            ("answer", LinearRegression()),
+        ]
+    )
+    pipeline.fit(pd.DataFrame({"seconds": [0.0, 0.0]}), [1.0, 2.0])
+    schema = folder / "schema.json"
+    schema.write_text(json.dumps(_SLEEPERS_SCHEMA))
+    return save(pipeline, folder / "sleeper.joblib"), "sleeper", str(schema)
+
+
+@pytest.fixture
+def quickly_seen_again(on_lambda: OnLambda) -> Iterator[None]:
+    """Failed messages come again after a second instead of half an hour."""
+    sqs, url = on_lambda.region.client("sqs"), on_lambda.queue_url()
+    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
+    yield
+    sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
+
+
+def test_it_predicts_by_way_of_the_queue(on_lambda: OnLambda, penguin: dict[str, Any], penguins_artifact: Path) -> None:
+    rows = [penguin, {**penguin, "bill_length_mm": 38.0, "flipper_length_mm": 180}]
+
+    accepted = on_lambda.predict("penguins", rows)
+
+    assert accepted.status_code == 202, accepted.text
+    ended = on_lambda.ended(accepted.json()["prediction_id"])
+    expected = joblib.load(penguins_artifact).predict(pd.DataFrame(rows)).tolist()
+    assert (ended["status"], ended["result"]["predictions"]) == ("succeeded", expected)
+    on_lambda.wait_for(lambda: on_lambda.waiting_messages() == 0, "an empty queue")
+
+
+def test_it_answers_who_waits(on_lambda: OnLambda, penguin: dict[str, Any]) -> None:
+    answered = on_lambda.predict("penguins", penguin, Prefer="wait=25")
+
+    assert answered.status_code == 200, answered.text
+    assert answered.headers["Preference-Applied"] == "wait=25"
+    assert answered.json()["status"] == "succeeded"
+
+
+def test_it_inspected_the_upload_in_the_worker(on_lambda: OnLambda, penguins_artifact: Path) -> None:
+    bucket = on_lambda.environment["MLSERVE_BUCKET"]
+    keys = [each["Key"] for each in on_lambda.region.client("s3").list_objects_v2(Bucket=bucket)["Contents"]]
+
+    found = httpx.get(f"{on_lambda.url}/api/models/penguins/versions/1.0", timeout=60).json()
+
+    assert (found["size_bytes"], found["uploaded_by"]) == (penguins_artifact.stat().st_size, "ada")
+    assert any(found["sha256"] in key for key in keys)
+    assert not [key for key in keys if key.startswith("uploads/")]
+
+
+def test_it_shows_pages_below_the_stage(on_lambda: OnLambda) -> None:
+    with on_lambda.browser() as browser:
+        page = lxml.html.fromstring(browser.get("models/penguins").text)
+        addresses = [*page.xpath("//@href"), *page.xpath("//@src"), *page.xpath("//form/@action")]
+        style = browser.get(page.xpath("//link[@rel='stylesheet']/@href")[0])
+
+    assert [each for each in addresses if not each.startswith(("/web/", "#", "https://", "data:"))] == []
+    assert (style.status_code, style.headers["Content-Type"]) == (200, 'text/css; charset="utf-8"')
+    assert style.headers["Content-Encoding"] == "gzip"
+    assert "immutable" in style.headers["Cache-Control"]
+
+
+def test_it_predicts_by_a_form(on_lambda: OnLambda, penguin: dict[str, Any]) -> None:
+    with on_lambda.browser() as browser:
+        form = lxml.html.fromstring(browser.get("models/penguins").text).xpath("//form[.//*[@name='island']]")[0]
+        fields = {**dict(form.form_values()), **{name: str(value) for name, value in penguin.items()}}
+        answered = browser.post(
+            form.action or "models/penguins", data=fields, headers={"Referer": str(browser.base_url)}
+        )
+
+    assert answered.status_code == 200, answered.text
+    assert "Gentoo" in answered.text
+
+
+def test_it_logs_in_and_out(on_lambda: OnLambda) -> None:
+    with on_lambda.browser() as browser:
+        form = lxml.html.fromstring(browser.get("admin/").text).forms[0]
+        name, _, password = on_lambda.token.partition(":")
+        fields = {**dict(form.form_values()), "username": name, "password": password}
+        inside = browser.post("admin/login/?next=/web/admin/", data=fields, headers={"Referer": str(browser.base_url)})
+
+    assert (inside.status_code, inside.url.path) == (200, "/web/admin/"), inside.text
+    assert "/web/admin/registry/modelversion/" in inside.text
+
+
+def test_it_gives_addresses_that_work(on_lambda: OnLambda, penguin: dict[str, Any]) -> None:
+    with on_lambda.browser() as browser:
+        accepted = browser.post("api/predict", json=penguin)
+        followed = browser.get(accepted.json()["url"])
+        located = browser.get(accepted.headers["Location"])
+        kind = browser.get(browser.get("api/models/nobody").json()["type"])
+        unknown = browser.get("api/nothing")
+
+    assert followed.json()["prediction_id"] == located.json()["prediction_id"] == accepted.json()["prediction_id"]
+    assert kind.status_code == 200
+    assert (unknown.status_code, unknown.headers["Content-Type"]) == (404, "application/problem+json")
+
+
+def test_it_turns_pages_of_a_list(on_lambda: OnLambda, penguin: dict[str, Any]) -> None:
+    with on_lambda.browser() as browser:
+        browser.auth = tuple(on_lambda.token.split(":", 1))  # type: ignore[assignment]
+        for _ in range(2):
+            browser.post("api/predict", json=penguin)
+        first = browser.get("api/predict", params={"page_size": 1, "limit": 1, "model": "penguins"})
+        following = re.search(r'"next":\s*"([^"]+)"', first.text)
+
+    assert first.status_code == 200
+    assert following is None or following[1].startswith(f"{browser.base_url}api/predict?")
+
+
+def test_it_describes_its_api_below_the_stage(on_lambda: OnLambda) -> None:
+    with on_lambda.browser() as browser:
+        described = browser.get("api/schema", headers={"Accept": "application/json"}).json()
+        docs = browser.get("api/docs")
+
+    paths = [path for path in described["paths"] if path.endswith("/api/models")]
+    servers = [server["url"].rstrip("/") for server in described.get("servers", [{"url": ""}])]
+    assert [f"{server}{path}" for server in servers for path in paths] == ["/web/api/models"]
+    assert "/web/api/schema" in docs.text
+
+
+def test_it_puts_a_poisoned_message_aside(
+    on_lambda: OnLambda, quickly_seen_again: None, penguin: dict[str, Any]
+) -> None:
+    sqs = on_lambda.region.client("sqs")
+
+    sqs.send_message(QueueUrl=on_lambda.queue_url(), MessageBody="not signed by anybody")
+    accepted = on_lambda.predict("penguins", penguin)
+
+    assert on_lambda.ended(accepted.json()["prediction_id"])["status"] == "succeeded"
+    on_lambda.wait_for(lambda: on_lambda.waiting_messages(f"{QUEUE}-dead") == 1, "the dead letter")
+    on_lambda.wait_for(lambda: on_lambda.waiting_messages() == 0, "an empty queue")
+    sqs.purge_queue(QueueUrl=on_lambda.queue_url(f"{QUEUE}-dead"))
+
+
+def test_it_predicts_again_what_a_killed_worker_held(on_lambda: OnLambda) -> None:
+    accepted = on_lambda.predict("sleeper", {"seconds": 3})
+    prediction_id = accepted.json()["prediction_id"]
+    on_lambda.wait_for(lambda: on_lambda.state(prediction_id) == ("running", 1), "a worker")
+
+    assert on_lambda.region.functions.kill_busy(WORKER) >= 1
+    on_lambda.let_leases_run_out()
+    assert on_lambda.region.tick() == 1
+
+    ended = on_lambda.ended(prediction_id)
+    assert (ended["status"], ended["result"]["predictions"]) == ("succeeded", [1.5])
+    assert on_lambda.state(prediction_id) == ("succeeded", 2)
+
+
+def test_it_gives_up_on_a_model_that_hangs(on_lambda: OnLambda, penguin: dict[str, Any]) -> None:
+    hanging = on_lambda.predict("sleeper", {"seconds": 1000}).json()["prediction_id"]
+    other = on_lambda.predict("penguins", penguin).json()["prediction_id"]
+
+    ended = on_lambda.ended(hanging, seconds=90)
+
+    assert (ended["status"], ended["error"]["title"]) == ("failed", "The prediction was given up")
+    assert on_lambda.ended(other)["status"] == "succeeded"
+
+
+def test_it_loses_nothing_while_the_database_is_gone(
+    on_lambda: OnLambda, quickly_seen_again: None, penguin: dict[str, Any]
+) -> None:
+    with on_lambda.deliveries_paused():
+        accepted = on_lambda.predict("penguins", penguin)
+        on_lambda.database.vanish()
+    try:
+        refused = on_lambda.predict("penguins", penguin)
+        on_lambda.wait_for(lambda: "database" in on_lambda.logs().lower(), "a failed delivery")
+    finally:
+        on_lambda.database.return_()
+
+    assert (refused.status_code, refused.json()["title"]) == (503, "A part of the service is unavailable")
+    assert on_lambda.ended(accepted.json()["prediction_id"])["status"] == "succeeded"
+    on_lambda.wait_for(lambda: on_lambda.waiting_messages() == 0, "an empty queue")
+
+
+def test_it_refuses_bodies_that_lambda_does_not_take(on_lambda: OnLambda, penguin: dict[str, Any]) -> None:
+    too_much = on_lambda.predict("penguins", [penguin] * 40_000)
+    at_the_limit = on_lambda.predict("penguins", [penguin] * 30_000)
+
+    assert too_much.status_code == 413
+    assert (at_the_limit.status_code, at_the_limit.headers["Content-Type"]) == (413, "application/problem+json")
+
+
+def test_it_is_well_by_its_own_judgement(on_lambda: OnLambda) -> None:
+    done = on_lambda.manage("deploy_check", "--json", "--url", on_lambda.url)
+
+    assert done.returncode == 0, done.stdout
+    assert httpx.get(f"{on_lambda.url}/readyz", timeout=60).status_code == 200
