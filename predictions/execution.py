@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from mlserve.errors import ArtifactUnavailable, FieldError, MlserveError, PredictionFailed
+from mlserve.errors import FieldError, MlserveError, PredictionFailed, Unavailable
 from mlserve.problems import stored_problem
 from predictions import runtime
 from predictions.batching import Answers, RowFailure, call_in_batches
@@ -126,7 +126,7 @@ def _failed(span: _Span, error: MlserveError, seconds: float) -> Outcome:
 def _describe(span: _Span, wrong: dict[int, RowFailure]) -> MlserveError:
     """The error of a prediction from its failed rows. What broke the artifact keeps its own kind."""
     causes = [failure.error for failure in wrong.values()]
-    if isinstance(causes[0], ArtifactUnavailable):
+    if isinstance(causes[0], Unavailable):
         return causes[0]
     named = [FieldError(row_pointer(row), _sentence(wrong[row].error)) for row in sorted(wrong)[:_MOST_NAMED_ROWS]]
     row_count = len(span.work.rows)

@@ -82,7 +82,7 @@ _one_at_a_time = threading.Lock()
 def predict(version: ModelVersion, rows: Sequence[Row], outputs: Sequence[str]) -> dict[str, list[Any]]:
     """One call per output: {"predictions": …} with one JSON value per row, in the rows' order.
 
-    Raises ArtifactUnavailable when the pipeline cannot be had, else whatever the pipeline raises.
+    Raises Unavailable when the pipeline cannot be had, else whatever the pipeline raises.
     """
     from registry.pipelines import run
 
@@ -92,7 +92,7 @@ def predict(version: ModelVersion, rows: Sequence[Row], outputs: Sequence[str]) 
 
 
 def load(version: ModelVersion) -> LoadedModel:
-    """The version's pipeline, loaded at most once per process. Raises ArtifactUnavailable."""
+    """The version's pipeline, loaded at most once per process. Raises Unavailable."""
     return _cache.get(Digest(version.sha256, version.size_bytes))
 
 

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from typing import Any
 
-from mlserve.errors import ArtifactUnavailable
+from mlserve.errors import Unavailable
 from predictions import runtime
 from predictions.batching import RowFailure, call_in_batches
 from registry.golden import same_answer
@@ -57,7 +57,7 @@ def verify(version: ModelVersion) -> Verification:
     changes = tuple(_environment_changes(version.environment.get("inspected_with", {})))
     try:
         runtime.load(version)
-    except ArtifactUnavailable as error:
+    except Unavailable as error:
         return Verification(version, len(rows), problem=error.detail, changes=changes)
     now, failures = call_in_batches(
         lambda part: runtime.predict(version, part, version.outputs), rows, batch_rows=max(len(rows), 1)

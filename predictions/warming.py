@@ -9,7 +9,7 @@ from functools import cache
 from django import db
 from django.conf import settings
 
-from mlserve.errors import ArtifactUnavailable
+from mlserve.errors import Unavailable
 from predictions import runtime
 from registry.models import ModelVersion
 
@@ -74,7 +74,7 @@ def _load(version: ModelVersion) -> int:
     """How many bytes of the cache it takes."""
     try:
         return runtime.load(version).size_bytes
-    except ArtifactUnavailable as error:
+    except Unavailable as error:
         # Whoever asks for a prediction of it is told the same.
         log.warning("%s was not loaded in advance: %s", version, error)
         return 0
