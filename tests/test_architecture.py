@@ -84,8 +84,7 @@ DOORS = {
     },
     "boto3": set(),  # by way of django-storages only
     "botocore": {
-        "registry.s3_client", "registry.s3", "registry.buckets", "mlserve.parameters",
-        "predictions.sqs_messages",
+        "registry.s3_client", "registry.s3", "mlserve.parameters", "predictions.sqs_messages",
     },
     "redis": {"predictions.redis_messages"},
     "storages": {"registry.s3"},
