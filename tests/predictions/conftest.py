@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -7,6 +7,7 @@ from django.contrib.auth.models import AnonymousUser
 from predictions.models import Prediction
 from predictions.submission import submit
 from registry.models import ModelVersion
+from tests.predictions import queues
 
 Submit = Callable[..., Prediction]
 
@@ -21,3 +22,17 @@ def submit_rows(penguins: ModelVersion, penguin: dict[str, Any]) -> Submit:
         return submit(version or penguins, payload or penguin, outputs=outputs, user=AnonymousUser())
 
     return queue
+
+
+@pytest.fixture(params=queues.KINDS)
+def queue_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[queues.Kind]:
+    """Each kind of queue in turn, empty."""
+    yield from queues.using(request, monkeypatch, settings)
+
+
+@pytest.fixture(params=queues.REMOTE_KINDS)
+def remote_queue(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> Iterator[queues.Kind]:
+    """The kinds that are a service of their own, in turn."""
+    yield from queues.using(request, monkeypatch, settings)

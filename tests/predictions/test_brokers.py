@@ -1,46 +1,175 @@
-"""The ORM broker with its bell, as django-q2 uses it."""
+"""The brokers as django-q2 uses them: what holds for each kind of queue, then what is one kind's own."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
 from django_q.brokers import get_broker
+from django_q.conf import Conf
 
+from mlserve.errors import QueueMissing, Unavailable
+from predictions import queue, tasks
 from predictions.brokers import DoorbellOrmBroker
+from predictions.models import Prediction, WakeUp
+from predictions.status import Status
+from tests.predictions.attending import Worker, wait_until
+from tests.predictions.conftest import Submit
+from tests.predictions.queues import Kind
 
 pytestmark = pytest.mark.django_db(transaction=True)
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-@pytest.fixture
-def broker() -> DoorbellOrmBroker:
-    broker = get_broker("bell-test")
-    assert isinstance(broker, DoorbellOrmBroker)
-    return broker
+def test_it_hands_out_what_was_enqueued_once(queue_kind: Kind) -> None:
+    queue_kind.broker().enqueue("payload")
+
+    [(_, message)] = queue_kind.broker().dequeue()
+
+    assert message == "payload"
+    assert queue_kind.broker().dequeue() is None
 
 
-def test_it_hands_out_what_was_enqueued_once(broker: DoorbellOrmBroker) -> None:
+def test_it_forgets_what_was_acknowledged(queue_kind: Kind) -> None:
+    broker = queue_kind.broker()
     broker.enqueue("payload")
-
-    tasks = broker.dequeue()
-
-    assert tasks
-    assert [payload for _, payload in tasks] == ["payload"]
-    assert broker.dequeue() is None
-
-
-def test_it_forgets_what_was_acknowledged(broker: DoorbellOrmBroker) -> None:
-    broker.enqueue("payload")
-    [(task_id, _)] = broker.dequeue() or []
-    broker.acknowledge(task_id)
+    [(task_id, _)] = broker.dequeue()
+    if task_id:  # as django-q2 does
+        broker.acknowledge(task_id)
 
     assert (broker.queue_size(), broker.lock_size()) == (0, 0)
 
 
-def test_it_wakes_up_at_the_bell_long_before_it_would_look_again(
-    broker: DoorbellOrmBroker, monkeypatch: pytest.MonkeyPatch
+def test_it_forgets_what_failed(queue_kind: Kind) -> None:
+    broker = queue_kind.broker()
+    broker.enqueue("payload")
+    [(task_id, _)] = broker.dequeue()
+    broker.fail(task_id)
+
+    assert (broker.queue_size(), broker.lock_size()) == (0, 0)
+
+
+def test_it_waits_for_nothing_no_longer_than_it_should(queue_kind: Kind) -> None:
+    started = time.monotonic()
+
+    assert queue_kind.broker().dequeue() is None
+    assert time.monotonic() - started < 5
+
+
+def test_it_takes_what_comes_while_it_waits(queue_kind: Kind) -> None:
+    def enqueue_later() -> None:
+        time.sleep(0.3)
+        queue_kind.broker().enqueue("payload")
+        connection.close()
+
+    thread = threading.Thread(target=enqueue_later)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not (taken := queue_kind.broker().dequeue()) and time.monotonic() < deadline:
+        pass
+    thread.join()
+
+    assert [message for _, message in taken or ()] == ["payload"]
+
+
+def test_it_answers_a_ping(queue_kind: Kind) -> None:
+    queue.ping()
+
+
+def test_it_carries_a_wake_up_to_a_worker(queue_kind: Kind, submit_rows: Submit, settings: Any) -> None:
+    prediction = submit_rows()
+    settings.MLSERVE_DRAIN_SECONDS = 0
+
+    [(_, message)] = queue_kind.broker().dequeue()
+
+    assert queue.task_asked_for(message) == "attend"
+    tasks.attend()
+    prediction.refresh_from_db()
+    assert prediction.status == Status.SUCCEEDED
+
+
+def test_it_hands_a_wake_up_to_the_worker_that_attends(
+    queue_kind: Kind, submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("django_q.conf.Conf.POLL", 30)
+    """As one that comes from another host, where nobody attends."""
+    monkeypatch.setattr(tasks, "_is_quick", lambda _version: True)
+    worker = Worker()
+    worker.start_listening()
+    elsewhere = submit_rows_elsewhere(submit_rows)
+
+    assert queue_kind.broker().dequeue() is None
+
+    wait_until(lambda: Prediction.objects.get(pk=elsewhere.pk).has_ended)
+    assert not WakeUp.objects.exclude(rung_at=None).exists()
+    assert (queue_kind.broker().queue_size(), queue_kind.broker().lock_size()) == (0, 0)
+    worker.dismiss()
+
+
+def test_it_leaves_a_call_for_a_second_worker_to_a_second_worker(queue_kind: Kind, submit_rows: Submit) -> None:
+    worker = Worker()
+    worker.start_listening()
+    queue.call_worker(to_share=True)
+
+    taken = queue_kind.broker().dequeue()
+
+    assert len(taken) == 1
+    worker.dismiss()
+
+
+def test_it_says_that_the_queue_is_away(remote_queue: Kind) -> None:
+    remote_queue.take_away()
+
+    with pytest.raises(Unavailable) as refused:
+        queue.ping()
+
+    assert "of-the-queue" not in refused.value.detail
+
+
+def test_it_waits_for_a_queue_that_is_away_and_says_so_once(
+    remote_queue: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = remote_queue.broker()
+    remote_queue.take_away()
+
+    assert broker.dequeue() is None
+    assert broker.dequeue() is None
+    remote_queue.bring_back()
+    remote_queue.broker().enqueue("payload")
+
+    assert [message for _, message in broker.dequeue()] == ["payload"]
+    assert [record.message.partition(":")[0] for record in caplog.records if record.name == "predictions.brokers"] == [
+        "The queue does not answer, trying on",
+        "The queue answers again",
+    ]
+    assert "of-the-queue" not in caplog.text
+
+
+def test_it_loses_no_prediction_while_the_queue_is_away(
+    remote_queue: Kind, submit_rows: Submit, caplog: pytest.LogCaptureFixture
+) -> None:
+    remote_queue.take_away()
+    prediction = submit_rows()
+    assert "the sweep will" in caplog.text
+    assert "Traceback" not in caplog.text
+
+    remote_queue.bring_back()
+    WakeUp.objects.update(rung_at=None)  # as after ten seconds
+    tasks.sweep()
+
+    assert remote_queue.broker().dequeue()
+    prediction.refresh_from_db()
+    assert prediction.status == Status.QUEUED
+
+
+def test_it_wakes_up_at_the_bell_long_before_it_would_look_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Conf, "POLL", 30)
+    broker = get_broker("bell-test")
+    assert isinstance(broker, DoorbellOrmBroker)
     started = time.monotonic()
 
     def enqueue_later() -> None:
@@ -50,8 +179,69 @@ def test_it_wakes_up_at_the_bell_long_before_it_would_look_again(
 
     thread = threading.Thread(target=enqueue_later)
     thread.start()
-    tasks = broker.dequeue()
+    taken = broker.dequeue()
     thread.join()
 
-    assert tasks
+    assert taken
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("queue_kind", ["sqs"], indirect=True)
+def test_it_makes_no_queue_by_itself(queue_kind: Kind, aws: Any) -> None:
+    missing = aws.new_queue_name()
+
+    with pytest.raises(QueueMissing, match=f"manage.py create_queue {missing}"):
+        get_broker(missing).ping()
+
+    listed = aws.client("sqs").list_queues(QueueNamePrefix=missing)
+    assert "QueueUrls" not in listed
+
+
+@pytest.mark.parametrize("queue_kind", ["redis"], indirect=True)
+def test_it_goes_on_after_redis_was_restarted(queue_kind: Kind) -> None:
+    broker = queue_kind.broker()
+    broker.enqueue("before")
+    queue_kind.take_away()
+    queue_kind.bring_back()
+
+    broker.enqueue("after")
+
+    assert [message for _, message in broker.dequeue()] == ["after"]
+
+
+def submit_rows_elsewhere(submit_rows: Submit) -> Prediction:
+    """A prediction whose submitter rang where nobody listens, as on another host."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(queue, "wake", queue.call_worker)
+        return submit_rows()
+
+
+_LOADED = """
+import sys
+
+import django
+
+django.setup()
+from django_q.tasks import async_task
+from django_q.brokers import get_broker
+
+get_broker("unused")
+print(sorted({name.partition(".")[0] for name in sys.modules} & {"boto3", "botocore", "redis"}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "loaded"), [("orm", []), ("sqs", ["botocore"]), ("redis://127.0.0.1:1", ["redis"])], ids=str
+)
+def test_it_loads_the_client_of_its_own_queue_only(kind: str, loaded: list[str], tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "MLSERVE_QUEUE": kind,
+        "MLSERVE_DATA_DIR": str(tmp_path),
+        "DJANGO_SETTINGS_MODULE": "mlserve.settings",
+    }
+    command = [sys.executable, "-c", _LOADED]
+
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.stdout.strip() == str(loaded), done.stderr
