@@ -17,7 +17,9 @@ QUEUE = {"function": "mlserve.lambda_entry.lambda_handler", "event_source": {"ar
 
 
 def planned(stage: str = "web", **environment: str) -> Plan:
-    events: list[dict[str, Any]] = [QUEUE, {"function": "x", "expression": "rate(1 minute)"}] if stage == "worker" else []
+    events: list[dict[str, Any]] = (
+        [QUEUE, {"function": "x", "expression": "rate(1 minute)"}] if stage == "worker" else []
+    )
     described = Stage(stage, f"mlserve-{stage}", {"MLSERVE_QUEUE": "sqs", "DEBUG": "0"}, events)
     return plan(described, {**READY, **environment}, PLACE)
 
