@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from deployment import package_store
 from deployment.account import Absent, Account
 from deployment.checks import BEFORE, PACKAGE
 from deployment.evidence import STAGES, WEB, WORKER, Evidence
-from deployment.findings import Check, NotKnown, NotYet, Row, run
+from deployment.findings import Check, NotKnown, NotYet, run
 from deployment.front import get
 from deployment.package_store import Package
 from deployment.stack import mend_stack
@@ -59,6 +60,7 @@ def deploy(deployment: Deployment) -> str:
     """
     with step(1, _STEPS, "Looking at settings and account"):
         _require(BEFORE, deployment)
+        _require_zappa()
         say(f"{deployment.account.identity['Arn']} in {deployment.account.region}")
     with step(2, _STEPS, "Bucket and queue"):
         _make_missing(deployment)
@@ -85,14 +87,15 @@ def _require(checks: Sequence[Check], deployment: Deployment) -> None:
     rows = list(run(checks, deployment.look(is_planned=True), STAGES))
     broken = [row for row in rows if row.has_failed]
     for row in broken:
-        say(f"{_name(row)}: {row.finding.found}. {row.finding.fix}")
+        say(f"{row.title}: {row.finding.found}. {row.finding.fix}")
     if broken:
         what = "1 check failed" if len(broken) == 1 else f"{len(broken)} checks failed"
         raise DeploymentFailed(f"{what}, and no function was changed: mend it and run this again.")
 
 
-def _name(row: Row) -> str:
-    return f"{row.check} ({row.stage})" if row.stage else row.check
+def _require_zappa() -> None:
+    if find_spec("zappa") is None:
+        raise DeploymentFailed(f"{sys.executable} has no Zappa: use make deploy, which installs it apart.")
 
 
 def _make_missing(deployment: Deployment) -> None:

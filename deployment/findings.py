@@ -53,6 +53,10 @@ class Row:
     def has_failed(self) -> bool:
         return self.finding.status is Status.FAILED
 
+    @property
+    def title(self) -> str:
+        return f"{self.check} ({self.stage})" if self.stage else self.check
+
     def as_json(self) -> dict[str, Any]:
         found = {"check": self.check, "stage": self.stage or None, "status": self.finding.status.value}
         return {**found, "found": self.finding.found, "fix": self.finding.fix or None}

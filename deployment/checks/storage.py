@@ -1,4 +1,4 @@
-"""The bucket of the artifacts."""
+"""The artifacts' bucket."""
 
 from deployment.account import Absent
 from deployment.evidence import Evidence

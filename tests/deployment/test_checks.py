@@ -12,6 +12,8 @@ from deployment.checks import account, environment, functions, inside, models, p
 from deployment.findings import Check, Finding, NotYet, Status, run
 from tests.deployment.told import ENVIRONMENT, ToldEvidence
 
+pytestmark = pytest.mark.once
+
 
 def break_function(stage: str, **changes: Any) -> Callable[[ToldEvidence], None]:
     return lambda evidence: evidence.functions[stage].update(changes)

@@ -17,6 +17,8 @@ from deployment.steps import DeploymentFailed
 from deployment.undeploy import undeploy
 from tests.deployment import on_moto
 
+pytestmark = pytest.mark.once
+
 Client = Callable[[str], Any]
 
 

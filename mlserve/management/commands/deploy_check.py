@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
+from rich.text import Text
 
 from mlserve.terminal import TerminalCommand, cell, plain_table
 
@@ -46,7 +47,7 @@ class Command(TerminalCommand):
             self.show_json([row.as_json() for row in rows])
         else:
             self._show(rows)
-        broken = [f"{row.check} ({row.stage})" if row.stage else row.check for row in rows if row.has_failed]
+        broken = [row.title for row in rows if row.has_failed]
         if broken:
             what = "check" if len(broken) == 1 else "checks"
             raise CommandError(f"{len(broken)} {what} failed: {', '.join(broken)}.")
@@ -77,16 +78,17 @@ class Command(TerminalCommand):
         return rows
 
     def _show(self, rows: Sequence["Row"]) -> None:
-        table = plain_table("Check", "Stage", "Status", "Found", "Fix", may_wrap=("Found", "Fix"))
+        table = plain_table("Check", "Status", "Found", may_wrap=("Found",))
         for row in rows:
             status = row.finding.status.value
-            table.add_row(
-                cell(row.check),
-                cell(row.stage),
-                cell(status, _STYLES[status]),
-                cell(row.finding.found),
-                cell(row.finding.fix),
-            )
+            table.add_row(cell(row.title), cell(status, _STYLES[status]), self._found(row))
         self.show(table)
         counts = Counter(row.finding.status.value for row in rows)
         self.say(", ".join(f"{counts[status]} {status}" for status in _STYLES if counts[status]) + ".")
+
+    def _found(self, row: "Row") -> Text:
+        """What was found, and below it what to do; in a log behind it, so that a line is found by its check."""
+        found = cell(row.finding.found)
+        if row.finding.fix:
+            found = Text.assemble(found, "\n" if self.is_terminal else " ", cell(f"→ {row.finding.fix}", "bold"))
+        return found
