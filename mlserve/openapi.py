@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
+from django.urls import get_script_prefix
 from rest_framework.request import Request
 
 from registry.models import ModelVersion
@@ -35,6 +36,8 @@ def add_live_models(result: dict[str, Any], request: Request | None, **_: Any) -
     """
     if request is None:
         return result
+    if (prefix := get_script_prefix().rstrip("/")) != "":
+        result["servers"] = [{"url": prefix}]  # the paths are those below it
     versions = ModelVersion.objects.live().without_bulk().select_related("model").order_by("model__name")
     if not request.user.is_authenticated:
         versions = versions.filter(model__is_public=True)

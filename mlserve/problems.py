@@ -11,7 +11,7 @@ from django.core.exceptions import DisallowedHost, PermissionDenied, RequestData
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
-from django.urls import get_script_prefix
+from django.urls import get_script_prefix, reverse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -52,7 +52,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
 def unknown_address(request: HttpRequest) -> HttpResponse:
     """The view behind every address that nothing else answers."""
     return problem_response(
-        request, NotFound(f"There is nothing at {request.path}. The page /api/docs lists the addresses.")
+        request, NotFound(f"There is nothing at {request.path}. The page {reverse('api-docs')} lists the addresses.")
     )
 
 
