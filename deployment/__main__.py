@@ -12,6 +12,7 @@ from deployment.findings import NotKnown, NotYet
 from deployment.steps import DeploymentFailed
 
 _INTERRUPTED = 130
+_HOW_TO_GO_ON = "make deploy goes on from here; make rollback brings older code back."
 
 
 def _deploy(options: Namespace) -> None:
@@ -23,7 +24,7 @@ def _deploy(options: Namespace) -> None:
     try:
         deploy(Deployment(environment, url=options.url, is_built=options.package is not None))
     except DeploymentFailed as error:
-        raise DeploymentFailed(f"{error}\nmake deploy goes on from here; make rollback brings older code back.") from error
+        raise DeploymentFailed(f"{error}\n{_HOW_TO_GO_ON}") from error
 
 
 def _rollback(options: Namespace) -> None:

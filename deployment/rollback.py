@@ -29,7 +29,7 @@ def rollback(deployment: Deployment, *, to: str = "") -> Package:
 
 
 def _target(deployment: Deployment, to: str) -> Package:
-    """A deploy ends with the web function and a rollback begins with it: where the stages differ, web's is the older."""
+    """A deploy ends with the web function, a rollback begins with it: where the stages differ, web's is the older."""
     evidence = deployment.look()
     now, workers = (evidence.function(stage)["CodeSha256"] for stage in (WEB, WORKER))
     if now != workers and not to:

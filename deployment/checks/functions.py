@@ -8,6 +8,7 @@ from deployment import stages
 from deployment.account import Absent
 from deployment.evidence import STAGES, WEB, WORKER, Evidence
 from deployment.findings import Finding, NotKnown, NotYet, failed, ok, warning
+from deployment.package_store import package_of_code
 
 HANDLER = "mlserve.lambda_entry.lambda_handler"
 _RATE = "rate(1 minute)"
@@ -27,13 +28,14 @@ def there(evidence: Evidence, stage: str) -> Finding:
 
 
 def same_code(evidence: Evidence) -> Finding:
-    codes = {stage: evidence.function(stage)["CodeSha256"] for stage in STAGES}
-    if len(set(codes.values())) > 1:
+    """By the package's digest, as make deploy shows it and make rollback takes it."""
+    held = {stage: package_of_code(evidence.function(stage)["CodeSha256"]).sha256 for stage in STAGES}
+    if len(set(held.values())) > 1:
         return failed(
-            ", ".join(f"{stage} {code[:12]}" for stage, code in codes.items()),
-            "make deploy brings both to one package; after a rollback, roll back the other stage, too",
+            ", ".join(f"{stage} {digest[:12]}" for stage, digest in held.items()),
+            "make deploy brings both to the newest package, make rollback to the older one",
         )
-    return ok(f"{codes[WEB][:12]} in both")
+    return ok(f"{held[WEB][:12]} in both")
 
 
 def handler(evidence: Evidence, stage: str) -> Finding:

@@ -88,7 +88,7 @@ class ToldEvidence(Evidence):
 
 def _function(stage: str, memory_mb: int) -> dict[str, Any]:
     return {
-        "FunctionName": f"mlserve-{stage}", "FunctionArn": f"arn:{stage}", "CodeSha256": "same", "State": "Active",
+        "FunctionName": f"mlserve-{stage}", "FunctionArn": f"arn:{stage}", "CodeSha256": "c2FtZQ==", "State": "Active",
         "LastUpdateStatus": "Successful", "Handler": "mlserve.lambda_entry.lambda_handler", "Runtime": "python3.13",
         "MemorySize": memory_mb, "Timeout": 29 if stage == "web" else 300, "EphemeralStorage": {"Size": 2048},
         "Environment": {"Variables": dict(ENVIRONMENT)},
