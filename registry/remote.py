@@ -23,6 +23,8 @@ from registry.remote_address import Address, host_of, is_of_origin, storage_addr
 # Of one attempt: until there is a connection, or a piece of a body is taken; then until there is an answer.
 _TIMEOUT = urllib3.Timeout(connect=15, read=60)
 _ATTEMPTS = 5
+# Bodies are read and sent in pieces of this size: large enough to cost little, small enough to show progress.
+_BLOCK_BYTES = 2**17
 _LONGEST_PAUSE_SECONDS = 15.0
 # Answers that say nothing about the request: the same one may succeed a moment later.
 _PASSING = frozenset({408, 429, 502, 503, 504})
@@ -146,8 +148,8 @@ def _pool(address: Address) -> urllib3.PoolManager:
     scheme, host, _ = address.origin
     proxy = urllib.request.getproxies().get(scheme)
     if proxy and not address.is_loopback and not urllib.request.proxy_bypass(host):
-        return urllib3.ProxyManager(proxy, maxsize=8)
-    return urllib3.PoolManager(maxsize=8)
+        return urllib3.ProxyManager(proxy, maxsize=8, blocksize=_BLOCK_BYTES)
+    return urllib3.PoolManager(maxsize=8, blocksize=_BLOCK_BYTES)
 
 
 def _reason(error: Exception) -> str:
