@@ -2,7 +2,7 @@
 
 import sys
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from deployment import bytecode
@@ -21,25 +21,20 @@ class TooLarge(Exception):
     """Lambda would refuse the package."""
 
 
-def write(path: Path, entries: Iterable[Entry], *, seen: Callable[[int], None] = lambda _: None) -> dict[str, int]:
-    """Writes the zip whole or not at all; the unzipped size of each file in it. Raises TooLarge.
-
-    `seen` is called with the number of entries written so far. Cost: about half a minute.
-    """
-    sizes: dict[str, int] = {}
+def write(path: Path, entries: Iterable[Entry]) -> None:
+    """Writes the zip whole or not at all. Raises TooLarge. Cost: about half a minute for the real package."""
+    total_bytes = 0
     unfinished = path.with_name(f"{path.name}.unfinished")
     try:
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as zipped:
-            for number, entry in enumerate(entries, start=1):
+            for entry in entries:
                 for name, content in _stored(entry):
                     zipped.writestr(_described(name), content, zipfile.ZIP_DEFLATED, _LEVEL)
-                    sizes[name] = len(content)
-                seen(number)
-        refuse_too_large(sum(sizes.values()))
+                    total_bytes += len(content)
+        refuse_too_large(total_bytes)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
-    return sizes
 
 
 def refuse_too_large(total_bytes: int) -> None:

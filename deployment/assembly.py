@@ -1,19 +1,22 @@
-"""The package that Zappa ships: the static files are collected, what belongs in is listed, the zip is written."""
+"""The package that Zappa ships: the static files are collected, what belongs in is listed, the zip is written.
+
+python -m deployment.assembly PATH
+"""
 
 import os
 import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from deployment import archive
-from deployment.contents import entries
+from deployment.contents import Incomplete, entries
 
 ROOT = Path(__file__).resolve().parent.parent
 # Half a minute on a slow disk; a hang would be noticed.
 _COLLECT_SECONDS = 300
+_ASSEMBLE_SECONDS = 900
 # Files of libraries that no page asks for.
 _UNSERVED = (
     "redoc", "docs", "gis", "README*", "LICENSE*", "swagger-ui-es*", "swagger-ui.js*",
@@ -21,18 +24,36 @@ _UNSERVED = (
 )  # fmt: skip
 
 
+class NotAssembled(Exception):
+    """There is no package; the message says why."""
+
+
 class NotCollected(Exception):
     """collectstatic failed."""
 
 
-def assemble(path: Path, *, seen: Callable[[int, int], None] = lambda *_: None) -> None:
-    """Writes the package to `path`. Raises Incomplete, NotCollected, TooLarge.
-
-    `seen` is called with the number of files written so far, and of all. Cost: half a minute.
+def assemble_in_a_process(path: Path) -> None:
+    """Like `assemble`, in a process whose sets have the same order each time: bytecode depends on it, and thereby the
+    digest of the package. Raises NotAssembled.
     """
+    done = subprocess.run(
+        [sys.executable, "-m", "deployment.assembly", str(path.absolute())],
+        env={**os.environ, "PYTHONHASHSEED": "0"},
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=_ASSEMBLE_SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        raise NotAssembled(done.stderr.strip())
+
+
+def assemble(path: Path) -> None:
+    """Writes the package to `path`. Raises Incomplete, NotCollected, TooLarge."""
     with tempfile.TemporaryDirectory(prefix="mlserve-package-") as folder:
         found = entries(ROOT, Path(sysconfig.get_path("purelib")), _collected(Path(folder)))
-        archive.write(path, found, seen=lambda number: seen(number, len(found)))
+        archive.write(path, found)
 
 
 def _collected(folder: Path) -> Path:
@@ -55,3 +76,10 @@ def _collected(folder: Path) -> Path:
     for path in collected.rglob("*.map*"):
         path.unlink()
     return collected
+
+
+if __name__ == "__main__":
+    try:
+        assemble(Path(sys.argv[1]))
+    except (Incomplete, NotCollected, archive.TooLarge) as error:
+        sys.exit(str(error))

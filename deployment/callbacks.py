@@ -18,16 +18,13 @@ _ROOT = str(Path(__file__).resolve().parent.parent)
 if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
-from deployment import archive, assembly, contents, mapping, stages  # noqa: E402 - they lie in the checkout
+from deployment import archive, assembly, mapping, stages  # noqa: E402 - they lie in the checkout
 from deployment.policy import WEB, WORKER, Place  # noqa: E402 - the same
 
 # Commands that make or change a function, and those that only have to know its queue.
 _CHANGES = ("deploy", "update")
 _KNOWS_EVENTS = ("schedule", "unschedule", "undeploy")
-_REFUSALS = (
-    stages.NotReady, mapping.MappingBroken, contents.Incomplete, assembly.NotCollected, archive.TooLarge,
-    BotoCoreError, ClientError,
-)  # fmt: skip
+_REFUSALS = (stages.NotReady, mapping.MappingBroken, BotoCoreError, ClientError)
 
 
 def settings(cli: Any) -> None:
@@ -53,8 +50,8 @@ def zip(cli: Any) -> None:  # noqa: A001 - Zappa's name of this moment
     """After Zappa made its zip, which holds only its own handler (`exclude`), and which nothing here needs."""
     package = Path(cli.zip_path)
     try:
-        assembly.assemble(package)
-    except _REFUSALS as error:
+        assembly.assemble_in_a_process(package)
+    except assembly.NotAssembled as error:
         raise ClickException(str(error)) from error
     if cli.command in _CHANGES and (problems := archive.platform_problems(package)):
         raise ClickException(f"It would not run on Lambda: {problems[0]}")

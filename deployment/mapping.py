@@ -31,13 +31,19 @@ def complete(
 
 
 def _found(client: Any, function: str, queue_arn: str) -> Mapping[str, Any]:
-    found = client.list_event_source_mappings(FunctionName=function, EventSourceArn=queue_arn)["EventSourceMappings"]
+    of_queue = client.list_event_source_mappings(EventSourceArn=queue_arn)["EventSourceMappings"]
+    found = [each for each in of_queue if _function_of(each) == function]
     if not found:
         raise MappingBroken(
             f"No mapping leads from {queue_arn} to {function}: AWS refused it (Zappa's error is above). Is the queue "
             "there, and its visibility timeout at least the function's timeout? manage.py create_queue makes it so."
         )
     return dict(found[0])
+
+
+def _function_of(mapping: Mapping[str, Any]) -> str:
+    """The name in arn:aws:lambda:REGION:ACCOUNT:function:NAME, after which a version may follow."""
+    return str(mapping["FunctionArn"]).split(":")[6]
 
 
 def _settled(client: Any, mapping: Mapping[str, Any], sleep: Callable[[float], None]) -> Mapping[str, Any]:

@@ -20,8 +20,6 @@ _NOBODY = {
     "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nobody", "AWS_DEFAULT_REGION": "us-east-1",
     # and asks the internet for a newer Zappa.
     "HTTPS_PROXY": "http://127.0.0.1:9",
-    # The order of a set in bytecode depends on it, and thereby the digest of the package.
-    "PYTHONHASHSEED": "0",
 }  # fmt: skip
 
 
