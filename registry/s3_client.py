@@ -93,6 +93,6 @@ def _reason(code: str, message: str, bucket: str) -> str:
         return f"there is no bucket {bucket}. Check MLSERVE_BUCKET, or make it: manage.py create_bucket {bucket}"
     if code in _REFUSED:
         return f"S3 refused ({said}). The credentials must be allowed to list, get, put and delete in {bucket}."
-    if _NO_ENCRYPTION in message:
+    if _NO_ENCRYPTION in said:
         return f"this storage cannot encrypt ({said}). Configure its KMS, or set MLSERVE_BUCKET_ENCRYPTION=none."
     return said

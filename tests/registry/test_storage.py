@@ -1,8 +1,12 @@
 """The door to artifact storage: the same promises on a local disk and in S3."""
 
+import fcntl
 import hashlib
+import os
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,7 @@ from django.core.files.storage import storages
 from mlserve.errors import ArtifactUnavailable, BadUpload, TooLarge, Unavailable
 from registry.digest import Digest, digest_of
 from registry.disk import AtomicFileSystemStorage
-from registry.storage import local_copy, store
+from registry.storage import get, local_copy, put, remove, store
 
 CONTENT = b"a fitted pipeline" * 100_000
 
@@ -93,17 +97,25 @@ class TestStorage:
         with pytest.raises(ArtifactUnavailable, match="changed or damaged; upload it again"), local_copy(digest):
             pass
 
-    def test_it_says_that_a_file_is_missing(self, artifact: Path) -> None:
+    def test_it_says_that_a_file_is_missing_and_what_to_do(self, artifact: Path) -> None:
         digest = digest_of(artifact)
 
-        with pytest.raises(ArtifactUnavailable, match=digest.sha256[:12]), local_copy(digest):
+        with pytest.raises(ArtifactUnavailable, match="is not in the storage") as refusal, local_copy(digest):
             pass
+        assert digest.sha256[:12] in refusal.value.detail
+        assert "upload it again" in refusal.value.detail
 
     def test_it_leaves_nothing_behind_when_a_file_is_missing(self, artifact: Path, tmp_path: Path) -> None:
         with pytest.raises(ArtifactUnavailable), local_copy(digest_of(artifact)):
             pass
 
-        assert files_in(tmp_path) == [artifact]
+        assert [path for path in files_in(tmp_path) if path.name != "lock"] == [artifact]
+
+    def test_it_passes_on_what_is_raised_while_the_copy_is_used(self, artifact: Path) -> None:
+        store(artifact, digest_of(artifact))
+
+        with pytest.raises(FileNotFoundError, match="somebody else's"), local_copy(digest_of(artifact)):
+            raise FileNotFoundError("somebody else's")
 
     def test_it_stores_one_file_for_many_writers_at_once(self, artifact: Path) -> None:
         digest = digest_of(artifact)
@@ -116,6 +128,36 @@ class TestStorage:
 
         assert stored_bytes(digest) == CONTENT
         assert len(storages["artifacts"].listdir(f"sha256/{digest.sha256[:2]}")[1]) == 1
+
+    def test_it_makes_good_what_somebody_put_in_its_place(self, artifact: Path) -> None:
+        """Of the same size, so that it is not seen at once."""
+        digest = digest_of(artifact)
+        store(artifact, digest)
+        overwrite(digest, b"x" * len(CONTENT))
+
+        store(artifact, digest)
+
+        with local_copy(digest) as path:
+            assert path.read_bytes() == CONTENT
+
+    def test_it_gives_it_to_many_readers_at_once(self, artifact: Path) -> None:
+        digest = digest_of(artifact)
+        store(artifact, digest)
+
+        def read(_number: int) -> bytes:
+            with local_copy(digest) as path:
+                return path.read_bytes()
+
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(read, range(8))) == {CONTENT}
+
+    def test_it_puts_gets_and_removes_data(self) -> None:
+        put("predictions/1/input.json", b"[1, 2]")
+
+        assert get("predictions/1/input.json") == b"[1, 2]"
+        remove(["predictions/1/input.json", "predictions/1/never-there.json"])
+        with pytest.raises(Unavailable, match="did not give the data"):
+            get("predictions/1/input.json")
 
     def test_it_stores_an_empty_file(self, tmp_path: Path) -> None:
         path = tmp_path / "empty"
@@ -218,60 +260,24 @@ def test_it_says_that_a_disk_does_not_take_the_file(artifact: Path, tmp_path: Pa
         store(artifact, digest_of(artifact))
 
 
-# --- In S3 -------------------------------------------------------------------------------------------------------
+def test_it_deletes_what_killed_writers_left_behind(artifact: Path, tmp_path: Path) -> None:
+    abandoned = tmp_path / "artifacts/.incoming/tmp123"
+    abandoned.parent.mkdir(parents=True)
+    abandoned.write_bytes(b"half")
+    os.utime(abandoned, (time.time() - 3600,) * 2)
+
+    store(artifact, digest_of(artifact))
+
+    assert not abandoned.exists()
 
 
-def test_it_fetches_from_s3_once(artifacts_in_s3: str, artifact: Path, settings: Any) -> None:
-    digest = digest_of(artifact)
-    store(artifact, digest)
-    with local_copy(digest):
-        pass
-    storages["artifacts"].delete(digest.key)
+def test_it_leaves_alone_what_others_are_writing(artifact: Path, tmp_path: Path) -> None:
+    being_written = tmp_path / "artifacts/.incoming/tmp123"
+    being_written.parent.mkdir(parents=True)
+    with being_written.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        os.utime(being_written, (time.time() - 3600,) * 2)
 
-    with local_copy(digest) as path:
-        assert path == settings.MLSERVE_CACHE_DIR / digest.key
-        assert path.read_bytes() == CONTENT
-
-
-def test_it_fetches_again_what_was_damaged_here(artifacts_in_s3: str, artifact: Path) -> None:
-    digest = digest_of(artifact)
-    store(artifact, digest)
-    with local_copy(digest) as path:
-        path.write_bytes(b"damaged")
-
-    with pytest.raises(ArtifactUnavailable), local_copy(digest):
-        pass
-
-    with local_copy(digest) as path:
-        assert path.read_bytes() == CONTENT
-
-
-def test_it_encrypts_what_it_stores_in_s3(artifacts_in_s3: str, artifact: Path) -> None:
-    digest = digest_of(artifact)
-    storage: Any = storages["artifacts"]
-
-    store(artifact, digest)
-
-    assert storage.bucket.Object(storage._normalize_name(digest.key)).server_side_encryption == "AES256"
-
-
-@pytest.fixture(params=["no bucket", "no server"])
-def _broken_s3(request: pytest.FixtureRequest, artifacts_in_s3: str, settings: Any) -> None:
-    broken = {"no bucket": {"bucket_name": "absent"}, "no server": {"endpoint_url": "http://127.0.0.1:9"}}
-    artifacts = settings.STORAGES["artifacts"]
-    options = {**artifacts["OPTIONS"], **broken[request.param]}
-    settings.STORAGES = {**settings.STORAGES, "artifacts": {**artifacts, "OPTIONS": options}}
-
-
-@pytest.mark.usefixtures("_broken_s3")
-def test_it_says_that_s3_does_not_take_the_file(artifact: Path) -> None:
-    with pytest.raises(Unavailable, match="did not take the file") as refusal:
         store(artifact, digest_of(artifact))
 
-    assert refusal.value.status == 503
-
-
-@pytest.mark.usefixtures("_broken_s3")
-def test_it_says_that_s3_does_not_give_the_file(artifact: Path) -> None:
-    with pytest.raises(ArtifactUnavailable, match="cannot be fetched"), local_copy(digest_of(artifact)):
-        pass
+        assert being_written.exists()
