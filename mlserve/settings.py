@@ -184,7 +184,7 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if ON_LAPTOP
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        else "mlserve.static_files.StaticFiles"
     },
     "artifacts": _S3_ARTIFACTS if MLSERVE_BUCKET else _LOCAL_ARTIFACTS,
 }
