@@ -1,8 +1,16 @@
 """Who uploads, and where to."""
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import pytest
 from django.contrib.auth.models import Permission, User
 from rest_framework.test import APIClient
+
+from registry.remote import RemoteServer
+from registry.remote_address import address_of
+from registry.remote_uploads import Source, hashed
+from tests.registry.peers import Peer, peers
 
 
 @pytest.fixture
@@ -27,3 +35,28 @@ def stranger(db: None) -> APIClient:
     user.user_permissions.add(Permission.objects.get(codename="add_modelversion"))
     client.force_authenticate(User.objects.get(pk=user.pk))
     return client
+
+
+@pytest.fixture
+def start_peer() -> Iterator[Callable[[], Peer]]:
+    with peers() as start:
+        yield start
+
+
+@pytest.fixture
+def peer(start_peer: Callable[[], Peer]) -> Peer:
+    return start_peer()
+
+
+@pytest.fixture
+def server(peer: Peer) -> Iterator[RemoteServer]:
+    made = RemoteServer(address_of(f"{peer.url}/web/"), authorization="Basic c2VjcmV0", pause=lambda seconds: None)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    path = tmp_path / "model.pkl"
+    path.write_bytes(b"0123456789")
+    return hashed(path, lambda count: None)
