@@ -45,6 +45,9 @@ _UNUSED = re.compile(
     | ^scipy/io/_fast_matrix_market/.*\.so$   # Matrix Market files
     | ^yaml/_yaml\.                           # its parser in C; only api/schema writes YAML, on demand
     | ^numpy/(distutils|doc|_core/include|_core/lib)/
+    | ^(numpy|scipy)/(.+/)?_(simd|test_[^/]+|[^/]+_tests)\.[^/]*so$        # for their own tests
+    | ^narwhals/_(dask|duckdb|ibis|spark_like)/ | ^pydantic/v1/             # for what is not there
+    | ^django/db/backends/(mysql|oracle)/
     """,
     re.VERBOSE,
 )
