@@ -93,8 +93,11 @@ def test_it_refuses_what_can_never_fit(cache: ArtifactCache) -> None:
     assert kept(cache) == {"a"}
 
 
-def test_it_deletes_nothing_that_is_in_use(cache: ArtifactCache) -> None:
-    with cache.copy_of(digest(content("a")), giving(content("a"))) as path:
+@pytest.mark.parametrize("was_there", [False, True])
+def test_it_deletes_nothing_that_is_in_use(cache: ArtifactCache, was_there: bool) -> None:
+    if was_there:
+        use(cache, content("a"))
+    with cache.copy_of(digest(content("a")), not_asked if was_there else giving(content("a"))) as path:
         for name in ("b", "c", "d"):
             use(cache, content(name))
 
