@@ -43,7 +43,6 @@ class OnLambda:
             "MLSERVE_NEW_MODELS": "public",
             # Short, so that what hangs or dies is over within the test.
             "MLSERVE_BATCH_SECONDS": "5",
-            "MLSERVE_MAX_ATTEMPTS": "2",
             **region.variables,
         }
         with psycopg.connect(cluster_url, autocommit=True) as cluster:
@@ -90,13 +89,18 @@ class OnLambda:
             check=False,
         )
 
-    def browser(self) -> httpx.Client:
-        """At the address that the deploy gave, with cookies; it follows redirects."""
+    @property
+    def home(self) -> httpx.URL:
+        """The address that the deploy gave, for whoever comes with `browser()`."""
         apis = self.region.client("apigateway").get_rest_apis()["items"]
         api = next(each["id"] for each in apis if each["name"] == WEB)
+        return httpx.URL(f"https://{api}.execute-api.{self.region.name}.amazonaws.com/web/")
+
+    def browser(self) -> httpx.Client:
+        """With cookies; it follows redirects, and says where it comes from."""
         return httpx.Client(
-            base_url=f"https://{api}.execute-api.{self.region.name}.amazonaws.com/web/",
             transport=ThroughGateway(self.region.endpoint_url),
+            headers={"Referer": str(self.home)},
             follow_redirects=True,
             timeout=60,
         )

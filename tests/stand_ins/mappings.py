@@ -1,5 +1,6 @@
 """Event source mappings: messages of a queue become events of a function, as many at once as the mapping says."""
 
+import contextlib
 import json
 import logging
 import threading
@@ -96,12 +97,17 @@ class Pollers:
             failed = _failed(outcome, mapping, messages)
             for message in messages:
                 if message["MessageId"] not in failed:
-                    self._sqs.delete_message(QueueUrl=self._url(mapping), ReceiptHandle=message["ReceiptHandle"])
+                    self._delete(message, mapping)
         except Exception:
             log.exception("A delivery of the stand-in failed")
         finally:
             with self._lock:
                 self._running -= 1
+
+    def _delete(self, message: Mapping[str, Any], mapping: SourceMapping) -> None:
+        """Unless somebody received it again meanwhile."""
+        with contextlib.suppress(self._sqs.exceptions.ReceiptHandleIsInvalid):
+            self._sqs.delete_message(QueueUrl=self._url(mapping), ReceiptHandle=message["ReceiptHandle"])
 
 
 def _failed(outcome: Outcome, mapping: SourceMapping, messages: Sequence[Mapping[str, Any]]) -> set[str]:
