@@ -14,8 +14,8 @@ import resource
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from types import ModuleType
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 # What a pipeline is made of; anything public in it may stand in an artifact.
@@ -68,7 +68,7 @@ def prepare(artifact: str, example: str) -> Any:
 
 
 def ask(*requests: str) -> Any:
-    """The web function's answers to requests, each JSON of [method, path, body], and how long everything took."""
+    """The web function's answers to requests, each JSON of [method, path, body, headers], and how long it all took."""
     handler, started = _handler()
     answers = [_answered(handler, *json.loads(request)) for request in requests]
     heavy = sorted({name.partition(".")[0] for name in sys.modules} & set(_HEAVY))
@@ -126,9 +126,15 @@ def _django() -> None:
     django.setup()
 
 
-def _answered(handler: Callable[..., Any], method: str, path: str, body: Any = None) -> dict[str, Any]:
+def _answered(
+    handler: Callable[..., Any],
+    method: str,
+    path: str,
+    body: Any = None,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     begun = time.perf_counter()
-    answer = handler(_event(method, path, body), Context())
+    answer = handler(_event(method, path, body, more), Context())
     seconds = time.perf_counter() - begun
     content = answer.get("body") or ""
     raw = base64.b64decode(content) if answer.get("isBase64Encoded") else content.encode()
@@ -138,9 +144,10 @@ def _answered(handler: Callable[..., Any], method: str, path: str, body: Any = N
     return {"status": answer["statusCode"], "headers": headers, "body": text, "seconds": seconds}
 
 
-def _event(method: str, path: str, body: Any) -> dict[str, Any]:
+def _event(method: str, path: str, body: Any, more: Mapping[str, str]) -> dict[str, Any]:
     """As API Gateway's REST API sends it to a function (payload version 1.0)."""
     headers = {"Host": _HOST, "Accept": "*/*", "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1, 192.0.2.2"}
+    headers |= more
     if body is not None:
         headers["Content-Type"] = "application/json"
     return {
