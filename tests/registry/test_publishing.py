@@ -17,10 +17,10 @@ from mlserve.errors import (
     Unavailable,
 )
 from registry import publishing
+from registry.digest import Digest
 from registry.inspection import Submission
 from registry.models import Model, ModelVersion
 from registry.publishing import Published, Upload, publish
-from registry.digest import Digest
 from registry.storage import local_copy
 from tests import pipelines
 
