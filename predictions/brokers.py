@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 Task = tuple[Any, str]
 # Between two tries at a queue that does not answer.
 _PAUSE_SECONDS = 3.0
+# Whether a worker has become idle.
+_LOOK_EVERY_SECONDS = 0.02
 
 
 class _WaitEnded(BaseException):
@@ -70,6 +72,8 @@ class PatientBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
 
     _wait = _Wait()
     _is_answering = True
+    # The cluster knows better. What is taken while all are busy waits here, though another host may have time for it.
+    has_idle_worker: Callable[[], bool] = staticmethod(lambda: True)
 
     def take(self) -> Sequence[Task]:
         """What there is, after waiting a while if need be. Raises MlserveError or a database's error."""
@@ -79,12 +83,23 @@ class PatientBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
         """What a worker has to do. None when there is nothing, or the queue does not answer."""
         try:
             self._wait.begin()
+            if not self._has_somebody_for_a_task():
+                return None
             taken = self._take_patiently()
         except _WaitEnded:
             return None
         finally:
             self._wait.end()
         return [task for task in taken if not self._is_handed_over(task)] or None
+
+    def _has_somebody_for_a_task(self) -> bool:
+        """Waits for an idle worker, or for one that attends, for a while."""
+        deadline = time.monotonic() + Conf.POLL
+        while not (self.has_idle_worker() or queue.is_attended()):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_LOOK_EVERY_SECONDS)
+        return True
 
     def _take_patiently(self) -> Sequence[Task]:
         try:

@@ -12,7 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
-from multiprocessing import Event
+from multiprocessing import Event, Value
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -21,6 +21,7 @@ from django.db import close_old_connections
 from django_q.cluster import Sentinel
 from django_q.conf import Conf
 from django_q.signals import post_spawn
+from django_q.worker import worker
 
 from mlserve.errors import QueueMissing, Unavailable
 from predictions import queue, workers
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 WORKER_DIED_STATUS = 75
 _LOOK_EVERY_SECONDS = 0.05
+# What a worker's timer says while it waits for a task (django-q2's), and while no worker has it (ours).
+_IDLE, _UNUSED = -1, -4
 _SIGN_EVERY_SECONDS = 60.0
 
 
@@ -45,8 +48,27 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
             sys.exit(1)
         except (Unavailable, DatabaseError) as error:
             log.warning("The workers start without their queue: %s", error)
+        # As many again, so that a worker never gets the timer of the one whose place it takes.
+        self._timers = [Value("f", _UNUSED) for _ in range(2 * self.pool_size)]
+        self._leaving: Any = None
         self.spawn_cluster()
         self.guard()
+
+    def spawn_worker(self) -> None:
+        in_use = [process.timer for process in self.pool] + [self._leaving]
+        timer = next(timer for timer in self._timers if not any(timer is each for each in in_use))
+        timer.value = _IDLE
+        self.spawn_process(worker, self.task_queue, self.result_queue, timer, self.timeout)
+
+    def spawn_pusher(self) -> BaseProcess:
+        """It takes no task while all workers of this host are busy: one of another host may have time for it."""
+        self.broker.has_idle_worker = self._has_idle_worker
+        process: BaseProcess = super().spawn_pusher()
+        return process
+
+    def _has_idle_worker(self) -> bool:
+        """Also in another process; without the lock, which a worker holds while it ends a task."""
+        return self.task_queue.empty() and any(timer.get_obj().value == _IDLE for timer in self._timers)
 
     def stop(self) -> None:
         """Without waiting until a message comes or the broker's patience ends, which may take 20 seconds."""
@@ -64,6 +86,7 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
             self._kill_all()
             sys.stderr.flush()
             os._exit(WORKER_DIED_STATUS)
+        self._leaving = timer
         super().reincarnate(process)
 
     def _kill_all(self) -> None:

@@ -34,14 +34,25 @@ class Doorbell:
         """Whether some process listens. It will look for work after this moment."""
         return self._send(_RING)
 
+    def is_heard(self) -> bool:
+        """Whether some process listens now, without a ring."""
+        try:
+            if not self._is_ours():
+                return False
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.connect(str(self._path))
+        except OSError:
+            return False
+        return True
+
     def dismiss(self) -> None:
         """End the wait of whoever listens, if anybody does."""
         self._send(_DISMISSAL)
 
     def _send(self, message: bytes) -> bool:
         try:
-            if self._path.stat().st_uid != os.getuid():
-                return False  # anybody may write into the folder of temporary files
+            if not self._is_ours():
+                return False
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
                 sender.setblocking(False)
                 sender.sendto(message, str(self._path))
@@ -50,6 +61,10 @@ class Doorbell:
         except OSError:
             return False
         return True
+
+    def _is_ours(self) -> bool:
+        """Anybody may write into the folder of temporary files."""
+        return self._path.stat().st_uid == os.getuid()
 
     def listen(self) -> bool:
         """Be the one who hears the bell; False when another process is. From now on no ring is lost."""

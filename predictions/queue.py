@@ -86,7 +86,7 @@ def hand_over(message: str) -> bool:
     A task would wait until that worker has attended long enough, and so would whoever relies on that task.
     """
     package = _package(message)
-    if package.get("func") != TASKS["attend"] or package.get("name") == _SHARE or not attending_bell().ring():
+    if package.get("func") != TASKS["attend"] or package.get("name") == _SHARE or not is_attended():
         return False
     # As a task would: first the wake-up is taken off the door, then the worker looks at the table.
     answer()
@@ -107,6 +107,11 @@ def _package(message: object) -> dict[str, Any]:
 def answer() -> None:
     """Take the wake-up off the door. A worker calls it before it looks at the table, never after."""
     WakeUp.objects.filter(queue=_queue_name()).exclude(rung_at=None).update(rung_at=None)
+
+
+def is_attended() -> bool:
+    """Whether a worker of this host attends at this moment."""
+    return attending_bell().is_heard()
 
 
 def attending_bell() -> Doorbell:

@@ -121,6 +121,18 @@ def test_it_leaves_a_call_for_a_second_worker_to_a_second_worker(queue_kind: Kin
     worker.dismiss()
 
 
+def test_it_takes_nothing_while_all_workers_of_the_host_are_busy(queue_kind: Kind) -> None:
+    """A worker of another host may have time for it."""
+    broker = queue_kind.broker()
+    broker.has_idle_worker = lambda: False
+    broker.enqueue("payload")
+
+    assert broker.dequeue() is None
+
+    broker.has_idle_worker = lambda: True
+    assert [message for _, message in broker.dequeue()] == ["payload"]
+
+
 def test_it_says_that_the_queue_is_away(remote_queue: Kind) -> None:
     remote_queue.take_away()
 

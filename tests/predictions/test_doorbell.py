@@ -131,6 +131,15 @@ def test_it_is_heard_by_another_object_of_the_same_name(bell: Doorbell, name: st
     assert bell.wait(PATIENCE_SECONDS)
 
 
+def test_it_tells_whether_somebody_listens_without_a_ring(bell: Doorbell, name: str) -> None:
+    assert not Doorbell(name).is_heard()
+
+    bell.listen()
+
+    assert Doorbell(name).is_heard()
+    assert not bell.wait(0.05)
+
+
 def test_it_keeps_a_ring_that_came_before_the_wait(bell: Doorbell) -> None:
     bell.listen()
     bell.ring()
