@@ -76,13 +76,13 @@ class OnLambda:
 
     def manage(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         """A command of manage.py on this machine, which has the same database, bucket and queue."""
-        return self._run([sys.executable, *MANAGE[1:], *arguments], **more)
+        return self._run([sys.executable, *MANAGE[1:], *arguments], {**self.environment, **more})
 
-    def _run(self, command: list[str], cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+    def _run(self, command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
-            env={**self.environment, **more},
-            cwd=cwd,
+            env=environment,
+            cwd=ROOT,
             capture_output=True,
             text=True,
             timeout=_COMMAND_SECONDS,

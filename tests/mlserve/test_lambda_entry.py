@@ -110,8 +110,13 @@ def test_it_joins_cookies_that_came_one_by_one(owner: User) -> None:
 
 def test_it_believes_api_gateway_and_not_the_client_about_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(lambda_http, "application", lambda environ, _start: seen.append(environ["REMOTE_ADDR"]) or [])
 
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        seen.append(environ["REMOTE_ADDR"])
+        start_response("204 No Content", [])
+        return []
+
+    monkeypatch.setattr(lambda_http, "application", application)
     answer(request("GET", "/healthz", headers={"X-Forwarded-For": ["198.51.100.1, 203.0.113.7"]}))
 
     assert seen == ["203.0.113.7"]

@@ -40,7 +40,6 @@ class Pollers:
         self._sqs, self._mappings, self._invoke = sqs, mappings, invoke
         self._is_over = threading.Event()
         self._threads: dict[str, threading.Thread] = {}
-        self.most_at_once = 0
         self._running, self._lock = 0, threading.Lock()
         threading.Thread(target=self._watch, name="mappings", daemon=True).start()
 
@@ -69,7 +68,6 @@ class Pollers:
                 elif messages := self._received(mapping):
                     with self._lock:
                         self._running += 1
-                        self.most_at_once = max(self.most_at_once, self._running)
                     pool.submit(self._deliver, mapping, messages)
                 else:
                     self._is_over.wait(_LOOK_SECONDS)
