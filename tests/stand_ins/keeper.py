@@ -7,7 +7,7 @@ _SCRIPT = """
 trap '' INT TERM HUP
 groups=
 while read -r group; do groups="$groups -$group"; done
-test -z "$groups" || kill -KILL -- $groups 2>/dev/null
+test -z "$groups" || kill -KILL $groups 2>/dev/null
 """
 
 

@@ -1,0 +1,34 @@
+"""No process of a function outlives the tests, also when those are killed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.once
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+# Stopped, as a function is between two events, and held by a process that is killed itself.
+_KILLED = """
+import os, signal, subprocess
+from tests.stand_ins.keeper import Keeper
+
+held = subprocess.Popen(["sleep", "60"], start_new_session=True, stdout=subprocess.DEVNULL)
+held.send_signal(signal.SIGSTOP)
+Keeper().watch(held.pid)
+print(held.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_it_ends_processes_with_a_killed_test() -> None:
+    done = subprocess.run([sys.executable, "-c", _KILLED], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    state = ["ps", "-o", "stat=", "-p", done.stdout.strip()]
+    for _ in range(100):
+        left = subprocess.run(state, capture_output=True, text=True, check=False).stdout.strip()
+        if not left or left.startswith("Z"):
+            return
+        subprocess.run(["sleep", "0.05"], check=False)
+    pytest.fail(f"process {done.stdout} is still there: {left}")
