@@ -100,7 +100,9 @@ class VersionUploadSerializer(serializers.Serializer[dict[str, Any]]):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("artifact" in attrs) == ("upload" in attrs):
-            raise serializers.ValidationError("Send either artifact, a file, or upload, the id of one that was sent.")
+            raise serializers.ValidationError(
+                {"artifact": "Send either artifact, a file, or upload, the id of one that was sent in parts."}
+            )
         if "upload" in attrs and "sha256" not in attrs:
             raise serializers.ValidationError({"sha256": "An upload needs the SHA-256 of the whole file."})
         return attrs

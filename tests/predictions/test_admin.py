@@ -18,6 +18,7 @@ from predictions.tasks import drain
 from registry.inspection import Submission
 from registry.models import ModelVersion
 from registry.publishing import Upload, publish
+from registry.uploads import open_upload
 
 LIST = "/admin/predictions/prediction/"
 
@@ -197,7 +198,8 @@ def test_it_hides_the_tables_of_the_queue_that_mislead() -> None:
     assert names == {"Schedule"}
 
 
-def test_it_answers_on_every_page(admin_client: Client, queued: Prediction) -> None:
+def test_it_answers_on_every_page(admin_client: Client, owner: User, queued: Prediction) -> None:
+    open_upload(owner, size_bytes=1)
     answers = {}
     for model in admin.site._registry:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
@@ -209,6 +211,9 @@ def test_it_answers_on_every_page(admin_client: Client, queued: Prediction) -> N
     assert set(answers.values()) == {200}, answers
     assert {name for name in answers if "registry" in name or "predictions" in name} == {
         f"admin:{name} {page}"
-        for name in ("registry_model", "registry_modelversion", "registry_promotion", "predictions_prediction")
+        for name in (
+            "registry_model", "registry_modelversion", "registry_promotion", "registry_directupload",
+            "predictions_prediction",
+        )
         for page in ("list", "change")
-    }
+    }  # fmt: skip
