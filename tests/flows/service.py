@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import psycopg
@@ -42,8 +43,14 @@ def _own_database(folder: Path, like: "Service | None") -> str:
 class Service:
     """Start with `start()`, stop with `stop()`; `output` is what a user would have read on the terminal."""
 
-    def __init__(self, folder: Path, *, like: "Service | None" = None) -> None:
-        """With its own folder and database: empty ones, or copies of those of `like`, which must not run."""
+    def __init__(
+        self, folder: Path, *, like: "Service | None" = None, variables: Mapping[str, str] | None = None
+    ) -> None:
+        """With its own folder and database: empty ones, or copies of those of `like`, which must not run.
+
+        `variables` are of the environment; a DATABASE_URL among them is used instead of an own one.
+        """
+        given = variables or {}
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -55,8 +62,10 @@ class Service:
             "MLSERVE_DATA_DIR": str(folder),
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
-            "DATABASE_URL": _own_database(folder, like),
+            "DATABASE_URL": given.get("DATABASE_URL") or _own_database(folder, like),
+            **given,
         }
+        self.prefix: list[str] = []
         if like is not None:
             shutil.copytree(like.folder, folder, dirs_exist_ok=True)
         self.process: subprocess.Popen[bytes] | None = None
@@ -65,13 +74,16 @@ class Service:
     def output(self) -> str:
         return self._log.read_text("utf-8", errors="replace")
 
-    def start(self, *arguments: str) -> "Service":
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*MANAGE, "serve", "--prepare", *arguments], env=self.environment, stdout=log, stderr=log
-            )
+    def start(self, *arguments: str) -> Self:
+        self.launch("--prepare", *arguments)
         self.wait_for(lambda: self.get("/readyz").status_code == 200, "the service to be ready")
         return self
+
+    def launch(self, *arguments: str) -> None:
+        """Start the process, without waiting until it is ready."""
+        command = [*self.prefix, *MANAGE, "serve", *arguments]
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
 
     def stop(self, how: int = signal.SIGTERM) -> int:
         """The exit status; negative for a signal."""

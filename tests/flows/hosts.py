@@ -1,0 +1,107 @@
+"""Hosts that share a database, a bucket and Redis, and nothing else: each has files, a /tmp and a name of its own."""
+
+import operator
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pandas as pd
+import psycopg
+from psycopg import sql
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from tests import pipelines
+from tests.flows.service import MANAGE, ROOT, Service
+
+_PREPARE = "import django; django.setup(); from mlserve.laptop import prepare; prepare()"
+_SLEEPERS_SCHEMA = '{"type": "object", "properties": {"seconds": {"type": "number"}}, "required": ["seconds"]}'
+# Only root may give a process a host name of its own; without it hosts differ in all else.
+_CAN_NAME = sys.platform == "linux" and os.geteuid() == 0
+
+
+class Host(Service):
+    """One of several machines."""
+
+    def __init__(self, folder: Path, name: str, shared: Mapping[str, str]) -> None:
+        super().__init__(folder, variables={**shared, "TMPDIR": str(folder / "tmp"), "MLSERVE_WORKERS": "1"})
+        (folder / "tmp").mkdir()
+        self.name = name
+        if _CAN_NAME:
+            self.prefix = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name]
+
+    def kill_everything(self) -> None:
+        """As when the power is cut."""
+        assert self.process is not None
+        for pid in [self.process.pid, *self.children()]:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait(30)
+
+
+class Shared:
+    """What hosts share: `variables` tell each where it is. The example and `sleeper` are registered."""
+
+    def __init__(self, folder: Path, variables: Mapping[str, str], postgres_url: str) -> None:
+        name = f"hosts_{uuid.uuid4().hex}"
+        with psycopg.connect(postgres_url, autocommit=True) as admin:
+            admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        self.database_url = f"{postgres_url.rpartition('/')[0]}/{name}"
+        self.variables = {**variables, "DATABASE_URL": self.database_url}
+        self._folder = folder
+        environment = {**os.environ, **Service(folder, variables=self.variables).environment}
+        environment["DJANGO_SETTINGS_MODULE"] = "mlserve.settings"
+        subprocess.run([sys.executable, "-c", _PREPARE], env=environment, cwd=ROOT, check=True)
+        schema, artifact = folder / "schema.json", save_sleeper(folder / "sleeper.joblib")
+        schema.write_text(_SLEEPERS_SCHEMA)
+        options = ["--model", "sleeper", "--tag", "1.0", "--schema", str(schema), "--public", "--promote"]
+        subprocess.run([*MANAGE, "upload_model", str(artifact), *options], env=environment, check=True)
+
+    def host(self, name: str) -> Host:
+        folder = self._folder / f"{name}-{uuid.uuid4().hex[:8]}"
+        folder.mkdir()
+        return Host(folder, name, self.variables)
+
+    def ask(self, statement: str, *parameters: Any) -> list[Any]:
+        """The first column of what the database answers."""
+        with closing(psycopg.connect(self.database_url, autocommit=True)) as connection:
+            return [row[0] for row in connection.execute(statement, parameters)]
+
+
+def save_sleeper(path: Path) -> Path:
+    """A model that takes as many seconds as its rows say."""
+    pipeline = Pipeline(
+        [
+            ("sleep", FunctionTransformer(operator.methodcaller("map", time.sleep))),
+            ("wake", FunctionTransformer(operator.methodcaller("isna"))),
+            ("answer", LinearRegression()),
+        ]
+    )
+    return pipelines.save(pipeline.fit(pd.DataFrame({"seconds": [0.0, 0.0]}), [1.0, 2.0]), path)
+
+
+def submit(host: Host, model: str, record: Mapping[str, Any]) -> str:
+    """The id of an accepted prediction."""
+    accepted = host.post(f"/api/models/{model}/predict", json=record)
+    assert accepted.status_code == 202, accepted.text
+    prediction_id: str = accepted.json()["prediction_id"]
+    return prediction_id
+
+
+def ended(host: Host, prediction_ids: list[str], *, seconds: float) -> Iterator[dict[str, Any]]:
+    """The predictions as the host tells them, each once it has ended."""
+    deadline = time.monotonic() + seconds
+    with httpx.Client(base_url=host.url, timeout=30) as client:
+        for prediction_id in prediction_ids:
+            while (told := client.get(f"/api/predict/{prediction_id}").json())["status"] in ("queued", "running"):
+                assert time.monotonic() < deadline, f"{told}\n{host.output}"
+                time.sleep(0.02)
+            yield told
