@@ -16,10 +16,11 @@ BENCH := $(VENV)/.installed-bench
 # Without a Python that still exists (an upgrade can remove it), everything is made anew.
 NEW_VENV := $(shell test -x $(BIN)/python || echo new-venv)
 # What goes to Lambda comes from an environment of its own, whose Python is that of the function: PYTHON when it is given,
-# else the newest of those that both Lambda and this machine have.
+# else the newest of those that both Lambda and this machine have (pyenv's too, whichever is selected).
 DEPLOY_VENV := .venv-deploy
 DEPLOY := $(DEPLOY_VENV)/.installed
-DEPLOY_PYTHON := $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 python3,$(PYTHON))
+PYENV_PYTHONS := $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python $(HOME)/.pyenv/versions/3.12.*/bin/python)
+DEPLOY_PYTHON := $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 $(PYENV_PYTHONS) python3,$(PYTHON))
 NEW_DEPLOY_VENV := $(shell test -x $(DEPLOY_VENV)/bin/python || echo new-deploy-venv)
 ifneq (file,$(origin PYTHON))
 VERSION_OF := -c 'import sys; print(sys.version_info[:2])'

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deployment import bytecode
 from deployment.contents import PROJECT, Entry
-from deployment.platforms import problem_of
+from deployment.platforms import Version, problem_of
 
 LIMIT_BYTES = 262_144_000
 # The first moment that a zip can express.
@@ -44,13 +44,11 @@ def refuse_too_large(total_bytes: int) -> None:
         )
 
 
-def platform_problems(path: Path) -> list[str]:
-    """Libraries in the package that do not run on Lambda's system with this Python."""
+def platform_problems(path: Path, python: Version = sys.version_info[:2]) -> list[str]:
+    """Libraries in the package that do not run on Lambda's system with this Python, by default the running one."""
     with zipfile.ZipFile(path) as zipped:
         wheels = [name for name in zipped.namelist() if name.endswith(".dist-info/WHEEL")]
-        found = [
-            problem_of(name.partition("-")[0], zipped.read(name).decode(), sys.version_info[:2]) for name in wheels
-        ]
+        found = [problem_of(name.partition("-")[0], zipped.read(name).decode(), python) for name in wheels]
     return [problem for problem in found if problem]
 
 

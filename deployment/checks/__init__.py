@@ -25,6 +25,7 @@ PACKAGE: Sequence[Check] = (
     Check("package-size", package.size),
     Check("package-secrets", package.without_secrets),
     Check("runtime", package.runtime),
+    Check("package-libraries", package.libraries),
 )
 AFTER: Sequence[Check] = (
     Check("bucket", storage.bucket),

@@ -6,10 +6,10 @@ import zipfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from deployment.archive import LIMIT_BYTES, platform_problems
 from deployment.evidence import WORKER, Evidence
 from deployment.findings import Finding, NotKnown, NotYet, failed, judged, ok, warning
 
-LIMIT_BYTES = 262_144_000
 _LITTLE_ROOM_BYTES = 10_000_000
 # Amazon's dates from docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html as of 2026-11; after them no function
 # of that runtime gets security fixes, and two months later none can be updated.
@@ -79,6 +79,16 @@ def runtime(evidence: Evidence) -> Finding:
         word = "ended" if end <= today else "ends"
         return warning(f"Amazon's support of {name} {word} on {end}", f"make PYTHON=python3.13 deploy ({_known()})")
     return ok(f"{name}, supported until {end}")
+
+
+def libraries(evidence: Evidence) -> Finding:
+    """Not what it runs on here: pip takes the newest wheels that fit the machine that builds."""
+    compiled = _compiled_for(evidence)
+    if not compiled:
+        _opened(evidence).close()
+        return ok("nothing in it is compiled")
+    problems = platform_problems(evidence.package, (3, int(compiled.removeprefix("python3."))))
+    return judged(problems[:3], well=f"they run on Lambda's {compiled}", fix="make PYTHON=python3.13 package")
 
 
 def _known() -> str:

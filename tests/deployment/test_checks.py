@@ -239,6 +239,16 @@ def test_it_knows_how_long_amazon_supports_a_runtime(tmp_path: Path, runtime: st
     assert package.runtime(evidence).status is status
 
 
+@pytest.mark.parametrize(("python", "status"), [("311", Status.FAILED), ("313", Status.OK)])
+def test_it_knows_which_libraries_run_on_lambda(tmp_path: Path, python: str, status: Status) -> None:
+    evidence = packed(tmp_path, {
+        f"numpy/core.cpython-{python}-x86_64-linux-gnu.so": b"",
+        "numpy-2.4.dist-info/WHEEL": f"Tag: cp{python}-cp{python}-manylinux_2_27_x86_64\n".encode(),
+    })  # fmt: skip
+
+    assert package.libraries(evidence).status is status
+
+
 def test_it_says_that_there_is_no_package_yet(tmp_path: Path) -> None:
     with pytest.raises(NotYet, match="make package"):
         package.size(ToldEvidence(root=tmp_path))
