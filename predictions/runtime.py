@@ -16,9 +16,9 @@ from typing import Any
 from django.conf import settings
 
 from mlserve.errors import ArtifactUnavailable
+from registry.digest import Digest
 from registry.models import ModelVersion
 from registry.schema import Row
-from registry.digest import Digest
 from registry.storage import local_copy
 
 # What a loaded pipeline takes at the least, where memory cannot be measured.

@@ -14,8 +14,8 @@ from sklearn.pipeline import Pipeline
 
 from mlserve.errors import ArtifactUnavailable
 from predictions import runtime
-from registry.models import ModelVersion
 from registry.digest import Digest, digest_of
+from registry.models import ModelVersion
 from registry.storage import store
 
 
