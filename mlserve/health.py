@@ -37,9 +37,7 @@ def _probe(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _database() -> dict[str, Any]:
-    oldest = Prediction.objects.queued().order_by("pk").values_list("created_at", flat=True).first()
-    age = (timezone.now() - oldest).total_seconds() if oldest else 0.0
-    return {"oldest_queued_seconds": round(age, 3)}
+    return {"oldest_queued_seconds": round(Prediction.objects.oldest_queued_seconds(now=timezone.now()), 3)}
 
 
 def _storage() -> dict[str, Any]:

@@ -131,8 +131,7 @@ def _queue() -> dict[str, Any]:
 
 
 def _waiting() -> dict[str, Any]:
-    oldest = Prediction.objects.queued().order_by("pk").values_list("created_at", flat=True).first()
-    age = (timezone.now() - oldest).total_seconds() if oldest else 0.0
+    age = Prediction.objects.oldest_queued_seconds(now=timezone.now())
     return {"oldest_queued_seconds": round(age, 1), "workers_seen": workers.count_seen()}
 
 

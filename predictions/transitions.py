@@ -42,6 +42,11 @@ class PredictionQuerySet(QuerySet["Prediction"]):
     def queued(self) -> "PredictionQuerySet":
         return self.filter(status=Status.QUEUED)
 
+    def oldest_queued_seconds(self, *, now: datetime) -> float:
+        """How long the one that waited longest has waited; 0.0 when none waits. Ids are in the order of time."""
+        oldest = self.queued().order_by("pk").values_list("created_at", flat=True).first()
+        return (now - oldest).total_seconds() if oldest else 0.0
+
     def running(self) -> "PredictionQuerySet":
         return self.filter(status=Status.RUNNING)
 
