@@ -22,7 +22,7 @@ from django_q.conf import Conf
 
 from mlserve.errors import MlserveError
 from mlserve.orphans import end_with_parent
-from predictions import queue
+from predictions import queue, workers
 from predictions.doorbell import Doorbell
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,13 @@ class PatientBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
             return None
         finally:
             self._wait.end()
-        return [task for task in taken if not self._is_handed_over(task)] or None
+        kept = [task for task in taken if not self._is_handed_over(task)]
+        if kept and not self.has_idle_worker():
+            if queue.is_attended():
+                queue.attending_bell().dismiss()  # who only attends has time for it
+            else:
+                kept = [task for task in kept if not self._is_put_back(task)]
+        return kept or None
 
     def _has_somebody_for_a_task(self) -> bool:
         """Waits for an idle worker, or for one that attends, for a while."""
@@ -116,12 +122,22 @@ class PatientBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
         self._is_answering = True
         return taken
 
+    def _is_put_back(self, task: Task) -> bool:
+        """All workers became busy while this process waited; perhaps another host has one that is not."""
+        acknowledgement, message = task
+        try:
+            self.enqueue(message)
+        except (MlserveError, DatabaseError):
+            return False
+        self.acknowledge(acknowledgement)
+        return True
+
     def _is_handed_over(self, task: Task) -> bool:
         """Whether a worker that attends does it, so that it need not wait until that worker takes its next task."""
         acknowledgement, message = task
         try:
             close_old_connections()
-            is_done = queue.hand_over(message)
+            is_done = queue.hand_over(message, host=workers.host_name())
         except DatabaseError as error:
             log.warning("A wake-up goes the long way: %s", error)
             return False

@@ -28,8 +28,8 @@ TASKS = {
     "attend": "predictions.tasks.attend",
     "inspect": "predictions.tasks.inspect_uploads",
 }
-# How django-q2 shows a task.
-_WAKE_UP, _SHARE = "wake-up", "wake-up beside another worker"
+# How django-q2 shows a task by which a worker calls for help.
+_BESIDE = "wake-up beside a worker of "
 
 
 def wake_on_commit() -> None:
@@ -46,15 +46,15 @@ def wake() -> None:
         call_worker()
 
 
-def call_worker(*, to_share: bool = False) -> bool:
-    """Enqueue a task for a worker that does not attend yet, unless one is on its way; whether this call did.
+def call_worker(*, beside: str = "") -> bool:
+    """Enqueue a task for another worker, unless one is on its way; whether this call did.
 
-    `to_share` calls one beside a worker that attends but has more to do than it can do alone.
+    `beside` is the host of a worker that calls for help while it attends: it must not be handed its own call.
     """
     try:
         if not _ring():
             return False
-        _enqueue(_SHARE if to_share else _WAKE_UP)
+        _enqueue(f"{_BESIDE}{beside}" if beside else "wake-up")
     except Unavailable as error:
         log.error("The queue did not take the wake-up; the sweep will. %s", error)  # noqa: TRY400
         return False
@@ -80,13 +80,13 @@ def task_asked_for(message: object) -> str | None:
     return next((name for name, function in TASKS.items() if function == package.get("func")), None)
 
 
-def hand_over(message: str) -> bool:
+def hand_over(message: str, *, host: str) -> bool:
     """Let the worker of this host that attends do what a message asks for; False when none attends or it must not.
 
     A task would wait until that worker has attended long enough, and so would whoever relies on that task.
     """
     package = _package(message)
-    if package.get("func") != TASKS["attend"] or package.get("name") == _SHARE or not is_attended():
+    if package.get("func") != TASKS["attend"] or package.get("name") == f"{_BESIDE}{host}" or not is_attended():
         return False
     # As a task would: first the wake-up is taken off the door, then the worker looks at the table.
     answer()

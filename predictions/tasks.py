@@ -104,7 +104,7 @@ def _share_work(batch: Sequence[Prediction], attendance: Attendance | None) -> N
     if attendance is not None and not is_quick:
         attendance.step_aside()
     if (is_full or not is_quick) and Prediction.objects.queued().exists():
-        queue.call_worker(to_share=True)
+        queue.call_worker(beside=workers.host_name() if attendance is not None and is_quick else "")
 
 
 def _is_quick(version: ModelVersion) -> bool:

@@ -14,7 +14,7 @@ from django_q.brokers import get_broker
 from django_q.conf import Conf
 
 from mlserve.errors import QueueMissing, Unavailable
-from predictions import queue, tasks
+from predictions import queue, tasks, workers
 from predictions.brokers import DoorbellOrmBroker
 from predictions.models import Prediction, WakeUp
 from predictions.status import Status
@@ -110,15 +110,32 @@ def test_it_hands_a_wake_up_to_the_worker_that_attends(
     worker.dismiss()
 
 
-def test_it_leaves_a_call_for_a_second_worker_to_a_second_worker(queue_kind: Kind, submit_rows: Submit) -> None:
+def test_it_leaves_a_call_for_help_to_a_second_worker(queue_kind: Kind, submit_rows: Submit) -> None:
+    """Who attends may be the one that called; on another host it is not."""
     worker = Worker()
     worker.start_listening()
-    queue.call_worker(to_share=True)
+    queue.call_worker(beside=workers.host_name())
+    [(_, message)] = queue_kind.broker().dequeue()
 
+    queue.answer()
+    queue.call_worker(beside="another-host")
     taken = queue_kind.broker().dequeue()
 
-    assert len(taken) == 1
+    assert queue.task_asked_for(message) == "attend"
+    assert taken is None
     worker.dismiss()
+
+
+def test_it_ends_the_attendance_of_the_only_worker_that_has_time_for_a_task(queue_kind: Kind) -> None:
+    worker, broker = Worker(), queue_kind.broker()
+    worker.start_listening()
+    broker.has_idle_worker = lambda: False
+    broker.enqueue("something else than a wake-up")
+
+    [(_, message)] = broker.dequeue()
+
+    assert message == "something else than a wake-up"
+    assert worker.join() == 0
 
 
 def test_it_takes_nothing_while_all_workers_of_the_host_are_busy(queue_kind: Kind) -> None:
@@ -131,6 +148,17 @@ def test_it_takes_nothing_while_all_workers_of_the_host_are_busy(queue_kind: Kin
 
     broker.has_idle_worker = lambda: True
     assert [message for _, message in broker.dequeue()] == ["payload"]
+
+
+def test_it_puts_back_what_came_after_all_workers_became_busy(queue_kind: Kind) -> None:
+    broker, other = queue_kind.broker(), queue_kind.broker()
+    answers = iter([True, False])  # before the wait, and after it
+    broker.has_idle_worker = lambda: next(answers, False)
+    broker.enqueue("payload")
+
+    assert broker.dequeue() is None
+    assert broker.dequeue() is None
+    assert [message for _, message in other.dequeue()] == ["payload"]
 
 
 def test_it_says_that_the_queue_is_away(remote_queue: Kind) -> None:
