@@ -88,7 +88,7 @@ def save_sleeper(path: Path) -> Path:
     return pipelines.save(pipeline.fit(pd.DataFrame({"seconds": [0.0, 0.0]}), [1.0, 2.0]), path)
 
 
-def submit(host: Host, model: str, record: Mapping[str, Any]) -> str:
+def submit(host: Service, model: str, record: Mapping[str, Any]) -> str:
     """The id of an accepted prediction."""
     accepted = host.post(f"/api/models/{model}/predict", json=record)
     assert accepted.status_code == 202, accepted.text
@@ -96,7 +96,7 @@ def submit(host: Host, model: str, record: Mapping[str, Any]) -> str:
     return prediction_id
 
 
-def ended(host: Host, prediction_ids: list[str], *, seconds: float) -> Iterator[dict[str, Any]]:
+def ended(host: Service, prediction_ids: list[str], *, seconds: float) -> Iterator[dict[str, Any]]:
     """The predictions as the host tells them, each once it has ended."""
     deadline = time.monotonic() + seconds
     with httpx.Client(base_url=host.url, timeout=30) as client:
