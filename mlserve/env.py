@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -50,6 +51,12 @@ class Env:
         if value in ("orm", "sqs"):
             return value, ""
         if value.startswith(("redis://", "rediss://", "unix://")):
+            if not _is_address(value):
+                raise _refused(
+                    name,
+                    "an address that cannot be read",
+                    "redis://user:password@host:6379/0, with % codes for / ? # @ : in the password",
+                )
             return "redis", value
         raise _refused(name, value.partition(":")[0], "orm, sqs or redis://host:6379/0")
 
@@ -97,6 +104,15 @@ class Env:
         if size < at_least:
             raise _refused(name, value, allowed)
         return size
+
+
+def _is_address(url: str) -> bool:
+    """Whether the parts of a URL can be told apart; a password with signs of its own makes a port of its beginning."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.port is None or parts.port) and bool(parts.hostname or parts.scheme == "unix")
+    except ValueError:
+        return False
 
 
 def _refused(name: str, value: str, allowed: str) -> ImproperlyConfigured:

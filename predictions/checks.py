@@ -32,3 +32,16 @@ def wait_fits_the_queue(**_: Any) -> list[CheckMessage]:
             id="predictions.E002",
         )
     ]
+
+
+@register()
+def functions_share_a_queue(**_: Any) -> list[CheckMessage]:
+    if not settings.ON_LAMBDA or settings.MLSERVE_QUEUE == "sqs":
+        return []
+    return [
+        Error(
+            f"MLSERVE_QUEUE is {settings.MLSERVE_QUEUE!r} in a function on Lambda, which hears of work by SQS only.",
+            hint="Set MLSERVE_QUEUE=sqs; `manage.py create_queue` makes the queue.",
+            id="predictions.E003",
+        )
+    ]

@@ -23,6 +23,8 @@ def started_with(**variables: str) -> subprocess.CompletedProcess[str]:
         ("MLSERVE_MAX_WAIT", "long", "a whole number, at least 0"),
         ("MLSERVE_NEW_MODELS", "open", "private or public"),
         ("MLSERVE_QUEUE", "amqp://user:hunter2@host", "orm, sqs or redis://host:6379/0"),
+        ("MLSERVE_QUEUE", "redis://:hunter2/hunter2@host:6379/0", "with % codes for / ? # @ : in the password"),
+        ("MLSERVE_QUEUE", "redis://", "redis://user:password@host:6379/0"),
         ("MLSERVE_MAX_BODY_BYTES", "5 bananas", "bytes as 5242880 or 5MiB"),
         ("DEBUG", "perhaps", "1 or 0"),
         ("MLSERVE_LOG_LEVEL", "loud", "DEBUG or INFO"),

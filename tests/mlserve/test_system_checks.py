@@ -27,6 +27,17 @@ def test_it_refuses_a_wait_beyond_the_queue(settings: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("on_lambda", "kind", "is_refused"), [(True, "orm", True), (True, "sqs", False), (False, "orm", False)]
+)
+def test_it_refuses_a_function_that_would_hear_of_nothing(
+    settings: Any, on_lambda: bool, kind: str, is_refused: bool
+) -> None:
+    settings.ON_LAMBDA, settings.MLSERVE_QUEUE = on_lambda, kind
+
+    assert ("predictions.E003" in ids(run_checks())) is is_refused
+
+
+@pytest.mark.parametrize(
     ("engine", "bucket", "is_reported"),
     [
         ("django.db.backends.postgresql", "", True),
