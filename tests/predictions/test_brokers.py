@@ -58,7 +58,8 @@ def test_it_waits_for_nothing_no_longer_than_it_should(queue_kind: Kind) -> None
     started = time.monotonic()
 
     assert queue_kind.broker().dequeue() is None
-    assert time.monotonic() - started < 5
+    # Each is set to about a second here; what SQS and django-q2 would do by themselves takes 20.
+    assert time.monotonic() - started < 15
 
 
 def test_it_takes_what_comes_while_it_waits(queue_kind: Kind) -> None:
