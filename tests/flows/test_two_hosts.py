@@ -93,13 +93,15 @@ def _seconds_to_an_end(host: Host, penguin: dict[str, Any]) -> float:
 def test_it_uses_the_workers_of_all_hosts(two_hosts: list[Host]) -> None:
     """The host that was asked does not keep the work to itself while its only worker is busy."""
     asked, _ = two_hosts
+    seconds = []
 
-    started = time.monotonic()
-    told = list(ended(asked, [submit(asked, "sleeper", {"seconds": 0.5}) for _ in range(8)], seconds=30))
-    seconds = time.monotonic() - started
+    for _ in range(3):  # by chance it may go well without
+        started = time.monotonic()
+        told = list(ended(asked, [submit(asked, "sleeper", {"seconds": 0.5}) for _ in range(8)], seconds=30))
+        seconds.append(time.monotonic() - started)
+        assert Counter(each["status"] for each in told) == {"succeeded": 8}
 
-    assert Counter(each["status"] for each in told) == {"succeeded": 8}
-    assert seconds < 8 * 0.5 * 0.8, "one host alone would have taken four seconds"
+    assert max(seconds) < 8 * 0.5 * 0.8, "one host alone would have taken four seconds"
 
 
 def test_it_loses_nothing_with_a_host_that_is_gone(shared: Shared, two_hosts: list[Host]) -> None:
