@@ -29,7 +29,7 @@ NOT_ON_LAMBDA = {
     # drf-spectacular's `--validate`, a command for development.
     "jsonschema", "jsonschema-specifications", "referencing", "rpds-py", "attrs",
 }  # fmt: skip
-# Nobody imports these when a function runs. What is left out wrongly is noticed by deployment/smoke.py.
+# Nobody imports these when a function runs. What is left out wrongly is noticed by deployment/trial.py.
 _UNUSED = re.compile(
     r"""
       (^|/)__pycache__/ | \.py[co]$

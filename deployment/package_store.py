@@ -9,8 +9,8 @@ from typing import Any
 
 from deployment.account import Absent, Account
 from deployment.findings import NotKnown
+from deployment.policy import PACKAGES
 
-_FOLDER = "packages/"
 _KEPT = 5
 _CHUNK_BYTES = 2**20
 
@@ -24,7 +24,7 @@ class Package:
 
     @property
     def key(self) -> str:
-        return f"{_FOLDER}{self.sha256}.zip"
+        return f"{PACKAGES}{self.sha256}.zip"
 
     @property
     def code(self) -> str:
@@ -64,7 +64,7 @@ def is_there(account: Account, bucket: str, package: Package) -> bool:
 def forget_old(account: Account, bucket: str, *, in_use: Sequence[Package]) -> int:
     """Delete all but the newest five, and none that runs; how many."""
     kept = {package.key for package in in_use}
-    every = account.ask("s3", "list_objects_v2", Bucket=bucket, Prefix=_FOLDER).get("Contents", [])
+    every = account.ask("s3", "list_objects_v2", Bucket=bucket, Prefix=PACKAGES).get("Contents", [])
     newest_first = sorted(every, key=_uploaded_at, reverse=True)
     old = [each["Key"] for each in newest_first[_KEPT:] if each["Key"] not in kept]
     for key in old:

@@ -12,7 +12,8 @@ from django.utils import timezone
 from predictions.models import Prediction, Worker
 from registry.direct_upload import DirectUpload
 
-# Each worker is seen when it starts and whenever it runs the sweep; some worker runs it every minute.
+# Each worker is seen when it starts, and each host tells every minute which of its workers live; on Lambda the
+# schedule's function tells of itself.
 SEEN_WITHIN = timedelta(seconds=150)
 # Whoever was not seen for so long will not come back: containers and functions have a new name each time.
 _FORGOTTEN_AFTER = timedelta(days=1)
