@@ -25,6 +25,11 @@ class Prediction(models.Model):
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
     )
+    # No foreign key: who revokes a token may still want what was asked with it, and each insert would pay for it.
+    token_id = models.BigIntegerField(null=True, blank=True, help_text="The API token that it was asked with.")
+    request_id = models.CharField(
+        max_length=100, blank=True, default="", db_default="", help_text="Of the HTTP request."
+    )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     outputs = models.CharField(max_length=100, default="predict", help_text="Methods asked for, comma-separated.")
     row_count = models.PositiveIntegerField()
@@ -49,6 +54,7 @@ class Prediction(models.Model):
 
     class Meta:
         ordering = ("-pk",)
+        permissions = [("view_inputs", "Can see what was put in")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(status__in=list(Status.values)),

@@ -7,12 +7,15 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Prefetch, Q
 from django.utils.translation import gettext_lazy as _
 
-from registry.direct_upload import DirectUpload as DirectUpload  # noqa: PLC0414 - Django looks for models here
+# Django looks for models here.
+from registry.direct_upload import DirectUpload as DirectUpload  # noqa: PLC0414
+from registry.golden_check import GoldenCheck as GoldenCheck  # noqa: PLC0414
+from registry.incident import Incident as Incident  # noqa: PLC0414
 from registry.schema import RecordSchema
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
@@ -56,6 +59,12 @@ class Model(models.Model):
     )
     is_default = models.BooleanField(
         "default", default=False, help_text="Serves POST /api/predict. Otherwise the first model registered does."
+    )
+    retention_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Its ended predictions are deleted after so many days; empty, or more than it: MLSERVE_RETENTION_DAYS.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -117,6 +126,16 @@ class ModelVersion(models.Model):
         "batchable", default=True, help_text="Whether rows of several requests may share one predict call."
     )
 
+    admission = models.CharField(
+        max_length=200,
+        blank=True,
+        db_default="",
+        help_text="What this service signed when it admitted the artifact; never empty then.",
+    )
+    other_versions_allowed_by = models.CharField(
+        max_length=200, blank=True, db_default="", help_text="Who admitted it although another scikit-learn trained it."
+    )
+
     sample_rows = models.JSONField(default=list)
     golden_outputs = models.JSONField(default=dict, help_text="What the sample rows gave at the inspection.")
     report = models.JSONField(default=dict)
@@ -129,6 +148,7 @@ class ModelVersion(models.Model):
 
     class Meta:
         verbose_name = "version"
+        permissions = [("allow_other_versions", "Can admit artifacts that another scikit-learn trained")]
         ordering = ("-uploaded_at", "-pk")
         constraints = [
             models.UniqueConstraint(fields=["model", "tag"], name="registry_unique_tag_per_model"),
