@@ -11,7 +11,7 @@ class Verdict(models.TextChoices):
 
 
 class GoldenCheck(models.Model):
-    """What one environment (a set of installed packages) made of a version's golden rows, the last time it was asked."""
+    """What one environment (a set of installed packages) made of a version's golden rows when it was last asked."""
 
     Verdict = Verdict
 

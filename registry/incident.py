@@ -14,7 +14,7 @@ class Kind(models.TextChoices):
 
 
 class Incident(models.Model):
-    """One time that a call of a version did not come back, written by whoever found out. Somebody may clear it later."""
+    """One time that a call of a version did not come back, written by whoever found out; somebody may clear it."""
 
     Kind = Kind
 

@@ -64,7 +64,7 @@ class Model(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(1)],
-        help_text="Its ended predictions are deleted after so many days; empty, or more than it: MLSERVE_RETENTION_DAYS.",
+        help_text="Days until its ended predictions are deleted, if that is sooner than MLSERVE_RETENTION_DAYS.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -130,7 +130,7 @@ class ModelVersion(models.Model):
         max_length=200,
         blank=True,
         db_default="",
-        help_text="What this service signed when it admitted the artifact; never empty then.",
+        help_text="What this service signed when it admitted the artifact.",
     )
     other_versions_allowed_by = models.CharField(
         max_length=200, blank=True, db_default="", help_text="Who admitted it although another scikit-learn trained it."
