@@ -37,6 +37,9 @@ class Prediction(models.Model):
     # JSON as text: jsonb would reorder names, change numbers and refuse \u0000; nothing queries inside. Large inputs
     # and results are references (predictions/payloads.py).
     inputs = models.TextField()
+    is_raw = models.BooleanField(
+        default=False, db_default=False, help_text="Whether the input still holds values that are not to be kept."
+    )
     result = models.TextField(null=True, blank=True)  # noqa: DJ001 - absent is not an empty result
     warnings = models.TextField(default="[]")
     error = models.TextField(null=True, blank=True)  # noqa: DJ001
@@ -85,6 +88,10 @@ class Prediction(models.Model):
             # listings: one's own, and those of a version.
             models.Index(fields=["owner", "-id"], name="predictions_owner"),
             models.Index(fields=["version", "-id"], name="predictions_version"),
+            # mending what a process ended that did not know what is to be kept, or was killed before it had tidied up.
+            models.Index(
+                fields=["id"], condition=Q(is_raw=True, finished_at__isnull=False), name="predictions_raw_ended"
+            ),
             # listings of what failed, was canceled or expired (`unanswered`): everybody's, and one's own.
             models.Index(
                 fields=["status", "-id"],

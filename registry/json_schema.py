@@ -9,6 +9,7 @@ writes them, are dissolved. Own annotations, which validators ignore:
 - `x-training-range`: [smallest, largest] value seen in training; outside is a warning
 - `x-training-usual`: [mean, standard deviation] in training; more than 4 deviations away is a warning
 - `x-training-values`: values seen in training; another one is a warning
+- `x-stored`: "no" or "hashed" for a column whose values are not to be kept (registry/privacy.py)
 """
 
 import math
@@ -19,6 +20,7 @@ from typing import Any
 import jsonschema_rs
 
 from mlserve.errors import BadUpload
+from registry.privacy import NOTE, require_mark
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SCALARS = frozenset({"number", "integer", "boolean", "string"})
@@ -203,7 +205,8 @@ def _merge_options(name: str, options: list[dict[str, Any]]) -> dict[str, Any]:
     if len(options) == 1:
         return options[0]
     if options and all("const" in option for option in options):
-        return {"enum": [option["const"] for option in options]}
+        marks = {NOTE: option[NOTE] for option in options if NOTE in option}
+        return {"enum": [option["const"] for option in options], **marks}
     first, *others = [{key: value for key, value in option.items() if key not in _WORDS} for option in options] or [{}]
     if {option.get("type") for option in options} == {"integer", "number"} and all(each == first for each in others):
         return {"type": "number", **first}
@@ -242,6 +245,7 @@ def _require_notes(name: str, flat: Mapping[str, Any]) -> None:
         raise BadUpload(f"The schema's column {name!r}: x-training-values must be a list.")
     if not isinstance(flat.get("x-dtype", ""), str):
         raise BadUpload(f"The schema's column {name!r}: x-dtype must be the name of a pandas dtype.")
+    require_mark(name, flat)
 
 
 def _are_two_numbers(value: Any) -> bool:

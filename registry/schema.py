@@ -12,6 +12,7 @@ import jsonschema_rs
 
 from mlserve.errors import BadUpload, FieldError, InvalidRows
 from registry.json_schema import column_dtype, example_record, flat_record_schema, in_column_order, types_of
+from registry.privacy import NOTE, Mark, marks_of
 from registry.violations import count, pointer, sentences
 
 Container = Literal["frame", "array"]
@@ -91,6 +92,11 @@ class RecordSchema:
     def properties(self) -> dict[str, dict[str, Any]]:
         properties: dict[str, dict[str, Any]] = self.json_schema["properties"]
         return properties
+
+    @cached_property
+    def marks(self) -> dict[str, Mark]:
+        """The columns whose values are not to be kept; empty for nearly every model."""
+        return marks_of(self.properties)
 
     def stored_columns(self) -> list[dict[str, Any]]:
         return [asdict(column) for column in self.columns]
@@ -221,7 +227,8 @@ def _training_warning(index: int, name: str, node: Mapping[str, Any], value: Any
             return RowWarning(index, name, f"above the training maximum {high:g}")
     elif "x-training-values" in node:
         if value not in node["x-training-values"]:
-            return RowWarning(index, name, f"{value!r} was not seen in training")
+            # A warning is kept as long as its prediction.
+            return RowWarning(index, name, f"{'the value' if NOTE in node else repr(value)} was not seen in training")
     else:
         mean, deviation = node["x-training-usual"]
         if abs(value - mean) > _UNUSUAL_DEVIATIONS * deviation:

@@ -33,6 +33,7 @@ LAYERS: dict[str, list[str]] = {
         "lambda_entry management",
     ],
     "registry": [
+        "privacy",
         "json_files json_schema violations report golden staging signals remembered remote_address digest s3_client",
         "schema form_config remote artifact_cache bucket_settings",
         "frames samples remote_uploads",
@@ -70,7 +71,7 @@ PURE = {
     "mlserve.errors", "mlserve.orphans", "mlserve.prefer", "mlserve.secret_key",
     "predictions.batching", "predictions.gathering", "predictions.group_commit",
     *(f"registry.{name}" for name in (
-        "schema", "json_schema", "json_files", "violations", "frames", "formats", "pipelines", "samples",
+        "schema", "privacy", "json_schema", "json_files", "violations", "frames", "formats", "pipelines", "samples",
         "form_config", "report", "schema_sources", "inspector", "golden", "staging", "remote_address",
     )),
 }  # fmt: skip

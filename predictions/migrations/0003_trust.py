@@ -24,4 +24,13 @@ class Migration(migrations.Migration):
             name='token_id',
             field=models.BigIntegerField(blank=True, help_text='The API token that it was asked with.', null=True),
         ),
+        migrations.AddField(
+            model_name='prediction',
+            name='is_raw',
+            field=models.BooleanField(db_default=False, default=False, help_text='Whether the input still holds values that are not to be kept.'),
+        ),
+        migrations.AddIndex(
+            model_name='prediction',
+            index=models.Index(condition=models.Q(('finished_at__isnull', False), ('is_raw', True)), fields=['id'], name='predictions_raw_ended'),
+        ),
     ]

@@ -1,0 +1,87 @@
+"""What is kept of values that must not be kept as they came."""
+
+from typing import Any
+
+import pytest
+
+from mlserve.errors import BadUpload
+from registry.privacy import what_is_kept, without_marked
+from registry.schema import RecordSchema
+
+pytestmark = pytest.mark.once
+
+KEY = b"a key"
+
+
+def kept(value: Any, mark: Any = "hashed", *, key: bytes = KEY, scope: str = "1", column: str = "name") -> Any:
+    return what_is_kept([{column: value}], {column: mark}, key=key, scope=scope)[0].get(column)
+
+
+def schema_with(**note: Any) -> RecordSchema:
+    name = {"type": ["string", "null"], "x-training-values": ["Ada"], **note}
+    return RecordSchema.from_json_schema({"properties": {"name": name, "age": {"type": "number"}}})
+
+
+def test_it_keeps_nothing_of_what_is_marked_no() -> None:
+    rows = what_is_kept([{"name": "Ada", "age": 36}], {"name": "no"}, key=KEY, scope="1")
+
+    assert rows == [{"age": 36}]
+
+
+@pytest.mark.parametrize("value", ["Ada", "", "\ud800", "hmac-sha256:" + 64 * "0", 8000, 1.5, True, 10**30])
+def test_it_keeps_a_hash_of_what_is_marked_hashed(value: Any) -> None:
+    text = kept(value)
+
+    assert text.startswith("hmac-sha256:")
+    assert len(text) == len("hmac-sha256:") + 64
+    assert text != value
+
+
+def test_it_gives_equal_values_equal_hashes() -> None:
+    assert kept("Ada") == kept("Ada")
+    assert kept(1) == kept(1.0)
+
+
+def test_it_gives_others_other_hashes() -> None:
+    """Of another value, model, column or key; nor is a number a text or a truth."""
+    hashes = [kept("Ada"), kept("Eve"), kept("Ada", scope="2"), kept("Ada", column="nick"), kept("Ada", key=b"else"),
+              kept("1"), kept(1), kept(True), kept(1.5)]  # fmt: skip
+
+    assert len(set(hashes)) == len(hashes)
+
+
+def test_it_keeps_that_a_value_is_missing() -> None:
+    assert kept(None) is None
+    assert what_is_kept([{}], {"name": "hashed"}, key=KEY, scope="1") == [{}]
+
+
+def test_it_leaves_out_marked_columns() -> None:
+    assert without_marked({"name": "Ada", "age": 36}, {"name": "hashed"}) == {"age": 36}
+
+
+@pytest.mark.parametrize("mark", ["hashed", "no"])
+def test_it_reads_the_marks_of_a_schema(mark: str) -> None:
+    schema = schema_with(**{"x-stored": mark})
+
+    assert schema.marks == {"name": mark}
+    assert RecordSchema.from_stored(schema.json_schema, schema.stored_columns(), "frame").marks == {"name": mark}
+
+
+@pytest.mark.parametrize("wrong", ["yes", "hash", "No", "", None, True, False, ["no"], {}])
+def test_it_refuses_a_mark_that_means_nothing(wrong: Any) -> None:
+    with pytest.raises(BadUpload, match="'name': x-stored is"):
+        schema_with(**{"x-stored": wrong})
+
+
+def test_it_reads_a_mark_beside_a_reference() -> None:
+    """As pydantic writes an optional class of its own with `Field(json_schema_extra=…)`."""
+    name = {"anyOf": [{"$ref": "#/$defs/Name"}, {"type": "null"}], "x-stored": "no"}
+    schema = RecordSchema.from_json_schema({"properties": {"name": name}, "$defs": {"Name": {"type": "string"}}})
+
+    assert schema.marks == {"name": "no"}
+
+
+def test_it_warns_without_the_value() -> None:
+    warned = [schema_with(**note).training_warnings([{"name": "Eve"}])[0].detail for note in ({}, {"x-stored": "no"})]
+
+    assert warned == ["'Eve' was not seen in training", "the value was not seen in training"]
