@@ -1,6 +1,6 @@
 """OpenAPI: beside the general operations one per live model, with its real record schema and an example."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -59,8 +59,8 @@ def _operation(version: ModelVersion, schema_name: str) -> dict[str, Any]:
         "description": version.model.description,
         "tags": [version.model.name],
         "parameters": [
-            {"name": "outputs", "in": "query", "schema": {"type": "string"}, "example": ",".join(version.outputs),
-             "description": "Comma-separated: " + ", ".join(version.outputs)},
+            {"name": "outputs", "in": "query", "schema": _outputs_schema(version.outputs),
+             "example": ",".join(version.outputs), "description": "Comma-separated: " + ", ".join(version.outputs)},
             {"name": "Prefer", "in": "header", "schema": {"type": "string"}, "example": "wait=10",
              "description": "Answer with the finished prediction (RFC 7240)."},
         ],
@@ -77,9 +77,13 @@ def _operation(version: ModelVersion, schema_name: str) -> dict[str, Any]:
         "responses": {
             "200": _response("The finished prediction.", "Prediction"),
             "202": _response("Accepted; poll the url.", "Accepted"),
-            "422": {"description": "The rows do not fit the schema; every error is listed."},
         },
     }  # fmt: skip
+
+
+def _outputs_schema(outputs: Sequence[str]) -> dict[str, Any]:
+    one = f"({'|'.join(outputs)})"
+    return {"type": "string", "pattern": f"^{one}(,{one})*$"}
 
 
 def _response(description: str, schema: str) -> dict[str, Any]:

@@ -304,7 +304,7 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/api",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "POSTPROCESSING_HOOKS": ["mlserve.openapi.add_live_models"],
+    "POSTPROCESSING_HOOKS": ["mlserve.openapi.add_live_models", "mlserve.openapi_responses.add_problems"],
 }
 
 # --- Logs --------------------------------------------------------------------------------------------------

@@ -39,8 +39,17 @@ _PREFER = OpenApiParameter(
     "Prefer", str, OpenApiParameter.HEADER, description="`wait=10`: answer with the finished prediction (RFC 7240)."
 )
 _OUTPUTS = OpenApiParameter(
-    "outputs", str, description="Comma-separated: predict (default), predict_proba, decision_function."
+    "outputs",
+    {
+        "type": "string",
+        "pattern": r"^(predict|predict_proba|decision_function)(,(predict|predict_proba|decision_function))*$",
+    },
+    description="Comma-separated: predict (default), predict_proba, decision_function.",
 )
+# Which columns a record has depends on the model; each live one has an operation of its own with them.
+_ROWS = {
+    "anyOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}, "minItems": 1}],
+}
 
 
 class NewestFirst(CursorPagination):
@@ -88,7 +97,11 @@ class PredictionViewSet(LeanMixin, viewsets.GenericViewSet[Prediction]):
             "inputs", *(f"version__{name}" for name in ("schema", "columns", "sample_rows", "golden_outputs", "report"))
         )
 
-    @extend_schema(parameters=[_PREFER, _OUTPUTS], responses={202: AcceptedSerializer, 200: PredictionSerializer})
+    @extend_schema(
+        parameters=[_PREFER, _OUTPUTS],
+        request={"application/json": _ROWS},
+        responses={202: AcceptedSerializer, 200: PredictionSerializer},
+    )
     def create(self, request: Request, model: str | None = None, tag: str | None = None) -> HttpResponseBase:
         """Predict one record or a list of records. 202 at once, or 200 when asked to wait and it was in time."""
         preference = preference_of(request)

@@ -109,7 +109,7 @@ class VersionUploadSerializer(serializers.Serializer[dict[str, Any]]):
 
 
 class OpenUploadSerializer(serializers.Serializer[dict[str, Any]]):
-    size_bytes = serializers.IntegerField(help_text="Of the whole file.")
+    size_bytes = serializers.IntegerField(min_value=1, help_text="Of the whole file.")
     file_name = serializers.CharField(required=False, allow_blank=True, max_length=1000, default="")
 
 

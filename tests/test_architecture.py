@@ -24,7 +24,7 @@ LAYERS: dict[str, list[str]] = {
     "mlserve": [
         "errors env parameters dotenv orphans prefer static_files secret_key apps",
         "renderers jsonbody terminal prepared children",
-        "lean",
+        "lean openapi_responses",
         "problems settings handlers",
         # From here on the project stands on its apps; nothing in them may import it.
         "health openapi pages laptop supervisor greeting vitals",
@@ -51,6 +51,7 @@ LAYERS: dict[str, list[str]] = {
     ],
     "predictions": [
         "status batching gathering group_commit doorbell payloads questions rehearsal time_limit",
+        "redaction",
         "answers controls transitions sqs_messages redis_messages",
         "sqs",
         "models forms",

@@ -1,0 +1,68 @@
+"""What every operation may answer beside its success: problem details, with the statuses that it really has."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mlserve import errors
+from mlserve.renderers import PROBLEM_MEDIA_TYPE
+
+_KINDS: tuple[type[errors.MlserveError], ...] = (
+    errors.BadRequest, errors.NotAuthenticated, errors.Forbidden, errors.NotFound, errors.NotAcceptable,
+    errors.Conflict, errors.LengthRequired, errors.TooLarge, errors.UnsupportedMediaType, errors.TooManyRequests,
+    errors.Unavailable,
+)  # fmt: skip
+_TITLES = {str(kind.status): kind.title for kind in _KINDS} | {"422": "What was sent can be read, but does not fit"}
+# Whatever is asked: a malformed address, wrong credentials, rights that lack, an Accept header that nothing fits, too
+# many requests, and a part of the service that is away.
+_ALWAYS = ("400", "401", "403", "406", "429", "503")
+_WITH_BODY = ("411", "413", "415")
+_CHANGING = ("404", "409", "422")
+_PROBLEM = {
+    "type": "object",
+    "description": "Problem details (RFC 9457).",
+    "properties": {
+        "type": {"type": "string", "format": "uri", "description": "A page that explains the kind."},
+        "title": {"type": "string"},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string", "description": "What was wrong, and what to do."},
+        "instance": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "maxItems": 100,
+            "items": {
+                "type": "object",
+                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+                "required": ["pointer", "detail"],
+            },
+        },
+        "total_errors": {"type": "integer"},
+    },
+    "required": ["type", "title", "status", "detail"],
+}
+
+
+def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """drf-spectacular's postprocessing hook: the responses of `_statuses` for each operation."""
+    components = result.setdefault("components", {})
+    components.setdefault("schemas", {})["Problem"] = _PROBLEM
+    components["responses"] = {f"problem_{status}": _response(title) for status, title in _TITLES.items()}
+    for path, operations in result["paths"].items():
+        for method, operation in operations.items():
+            for status in _statuses(method, path, operation):
+                operation["responses"].setdefault(status, {"$ref": f"#/components/responses/problem_{status}"})
+    return result
+
+
+def _statuses(method: str, path: str, operation: dict[str, Any]) -> Iterator[str]:
+    yield from _ALWAYS
+    if method != "get":
+        yield from _CHANGING
+    elif path.count("/") > 2:
+        yield "404"
+    if "requestBody" in operation:
+        yield from _WITH_BODY
+
+
+def _response(title: str) -> dict[str, Any]:
+    content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {"description": title, "content": content}
