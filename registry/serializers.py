@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
@@ -108,8 +109,13 @@ class VersionUploadSerializer(serializers.Serializer[dict[str, Any]]):
         return attrs
 
 
+@extend_schema_field({"type": "integer", "minimum": 1, "maximum": settings.MLSERVE_MAX_ARTIFACT_BYTES})
+class _FileSizeField(serializers.IntegerField):
+    """Whose bounds `uploads.open_upload` explains better."""
+
+
 class OpenUploadSerializer(serializers.Serializer[dict[str, Any]]):
-    size_bytes = serializers.IntegerField(min_value=1, help_text="Of the whole file.")
+    size_bytes = _FileSizeField(help_text="Of the whole file.")
     file_name = serializers.CharField(required=False, allow_blank=True, max_length=1000, default="")
 
 

@@ -43,7 +43,8 @@ def test_it_has_the_record_schema_of_each_live_model_with_examples_that_fit(
 def test_it_refers_only_to_what_it_defines(api: APIClient, penguins: ModelVersion) -> None:
     body = document(api)
 
-    defined = {f"#/components/schemas/{name}" for name in body["components"]["schemas"]}
+    components = body["components"]
+    defined = {f"#/components/{kind}/{name}" for kind in ("schemas", "responses") for name in components[kind]}
     assert set(references(body)) <= defined
 
 
