@@ -6,6 +6,7 @@ no open database connection, and no unpickled model, for what a model runs would
 """
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Protocol
 
 from mlserve.orphans import end_with_parent
+
+log = logging.getLogger(__name__)
 
 CAN_FORK = sys.platform == "linux"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -89,7 +92,11 @@ def _run(name: str, main: Callable[[], None], parent: int) -> None:
     end_with_parent(parent)
     # `ps` and `top` show it, also for the child's own children; the command line stays that of the parent.
     Path("/proc/self/comm").write_text(f"mlserve {name}"[:15])
-    main()
+    try:
+        main()
+    except Exception:  # multiprocessing would print it in lines of its own
+        log.critical("The %s ended by an error that nobody expected", name, exc_info=True)
+        sys.exit(1)
 
 
 def _kill_group(pid: int) -> None:

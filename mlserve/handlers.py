@@ -4,6 +4,8 @@ Without a cookie there is no session, nobody to sign in from it, no message to s
 all that costs a small request of the API a tenth of its time, and more when it is the only one for a while.
 """
 
+import logging
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,9 +17,16 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 
+from mlserve import logs
 from mlserve.lean import is_program
+from mlserve.request_ids import HEADER, request_id_of
+from mlserve.tally import tally
+
+log = logging.getLogger("mlserve.access")
 
 _API_PREFIXES = ("/api/", "/v2")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_MOST_PATH, _MOST_METHOD = 300, 20
 
 
 class ShortChain(BaseHandler):
@@ -51,12 +60,49 @@ class ProgramHandler(ShortChain, WSGIHandler):
     pass
 
 
+class BrowserHandler(WSGIHandler):
+    """Django's own, which tells the log who was signed in, where a view looked."""
+
+    def get_response(self, request: HttpRequest) -> Any:
+        response = super().get_response(request)
+        if (user := getattr(request, "_cached_user", None)) is not None and user.is_authenticated:
+            logs.note(user=user.pk)
+        return response
+
+
 class Application:
-    """Sends each request to the handler that it needs."""
+    """Sends each request to the handler that it needs, gives it a name, counts it, and notes it down."""
 
     def __init__(self) -> None:
-        self._whole, self._short = WSGIHandler(), ProgramHandler()
+        self._whole, self._short = BrowserHandler(), ProgramHandler()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        started, request_id = time.perf_counter(), request_id_of(environ)
+        answered: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            headers = [*headers, (HEADER, request_id)]
+            answered.append((status, headers))
+            return start_response(status, headers, *more)
+
         is_short = environ.get("PATH_INFO", "").startswith(_API_PREFIXES) and is_program(environ)
-        return (self._short if is_short else self._whole)(environ, start_response)
+        with logs.about(request_id=request_id):
+            body = (self._short if is_short else self._whole)(environ, start)
+            _note_down(environ, *answered[-1], seconds=time.perf_counter() - started)
+        return body
+
+
+def _note_down(environ: dict[str, Any], status: str, headers: list[tuple[str, str]], *, seconds: float) -> None:
+    """A number for /metrics and, where they are wanted, a line. Of the address only the path: a query can be anything.
+
+    An answer that comes in pieces is noted when it begins.
+    """
+    method = environ.get("REQUEST_METHOD", "")
+    tally.count("requests", method if method in _METHODS else "OTHER", label=status[:3])
+    if settings.MLSERVE_ACCESS_LOG:
+        path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")[:_MOST_PATH]
+        facts = {"method": method[:_MOST_METHOD], "path": path, "status": int(status[:3]), "ms": round(seconds * 1e3, 2)}
+        length = next((value for name, value in headers if name == "Content-Length"), "")
+        if length.isdigit():
+            facts["bytes"] = int(length)
+        log.info("%s %s %s %.1f ms", facts["method"], path, status[:3], facts["ms"], extra={"facts": facts})

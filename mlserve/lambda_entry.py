@@ -129,6 +129,10 @@ def _load() -> None:
     gc.disable()  # imports make little garbage, and looking for it takes a twelfth of their time
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlserve.settings")
     django.setup(set_prefix=False)
+
+    from mlserve import logs
+
+    logs.name_process("lambda")
     if os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "").endswith("-worker"):
         from predictions.warming import warm_libraries
 

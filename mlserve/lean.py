@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from mlserve import logs
 from mlserve.jsonbody import StrictJSONParser
 from mlserve.renderers import OrjsonRenderer, dump_json
 
@@ -71,6 +72,11 @@ class LeanMixin(APIView):
         except Exception as error:  # noqa: BLE001 - DRF's boundary: what it does not know, `problems` logs
             response = self.handle_exception(error)
         return _plain(response) if isinstance(response, Response) else response
+
+    def perform_authentication(self, request: Request) -> None:
+        super().perform_authentication(request)
+        if request.user.is_authenticated:
+            logs.note(user=request.user.pk)
 
     def answer(self, data: Any, *, status: int = 200, headers: Mapping[str, str]) -> HttpResponseBase:
         """What an action returns: `data` as JSON at once, or through DRF's renderers."""

@@ -6,6 +6,7 @@ README.md lists the variables for operators; here stands the reason for each def
 
 import contextlib
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -308,12 +309,20 @@ SPECTACULAR_SETTINGS = {
 }
 
 # --- Logs --------------------------------------------------------------------------------------------------
+# Machines read the log of a server, people that of a laptop, and that of a command which they started themselves.
+_FOR_PEOPLE = ON_LAPTOP or (sys.stderr is not None and sys.stderr.isatty())
+MLSERVE_LOG_FORMAT = env.choice("MLSERVE_LOG_FORMAT", ("json", "text"), default="text" if _FOR_PEOPLE else "json")
+# A line for each request and each batch.
+MLSERVE_ACCESS_LOG = env.flag("MLSERVE_ACCESS_LOG", default=not ON_LAPTOP)
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "json": {"()": "mlserve.log_lines.JsonLines", "quotes_values": ON_LAPTOP},
+        "text": {"()": "mlserve.log_lines.TextLines", "quotes_values": ON_LAPTOP},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": MLSERVE_LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": env.choice("MLSERVE_LOG_LEVEL", _LOG_LEVELS, default="INFO")},
     "loggers": {
         # Its INFO lines are three per task.

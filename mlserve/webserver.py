@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.urls import get_resolver
 
+from mlserve import logs
 from mlserve.orphans import end_with_parent
 
 # A request may wait for MLSERVE_MAX_WAIT; the rest is for its answer.
@@ -53,6 +54,7 @@ def load_application() -> Callable[..., Any]:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     end_with_parent()
+    logs.name_process("web")
 
     from mlserve.wsgi import application
     from predictions.warming import warm_models_in_background
@@ -86,4 +88,6 @@ def run_web_server(host: str, port: int, processes: int) -> None:
         workers_kill_timeout=settings.MLSERVE_MAX_WAIT + _SECONDS_BEYOND_WAIT,
         log_access=False,
         log_level=LogLevels.error,
+        # Its lines go where all others go, instead of to a handler of its own.
+        log_dictconfig={"incremental": True, "handlers": {}, "loggers": {"_granian": {"propagate": True}}},
     ).serve()

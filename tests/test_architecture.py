@@ -22,8 +22,8 @@ MAX_FUNCTION_LINES = 50
 # Each module of an app may import those in lines above its own; neighbours do not know each other.
 LAYERS: dict[str, list[str]] = {
     "mlserve": [
-        "errors env parameters dotenv orphans prefer static_files secret_key apps",
-        "renderers jsonbody terminal prepared children",
+        "errors env parameters dotenv orphans prefer static_files secret_key logs request_ids tally apps",
+        "renderers jsonbody terminal prepared children log_lines",
         "lean openapi_responses",
         "problems settings handlers",
         # From here on the project stands on its apps; nothing in them may import it.
@@ -66,10 +66,11 @@ LAYERS: dict[str, list[str]] = {
 # What both apps stand on.
 SHARED = {
     "errors", "env", "orphans", "prefer", "renderers", "jsonbody", "terminal", "prepared", "lean", "problems",
+    "logs", "tally",
 }  # fmt: skip
 # Say "Pure." in their docstring, or run in the inspection's child process, which has no Django.
 PURE = {
-    "mlserve.errors", "mlserve.orphans", "mlserve.prefer", "mlserve.secret_key",
+    "mlserve.errors", "mlserve.orphans", "mlserve.prefer", "mlserve.secret_key", "mlserve.request_ids", "mlserve.tally",
     "predictions.batching", "predictions.gathering", "predictions.group_commit",
     *(f"registry.{name}" for name in (
         "schema", "privacy", "json_schema", "json_files", "violations", "frames", "formats", "pipelines", "samples",

@@ -13,8 +13,10 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connections
 
+from mlserve import logs
 from mlserve.children import CAN_FORK, Child, execute, fork
 from mlserve.greeting import Greeting
+from mlserve.log_lines import log_what_nobody_catches
 from mlserve.orphans import end_with_input
 from mlserve.supervisor import Program, Supervisor
 from mlserve.terminal import TerminalCommand
@@ -52,6 +54,8 @@ class Command(TerminalCommand):
         if CAN_FORK:
             # Python 3.14 would start the processes of granian and django-q2 anew instead, and share nothing.
             multiprocessing.set_start_method("fork", force=True)
+        logs.name_process("supervisor")
+        log_what_nobody_catches(quotes_values=settings.ON_LAPTOP)
         if options["only"]:
             _run_alone(options)
             return
@@ -79,12 +83,14 @@ def _prepare_in_a_thread() -> list[str]:
 
 
 def _run_web(options: dict[str, Any]) -> None:
+    logs.name_process("web")
     run_web_server(options["host"], options["port"], options["web_processes"])
 
 
 def _run_worker(options: dict[str, Any]) -> None:
     from predictions.cluster import run_cluster
 
+    logs.name_process("worker")
     run_cluster(options["workers"])
 
 
