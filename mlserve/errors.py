@@ -174,6 +174,8 @@ class TooManyRequests(MlserveError):
 class Unavailable(MlserveError):
     slug, status, title = "unavailable", 503, "A part of the service is unavailable"
     meaning = "The database, the queue or the storage did not answer. Nothing was accepted; try again."
+    # Whether it may pass by itself, so that what was accepted waits for it instead of failing.
+    may_pass: ClassVar[bool] = True
 
     def __init__(self, detail: str, *, retry_after_seconds: int = 5) -> None:
         super().__init__(detail, retry_after_seconds=retry_after_seconds)
@@ -192,6 +194,21 @@ class QueueMissing(Unavailable):
 class ArtifactUnavailable(Unavailable):
     slug, title = "artifact-unavailable", "The model's artifact cannot be loaded"
     meaning = "The stored artifact is missing, damaged or does not load in this environment."
+    may_pass = False
+
+
+class PayloadLost(Unavailable):
+    slug, title = "payload-lost", "The stored rows or result are gone"
+    meaning = "Large inputs and results lie in the storage; somebody has deleted what this prediction refers to."
+    may_pass = False
+
+
+class NotAdmitted(ArtifactUnavailable):
+    slug, title = "not-admitted", "The model's artifact was not admitted by this service"
+    meaning = (
+        "Each artifact is signed when it has passed its inspection, and the signature is checked before each load. "
+        "Here it is missing or wrong, so nothing was loaded. An operator runs `manage.py admit_models`."
+    )
 
 
 class RemoteRefusal(MlserveError):

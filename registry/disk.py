@@ -12,7 +12,7 @@ from typing import IO
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage
 
-from mlserve.errors import ArtifactUnavailable, Unavailable
+from mlserve.errors import PayloadLost, Unavailable
 from registry.digest import CHUNK_BYTES, Digest, damaged, not_stored, read_digest
 
 # Beside the artifacts, for a file can be renamed within one disk only.
@@ -43,12 +43,21 @@ class AtomicFileSystemStorage(FileSystemStorage):
             with path.open("rb") as file:
                 found = read_digest(file, digest.size_bytes)
         except FileNotFoundError as error:
+            self.require_there()
             raise not_stored(digest) from error
         except OSError as error:
-            raise ArtifactUnavailable(f"The {digest} cannot be read: {error.strerror}.") from error
+            raise Unavailable(f"The {digest} cannot be read: {error.strerror}.") from error
         if found != digest:
             raise damaged(digest, found)
         yield path
+
+    def require_there(self) -> None:
+        """Raise Unavailable when the folder is away, or another one stands there, as where a disk is not mounted.
+
+        What is missing from it would count as lost for ever otherwise, and what is written would not be found again.
+        """
+        if not Path(self.path(_INCOMING)).is_dir():
+            raise Unavailable(f"The storage is away: nothing was ever stored in {self.location}. Is its disk mounted?")
 
     def put(self, key: str, content: bytes) -> None:
         try:
@@ -59,6 +68,9 @@ class AtomicFileSystemStorage(FileSystemStorage):
     def get(self, key: str) -> bytes:
         try:
             return Path(self.path(key)).read_bytes()
+        except FileNotFoundError as error:
+            self.require_there()
+            raise PayloadLost(f"The storage does not hold {key} any more.") from error
         except OSError as error:
             raise Unavailable(f"The storage did not give the data ({error}). Try again in a moment.") from error
 

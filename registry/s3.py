@@ -20,7 +20,7 @@ from django.conf import settings
 from storages.backends.s3 import S3Storage
 from storages.utils import clean_name
 
-from mlserve.errors import BadUpload, Unavailable
+from mlserve.errors import BadUpload, PayloadLost, Unavailable
 from registry.artifact_cache import ArtifactCache
 from registry.digest import CHUNK_BYTES, Digest, not_stored
 from registry.s3_client import Answered, answering, config, region
@@ -93,6 +93,9 @@ class S3ArtifactStorage(S3Storage):  # type: ignore[misc]  # django-storages has
         cache = ArtifactCache(Path(settings.MLSERVE_CACHE_DIR), settings.MLSERVE_CACHE_BYTES)
         return cache.copy_of(digest, lambda: self._chunks(digest))
 
+    def require_there(self) -> None:
+        """Whatever is done next tells."""
+
     def put(self, key: str, content: bytes) -> None:
         with answering("The storage did not take the data, nothing was accepted", self.bucket_name):
             self.client.put_object(
@@ -100,8 +103,11 @@ class S3ArtifactStorage(S3Storage):  # type: ignore[misc]  # django-storages has
             )
 
     def get(self, key: str) -> bytes:
-        with answering("The storage did not give the data", self.bucket_name):
-            content: bytes = self.client.get_object(**self._place(key))["Body"].read()
+        try:
+            with answering("The storage did not give the data", self.bucket_name, expected=_ABSENT):
+                content: bytes = self.client.get_object(**self._place(key))["Body"].read()
+        except Answered as error:
+            raise PayloadLost(f"The storage does not hold {key} any more.") from error
         return content
 
     def remove(self, key: str) -> None:

@@ -28,6 +28,8 @@ class ArtifactStorage(Protocol):
 
     def local_copy(self, digest: Digest) -> AbstractContextManager[Path]: ...
 
+    def require_there(self) -> None: ...
+
     def put(self, key: str, content: bytes) -> None: ...
 
     def get(self, key: str) -> bytes: ...
@@ -50,6 +52,11 @@ def local_copy(digest: Digest) -> AbstractContextManager[Path]:
     return _storage().local_copy(digest)
 
 
+def require_there() -> None:
+    """Raise Unavailable when artifacts were stored and their folder is another one now; S3 tells by itself."""
+    _storage().require_there()
+
+
 def put(key: str, content: bytes) -> None:
     """Store bytes under a new key. Raises Unavailable."""
     _storage().put(key, content)
@@ -58,6 +65,11 @@ def put(key: str, content: bytes) -> None:
 def get(key: str) -> bytes:
     """The bytes under a key. Raises Unavailable."""
     return _storage().get(key)
+
+
+def remove_or_raise(key: str) -> None:
+    """Delete an object; none there is no error. Raises Unavailable."""
+    _storage().remove(key)
 
 
 def remove(keys: Sequence[str]) -> None:

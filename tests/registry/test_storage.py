@@ -14,7 +14,7 @@ import pytest
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import storages
 
-from mlserve.errors import ArtifactUnavailable, BadUpload, TooLarge, Unavailable
+from mlserve.errors import ArtifactUnavailable, BadUpload, PayloadLost, TooLarge, Unavailable
 from registry.digest import Digest, digest_of
 from registry.disk import AtomicFileSystemStorage
 from registry.storage import get, local_copy, put, remove, store
@@ -97,7 +97,8 @@ class TestStorage:
         with pytest.raises(ArtifactUnavailable, match="changed or damaged; upload it again"), local_copy(digest):
             pass
 
-    def test_it_says_that_a_file_is_missing_and_what_to_do(self, artifact: Path) -> None:
+    def test_it_says_that_a_file_is_missing_and_what_to_do(self, artifact: Path, tmp_path: Path) -> None:
+        store_another(tmp_path)
         digest = digest_of(artifact)
 
         with pytest.raises(ArtifactUnavailable, match="is not in the storage") as refusal, local_copy(digest):
@@ -106,7 +107,7 @@ class TestStorage:
         assert "upload it again" in refusal.value.detail
 
     def test_it_leaves_nothing_behind_when_a_file_is_missing(self, artifact: Path, tmp_path: Path) -> None:
-        with pytest.raises(ArtifactUnavailable), local_copy(digest_of(artifact)):
+        with pytest.raises(Unavailable), local_copy(digest_of(artifact)):
             pass
 
         assert [path for path in files_in(tmp_path) if path.name != "lock"] == [artifact]
@@ -151,12 +152,13 @@ class TestStorage:
         with ThreadPoolExecutor(8) as pool:
             assert set(pool.map(read, range(8))) == {CONTENT}
 
-    def test_it_puts_gets_and_removes_data(self) -> None:
+    def test_it_puts_gets_and_removes_data(self, tmp_path: Path) -> None:
         put("predictions/1/input.json", b"[1, 2]")
 
         assert get("predictions/1/input.json") == b"[1, 2]"
         remove(["predictions/1/input.json", "predictions/1/never-there.json"])
-        with pytest.raises(Unavailable, match="did not give the data"):
+        store_another(tmp_path)
+        with pytest.raises(PayloadLost, match="does not hold predictions/1/input"):
             get("predictions/1/input.json")
 
     def test_it_stores_an_empty_file(self, tmp_path: Path) -> None:
@@ -168,6 +170,26 @@ class TestStorage:
 
         with local_copy(digest) as copy:
             assert copy.read_bytes() == b""
+
+
+def store_another(folder: Path) -> None:
+    """A storage in use."""
+    path = folder / "another"
+    path.write_bytes(b"another")
+    store(path, digest_of(path))
+
+
+def test_it_tells_a_storage_that_is_away_from_a_file_that_is_missing(artifact: Path, tmp_path: Path) -> None:
+    digest = digest_of(artifact)
+    store(artifact, digest)
+    (tmp_path / "artifacts").rename(tmp_path / "moved")
+    (tmp_path / "artifacts").mkdir()  # as where a disk is not mounted
+
+    with pytest.raises(Unavailable, match="its disk mounted") as refusal, local_copy(digest):
+        pass
+    assert refusal.value.may_pass
+    with pytest.raises(Unavailable, match="its disk mounted"):
+        get("predictions/1/input.json")
 
 
 def test_it_measures_a_file_while_it_hashes(artifact: Path) -> None:
