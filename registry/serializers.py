@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from registry.models import DirectUpload, Model, ModelVersion
+from registry.models import NAME_PATTERN, DirectUpload, Model, ModelVersion
 
 
 class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
@@ -67,8 +67,18 @@ class ModelSerializer(serializers.ModelSerializer[Model]):
         return reverse("model-predict", kwargs={"model": model.name}, request=self.context.get("request"))
 
 
+@extend_schema_field({"type": "string", "pattern": f"^{NAME_PATTERN}$", "maxLength": 100})
+class _NameField(serializers.CharField):
+    """Whose form `publishing.require_names` and the look-up explain better."""
+
+
+@extend_schema_field({"type": "integer", "minimum": 1, "maximum": settings.MLSERVE_MAX_ARTIFACT_BYTES})
+class _FileSizeField(serializers.IntegerField):
+    """Whose bounds `uploads.open_upload` explains better."""
+
+
 class TagSerializer(serializers.Serializer[dict[str, str]]):
-    tag = serializers.CharField(max_length=100, help_text="The version to make live.")
+    tag = _NameField(max_length=100, help_text="The version to make live.")
 
 
 class VersionUploadSerializer(serializers.Serializer[dict[str, Any]]):
@@ -84,7 +94,7 @@ class VersionUploadSerializer(serializers.Serializer[dict[str, Any]]):
         help_text="With `upload`: of the whole file, in hexadecimal.",
         error_messages={"invalid": "This is no SHA-256: 64 hexadecimal digits."},
     )
-    tag = serializers.CharField(max_length=100)
+    tag = _NameField(max_length=100)
     schema = serializers.FileField(required=False, help_text="validation.py (class RawData) or a JSON Schema.")
     schema_class = serializers.CharField(
         required=False, max_length=100, default="RawData", help_text="The pydantic class in validation.py."
@@ -107,11 +117,6 @@ class VersionUploadSerializer(serializers.Serializer[dict[str, Any]]):
         if "upload" in attrs and "sha256" not in attrs:
             raise serializers.ValidationError({"sha256": "An upload needs the SHA-256 of the whole file."})
         return attrs
-
-
-@extend_schema_field({"type": "integer", "minimum": 1, "maximum": settings.MLSERVE_MAX_ARTIFACT_BYTES})
-class _FileSizeField(serializers.IntegerField):
-    """Whose bounds `uploads.open_upload` explains better."""
 
 
 class OpenUploadSerializer(serializers.Serializer[dict[str, Any]]):
@@ -169,6 +174,7 @@ class DirectUploadSerializer(serializers.ModelSerializer[DirectUpload]):
     parts = serializers.SerializerMethodField(help_text="What has arrived, while it is open.")
     url = serializers.SerializerMethodField()
     expires_at = serializers.DateTimeField(read_only=True)
+    report = serializers.DictField(read_only=True, allow_null=True, help_text="The report of the inspection.")
     progress = serializers.SerializerMethodField(help_text="While it waits for a worker or is inspected.")
     problem = serializers.SerializerMethodField(help_text="Why it was refused or failed.")
     version = serializers.SerializerMethodField(help_text="What it was published as.")
