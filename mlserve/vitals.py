@@ -7,8 +7,6 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed_version
 from typing import Any
 
 from django.conf import settings
@@ -20,10 +18,9 @@ from django.utils import timezone
 from mlserve.secret_key import fingerprint, weakness
 from predictions import queue, workers
 from predictions.models import Prediction
+from registry.environment import PACKAGES, installed
 from registry.models import ModelVersion
 
-# What a pipeline's answers depend on; the inspection records the same.
-_PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "joblib")
 # More live models than this are a registry's business, and an answer of Lambda has its limit.
 _MOST_MODELS = 500
 _ABOUT_POSTGRES = """
@@ -54,17 +51,10 @@ def _process() -> dict[str, Any]:
     return {
         "function": os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
         "python": platform.python_version(),
-        "packages": {name: _installed(name) for name in _PACKAGES},
+        "packages": {name: installed(name) for name in PACKAGES},
         "memory_mb": int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "0")),
         "tmp_free_bytes": shutil.disk_usage("/tmp").free,  # noqa: S108 - all that a function may write to
     }
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return installed_version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _settings() -> dict[str, Any]:

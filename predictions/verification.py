@@ -1,15 +1,13 @@
 """Whether a version still answers as it did at its inspection: its golden rows, predicted again and compared."""
 
-import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed_version
 from typing import Any
 
 from mlserve.errors import Unavailable
 from predictions import runtime
 from predictions.batching import RowFailure, call_in_batches
+from registry.environment import installed
 from registry.golden import same_answer
 from registry.models import ModelVersion
 from registry.violations import pointer
@@ -92,13 +90,6 @@ def _value_differences(row: int, path: str, stored: Any, now: Any) -> Iterator[D
 
 def _environment_changes(inspected_with: Mapping[str, str]) -> Iterator[EnvironmentChange]:
     for package, then in inspected_with.items():
-        now = platform.python_version() if package == "python" else _installed(package)
+        now = installed(package)
         if now != then:
             yield EnvironmentChange(package, then, now)
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return installed_version(package)
-    except PackageNotFoundError:
-        return None

@@ -1,13 +1,11 @@
 """A version as tables for people, and two versions side by side."""
 
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed_version
 from typing import Any
 
+from registry.environment import installed
 from registry.golden import same_answer
 from registry.json_schema import types_of
 from registry.models import ModelVersion
@@ -103,7 +101,7 @@ def environment_lines(version: ModelVersion) -> list[dict[str, str]]:
     inspected = version.environment.get("inspected_with", {})
     lines = []
     for name in {**inspected, **trained}:
-        here = _installed(name)
+        here = installed(name) or "not installed"
         known = {trained.get(name, here), inspected.get(name, here), here}
         lines.append(
             {
@@ -136,13 +134,6 @@ def _limits(node: Mapping[str, Any]) -> str:
     if "enum" in node:
         return "one of " + ", ".join(shown(value) for value in node["enum"] if value is not None)
     return ", ".join(sentence.format(shown(node[key])) for key, sentence in _LIMITS.items() if key in node)
-
-
-def _installed(package: str) -> str:
-    try:
-        return platform.python_version() if package == "python" else installed_version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _pairs(left: Mapping[str, str], right: Mapping[str, str]) -> list[Pair]:

@@ -1,13 +1,31 @@
 """Whether a version still gives its golden outputs, in each environment that it was asked in."""
 
+from datetime import datetime
+from typing import Any
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+from registry.environment import environment, fingerprint
+
+_MOST_DETAIL = 2000
 
 
 class Verdict(models.TextChoices):
     SAME = "same", _("answers as inspected")
     DIFFERS = "differs", _("answers differently")
     FAILED = "failed", _("cannot be asked")
+
+
+class GoldenCheckQuerySet(models.QuerySet["GoldenCheck"]):
+    def here(self) -> "GoldenCheckQuerySet":
+        """Those of the environment of this process."""
+        return self.filter(environment=fingerprint())
+
+    def note(self, version: Any, verdict: Verdict, *, detail: str = "", now: datetime) -> None:
+        """Write down what this process's environment makes of a version, instead of what was known before."""
+        found = {"packages": dict(environment()), "verdict": verdict, "detail": detail[:_MOST_DETAIL]}
+        self.update_or_create(version=version, environment=fingerprint(), defaults={**found, "checked_at": now})
 
 
 class GoldenCheck(models.Model):
@@ -21,6 +39,8 @@ class GoldenCheck(models.Model):
     verdict = models.CharField(max_length=10, choices=Verdict.choices)
     detail = models.TextField(blank=True, help_text="What differs, or why it could not be asked.")
     checked_at = models.DateTimeField()
+
+    objects = GoldenCheckQuerySet.as_manager()
 
     class Meta:
         ordering = ("-checked_at",)
@@ -36,3 +56,13 @@ class GoldenCheck(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version}: {self.get_verdict_display()}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it was asked in the environment of this process."""
+        return self.environment == fingerprint()
+
+    def differences(self) -> list[str]:
+        """The packages that are others here, in words."""
+        here, then = environment(), self.packages
+        return [f"{name} {then.get(name, 'none')}" for name in {**then, **here} if then.get(name) != here.get(name)]

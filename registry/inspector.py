@@ -5,19 +5,18 @@ leaves what was found before it, and at last a line with what was read from the 
 """
 
 import json
-import platform
 import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from mlserve.errors import BadUpload, InvalidRows
 from mlserve.orphans import end_with_parent
 from registry import formats, pipelines, samples, schema_sources
+from registry.environment import installed_here
 from registry.form_config import checked_form_config
 from registry.frames import NotJsonable
 from registry.golden import same_answer
@@ -29,7 +28,6 @@ MAX_GOLDEN_ROWS = 100
 _ROWS_ONE_BY_ONE = 25
 # What the artifact's code prints ends in a file, too; the report of a very wide sample takes some MB.
 _MAX_FILE_BYTES = 2**28
-_PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "joblib", "lightgbm", "xgboost")
 
 
 class _Failed(Exception):
@@ -89,7 +87,7 @@ class _Inspection:
         return Check("pipeline", "passed", f"{steps}; it can {', '.join(self.found['outputs'])}.")
 
     def check_environment(self) -> Check:
-        here = {"python": platform.python_version(), **_installed()}
+        here = installed_here()
         mismatches = self.found.pop("mismatches")
         trained = sorted({mismatch["trained_with"] for mismatch in mismatches})
         # scikit-learn is the only package that writes its version into a pickle.
@@ -251,16 +249,6 @@ def _refused_sample(error: InvalidRows, made_up: bool) -> Check:
     if made_up:
         return Check("accepts", "failed", f"No row could be made up from the schema: {shown}.", _SAMPLE_FIX)
     return Check("accepts", "failed", f"{shown}{more}.", "Mend the schema or the sample: they contradict each other.")
-
-
-def _installed() -> dict[str, str]:
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
 
 
 def _limit(memory_bytes: int, cpu_seconds: int) -> None:

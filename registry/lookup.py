@@ -9,7 +9,10 @@ from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
 
+from mlserve.errors import NotAdmitted
 from mlserve.prepared import Parameter, PreparedQuery
+from registry.admission import Admitted, why_not_admitted
+from registry.digest import Digest
 from registry.models import Model, ModelVersion
 
 _MOST_VERSIONS = 256
@@ -49,6 +52,29 @@ def version_by_id(version_id: int) -> ModelVersion:
     if row is None:
         raise ModelVersion.DoesNotExist
     return version_of(Identity._make(row))
+
+
+def require_admitted(version: ModelVersion) -> Admitted:
+    """What this service admitted under the version, read from its row at this moment.
+
+    Raises NotAdmitted when the row tells of other bytes, or its signature is not this service's.
+    """
+    fields = ("sha256", "size_bytes", "artifact_format", "admission")
+    row = ModelVersion.objects.filter(pk=version.pk).values_list(*fields).first()
+    if row is None:
+        raise NotAdmitted("The version was deleted; its artifact is not loaded any more.")
+    sha256, size_bytes, artifact_format, admission = row
+    admitted = Admitted(Digest(sha256, size_bytes), artifact_format)
+    reason = why_not_admitted(admitted, admission)
+    if not reason and admitted.digest != Digest(version.sha256, version.size_bytes):
+        reason = "is another artifact's than was asked for: the row was changed a moment ago"
+    if reason:
+        name, tag = version.model.name, version.tag
+        raise NotAdmitted(
+            f"{name} {tag} was not admitted by this service: its signature {reason}. "
+            f"`manage.py admit_models {name} --tag {tag}` inspects it again."
+        )
+    return admitted
 
 
 def forget_all() -> None:

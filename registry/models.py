@@ -90,6 +90,21 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
     def live(self) -> "ModelVersionQuerySet":
         return self.filter(status=ModelVersion.Status.LIVE)
 
+    def unchecked(self, *, failed_before: datetime) -> "ModelVersionQuerySet":
+        """Whose golden rows were not asked in this process's environment, or failed to be so long ago."""
+        here = GoldenCheck.objects.here().exclude(verdict=GoldenCheck.Verdict.FAILED, checked_at__lt=failed_before)
+        return self.exclude(pk__in=here.values("version"))
+
+    def not_as_inspected(self) -> "ModelVersionQuerySet":
+        """Without a golden check in this process's environment that found the same answers; in `verdict` and
+        `verdict_detail` what it found, None where nobody asked.
+        """
+        here = GoldenCheck.objects.here().filter(version=models.OuterRef("pk"))
+        told = self.annotate(
+            verdict=models.Subquery(here.values("verdict")), verdict_detail=models.Subquery(here.values("detail"))
+        )
+        return told.filter(Q(verdict=None) | ~Q(verdict=GoldenCheck.Verdict.SAME))
+
     def without_bulk(self) -> "ModelVersionQuerySet":
         """Leaves the columns alone that only inspection reports and golden checks read."""
         return self.defer("sample_rows", "golden_outputs", "report")

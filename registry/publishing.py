@@ -17,9 +17,10 @@ from mlserve.errors import (
     NothingToRollBack,
     TagTaken,
 )
+from registry.admission import Admitted, admission_of
 from registry.digest import Digest, digest_of
 from registry.inspection import Inspected, Submission, inspect
-from registry.models import Model, ModelVersion, Promotion, validate_name
+from registry.models import GoldenCheck, Model, ModelVersion, Promotion, validate_name
 from registry.report import Report, report_from_json
 from registry.storage import store
 
@@ -69,7 +70,7 @@ def publish(upload: Upload, *, inspect: Callable[[Submission], Inspected] = insp
         if not inspected.report.is_accepted:
             raise ArtifactRejected(inspected.report.summary(), report=inspected.report.as_json())
         store(upload.submission.artifact, digest)
-        version = _register(upload, digest, inspected.found)
+        version = _register(upload, digest, inspected)
     else:
         # Uploading again mends an artifact that was lost or damaged, and may change the model's own flags.
         store(upload.submission.artifact, digest)
@@ -168,14 +169,17 @@ def _require_expected(found: Digest, expected: Digest | None) -> None:
     )
 
 
-def _register(upload: Upload, digest: Digest, found: dict[str, Any]) -> ModelVersion:
+def _register(upload: Upload, digest: Digest, inspected: Inspected) -> ModelVersion:
+    """Signed, and asked in this environment: the inspection did."""
+    found = inspected.found
+    is_exception = any(check.name == "environment" for check in inspected.report.warnings)
     try:
         with transaction.atomic():
             model, is_new = Model.objects.get_or_create(
                 name=upload.model, defaults={"is_public": settings.MLSERVE_NEW_MODELS == "public"}
             )
             _update_model(model, upload, is_new=is_new)
-            return ModelVersion.objects.create(
+            version = ModelVersion.objects.create(
                 model=model,
                 tag=upload.tag,
                 artifact_key=digest.key,
@@ -183,8 +187,12 @@ def _register(upload: Upload, digest: Digest, found: dict[str, Any]) -> ModelVer
                 size_bytes=digest.size_bytes,
                 form_config=upload.submission.form_config,
                 uploaded_by=upload.uploaded_by,
+                admission=admission_of(Admitted(digest, found["artifact_format"])),
+                other_versions_allowed_by=(upload.uploaded_by or "nobody named") if is_exception else "",
                 **found,
             )
+            GoldenCheck.objects.note(version, GoldenCheck.Verdict.SAME, now=version.uploaded_at)
+            return version
     except IntegrityError as error:
         raise Conflict(f"{upload.model} {upload.tag} was registered by somebody else just now.") from error
 

@@ -33,14 +33,14 @@ LAYERS: dict[str, list[str]] = {
         "lambda_entry management",
     ],
     "registry": [
-        "privacy",
+        "privacy environment",
         "json_files json_schema violations report golden staging signals remembered remote_address digest s3_client",
-        "schema form_config remote artifact_cache bucket_settings",
+        "schema form_config remote artifact_cache bucket_settings admission",
         "frames samples remote_uploads",
         "pipelines formats sending",
         "schema_sources",
         "inspector",
-        "direct_upload disk_transfer s3_transfer admin_rows disk s3 buckets",
+        "direct_upload golden_check incident disk_transfer s3_transfer admin_rows disk s3 buckets",
         "models storage inspection checks transfers",
         "publishing incoming comparison deletion serializers lookup",
         "uploads",
@@ -73,7 +73,7 @@ PURE = {
     "mlserve.errors", "mlserve.orphans", "mlserve.prefer", "mlserve.secret_key", "mlserve.request_ids", "mlserve.tally",
     "predictions.batching", "predictions.gathering", "predictions.group_commit",
     *(f"registry.{name}" for name in (
-        "schema", "privacy", "json_schema", "json_files", "violations", "frames", "formats", "pipelines", "samples",
+        "schema", "environment", "privacy", "json_schema", "json_files", "violations", "frames", "formats", "pipelines", "samples",
         "form_config", "report", "schema_sources", "inspector", "golden", "staging", "remote_address",
     )),
 }  # fmt: skip
