@@ -26,6 +26,8 @@ log = logging.getLogger("mlserve.access")
 
 _API_PREFIXES = ("/api/", "/v2")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Asked every few seconds by machines; their line is worth reading only when the answer is bad.
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 _MOST_PATH, _MOST_METHOD = 300, 20
 
 
@@ -99,9 +101,10 @@ def _note_down(environ: dict[str, Any], status: str, headers: list[tuple[str, st
     """
     method = environ.get("REQUEST_METHOD", "")
     tally.count("requests", method if method in _METHODS else "OTHER", label=status[:3])
-    if settings.MLSERVE_ACCESS_LOG:
+    if settings.MLSERVE_ACCESS_LOG and not (status[:3] == "200" and environ.get("PATH_INFO") in _PROBES):
         path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")[:_MOST_PATH]
-        facts = {"method": method[:_MOST_METHOD], "path": path, "status": int(status[:3]), "ms": round(seconds * 1e3, 2)}
+        milliseconds = round(seconds * 1e3, 1)
+        facts = {"method": method[:_MOST_METHOD], "path": path, "status": int(status[:3]), "ms": milliseconds}
         length = next((value for name, value in headers if name == "Content-Length"), "")
         if length.isdigit():
             facts["bytes"] = int(length)

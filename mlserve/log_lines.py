@@ -117,13 +117,13 @@ def log_what_nobody_catches(*, quotes_values: bool) -> None:
         if arguments.exc_value is not None and not isinstance(arguments.exc_value, SystemExit):
             log.error("A thread ended by an error that nobody expected", exc_info=arguments.exc_value)
 
-    def warned(message: Any, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+    def warned(message: Any, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any) -> None:
         # Libraries of a pipeline warn of the values that they meet with the most general kind of warning.
         said = message if quotes_values or category is not UserWarning else _NOT_SHOWN
         log.warning("%s:%d: %s: %s", filename, lineno, category.__name__, said)
 
     sys.excepthook, threading.excepthook = ended, thread_ended
-    warnings.showwarning = warned
+    warnings.showwarning = warned  # type: ignore[assignment]  # whoever calls it names no argument that differs
 
 
 def _causes_first(error: BaseException) -> list[BaseException]:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.utils import timezone
 
+from mlserve import logs
 from mlserve.errors import BadParameter, NoLiveVersion, NotFound, TooLarge
 from mlserve.renderers import dump_json
 from predictions.in_place import fits_in_place, predict_in_place, turn_away
@@ -61,8 +62,10 @@ def submit(
         owner_id=user.pk if user.is_authenticated else None,
         outputs=",".join(outputs),
         row_count=len(rows),
+        request_id=logs.current_request_id(),
         created_at=timezone.now(),
     )
+    logs.note(prediction_id=str(prediction.pk), model=version.model.name, version=version.tag)
     prediction.inputs = keep(dump_json(rows), prediction.pk, "inputs")
     if (
         wait_seconds
