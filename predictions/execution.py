@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from mlserve.problems import stored_problem
 from predictions import runtime
 from predictions.batching import Answers, RowFailure, call_in_batches
 from predictions.models import Prediction
+from predictions.redaction import kept_text
 from predictions.transitions import Outcome
 from registry.models import ModelVersion
 from registry.schema import Row, row_pointer
@@ -89,7 +91,7 @@ def _execute_same_outputs(version: ModelVersion, works: Sequence[Work], outputs:
         runtime.load(version)
     except MlserveError as error:
         log.warning("%s cannot be loaded: %s", version, error.detail)
-        return [_failed(span, error, 0.0) for span in spans]
+        return [_failed(version, span, error, 0.0) for span in spans]
     started = time.monotonic()
     answers, failures = predict_rows(version, rows, outputs)
     seconds = time.monotonic() - started
@@ -112,31 +114,36 @@ def _outcome(
         position - span.start: failure for position, failure in failures.items() if span.start <= position < span.stop
     }
     if wrong:
-        return _failed(span, _describe(span, wrong), seconds)
+        return _failed(version, span, _describe(version, span, wrong), seconds)
     result: dict[str, Any] = {name: values[span.start : span.stop] for name, values in answers.items()}
     result.setdefault("probabilities", None)
     warnings = tuple(warning.as_json() for warning in version.record_schema.training_warnings(span.work.rows))
-    return Outcome(span.work.prediction_id, result=result, warnings=warnings, predict_seconds=seconds)
+    kept = kept_text(version, span.work.rows)
+    return Outcome(span.work.prediction_id, result=result, warnings=warnings, predict_seconds=seconds, inputs=kept)
 
 
-def _failed(span: _Span, error: MlserveError, seconds: float) -> Outcome:
-    return Outcome(span.work.prediction_id, error=stored_problem(error), predict_seconds=seconds)
+def _failed(version: ModelVersion, span: _Span, error: MlserveError, seconds: float) -> Outcome:
+    kept = kept_text(version, span.work.rows)
+    return Outcome(span.work.prediction_id, error=stored_problem(error), predict_seconds=seconds, inputs=kept)
 
 
-def _describe(span: _Span, wrong: dict[int, RowFailure]) -> MlserveError:
+def _describe(version: ModelVersion, span: _Span, wrong: dict[int, RowFailure]) -> MlserveError:
     """The error of a prediction from its failed rows. What broke the artifact keeps its own kind."""
     causes = [failure.error for failure in wrong.values()]
     if isinstance(causes[0], Unavailable):
         return causes[0]
-    named = [FieldError(row_pointer(row), _sentence(wrong[row].error)) for row in sorted(wrong)[:_MOST_NAMED_ROWS]]
+    sentence = partial(_sentence, names_value=not version.record_schema.marks)
+    named = [FieldError(row_pointer(row), sentence(wrong[row].error)) for row in sorted(wrong)[:_MOST_NAMED_ROWS]]
     row_count = len(span.work.rows)
     if row_count == 1:
-        return PredictionFailed(f"The model could not predict this row: {_sentence(causes[0])}")
+        return PredictionFailed(f"The model could not predict this row: {sentence(causes[0])}")
     return PredictionFailed(
         f"The model could not predict {len(wrong)} of {row_count} rows. Mend or leave them out and send again.",
         named,
     )
 
 
-def _sentence(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:500]
+def _sentence(error: Exception, *, names_value: bool) -> str:
+    """Libraries repeat values in their words: “could not convert string to float: 'Smith'”."""
+    kind = type(error).__name__
+    return f"{kind}: {error}"[:500] if names_value else f"{kind} (its words may hold what must not be kept)"

@@ -13,6 +13,8 @@ from registry import storage
 
 # No JSON text begins like this.
 REFERENCE = "@"
+# Between the key of an object and that of the one it replaces, which is still to be deleted. No key holds it.
+_INSTEAD_OF = "|"
 _FOLDER = "predictions"
 
 
@@ -23,16 +25,49 @@ def keep(text: bytes, prediction_id: UUID, name: str) -> str:
     """
     if len(text) <= settings.MLSERVE_ROW_BYTES:
         return text.decode()
-    key = f"{_FOLDER}/{prediction_id}/{name}-{uuid4().hex[:8]}.json"
-    storage.put(key, text)
-    return f"{REFERENCE}{key}"
+    return _stored(text, prediction_id, name)
+
+
+def replace(kept: str, text: bytes, prediction_id: UUID, name: str) -> str:
+    """What stands in the row instead of `kept`; not tidy where an object is replaced. Raises Unavailable.
+
+    The old object is still named, so that whoever finds the row can delete it (`tidied`), and nobody loses it.
+    """
+    if not kept.startswith(REFERENCE):
+        return keep(text, prediction_id, name)
+    return f"{_stored(text, prediction_id, name)}{_INSTEAD_OF}{_keys(kept)[0]}"
+
+
+def is_tidy(kept: str) -> bool:
+    """Whether no object is left that this one replaces."""
+    return not kept.startswith(REFERENCE) or _INSTEAD_OF not in kept
+
+
+def tidied(kept: str) -> str:
+    """Delete the objects that were replaced; what stands in the row then. Raises Unavailable."""
+    current, *obsolete = _keys(kept)
+    for key in obsolete:
+        storage.remove_or_raise(key)
+    return f"{REFERENCE}{current}"
 
 
 def fetch(kept: str) -> str | bytes:
     """The JSON text for what `keep` gave. Raises Unavailable."""
-    return storage.get(kept.removeprefix(REFERENCE)) if kept.startswith(REFERENCE) else kept
+    return storage.get(_keys(kept)[0]) if kept.startswith(REFERENCE) else kept
 
 
 def discard(kept: Iterable[str | None]) -> None:
     """Delete the objects that are referred to, after their rows; what cannot be deleted is logged and stays."""
-    storage.remove([text.removeprefix(REFERENCE) for text in kept if text and text.startswith(REFERENCE)])
+    storage.remove([key for text in kept if text and text.startswith(REFERENCE) for key in _keys(text)])
+
+
+def _stored(text: bytes, prediction_id: UUID, name: str) -> str:
+    key = f"{_FOLDER}/{prediction_id}/{name}-{uuid4().hex[:8]}.json"
+    storage.require_there()  # what is written beside an absent disk would not be found again
+    storage.put(key, text)
+    return f"{REFERENCE}{key}"
+
+
+def _keys(kept: str) -> list[str]:
+    """The key of the object that is referred to first, then those that it replaces."""
+    return kept.removeprefix(REFERENCE).split(_INSTEAD_OF)

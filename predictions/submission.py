@@ -63,6 +63,7 @@ def submit(
         outputs=",".join(outputs),
         row_count=len(rows),
         request_id=logs.current_request_id(),
+        is_raw=bool(version.record_schema.marks),
         created_at=timezone.now(),
     )
     logs.note(prediction_id=str(prediction.pk), model=version.model.name, version=version.tag)
@@ -72,6 +73,8 @@ def submit(
         and fits_in_place(version, rows)
         and predict_in_place(prediction, rows, timeout_seconds=wait_seconds)
     ):
+        if prediction.is_raw:
+            Prediction.objects.mend([prediction.pk])
         return prediction
     record([prediction])
     turn_away()

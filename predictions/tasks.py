@@ -128,6 +128,7 @@ def sweep() -> dict[str, int]:
         "expired": Prediction.objects.expire(now=now),
         "deleted": Prediction.objects.delete_ended_before(now - timedelta(days=settings.MLSERVE_RETENTION_DAYS)),
     }
+    Prediction.objects.mend()
     if Prediction.objects.queued().exists():
         queue.call_worker()
     workers.forget_unseen(now=now)

@@ -4,20 +4,22 @@ Every arrow is one compare-and-set: it filters on the state it expects, updates,
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from mlserve.errors import GivenUp
 from mlserve.problems import stored_problem
 from mlserve.renderers import dump_json
 from predictions.payloads import REFERENCE, discard, keep
+from predictions.redaction import Kept, end_raw, in_place_of, mend
 from predictions.status import Status
 
 if TYPE_CHECKING:
@@ -29,13 +31,17 @@ _SWEEP_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one prediction ended: a result, or an error (a problem object). Times are the batch's."""
+    """How one prediction ended: a result, or an error (a problem object). Times are the batch's.
+
+    `inputs` is the JSON that is kept of its rows, where that is not everything.
+    """
 
     prediction_id: UUID
     result: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     warnings: tuple[dict[str, Any], ...] = ()
     predict_seconds: float = 0.0
+    inputs: bytes | None = None
 
 
 class PredictionQuerySet(QuerySet["Prediction"]):
@@ -61,25 +67,34 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         """
         if not outcomes:
             return 0
-        row_sql = "(%s, %s, %s, %s, %s, %s)"
-        if connection.vendor == "postgresql":
-            row_sql = "(%s::uuid, %s, %s, %s, %s, %s::double precision)"
-        table = connection.ops.quote_name(self.model._meta.db_table)
-        # Values only ever travel as parameters; what is joined into the text are constants. Both databases call
-        # the columns of VALUES column1, column2, …
-        sql = f"""
-            UPDATE {table} AS prediction
-            SET status = ended.column2, result = ended.column3, error = ended.column4, warnings = ended.column5,
-                predict_seconds = ended.column6, finished_at = %s, lease_holder = '', lease_expires_at = NULL
-            FROM (VALUES {", ".join([row_sql] * len(outcomes))}) AS ended
-            WHERE prediction.id = ended.column1 AND prediction.status = 'running' AND prediction.lease_holder = %s
-        """  # noqa: S608
+        kept = self._kept_inputs(outcomes)
         parameters: list[Any] = [connection.ops.adapt_datetimefield_value(now)]
         for outcome in outcomes:
             parameters += _finished_row(outcome)
+            if kept:
+                parameters += kept.get(outcome.prediction_id, (None, None))
         with connection.cursor() as cursor:
-            cursor.execute(sql, [*parameters, holder])
-            return int(cursor.rowcount)
+            cursor.execute(_finish_sql(len(outcomes), replaces_inputs=bool(kept)), [*parameters, holder])
+            count = int(cursor.rowcount)
+        self._tidy(pk for pk, (_, is_raw) in kept.items() if is_raw)
+        return count
+
+    def _kept_inputs(self, outcomes: Sequence[Outcome]) -> dict[UUID, Kept]:
+        """What takes the place of inputs that must not be kept as they are."""
+        texts = {outcome.prediction_id: outcome.inputs for outcome in outcomes if outcome.inputs is not None}
+        if not texts:
+            return {}
+        large = dict(self.filter(pk__in=texts, inputs__startswith=REFERENCE).values_list("pk", "inputs"))
+        return {pk: in_place_of(large.get(pk, ""), text, pk) for pk, text in texts.items()}
+
+    def _tidy(self, ids: Iterable[UUID]) -> None:
+        """Delete the objects that were replaced, once that is committed; the sweep does what fails here."""
+        if own := list(ids):
+            transaction.on_commit(lambda: self.mend(own))
+
+    def mend(self, ids: Sequence[UUID] | None = None, *, seconds: float = _SWEEP_SECONDS) -> int:
+        """Leave no ended prediction (of these) with an input that must not be kept; how many were mended."""
+        return mend(self.all() if ids is None else self.filter(pk__in=ids), seconds=seconds)
 
     def release_expired(self, *, now: datetime) -> int:
         """running → queued for what no living worker holds; → failed after MLSERVE_MAX_ATTEMPTS."""
@@ -91,7 +106,7 @@ class PredictionQuerySet(QuerySet["Prediction"]):
 
     def _release(self, which: Q, now: datetime) -> int:
         held = self.running().filter(which)
-        given_up = held.filter(attempts__gte=settings.MLSERVE_MAX_ATTEMPTS).update(
+        given_up = held.filter(attempts__gte=settings.MLSERVE_MAX_ATTEMPTS)._end(
             status=Status.FAILED,
             error=given_up_error(),
             finished_at=now,
@@ -110,15 +125,21 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         expired = 0
         for waiting in self.queued()._oldest_first("pk", "created_at", batch=batch, seconds=seconds):
             overdue = [pk for pk, created_at in waiting if created_at < limit]
-            expired += self.filter(pk__in=overdue).queued().update(status=Status.EXPIRED, finished_at=now)
+            expired += self.filter(pk__in=overdue).queued()._end(status=Status.EXPIRED, finished_at=now)
             if len(overdue) < len(waiting):
                 break
         return expired
 
     def cancel(self, prediction_id: UUID, *, now: datetime) -> bool:
-        """queued → canceled; False when it is no longer queued."""
+        """queued → canceled; False when it is no longer queued. Raises Unavailable."""
         queued = self.queued().filter(pk=prediction_id)
-        return bool(queued.update(status=Status.CANCELED, finished_at=now))
+        return bool(queued._end(skips_unavailable=False, status=Status.CANCELED, finished_at=now))
+
+    def _end(self, *, skips_unavailable: bool = True, **changes: Any) -> int:
+        """An arrow to an end, which replaces raw inputs. A row whose input cannot be had now is left for later."""
+        ended, replaced = self.filter(is_raw=False).update(**changes), end_raw(self, skips_unavailable, **changes)
+        self.model._default_manager.all()._tidy(replaced)
+        return ended + len(replaced)
 
     def delete_ended_before(self, limit: datetime, *, batch: int = 500, seconds: float = _SWEEP_SECONDS) -> int:
         """Retention: delete what ended before `limit`, oldest first.
@@ -156,6 +177,8 @@ def end_at_once(prediction: "Prediction", outcome: Outcome, *, started_at: datet
     _, prediction.status, prediction.result, prediction.error, prediction.warnings, seconds = _finished_row(outcome)
     prediction.predict_seconds = seconds
     prediction.started_at, prediction.finished_at, prediction.attempts = started_at, now, 1
+    if outcome.inputs is not None:
+        prediction.inputs, prediction.is_raw = in_place_of(prediction.inputs, outcome.inputs, prediction.pk)
 
 
 def lease_duration() -> timedelta:
@@ -170,6 +193,28 @@ def given_up_error() -> str:
         "Try fewer rows, and tell whoever owns the model."
     )
     return dump_json(stored_problem(error)).decode()
+
+
+@lru_cache(maxsize=64)
+def _finish_sql(rows: int, *, replaces_inputs: bool) -> str:
+    """Values only ever travel as parameters. Both databases call the columns of VALUES column1, column2, …"""
+    # PostgreSQL takes parameters for text unless it is told otherwise.
+    casts = ["::uuid", "", "", "", "", "::double precision", *(["::text", "::boolean"] if replaces_inputs else [])]
+    entry = ", ".join(f"%s{cast if connection.vendor == 'postgresql' else ''}" for cast in casts)
+    replacing = (
+        """, inputs = coalesce(ended.column7, prediction.inputs),
+            is_raw = coalesce(ended.column8, prediction.is_raw)"""
+        if replaces_inputs
+        else ""
+    )
+    table = connection.ops.quote_name("predictions_prediction")
+    return f"""
+        UPDATE {table} AS prediction
+        SET status = ended.column2, result = ended.column3, error = ended.column4, warnings = ended.column5,
+            predict_seconds = ended.column6, finished_at = %s, lease_holder = '', lease_expires_at = NULL{replacing}
+        FROM (VALUES {", ".join([f"({entry})"] * rows)}) AS ended
+        WHERE prediction.id = ended.column1 AND prediction.status = 'running' AND prediction.lease_holder = %s
+    """  # noqa: S608
 
 
 def _finished_row(outcome: Outcome) -> list[Any]:

@@ -205,8 +205,8 @@ def _merge_options(name: str, options: list[dict[str, Any]]) -> dict[str, Any]:
     if len(options) == 1:
         return options[0]
     if options and all("const" in option for option in options):
-        marks = {NOTE: option[NOTE] for option in options if NOTE in option}
-        return {"enum": [option["const"] for option in options], **marks}
+        marks = [option[NOTE] for option in options if NOTE in option]
+        return {"enum": [option["const"] for option in options], **({NOTE: marks[0]} if marks else {})}
     first, *others = [{key: value for key, value in option.items() if key not in _WORDS} for option in options] or [{}]
     if {option.get("type") for option in options} == {"integer", "number"} and all(each == first for each in others):
         return {"type": "number", **first}

@@ -34,7 +34,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 MOST_ROWS = 3_000
 TABLE = "predictions_prediction"
 ADMIN, MODEL = "/admin/predictions/prediction/", "version__model__id__exact"
-PARTIAL = ("predictions_queued", "predictions_running", "predictions_unanswered")
+PARTIAL = ("predictions_queued", "predictions_running", "predictions_unanswered", "predictions_raw_ended")
 
 
 @dataclass(frozen=True)

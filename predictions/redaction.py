@@ -1,0 +1,127 @@
+"""What stays of an input once its prediction has ended, for versions that mark columns as not to be kept.
+
+Every arrow to an end replaces the input in its own statement. Where the input is an object in the storage, the row
+names both the new object and the old one until that is deleted (predictions/payloads.py); `mend` does so, and takes
+care of whatever an interrupted or older process left.
+"""
+
+import hashlib
+import hmac
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+from django.conf import settings
+from django.db.models import QuerySet
+
+from mlserve.errors import PayloadLost, Unavailable
+from mlserve.renderers import dump_json
+from predictions.payloads import fetch, is_tidy, replace, tidied
+from registry.lookup import version_by_id
+from registry.models import ModelVersion
+from registry.privacy import what_is_kept
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 100
+
+
+class Kept(NamedTuple):
+    """The columns of a row after it was replaced."""
+
+    inputs: str
+    is_raw: bool
+
+
+class _Raw(NamedTuple):
+    pk: UUID
+    version_id: int
+    inputs: str
+
+
+def kept_text(version: ModelVersion, rows: Sequence[Mapping[str, Any]]) -> bytes | None:
+    """The JSON of what is kept of `rows`; None when everything is."""
+    marks = version.record_schema.marks
+    if not marks:
+        return None
+    return dump_json(what_is_kept(rows, marks, key=_key(settings.SECRET_KEY), scope=str(version.model_id)))
+
+
+def in_place_of(inputs: str, text: bytes, prediction_id: UUID) -> Kept:
+    """What a row holds instead of `inputs`. Raises Unavailable."""
+    replaced = replace(inputs, text, prediction_id, "inputs")
+    return Kept(replaced, is_raw=not is_tidy(replaced))
+
+
+def end_raw(which: "QuerySet[Any]", skips_unavailable: bool, **changes: Any) -> list[UUID]:
+    """`which.update(**changes)` for rows with raw inputs, which it replaces; the ids of those it changed.
+
+    Where an input lies in a storage that does not answer, raises Unavailable, or leaves that row as it is.
+    """
+    ended: list[UUID] = []
+    # What was put in never changes before the end, so that it can be read before the update.
+    for raw in _raw_rows(which.filter(is_raw=True)):
+        try:
+            kept = _kept_of(raw)
+        except Unavailable as error:
+            if not skips_unavailable:
+                raise
+            log.warning("Prediction %s cannot be ended before its input can be read: %s", raw.pk, error.detail)
+            continue
+        if which.filter(pk=raw.pk).update(**kept._asdict(), **changes):
+            ended.append(raw.pk)
+    return ended
+
+
+def mend(ended: "QuerySet[Any]", *, seconds: float) -> int:
+    """Replace what ended rows still hold, and delete objects that were replaced; how many are as they should be now.
+
+    Again and again for about `seconds` at most; what the storage does not allow stays for the next time.
+    """
+    deadline, mended = time.monotonic() + seconds, 0
+    raw_rows = ended.filter(is_raw=True, finished_at__isnull=False).order_by("pk")
+    found = _raw_rows(raw_rows[:_AT_ONCE])
+    while found:
+        for raw in found:
+            try:
+                mended += _mend(ended, raw)
+            except Unavailable as error:
+                log.warning("Prediction %s still holds what is not to be kept: %s", raw.pk, error.detail)
+                return mended
+            if time.monotonic() > deadline:
+                return mended
+        found = _raw_rows(raw_rows.filter(pk__gt=found[-1].pk)[:_AT_ONCE])
+    return mended
+
+
+def _mend(ended: "QuerySet[Any]", raw: _Raw) -> int:
+    own, kept = ended.filter(is_raw=True, finished_at__isnull=False, pk=raw.pk), Kept(raw.inputs, is_raw=True)
+    if is_tidy(raw.inputs):
+        kept = _kept_of(raw)
+        if not own.filter(inputs=raw.inputs).update(inputs=kept.inputs, is_raw=kept.is_raw):
+            return 0  # somebody else was faster
+    if kept.is_raw:
+        own.filter(inputs=kept.inputs).update(inputs=tidied(kept.inputs), is_raw=False)
+    return 1
+
+
+def _kept_of(raw: _Raw) -> Kept:
+    try:
+        text = kept_text(version_by_id(raw.version_id), orjson.loads(fetch(raw.inputs)))
+    except PayloadLost:
+        return Kept(raw.inputs, is_raw=False)  # nothing is left to keep or to replace
+    return Kept(raw.inputs, is_raw=False) if text is None else in_place_of(raw.inputs, text, raw.pk)
+
+
+def _raw_rows(which: "QuerySet[Any]") -> list[_Raw]:
+    return [_Raw._make(row) for row in which.values_list(*_Raw._fields)]
+
+
+@lru_cache(maxsize=1)
+def _key(secret_key: str) -> bytes:
+    """Good for these hashes and nothing else."""
+    return hmac.new(secret_key.encode(), b"mlserve x-stored", hashlib.sha256).digest()

@@ -1,0 +1,254 @@
+"""Values of marked columns reach the model, and no row that has ended."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.core.files.storage import storages
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from mlserve.errors import Unavailable
+from predictions import runtime, tasks
+from predictions.claiming import claim
+from predictions.models import Prediction
+from predictions.submission import submit
+from predictions.transitions import Outcome
+from registry.models import ModelVersion
+from tests.predictions.marked import ISLAND, MASS, mark, record
+
+pytestmark = pytest.mark.django_db
+
+HOLDER = "host:1"
+
+
+@pytest.fixture
+def marked(penguins: ModelVersion) -> ModelVersion:
+    return mark(penguins, island="no", body_mass_g="hashed")
+
+
+@pytest.fixture
+def ask(marked: ModelVersion, penguin: dict[str, Any]) -> Callable[..., Prediction]:
+    def queue(*, wait_seconds: float = 0, **values: Any) -> Prediction:
+        payload = {**record(penguin), **values}
+        return submit(marked, payload, outputs=["predict"], user=AnonymousUser(), wait_seconds=wait_seconds)
+
+    return queue
+
+
+Ask = Callable[..., Prediction]
+
+
+def kept_row(pk: UUID) -> dict[str, Any]:
+    """The first row of what is stored, after looking for what must not be there."""
+    prediction = Prediction.objects.get(pk=pk)
+    assert prediction.has_ended
+    assert not prediction.is_raw
+    texts = [prediction.inputs, prediction.error or "", prediction.warnings]
+    texts += [path.read_text() for path in stored_files()]
+    assert not [text for text in texts if ISLAND in text or str(MASS) in text]
+    return prediction.rows[0]
+
+
+def stored_files() -> list[Path]:
+    root = Path(storages["artifacts"].path(""))
+    return [path for path in root.glob("predictions/**/*") if path.is_file()]
+
+
+def claimed(ask: Ask) -> Prediction:
+    ask()
+    return claim(holder=HOLDER, now=timezone.now())[0]
+
+
+def succeed(ask: Ask) -> UUID:
+    pk = ask().pk
+    tasks.drain()
+    assert Prediction.objects.get(pk=pk).status == "succeeded"
+    return pk
+
+
+def fail(ask: Ask) -> UUID:
+    prediction = claimed(ask)
+    text = b'[{"year": 2007}]'
+    outcome = Outcome(prediction.pk, error={"title": "no"}, inputs=text)
+    Prediction.objects.finish([outcome], holder=HOLDER, now=timezone.now())
+    return prediction.pk
+
+
+def answer_at_once(ask: Ask) -> UUID:
+    prediction = ask(wait_seconds=20)
+    assert prediction.status == "succeeded"
+    return prediction.pk
+
+
+def cancel(ask: Ask) -> UUID:
+    pk = ask().pk
+    assert Prediction.objects.cancel(pk, now=timezone.now())
+    return pk
+
+
+def expire(ask: Ask) -> UUID:
+    pk = ask().pk
+    assert Prediction.objects.expire(now=timezone.now() + timedelta(days=30)) == 1
+    return pk
+
+
+def give_up(ask: Ask) -> UUID:
+    prediction = claimed(ask)
+    Prediction.objects.update(attempts=99)
+    assert Prediction.objects.release_held_by([HOLDER], now=timezone.now()) == 1
+    return prediction.pk
+
+
+def end_in_an_older_process(ask: Ask) -> UUID:
+    """Which knows nothing of marks."""
+    pk = ask().pk
+    Prediction.objects.filter(pk=pk).update(status="canceled", finished_at=timezone.now())
+    tasks.sweep()
+    return pk
+
+
+ENDS = [succeed, fail, answer_at_once, cancel, expire, give_up, end_in_an_older_process]
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("row_bytes", [2**20, 10], ids=["in the row", "in the storage"])
+def test_it_keeps_no_value_once_it_has_ended(
+    ask: Ask, end: Callable[[Ask], UUID], row_bytes: int, settings: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    settings.MLSERVE_ROW_BYTES = row_bytes
+
+    with django_capture_on_commit_callbacks(execute=True):
+        pk = end(ask)
+
+    row = kept_row(pk)
+    assert "island" not in row
+    assert row["year"] == 2007
+
+
+def test_it_keeps_what_is_needed_until_then(ask: Ask) -> None:
+    prediction = claimed(ask)
+    Prediction.objects.release_held_by([HOLDER], now=timezone.now())
+
+    prediction.refresh_from_db()
+    assert prediction.rows[0]["island"] == ISLAND
+    assert prediction.is_raw
+
+
+def test_it_joins_equal_values(ask: Ask) -> None:
+    first, second, other = ask().pk, ask().pk, ask(body_mass_g=4000).pk
+    missing = ask(body_mass_g=None).pk
+    tasks.drain()
+
+    masses = [kept_row(pk)["body_mass_g"] for pk in (first, second, other, missing)]
+    assert masses[0] == masses[1] != masses[2]
+    assert masses[0].startswith("hmac-sha256:")
+    assert masses[3] is None
+
+
+def test_it_predicts_with_the_value(ask: Ask, marked: ModelVersion, penguin: dict[str, Any]) -> None:
+    pk = succeed(ask)
+    answers = runtime.predict(marked, [record(penguin)], ["predict"])
+
+    assert json.loads(Prediction.objects.get(pk=pk).result or "")["predictions"] == answers["predictions"]
+
+
+def test_it_costs_versions_without_marks_no_statement(
+    penguins: ModelVersion, penguin: dict[str, Any], django_assert_num_queries: Any
+) -> None:
+    submit(penguins, penguin, outputs=["predict"], user=AnonymousUser())
+    claimed = claim(holder=HOLDER, now=timezone.now())
+
+    with django_assert_num_queries(1):
+        Prediction.objects.finish([Outcome(claimed[0].pk, result={})], holder=HOLDER, now=timezone.now())
+    assert json.loads(Prediction.objects.get().inputs) == [penguin]
+
+
+def test_it_leaves_the_row_of_another_worker_alone(ask: Ask) -> None:
+    prediction = claimed(ask)
+    Prediction.objects.finish([Outcome(prediction.pk, result={}, inputs=b"[]")], holder="host:2", now=timezone.now())
+
+    prediction.refresh_from_db()
+    assert (prediction.status, prediction.rows[0]["island"]) == ("running", ISLAND)
+
+
+def test_it_finds_the_old_object_after_it_was_killed(ask: Ask, settings: Any) -> None:
+    """Between the end and the deletion of what was put in, which waits for the commit."""
+    settings.MLSERVE_ROW_BYTES = 10
+    pk = cancel(ask)
+    assert any(ISLAND in path.read_text() for path in stored_files())
+
+    assert Prediction.objects.mend() == 1
+
+    kept_row(pk)
+    assert len(stored_files()) == 1
+    assert Prediction.objects.mend() == 0
+
+
+def test_it_waits_for_a_storage_that_is_away(ask: Ask, settings: Any) -> None:
+    settings.MLSERVE_ROW_BYTES = 10
+    pk = ask().pk
+    root = Path(storages["artifacts"].path("predictions"))
+    root.rename(root.with_name("away"))
+    root.write_bytes(b"")  # no folder
+
+    with pytest.raises(Unavailable):
+        Prediction.objects.cancel(pk, now=timezone.now())
+    assert Prediction.objects.expire(now=timezone.now() + timedelta(days=30)) == 0
+
+    root.unlink()
+    root.with_name("away").rename(root)
+    assert Prediction.objects.expire(now=timezone.now() + timedelta(days=30)) == 1
+    Prediction.objects.mend()
+    kept_row(pk)
+
+
+def test_it_ends_what_lost_its_input(ask: Ask, settings: Any) -> None:
+    settings.MLSERVE_ROW_BYTES = 10
+    pk = ask().pk
+    for path in stored_files():
+        path.unlink()
+
+    assert Prediction.objects.cancel(pk, now=timezone.now())
+    assert not Prediction.objects.get(pk=pk).is_raw
+
+
+def test_it_deletes_both_objects_of_a_prediction(ask: Ask, settings: Any) -> None:
+    settings.MLSERVE_ROW_BYTES = 10
+    cancel(ask)
+    assert len(stored_files()) == 2
+
+    Prediction.objects.delete_ended_before(timezone.now() + timedelta(days=1))
+
+    assert stored_files() == []
+
+
+def test_it_names_no_value_in_a_stored_error(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, api: APIClient, marked: ModelVersion
+) -> None:
+    def refuse(_version: ModelVersion, rows: Any, _outputs: Any) -> Any:
+        raise ValueError(f"could not convert {rows[0]['island']}")
+
+    monkeypatch.setattr("predictions.runtime.predict", refuse)
+    pk = ask().pk
+    tasks.drain()
+
+    kept_row(pk)
+    detail = api.get(f"/api/predict/{pk}").json()["error"]["detail"]
+    assert "ValueError" in detail
+
+
+def test_it_names_no_value_in_a_warning(marked: ModelVersion, penguin: dict[str, Any]) -> None:
+    marked.schema["properties"]["island"] = {"type": "string", "x-training-values": ["Dream"], "x-stored": "no"}
+    version, row = mark(marked), {**penguin, "island": "Atlantis"}
+    pk = submit(version, row, outputs=["predict"], user=AnonymousUser()).pk
+    tasks.drain()
+
+    warnings = Prediction.objects.get(pk=pk).warnings
+    assert "the value was not seen in training" in warnings
+    assert "Atlantis" not in warnings
