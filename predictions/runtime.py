@@ -5,24 +5,31 @@ called by one thread at a time: on small batches a second thread or BLAS helper 
 """
 
 import os
+import signal
 import threading
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
-from mlserve.errors import ArtifactUnavailable
+from mlserve.errors import ArtifactUnavailable, NotAdmitted
+from predictions.call_marker import CALL, LOAD, noted
+from registry.admission import Admitted
 from registry.digest import Digest
+from registry.lookup import require_admitted
 from registry.models import ModelVersion
 from registry.schema import Row
 from registry.storage import local_copy
 
 # What a loaded pipeline takes at the least, where memory cannot be measured.
 _MEMORY_PER_FILE_BYTE = 2
+# Packages whose exceptions end a call from outside.
+_OURS = frozenset({"django_q", "predictions"})
 
 
 @dataclass(frozen=True)
@@ -42,14 +49,15 @@ class _Cache:
         self._loading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
 
-    def get(self, digest: Digest) -> LoadedModel:
+    def get(self, version: ModelVersion) -> LoadedModel:
         """Whoever asks for what is being loaded waits for it; whoever asks for another one does not."""
+        digest = Digest(version.sha256, version.size_bytes)
         model = self._find(digest)
         if model is None:
             with self._lock:
                 loading = self._loading[digest.sha256]
             with loading:
-                model = self._find(digest) or self._keep(digest, _load(digest))
+                model = self._find(digest) or self._keep(digest, _load(require_admitted(version), version.pk))
         return model
 
     def clear(self) -> None:
@@ -75,6 +83,10 @@ class _Cache:
         return sum(model.size_bytes for model in self._models.values())
 
 
+class TriedToEnd(Exception):
+    """The pipeline raised what would have ended the process."""
+
+
 _cache = _Cache()
 _one_at_a_time = threading.Lock()
 
@@ -87,13 +99,37 @@ def predict(version: ModelVersion, rows: Sequence[Row], outputs: Sequence[str]) 
     from registry.pipelines import run
 
     model = load(version)
-    with _one_at_a_time:
+    with _one_at_a_time, noted(CALL, version.pk), _kept_alive():
         return run(model.pipeline, version.record_schema, rows, outputs)
 
 
 def load(version: ModelVersion) -> LoadedModel:
-    """The version's pipeline, loaded at most once per process. Raises Unavailable."""
-    return _cache.get(Digest(version.sha256, version.size_bytes))
+    """The version's pipeline, loaded at most once per process. Raises Unavailable.
+
+    Only what this service admitted is read at all. What is in memory is not asked for again: it was admitted, perhaps
+    under another version of the same bytes.
+    """
+    return _cache.get(version)
+
+
+@contextmanager
+def _kept_alive() -> Iterator[None]:
+    """What a pipeline raises is an error of its rows, whatever it is; time limits are ours and pass."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException as error:
+        if type(error).__module__.partition(".")[0] in _OURS or _is_interrupted_by_somebody(error):
+            raise
+        raise TriedToEnd(f"{type(error).__name__}: {error}") from error
+
+
+def _is_interrupted_by_somebody(error: BaseException) -> bool:
+    """Ctrl-C in a command; the service's processes handle that signal otherwise."""
+    is_main = threading.current_thread() is threading.main_thread()
+    by_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return isinstance(error, KeyboardInterrupt) and is_main and by_default
 
 
 def forget_all() -> None:
@@ -101,14 +137,17 @@ def forget_all() -> None:
     _cache.clear()
 
 
-def _load(digest: Digest) -> LoadedModel:
+def _load(admitted: Admitted, version_id: int) -> LoadedModel:
     from registry import formats
     from registry.pipelines import use_one_thread
 
     started, resident_before = time.monotonic(), _resident_bytes()
-    with local_copy(digest) as path:
+    with local_copy(admitted.digest) as path:
         try:
-            loaded = formats.load(path)
+            if formats.recognize(path) != admitted.artifact_format:
+                raise NotAdmitted(f"The {admitted.digest} was admitted as {admitted.artifact_format}, which it is not.")
+            with noted(LOAD, version_id), _kept_alive():
+                loaded = formats.load(path)
         except formats.CannotLoad as error:
             raise ArtifactUnavailable(f"{error.detail} {error.fix}") from error
     use_one_thread(loaded.pipeline)
@@ -116,7 +155,7 @@ def _load(digest: Digest) -> LoadedModel:
     seconds = time.monotonic() - started
     # The file may be compressed many times over, so what the process has grown by counts where that is more.
     grown_bytes = _resident_bytes() - resident_before
-    return LoadedModel(loaded.pipeline, max(digest.size_bytes * _MEMORY_PER_FILE_BYTE, grown_bytes), seconds)
+    return LoadedModel(loaded.pipeline, max(admitted.digest.size_bytes * _MEMORY_PER_FILE_BYTE, grown_bytes), seconds)
 
 
 def _resident_bytes() -> int:

@@ -7,9 +7,10 @@ committed is seen by the very next look-up of every process.
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
+from django.db import Error as DatabaseError
 from django.db.models import QuerySet
 
-from mlserve.errors import NotAdmitted
+from mlserve.errors import NotAdmitted, Unavailable
 from mlserve.prepared import Parameter, PreparedQuery
 from registry.admission import Admitted, why_not_admitted
 from registry.digest import Digest
@@ -57,10 +58,13 @@ def version_by_id(version_id: int) -> ModelVersion:
 def require_admitted(version: ModelVersion) -> Admitted:
     """What this service admitted under the version, read from its row at this moment.
 
-    Raises NotAdmitted when the row tells of other bytes, or its signature is not this service's.
+    Raises NotAdmitted when the row tells of other bytes, or its signature is not this service's; else Unavailable.
     """
     fields = ("sha256", "size_bytes", "artifact_format", "admission")
-    row = ModelVersion.objects.filter(pk=version.pk).values_list(*fields).first()
+    try:
+        row = ModelVersion.objects.filter(pk=version.pk).values_list(*fields).first()
+    except DatabaseError as error:
+        raise Unavailable(f"Nobody could be asked whether {version.tag} was admitted: {error}") from error
     if row is None:
         raise NotAdmitted("The version was deleted; its artifact is not loaded any more.")
     sha256, size_bytes, artifact_format, admission = row

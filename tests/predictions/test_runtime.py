@@ -9,14 +9,26 @@ import joblib
 import numpy as np
 import pytest
 import threadpoolctl
+from django.db import connection
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import Pipeline
 
 from mlserve.errors import ArtifactUnavailable
 from predictions import runtime
+from registry.admission import Admitted, admission_of
 from registry.digest import Digest, digest_of
-from registry.models import ModelVersion
+from registry.models import Model, ModelVersion
 from registry.storage import store
+
+
+pytestmark = pytest.mark.django_db
+
+
+def _registered(**fields: Any) -> ModelVersion:
+    """The fields that a load looks at; the others are made up."""
+    model, _ = Model.objects.get_or_create(name="neighbours")
+    made_up: dict[str, Any] = {"schema": {}, "columns": [], "outputs": ["predict"]}
+    return ModelVersion.objects.create(model=model, tag=fields["sha256"][:8], **fields, **made_up)
 
 
 @pytest.fixture
@@ -30,7 +42,12 @@ def artifact(tmp_path: Path) -> Callable[..., ModelVersion]:
         joblib.dump(pipeline, path, compress=3)
         digest = digest_of(path)
         store(path, digest)
-        return ModelVersion(sha256=digest.sha256, size_bytes=digest.size_bytes)
+        return _registered(
+            sha256=digest.sha256,
+            size_bytes=digest.size_bytes,
+            artifact_format="joblib-zlib",
+            admission=admission_of(Admitted(digest, "joblib-zlib")),
+        )
 
     return make
 
@@ -41,9 +58,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     done: list[str] = []
     load = runtime._load
 
-    def noted(digest: Digest) -> runtime.LoadedModel:
-        done.append(digest.sha256)
-        return load(digest)
+    def noted(admitted: Admitted) -> runtime.LoadedModel:
+        done.append(admitted.digest.sha256)
+        return load(admitted)
 
     monkeypatch.setattr(runtime, "_load", noted)
     return done
@@ -56,9 +73,15 @@ def test_it_loads_a_pipeline_once(artifact: Callable[..., ModelVersion], loads: 
     assert loads == [version.sha256]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_it_loads_once_for_callers_at_the_same_time(artifact: Callable[..., ModelVersion], loads: list[str]) -> None:
     version, models = artifact("a", megabytes=8), list[Any]()
-    threads = [threading.Thread(target=lambda: models.append(runtime.load(version))) for _ in range(8)]
+
+    def load() -> None:
+        models.append(runtime.load(version))
+        connection.close()
+
+    threads = [threading.Thread(target=load) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -69,6 +92,7 @@ def test_it_loads_once_for_callers_at_the_same_time(artifact: Callable[..., Mode
     assert loads == [version.sha256]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_it_does_not_wait_for_the_loading_of_another(
     artifact: Callable[..., ModelVersion], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,14 +100,18 @@ def test_it_does_not_wait_for_the_loading_of_another(
     is_loading, may_end = threading.Event(), threading.Event()
     load = runtime._load
 
-    def slow(digest: Digest) -> runtime.LoadedModel:
-        if digest.sha256 == large.sha256:
+    def slow(admitted: Admitted) -> runtime.LoadedModel:
+        if admitted.digest.sha256 == large.sha256:
             is_loading.set()
             assert may_end.wait(30)
-        return load(digest)
+        return load(admitted)
+
+    def load_large() -> None:
+        runtime.load(large)
+        connection.close()
 
     monkeypatch.setattr(runtime, "_load", slow)
-    thread = threading.Thread(target=runtime.load, args=(large,))
+    thread = threading.Thread(target=load_large)
     thread.start()
     assert is_loading.wait(30)
 
@@ -127,7 +155,8 @@ def test_it_keeps_one_however_large(artifact: Callable[..., ModelVersion], loads
 
 def test_it_tries_again_after_a_load_that_failed(artifact: Callable[..., ModelVersion], loads: list[str]) -> None:
     version = artifact("a")
-    missing = ModelVersion(sha256="0" * 64, size_bytes=10)
+    absent = Admitted(Digest("0" * 64, 10), "pickle")
+    missing = _registered(sha256="0" * 64, size_bytes=10, artifact_format="pickle", admission=admission_of(absent))
     for _ in range(2):
         with pytest.raises(ArtifactUnavailable):
             runtime.load(missing)
