@@ -6,6 +6,7 @@ README.md lists the variables for operators; here stands the reason for each def
 
 import contextlib
 import os
+from datetime import timedelta
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ SECRET_KEY = env.secret(
     how_to_make="Set it to 50 or more random characters: "
     "python -c 'import secrets; print(secrets.token_urlsafe(50))'. On a laptop, `make serve` does it.",
 )
+# Keys of before, separated by commas: what was signed with them is still taken, as sessions and admissions of models.
+SECRET_KEY_FALLBACKS = env.names("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]") if ON_LAPTOP else ())
 CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
 # A laptop has no TLS; everywhere else a proxy ends it and says so in this header.
@@ -61,6 +64,8 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
+    "knox",
+    "axes",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_q",
@@ -73,8 +78,12 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    # Pages that send something, before anybody reads what.
+    "mlserve.throttling.FormThrottleMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    # The last one: it replaces the answer to whoever is locked out.
+    "axes.middleware.AxesMiddleware",
 ]
 # For requests of the API that no browser sent (mlserve/handlers.py).
 MLSERVE_API_MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", "mlserve.problems.ProblemMiddleware"]
@@ -113,6 +122,38 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+
+# --- Callers -----------------------------------------------------------------------------------------------
+# How many proxies stand in front, each of which adds to X-Forwarded-For; 0: the connection's own address counts. One
+# too many and callers choose their address themselves; one too few and all of them look like the proxy.
+MLSERVE_TRUSTED_PROXIES = env.number("MLSERVE_TRUSTED_PROXIES", default=0, at_least=0, at_most=10)
+# A hundred requests a second for whoever has an account; an address without one polls some predictions at a time. A
+# laptop's only caller is its owner.
+MLSERVE_RATE_TOKEN = env.rate("MLSERVE_RATE_TOKEN", default="" if ON_LAPTOP else "6000/min")
+MLSERVE_RATE_ADDRESS = env.rate("MLSERVE_RATE_ADDRESS", default="" if ON_LAPTOP else "300/min")
+# How long a new token lasts unless somebody says otherwise.
+MLSERVE_TOKEN_DAYS = env.number("MLSERVE_TOKEN_DAYS", default=90, at_least=1, at_most=365)
+KNOX_TOKEN_MODEL = "mlserve.ApiToken"
+REST_KNOX = {"TOKEN_PREFIX": "mls_", "AUTH_HEADER_PREFIX": "Bearer"}
+# Its migrations would make a table of its own beside ours.
+MIGRATION_MODULES = {"knox": None}
+
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# Of one name from one address: a stranger who guesses must not lock its owner out, and many names from one address are
+# slowed by MLSERVE_RATE_ADDRESS.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = env.number("MLSERVE_SIGN_IN_FAILURES", default=10, at_least=1)
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+# Who is locked out already prolongs nothing, and adds no rows.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "mlserve.addresses.client_network"
+AXES_LOCKOUT_CALLABLE = "mlserve.sign_in.locked_out"
+# Names and addresses are kept for the quarter of an hour that they are needed, and nothing else of what was sent.
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken", "next"]
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 # --- Database ----------------------------------------------------------------------------------------------
 _SQLITE_OPTIONS: dict[str, Any] = {
@@ -231,6 +272,8 @@ MLSERVE_WEB_THREADS = env.number(
 MLSERVE_BATCH_ROWS = env.number("MLSERVE_BATCH_ROWS", default=512, at_least=1)
 # The longest that one batch may take before its worker is replaced.
 MLSERVE_BATCH_SECONDS = env.number("MLSERVE_BATCH_SECONDS", default=60, at_least=1)
+# Notes of what each process of this machine calls, for whoever finds out that a model took its process along.
+MLSERVE_CALLS_DIR = VAR_DIR / "calls"
 MLSERVE_MAX_ATTEMPTS = env.number("MLSERVE_MAX_ATTEMPTS", default=3, at_least=1)
 # Longer than this nobody waits for an answer; the row ends as `expired`.
 MLSERVE_QUEUE_SECONDS = env.number("MLSERVE_QUEUE_SECONDS", default=24 * 3600, at_least=10)
@@ -281,12 +324,14 @@ Q_CLUSTER: dict[str, Any] = {
 # --- API ---------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        # The first one answers 401 with what it wants; sessions alone would answer 403.
-        "rest_framework.authentication.BasicAuthentication",
+        # The first one answers 401 with what each wants; sessions alone would answer 403.
+        "mlserve.tokens.ApiTokenAuthentication",
+        "mlserve.tokens.PasswordAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     # Who may see which model is decided per object (registry.models.ModelQuerySet.visible_to).
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
+    "DEFAULT_PERMISSION_CLASSES": ["mlserve.permissions.TokenScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["mlserve.throttling.CallerRate"],
     "DEFAULT_PARSER_CLASSES": ["mlserve.jsonbody.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": [
         "mlserve.renderers.OrjsonRenderer",

@@ -20,7 +20,6 @@ from registry.digest import Digest, digest_of
 from registry.models import Model, ModelVersion
 from registry.storage import store
 
-
 pytestmark = pytest.mark.django_db
 
 
