@@ -112,7 +112,7 @@ def _temporary_postgres(config: pytest.Config, programs: Path) -> str:
     3. make the database that settings.py finds; pytest-django puts its own beside it
     """
     folder = Path(tempfile.mkdtemp(prefix="mlserve-postgres-"))
-    if owner := _owner():
+    if owner := owner_of_cluster():
         shutil.chown(folder, owner["user"], owner["group"])
     _keep(config, programs, folder)
     data = ["--pgdata", str(folder / "data")]
@@ -133,7 +133,7 @@ def _keep(config: pytest.Config, programs: Path, folder: Path) -> None:
         stderr=subprocess.DEVNULL,
         cwd="/",
         start_new_session=True,
-        **_owner(),
+        **owner_of_cluster(),
     )
 
     def release() -> None:
@@ -144,12 +144,12 @@ def _keep(config: pytest.Config, programs: Path, folder: Path) -> None:
 
 
 def _run(command: list[str | Path], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True, **_owner())
+    done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True, **owner_of_cluster())
     if done.returncode:
         raise pytest.UsageError(f"{command[0]} failed: {done.stderr.strip()}")
 
 
-def _owner() -> dict[str, Any]:
+def owner_of_cluster() -> dict[str, Any]:
     """Who else must run the cluster, as `subprocess` takes it: PostgreSQL refuses root."""
     if os.geteuid() != 0:
         return {}

@@ -1,0 +1,106 @@
+"""The models that are asked, and the only right answer of each, computed by the pipeline itself beforehand."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pandas as pd
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from tests.torture import faulty
+
+# A row is one of so many; its answer belongs to no other row, so that mixed-up answers are seen.
+XS = 1000
+_SCHEMA = {
+    "type": "object",
+    # `serial` tells requests apart and means nothing to the model.
+    "properties": {"x": {"type": "integer", "minimum": -1, "maximum": XS - 1}, "serial": {"type": "integer"}},
+    "required": ["x", "serial"],
+    "additionalProperties": False,
+}
+# How a prediction may end whose rows tell a faulty model to misbehave: status, and the problem's type.
+_REFUSED = ("failed", "prediction-failed")
+_GIVEN_UP = ("failed", "given-up")
+
+
+@dataclass(frozen=True)
+class Model:
+    """`ends` is how its predictions end when a row has a negative x; empty for a healthy model, and one that leaks."""
+
+    name: str
+    make: Callable[[], Pipeline]
+    ends: tuple[tuple[str, str], ...] = ()
+    is_faulty: bool = False
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        return self.make()
+
+    @cached_property
+    def answers(self) -> list[Any]:
+        """The answer for each x. Trees answer a row in the same way whatever stands beside it, to the last bit."""
+        answers: list[Any] = self.pipeline.predict(_frame(range(XS))).tolist()
+        return answers
+
+    def expected(self, xs: Sequence[int]) -> list[Any]:
+        return [self.answers[max(x, 0)] for x in xs]
+
+    def rows(self, xs: Sequence[int], serial: int) -> list[dict[str, int]]:
+        return [{"x": x, "serial": serial} for x in xs]
+
+
+def _frame(xs: Sequence[int]) -> pd.DataFrame:
+    return pd.DataFrame({"x": xs, "serial": [0] * len(xs)})
+
+
+def _numbers(of: Callable[[int], float], *before: tuple[str, Any]) -> Callable[[], Pipeline]:
+    def make() -> Pipeline:
+        tree = DecisionTreeRegressor(random_state=0)
+        return Pipeline([*before, ("tree", tree)]).fit(_frame(range(XS)), [of(x) for x in range(XS)])
+
+    return make
+
+
+def _words() -> Pipeline:
+    tree = DecisionTreeClassifier(random_state=0)
+    return Pipeline([("tree", tree)]).fit(_frame(range(XS)), [f"number {x // 4}" for x in range(XS)])
+
+
+def _misbehaving(name: str, *ends: tuple[str, str]) -> Model:
+    step = (name, FunctionTransformer(getattr(faulty, name)))
+    return Model(name, _numbers(lambda x: x + 0.5, step), ends, is_faulty=True)
+
+
+HEALTHY = (Model("squares", _numbers(lambda x: x * x / 7)), Model("words", _words))
+FAULTY = (
+    _misbehaving("raises", _REFUSED),
+    _misbehaving("hangs", _GIVEN_UP),
+    _misbehaving("leaks"),
+    _misbehaving("exits", _GIVEN_UP),
+    _misbehaving("quits", _REFUSED, _GIVEN_UP),
+    _misbehaving("crashes", _GIVEN_UP),
+)
+BY_NAME: Mapping[str, Model] = {model.name: model for model in (*HEALTHY, *FAULTY)}
+
+
+def publish(models: Sequence[Model], folder: Path, manage: Callable[..., str]) -> None:
+    """Upload and promote each by `manage.py upload_model`, two at a time."""
+    schema, sample = folder / "schema.json", folder / "sample.csv"
+    schema.write_text(json.dumps(_SCHEMA))
+    _frame(range(20)).to_csv(sample, index=False)
+
+    def upload(model: Model) -> None:
+        artifact = folder / f"{model.name}.joblib"
+        joblib.dump(model.pipeline, artifact)
+        options = ["--model", model.name, "--tag", "1.0", "--schema", str(schema), "--sample", str(sample)]
+        manage("upload_model", str(artifact), *options, "--public", "--promote")
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(upload, models))

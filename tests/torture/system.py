@@ -1,0 +1,129 @@
+"""One service with everything below it, in a folder of its own: started, reached past the service, and ended."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests.flows.service import MANAGE
+from tests.torture.databases import Database, Postgres, Sqlite
+from tests.torture.journal import Journal
+from tests.torture.models import Model, publish
+from tests.torture.places import DiskStore, OrmQueue, Queue, RedisQueue, S3Store, SmallDisk, Store
+from tests.torture.unit import Unit
+
+BATCH_SECONDS = 8
+# A worker that is stopped for longer has lost its lease (predictions/transitions.py).
+LEASE_SECONDS = BATCH_SECONDS + 15
+# Who may ask how much is another test's business; here all clients have one address.
+_ROOM = 10**9
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long faults last, in seconds from–to; how many clients ask."""
+
+    away: tuple[float, float]
+    locked: float
+    stopped: float
+    clients: int
+
+
+SHORT = Pace(away=(2, 3), locked=3, stopped=3, clients=4)
+LONG = Pace(away=(10, 30), locked=25, stopped=LEASE_SECONDS + 4, clients=6)
+
+
+class Clock:
+    """The time that the service sees: libfaketime reads the offset from a file, each second anew."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "offset"
+        found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+        self.lacking = "" if found else "libfaketime is not installed: apt-get install faketime"
+        self._library = str(found[0]) if found else ""
+        self.set(0)
+
+    def set(self, offset_seconds: int) -> None:
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{offset_seconds:+d}")
+        new.rename(self._file)
+
+    def variables(self, offset_seconds: int | None = None) -> Mapping[str, str]:
+        """For processes that follow this clock, or that are always wrong by so much."""
+        if self.lacking:
+            return {}
+        offset = (
+            {"FAKETIME_TIMESTAMP_FILE": str(self._file), "FAKETIME_CACHE_DURATION": "1"}
+            if offset_seconds is None
+            else {"FAKETIME": f"{offset_seconds:+d}", "FAKETIME_TIMESTAMP_FILE": ""}
+        )
+        return {"LD_PRELOAD": self._library, "FAKETIME_DONT_FAKE_MONOTONIC": "1", **offset}
+
+
+class System:
+    """`begin` returns once it answers; `end` gives the exit status of the service."""
+
+    def __init__(
+        self, folder: Path, journal: Journal, *, database: str, store: str, queue: str, pace: Pace, has_clock: bool
+    ) -> None:
+        self.journal, self.pace = journal, pace
+        below = folder / "disk"
+        below.mkdir()
+        self.disk = SmallDisk(below)  # first of all: it needs a process without threads
+        for name in ("service", "files"):
+            (below / name).mkdir()
+        self.clock = Clock(folder)
+        self.database: Database = Postgres(below / "postgres") if database == "postgres" else Sqlite(below / "service")
+        self.store: Store = S3Store() if store == "s3" else DiskStore(below / "service")
+        self.queue: Queue = RedisQueue(folder) if queue == "redis" else OrmQueue(self.database)
+        variables = {
+            "DATABASE_URL": self.database.url,
+            "MLSERVE_BATCH_SECONDS": str(BATCH_SECONDS),
+            "MLSERVE_MAX_WAIT": "10",
+            "MLSERVE_ROW_BYTES": "4096",
+            "MLSERVE_WORKERS": "2",
+            "MLSERVE_TRUSTED_MODULES": "tests.torture.faulty",
+            **(self.clock.variables() if has_clock else {}),
+            **self.store.variables,
+            **self.queue.variables,
+        }
+        self.unit = Unit(below / "service", variables, when_wrong=journal.violation)
+        self._files = below / "files"
+
+    def begin(self, models: Sequence[Model]) -> None:
+        self.unit.manage("migrate", "--verbosity", "0")
+        publish(models, self._files, self.unit.manage)
+        self.database.watch()
+        self.unit.launch("--web-processes", "2")
+        self.unit.wait_for(lambda: self.unit.get("/readyz").status_code == 200, "the service to be ready")
+        self.unit.guard()
+
+    def end(self) -> int:
+        return self.unit.end()
+
+    def close(self) -> None:
+        for pid in self.unit.processes():
+            os.kill(pid, signal.SIGKILL)
+        self.queue.close()
+        self.store.close()
+        self.database.close()
+        self.disk.close()
+
+    def workers(self) -> list[int]:
+        """Processes that predict, as the service itself has noted them."""
+        known = {int(pid) for (pid,) in self.database.ask("SELECT pid FROM predictions_worker")}
+        return [pid for pid in self.unit.workers_of("worker") if pid in known]
+
+    def second_worker(self, offset_seconds: int) -> "subprocess.Popen[bytes]":
+        """Another worker whose clock is wrong by so much."""
+        environment = {**self.unit.environment, **self.clock.variables(offset_seconds)}
+        with (self._files / "second-worker.log").open("ab") as log:
+            command = [*MANAGE, "serve", "--only", "worker", "--workers", "1"]
+            return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.unit.url, timeout=60)
