@@ -1,6 +1,6 @@
 """Predictions in the admin: what is queued, what failed and why, and canceling what waits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,7 @@ from predictions.listing import Page, listing_of_model
 from predictions.models import Prediction, WakeUp, Worker
 from predictions.status import Status
 from predictions.workers import SEEN_WITHIN
+from registry.privacy import Mark, shown_text
 
 # Success and Failure are always empty, for we keep none of django-q2's own records (save_limit -1), and OrmQ holds
 # wake-ups that name no prediction: they would be read as our queue and results. Importing its admin first makes
@@ -214,19 +215,23 @@ def _details(prediction: Prediction) -> dict[str, Any]:
     result: dict[str, Any] = orjson.loads(prediction.result_json or "{}")
     answers = {name: values for name, values in result.items() if values}
     rows = prediction.rows[:_SHOWN_ROWS]
-    names = prediction.version.record_schema.names
+    schema = prediction.version.record_schema
+    names, marks = schema.names, schema.marks
     return {
         "names": names,
         "answer_names": list(answers),
-        "table": [_cells(row, names, [values[index] for values in answers.values()]) for index, row in enumerate(rows)],
+        "table": [
+            _cells(row, names, marks, [values[index] for values in answers.values()]) for index, row in enumerate(rows)
+        ],
         "shown_rows": len(rows),
         "prediction_warnings": orjson.loads(prediction.warnings)[:_SHOWN_ROWS],
         "error": orjson.loads(prediction.error) if prediction.error else None,
     }
 
 
-def _cells(row: dict[str, Any], names: Sequence[str], answers: Sequence[Any]) -> list[str]:
-    return [_text(row.get(name)) for name in names] + [_text(answer) for answer in answers]
+def _cells(row: dict[str, Any], names: Sequence[str], marks: Mapping[str, Mark], answers: Sequence[Any]) -> list[str]:
+    shown = [shown_text(row, name, marks) or _text(row.get(name)) for name in names]
+    return shown + [_text(answer) for answer in answers]
 
 
 def _text(value: Any) -> str:

@@ -9,6 +9,7 @@ from django.http import QueryDict
 from mlserve.errors import FieldError
 from predictions.controls import UNKNOWN_SUFFIX, widget_for
 from predictions.questions import Question, sections_of
+from registry.privacy import NOTE, note
 from registry.schema import RecordSchema, Row
 from registry.violations import pointer
 
@@ -24,7 +25,7 @@ class ColumnField(forms.Field):
             required=False,
             widget=widget_for(question, text),
             label=question.label,
-            help_text=" ".join(filter(None, [question.help, question.limits])),
+            help_text=" ".join(filter(None, [question.help, question.limits, note(question.node)])),
             initial=text,
         )
         self.question, self.position = question, position
@@ -98,6 +99,10 @@ class RecordForm(forms.Form):
 
     def wrong_columns(self) -> list[BoundColumn]:
         return [bound for bound in self._columns() if bound.errors]
+
+    def unkept_columns(self) -> list[BoundColumn]:
+        """Those whose values are not kept, so that no earlier prediction can fill them in."""
+        return [bound for bound in self._columns() if NOTE in bound.question.node]
 
     def _columns(self) -> list[BoundColumn]:
         return [cast(BoundColumn, self[name]) for name in self.fields]

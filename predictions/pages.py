@@ -24,6 +24,7 @@ from predictions.serializers import queue_seconds
 from predictions.status import Status
 from predictions.submission import Target, resolve, submit
 from registry.models import Model, ModelVersion
+from registry.privacy import Mark, shown_text, without_marked
 from registry.schema import Row
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def _render_model(
         "version": version,
         "config": _config(version),
         "form": form,
+        "asked_again": _asked_again(request, form),
         "curl": _curl(request, version),
         **(_shown(prediction) if prediction else {}),
     }
@@ -108,8 +110,13 @@ def _prefill(request: HttpRequest, version: ModelVersion) -> Row | None:
             raise NotFound(f"from={earlier} is not the id of a prediction.") from error
         if prediction.version.model_id != version.model_id:
             raise NotFound(f"The prediction {earlier} is not one of this model's.")
-        return prediction.rows[0]
+        return without_marked(prediction.rows[0], version.record_schema.marks)
     return _example(version) if "example" in asked else None
+
+
+def _asked_again(request: HttpRequest, form: RecordForm) -> list[str]:
+    """The labels of what an earlier prediction cannot fill in."""
+    return [str(column.label) for column in form.unkept_columns()] if "from" in request.GET else []
 
 
 def _example(version: ModelVersion) -> Row:
@@ -144,7 +151,9 @@ def _shown(prediction: Prediction) -> dict[str, Any]:
         "config": config,
         "was_predicted": prediction.status == Status.SUCCEEDED,
         "labels": labels.values(),
-        "rows": _table(rows, labels, answers_of(result, config.result.labels, limit=_SHOWN_ROWS)),
+        "rows": _table(
+            rows, labels, version.record_schema.marks, answers_of(result, config.result.labels, limit=_SHOWN_ROWS)
+        ),
         "warnings": [_named(warning, labels) for warning in orjson.loads(prediction.warnings)],
         "error": orjson.loads(prediction.error) if prediction.error else None,
         "queue_time": duration_text(queue_seconds(prediction)),
@@ -152,12 +161,16 @@ def _shown(prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def _table(rows: list[Row], labels: Mapping[str, str], answers: list[Any]) -> list[dict[str, Any]]:
+def _table(
+    rows: list[Row], labels: Mapping[str, str], marks: Mapping[str, Mark], answers: list[Any]
+) -> list[dict[str, Any]]:
     """The rows as the page shows them: their number, the cells in the order of `labels`, and their answers."""
     return [
         {
             "number": number,
-            "cells": [(label, text_of(row.get(name))) for name, label in labels.items()],
+            "cells": [
+                (label, shown_text(row, name, marks) or text_of(row.get(name))) for name, label in labels.items()
+            ],
             "answers": answers[number - 1] if answers else [],
         }
         for number, row in enumerate(rows, start=1)

@@ -21,7 +21,7 @@ _PREFIX = "hmac-sha256:"
 # Of a float that is a whole number: beyond it not every whole number is one.
 _MOST_EXACT = 2**53
 
-WORDS: Mapping[Mark, str] = {"hashed": "stored as hash", "no": "not stored"}
+_WORDS: Mapping[Mark, str] = {"hashed": "stored as hash", "no": "not stored"}
 
 
 def require_mark(name: str, node: Mapping[str, Any]) -> None:
@@ -48,6 +48,19 @@ def what_is_kept(
 def without_marked(row: Mapping[str, Any], marks: Mapping[str, Mark]) -> dict[str, Any]:
     """A row's other columns."""
     return {name: value for name, value in row.items() if name not in marks}
+
+
+def shown_text(row: Mapping[str, Any], name: str, marks: Mapping[str, Mark]) -> str:
+    """What people see in place of a value, also before its prediction has ended; "" where they may see it."""
+    if name not in marks or (name in row and row[name] is None):
+        return ""
+    return _WORDS[marks[name]]
+
+
+def note(node: Mapping[str, Any]) -> str:
+    """What to tell whoever fills in a column, as a sentence; "" for most."""
+    words = {"hashed": "Stored as a hash only.", "no": "Not stored."}
+    return words.get(str(node.get(NOTE)), "")
 
 
 def _kept_row(row: Mapping[str, Any], marks: Mapping[str, Mark], key: bytes, scope: str) -> dict[str, Any]:

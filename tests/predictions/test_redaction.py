@@ -8,8 +8,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.files.storage import storages
+from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -252,3 +253,35 @@ def test_it_names_no_value_in_a_warning(marked: ModelVersion, penguin: dict[str,
     warnings = Prediction.objects.get(pk=pk).warnings
     assert "the value was not seen in training" in warnings
     assert "Atlantis" not in warnings
+
+
+def test_it_shows_people_no_value(ask: Ask, client: Client, owner: User) -> None:
+    """Neither while it waits, when the row has it, nor afterwards."""
+    client.force_login(owner)
+    pk = ask().pk
+    for _ in range(2):
+        for url in (f"/predictions/{pk}", f"/admin/predictions/prediction/{pk}/change/"):
+            page = client.get(url).content.decode()
+            assert "not stored" in page
+            assert "stored as hash" in page
+            assert str(MASS) not in page
+            assert ISLAND not in page
+        tasks.drain()
+
+
+def test_it_asks_again_for_what_was_not_stored(ask: Ask, client: Client) -> None:
+    pk = succeed(ask)
+
+    page = client.get(f"/models/penguins?from={pk}").content.decode()
+
+    assert "so enter again: Island, Body mass" in page
+    assert 'value="2007"' in page
+    assert str(MASS) not in page
+    assert "hmac-sha256" not in page
+
+
+def test_it_tells_whoever_fills_in_the_form(marked: ModelVersion, client: Client) -> None:
+    page = client.get("/models/penguins").content.decode()
+
+    assert page.count("Not stored.") == 1
+    assert page.count("Stored as a hash only.") == 1
