@@ -100,7 +100,7 @@ def _note_down(environ: dict[str, Any], status: str, headers: list[tuple[str, st
     An answer that comes in pieces is noted when it begins.
     """
     method = environ.get("REQUEST_METHOD", "")
-    tally.count("requests", method if method in _METHODS else "OTHER", label=status[:3])
+    tally.count("requests", label=f"{method if method in _METHODS else 'OTHER'} {status[:3]}")
     if settings.MLSERVE_ACCESS_LOG and not (status[:3] == "200" and environ.get("PATH_INFO") in _PROBES):
         path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")[:_MOST_PATH]
         milliseconds = round(seconds * 1e3, 1)

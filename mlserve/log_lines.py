@@ -123,7 +123,7 @@ def log_what_nobody_catches(*, quotes_values: bool) -> None:
         log.warning("%s:%d: %s: %s", filename, lineno, category.__name__, said)
 
     sys.excepthook, threading.excepthook = ended, thread_ended
-    warnings.showwarning = warned  # type: ignore[assignment]  # whoever calls it names no argument that differs
+    warnings.showwarning = warned
 
 
 def _causes_first(error: BaseException) -> list[BaseException]:

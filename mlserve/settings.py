@@ -43,7 +43,7 @@ CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
 SECURE_PROXY_SSL_HEADER = None if ON_LAPTOP else ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = not ON_LAPTOP
 # Health probes come from inside, without TLS and without the header.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SESSION_COOKIE_SECURE = not ON_LAPTOP
 CSRF_COOKIE_SECURE = not ON_LAPTOP
 SECURE_HSTS_SECONDS = 0 if ON_LAPTOP else 365 * 24 * 3600
@@ -352,6 +352,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "POSTPROCESSING_HOOKS": ["mlserve.openapi.add_live_models", "mlserve.openapi_responses.add_problems"],
 }
+
+# --- Metrics -----------------------------------------------------------------------------------------------
+# What a scraper of /metrics shows as `Authorization: Bearer`. Unset, only staff may read it, and on a laptop everybody.
+MLSERVE_METRICS_TOKEN = env.text("MLSERVE_METRICS_TOKEN")
 
 # --- Logs --------------------------------------------------------------------------------------------------
 # Machines read the log of a server, people that of a laptop, and that of a command which they started themselves.

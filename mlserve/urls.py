@@ -7,11 +7,12 @@ from django.urls import include, path, re_path
 from django.utils.functional import lazy
 from django.views.generic import RedirectView
 
-from mlserve import health, openapi, pages, problems
+from mlserve import health, metrics, openapi, pages, problems
 
 urlpatterns = [
     path("healthz", health.live, name="healthz"),
     path("readyz", health.ready, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("api/schema", openapi.schema, name="schema"),
     path("api/docs", openapi.docs, name="api-docs"),
     path("api/", include("predictions.urls")),

@@ -9,6 +9,9 @@ from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from predictions import payloads
+
+# Django looks for models here.
+from predictions.figure import Figure as Figure  # noqa: PLC0414
 from predictions.status import ENDED, Status
 from predictions.transitions import PredictionQuerySet
 from registry.models import ModelVersion

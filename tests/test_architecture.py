@@ -27,7 +27,7 @@ LAYERS: dict[str, list[str]] = {
         "lean openapi_responses",
         "problems settings handlers",
         # From here on the project stands on its apps; nothing in them may import it.
-        "health openapi pages laptop supervisor greeting vitals",
+        "health metrics openapi pages laptop supervisor greeting vitals",
         "urls wsgi",
         "webserver lambda_http",
         "lambda_entry management",
@@ -50,13 +50,13 @@ LAYERS: dict[str, list[str]] = {
         "admin urls management apps",
     ],
     "predictions": [
-        "status batching gathering group_commit doorbell payloads questions rehearsal time_limit",
+        "status batching gathering group_commit doorbell payloads questions rehearsal figure counting time_limit",
         "redaction",
         "answers controls transitions sqs_messages redis_messages",
         "sqs",
         "models forms",
         "runtime queue workers waiting reading listing claiming serializers",
-        "execution recording verification warming attendance brokers",
+        "execution figures recording verification warming attendance brokers",
         "in_place",
         "submission",
         "tasks views pages cluster checks",
@@ -92,6 +92,7 @@ DOORS = {
     "redis": {"predictions.redis_messages"},
     "storages": {"registry.s3"},
     "urllib3": {"registry.remote"},
+    "prometheus_client": {"mlserve.metrics"},
 }  # fmt: skip
 
 

@@ -33,4 +33,18 @@ class Migration(migrations.Migration):
             model_name='prediction',
             index=models.Index(condition=models.Q(('finished_at__isnull', False), ('is_raw', True)), fields=['id'], name='predictions_raw_ended'),
         ),
+        migrations.CreateModel(
+            name='Figure',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('metric', models.CharField(max_length=40)),
+                ('model', models.CharField(blank=True, max_length=100)),
+                ('version', models.CharField(blank=True, max_length=100)),
+                ('label', models.CharField(blank=True, max_length=40)),
+                ('value', models.FloatField(default=0)),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('metric', 'model', 'version', 'label'), name='predictions_figure_once')],
+            },
+        ),
     ]
