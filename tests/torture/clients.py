@@ -116,12 +116,13 @@ def cancel(client: httpx.Client, request: Request) -> None:
 
 def look(client: httpx.Client, journal: Journal, request: Request) -> bool:
     """One GET of what was accepted; whether it has ended."""
+    had_ended = bool(request.end)  # another thread may learn that while this answer is on its way
     try:
         answer = client.get(f"/api/predict/{request.prediction_id}")
     except httpx.TransportError:
         return False
     if answer.status_code == 200:
-        return journal.see(request, answer.content)
+        return journal.see(request, answer.content, had_ended=had_ended)
     if answer.status_code not in (503, 429):
         journal.violation(
             f"{request.prediction_id} was accepted; asked for it: {answer.status_code} {answer.text[:200]}"

@@ -96,11 +96,14 @@ class Journal:
             self.counts["unanswered"] += 1
             self._write("cut", request, why=why)
 
-    def see(self, request: Request, body: bytes) -> bool:
-        """An object of the prediction was read; whether it had ended. The first end is checked, later ones compared."""
+    def see(self, request: Request, body: bytes, *, had_ended: bool = False) -> bool:
+        """An object of the prediction was read; whether it has ended. The first end is checked, later ones compared.
+
+        `had_ended` is what was known when it was asked for.
+        """
         told = _object(body)
         if told.get("status") not in ENDED:
-            if request.end:
+            if had_ended:
                 self.violation(f"{request.prediction_id} had ended, and was seen as {told.get('status')} afterwards")
             return False
         digest = sha256(body).hexdigest()

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import logging
 import os
 import shutil
 import subprocess
@@ -73,6 +74,7 @@ class S3Store:
     ways_to_be_away: tuple[Mode, ...] = ("refuse", "reset", "hang")
 
     def __init__(self) -> None:
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         self._server.start()
         self._front = Front(self._server.get_host_and_port()[1])

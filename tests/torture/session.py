@@ -93,7 +93,7 @@ class Session:
         before, began_at = Counter(self._journal.counts), time.monotonic()
         fault.harm(self._system, self._chance)
         over_at, waiting = time.monotonic(), list(self._journal.open.values())
-        time.sleep(self._chance.uniform(1, 3))
+        time.sleep(self._chance.uniform(*self._system.pace.between))
         self._await(f"an answer after {fault.name}", self._answers)
         self._await(f"what had been accepted before the end of {fault.name}", lambda: all(each.end for each in waiting))
         seconds = self._journal.recovery_seconds(began_at=began_at, over_at=over_at)

@@ -30,11 +30,12 @@ class Pace:
     away: tuple[float, float]
     locked: float
     stopped: float
+    between: tuple[float, float]
     clients: int
 
 
-SHORT = Pace(away=(2, 3), locked=3, stopped=3, clients=4)
-LONG = Pace(away=(10, 30), locked=25, stopped=LEASE_SECONDS + 4, clients=6)
+SHORT = Pace(away=(2, 3), locked=3, stopped=3, between=(0.5, 1), clients=4)
+LONG = Pace(away=(10, 30), locked=25, stopped=LEASE_SECONDS + 4, between=(2, 5), clients=6)
 
 
 class Clock:
