@@ -118,7 +118,7 @@ class ModelAdmin(_KeepsWhatIsUsed, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("name", "title", "live_tag", "version_count", "is_public", "is_default", "created_at")
     list_filter = ("is_public", "is_default")
     search_fields = ("name", "title", "description")
-    fields = ("name", "title", "description", "is_public", "is_default", "created_at")
+    fields = ("name", "title", "description", "is_public", "is_default", "retention_days", "created_at")
     inlines = (VersionInline, PromotionInline)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

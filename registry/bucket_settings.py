@@ -119,6 +119,13 @@ _LIFECYCLE = (
         "Expiration": {"Days": 2},
         "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
     },
+    # What was put into predictions and what they gave: deleted means deleted. Of two rules S3 takes the shorter one.
+    {
+        "ID": "mlserve-predictions",
+        "Status": "Enabled",
+        "Filter": {"Prefix": "predictions/"},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+    },
     {
         "ID": "mlserve-old-versions",
         **_EVERYTHING,

@@ -21,6 +21,7 @@ from predictions import tasks
 from predictions.claiming import claim
 from predictions.listing import Listing, listing_for
 from predictions.models import Prediction
+from predictions.retention import delete_what_is_too_old
 from predictions.transitions import Outcome
 from predictions.waiting import wait_until_ended
 from registry.deletion import why_kept
@@ -263,6 +264,16 @@ def test_it_shows_the_admin_by_reading_few_rows(cast: Cast, client: Client, aske
         page = client.get(ADMIN, {name: named.get(value, value) for name, value in asked.items()})
 
     assert page.status_code == 200
+    assert plans.explained
+    assert plans.faults == []
+
+
+def test_it_deletes_what_models_keep_shorter_by_reading_few_rows(cast: Cast) -> None:
+    Model.objects.update(retention_days=29)
+
+    with explained() as plans:
+        delete_what_is_too_old(now=NOW)
+
     assert plans.explained
     assert plans.faults == []
 

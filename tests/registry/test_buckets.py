@@ -66,9 +66,12 @@ def test_it_drops_what_uploads_left_behind(aws: StandIn, name: str) -> None:
     call_command("create_bucket", name)
 
     rules = aws.client("s3").get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
-    unfinished, uploads, versions = rules
+    unfinished, uploads, predictions, versions = rules
     assert unfinished["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 2
     assert (uploads["Filter"]["Prefix"], uploads["Expiration"]["Days"]) == ("uploads/", 2)
+    assert predictions["Filter"]["Prefix"] == "predictions/"
+    assert predictions["NoncurrentVersionExpiration"]["NoncurrentDays"] == 1  # deleted means deleted
+    assert "Expiration" not in predictions
     assert versions["NoncurrentVersionExpiration"]["NoncurrentDays"] == 90
     assert "Days" not in versions["Expiration"]  # or artifacts would go
 

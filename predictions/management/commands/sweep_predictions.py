@@ -18,5 +18,6 @@ class Command(TerminalCommand):
         counts = sweep()
         self.say(
             f"{counts['released']} requeued, {counts['expired']} expired, "
-            f"{counts['deleted']} deleted (ended more than {settings.MLSERVE_RETENTION_DAYS} days ago)."
+            f"{counts['deleted']} deleted (ended more than {settings.MLSERVE_RETENTION_DAYS} days ago, or as many as "
+            "their model allows)."
         )
