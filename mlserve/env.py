@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from mlserve.rates import Rate, rate_of
+
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 _UNITS = {"": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
@@ -88,6 +90,14 @@ class Env:
         if number < at_least or (at_most is not None and number > at_most):
             raise _refused(name, value, allowed)
         return number
+
+    def rate(self, name: str, *, default: str) -> Rate | None:
+        """How often something may happen (`600/min`); None for an empty value: as often as one likes."""
+        value = self._variables.get(name, default)
+        try:
+            return rate_of(value)
+        except ValueError:
+            raise _refused(name, value, "600/min, 10/s, 5000/h, or empty for no limit") from None
 
     def size_bytes(self, name: str, *, default: int, at_least: int = 1) -> int:
         """Bytes: a whole number, or one with a unit (`512MiB`, `1 GiB`, `5MB`)."""

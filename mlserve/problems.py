@@ -77,7 +77,10 @@ def problem_response(request: HttpRequest, error: Exception) -> HttpResponse:
     """What a failed request gets outside of DRF: problem details under the API's paths, else a page."""
     body, headers = _problem_of(error, request.path)
     if not request.path_info.startswith(_API_PREFIXES):
-        return render(request, "problem.html", {"problem": body}, status=body["status"])
+        page = render(request, "problem.html", {"problem": body}, status=body["status"])
+        for name, value in headers.items():
+            page.headers[name] = value
+        return page
     return HttpResponse(
         dump_json(_absolute(request, body)), status=body["status"], content_type=PROBLEM_MEDIA_TYPE, headers=headers
     )

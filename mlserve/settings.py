@@ -138,7 +138,7 @@ REST_KNOX = {"TOKEN_PREFIX": "mls_", "AUTH_HEADER_PREFIX": "Bearer"}
 # Its migrations would make a table of its own beside ours.
 MIGRATION_MODULES = {"knox": None}
 
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["mlserve.sign_in.Locks", "django.contrib.auth.backends.ModelBackend"]
 # Of one name from one address: a stranger who guesses must not lock its owner out, and many names from one address are
 # slowed by MLSERVE_RATE_ADDRESS.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Q, QuerySet
 
+from mlserve.permissions import sees_everything
 from predictions.models import Prediction
 from predictions.status import Status
 from predictions.transitions import PredictionQuerySet
@@ -123,7 +124,7 @@ def listing_for(
         versions = versions.filter(model__is_public=True)
     is_narrowed = bool(model or tag) or not user.is_authenticated
     return Listing(
-        is_everybodys=bool(getattr(user, "is_staff", False)),
+        is_everybodys=sees_everything(user),
         owner_id=user.pk,
         versions=_ids(versions) if is_narrowed else None,
         status=status,

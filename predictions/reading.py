@@ -7,6 +7,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
 
+from mlserve.permissions import sees_everything
 from mlserve.prepared import Parameter, PreparedQuery
 from predictions.models import Prediction
 from registry.lookup import Identity, version_of
@@ -30,7 +31,7 @@ def find_readable(prediction_id: UUID, user: AbstractBaseUser | AnonymousUser) -
 
 def _is_own(prediction: Prediction, user: AbstractBaseUser | AnonymousUser) -> bool:
     """Staff may read all, the others what they submitted."""
-    if getattr(user, "is_staff", False):
+    if sees_everything(user):
         return True
     return user.is_authenticated and prediction.owner_id == user.pk
 

@@ -10,8 +10,10 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.utils import timezone
 
 from mlserve import logs
-from mlserve.errors import BadParameter, NoLiveVersion, NotFound, TooLarge
+from mlserve.errors import BadParameter, InvalidRows, NoLiveVersion, NotFound, TooLarge
+from mlserve.permissions import token_id_of
 from mlserve.renderers import dump_json
+from predictions.counting import count_refused
 from predictions.in_place import fits_in_place, predict_in_place, turn_away
 from predictions.models import Prediction
 from predictions.payloads import keep
@@ -37,8 +39,8 @@ def resolve(target: Target, user: User) -> ModelVersion:
 
     A model that `user` may not see is not found, exactly as one that does not exist.
     """
-    version = find_version(target.model, target.tag)
-    if version is None or not (version.model.is_public or user.is_authenticated):
+    version = find_version(target.model, target.tag, only_public=not user.is_authenticated)
+    if version is None:
         raise _unresolved(target, user)
     return version
 
@@ -56,12 +58,13 @@ def submit(
     deadline = time.monotonic() + wait_seconds
     require_outputs(version, outputs)
     _require_size(payload)
-    rows = version.record_schema.validated(payload)
+    rows = _validated(version, payload)
     prediction = Prediction(
         version=version,
         owner_id=user.pk if user.is_authenticated else None,
         outputs=",".join(outputs),
         row_count=len(rows),
+        token_id=token_id_of(user),
         request_id=logs.current_request_id(),
         is_raw=bool(version.record_schema.marks),
         created_at=timezone.now(),
@@ -102,6 +105,14 @@ def require_outputs(version: ModelVersion, outputs: Sequence[str]) -> None:
         )
 
 
+def _validated(version: ModelVersion, payload: Any) -> list[dict[str, Any]]:
+    try:
+        return version.record_schema.validated(payload)
+    except InvalidRows:
+        count_refused(version)
+        raise
+
+
 def _require_size(payload: Any) -> None:
     if isinstance(payload, list) and len(payload) > settings.MLSERVE_MAX_ROWS:
         raise TooLarge(
@@ -113,8 +124,9 @@ def _require_size(payload: Any) -> None:
 def _unresolved(target: Target, user: User) -> NotFound | NoLiveVersion:
     """Why there is no version, told only to those who may see the model."""
     visible = Model.objects.visible_to(user)
-    model = visible.filter(name=target.model).first() if target.model else Model.objects.default()
-    if model is None or not visible.filter(pk=model.pk).exists():
+    # One statement, whether there is no such model or it is hidden.
+    model = visible.filter(name=target.model).first() if target.model else _visible_default(user)
+    if model is None:
         what = f"model {target.model!r}" if target.model else "default model that you may use"
         return NotFound(f"There is no {what}. GET /api/models lists the models.")
     if target.tag is not None:
@@ -125,3 +137,9 @@ def _unresolved(target: Target, user: User) -> NotFound | NoLiveVersion:
         f"The model {model.name!r} has no live version. Promote one: `manage.py promote_model {model.name} TAG`, "
         "or in the admin."
     )
+
+
+def _visible_default(user: User) -> Model | None:
+    """The model that serves POST /api/predict, if `user` may see it."""
+    model = Model.objects.default()
+    return model if model is not None and (model.is_public or user.is_authenticated) else None

@@ -19,6 +19,7 @@ from rest_framework.utils.urls import replace_query_param
 from mlserve.errors import AlreadyEnded, BadParameter, NotFound
 from mlserve.jsonbody import json_of
 from mlserve.lean import LeanMixin
+from mlserve.permissions import PREDICT
 from mlserve.prefer import Preference, read_preference
 from predictions.in_place import approaching
 from predictions.listing import Page, listing_for
@@ -81,6 +82,8 @@ class NewestFirst(CursorPagination):
 
 class PredictionViewSet(LeanMixin, viewsets.GenericViewSet[Prediction]):
     """Submit rows, read results, list and cancel."""
+
+    token_scope = PREDICT
 
     queryset = Prediction.objects.all()
     serializer_class = PredictionSerializer

@@ -35,14 +35,16 @@ class Identity(NamedTuple):
     model__is_default: bool
 
 
-def find_version(model: str | None, tag: str | None) -> ModelVersion | None:
+def find_version(model: str | None, tag: str | None, *, only_public: bool = False) -> ModelVersion | None:
     """The live version, or the one with this tag, of a model (None: of the default one). None when there is none.
 
-    The object is shared between threads: read it only.
+    With `only_public` a private model's is none, at the same cost. The object is shared between threads: read it only.
     """
     row = _QUERIES[model is not None, tag is not None].first(model=model, tag=tag)
     try:
-        return None if row is None else version_of(Identity._make(row))
+        if row is None or (only_public and not Identity._make(row).model__is_public):
+            return None
+        return version_of(Identity._make(row))
     except ModelVersion.DoesNotExist:  # deleted a moment ago
         return None
 

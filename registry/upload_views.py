@@ -12,6 +12,7 @@ from rest_framework.reverse import reverse
 
 from mlserve.errors import BadRequest, BadUpload
 from mlserve.jsonbody import json_of
+from mlserve.permissions import UPLOAD, require_permission
 from registry import uploads
 from registry.models import DirectUpload
 from registry.serializers import (
@@ -21,11 +22,13 @@ from registry.serializers import (
     PartNumbersSerializer,
 )
 from registry.staging import ADDRESS_SECONDS
-from registry.views import PUBLISH, require_permission
+from registry.views import PUBLISH
 
 
 class DirectUploadViewSet(viewsets.GenericViewSet[DirectUpload]):
     """Your own uploads: each is a file on its way to becoming a version."""
+
+    token_scope = UPLOAD
 
     queryset = DirectUpload.objects.all()
     serializer_class = DirectUploadSerializer

@@ -1,5 +1,6 @@
 """The registry's part of the API: what is there, upload, promote, roll back."""
 
+from dataclasses import replace
 from typing import Any
 
 from django.shortcuts import get_object_or_404
@@ -7,12 +8,13 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotAuthenticated, PermissionDenied
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from mlserve.audit import note
 from mlserve.errors import NotFound
+from mlserve.permissions import require_permission
 from registry.incoming import submission_of
 from registry.models import Model, ModelQuerySet, ModelVersion
 from registry.publishing import Upload, promote, publish, rollback
@@ -28,11 +30,14 @@ from registry.uploads import Wanted, own_upload, submit_upload
 
 PUBLISH, PROMOTE = "registry.add_modelversion", "registry.change_modelversion"
 CHANGE_MODEL = "registry.change_model"
+ALLOW_OTHER_VERSIONS = "registry.allow_other_versions"
 _SMALL_FILES = ("schema", "sample", "form")
 
 
 class ModelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Model]):
     """The models that you may use, each with its live version."""
+
+    token_scope = None  # any token reads; what changes something asks for its own permission
 
     queryset = Model.objects.all()
     serializer_class = ModelSerializer
@@ -59,6 +64,7 @@ class ModelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         asked = TagSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         version = promote(model, asked.validated_data["tag"], by=request.user.get_username())
+        note(request.user, version, "Promoted over the API.")
         return Response(VersionSerializer(version, context=self.get_serializer_context()).data)
 
     @extend_schema(request=None, responses=VersionSerializer)
@@ -68,11 +74,14 @@ class ModelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         require_permission(request, PROMOTE)
         self.get_object()
         version = rollback(model, by=request.user.get_username())
+        note(request.user, version, "Live again after a rollback over the API.")
         return Response(VersionSerializer(version, context=self.get_serializer_context()).data)
 
 
 class VersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[ModelVersion]):
     """The versions of a model, newest first."""
+
+    token_scope = None
 
     queryset = ModelVersion.objects.all()
     serializer_class = VersionSerializer
@@ -102,6 +111,8 @@ class VersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         data = asked.validated_data
         if data["promote"]:
             require_permission(request, PROMOTE)
+        if data["allow_other_versions"]:
+            require_permission(request, ALLOW_OTHER_VERSIONS)
         _require_may_change(request, model, data)
         if "upload" in data:
             return self._queue(request, model, data)
@@ -111,13 +122,17 @@ class VersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
                 Upload(
                     model=model,
                     tag=data["tag"],
-                    submission=submission,
+                    submission=replace(submission, allow_other_versions=data["allow_other_versions"]),
                     title=data["title"],
                     is_public=data["public"],
                     promote=data["promote"],
                     uploaded_by=request.user.get_username(),
                 )
             )
+        if published.created:
+            note(request.user, published.version, f"Uploaded over the API, {published.report.summary()}.", is_new=True)
+        if data["promote"]:
+            note(request.user, published.version, "Promoted with its upload.")
         body = VersionDetailSerializer(published.version, context=self.get_serializer_context()).data
         return Response(body, status=201 if published.created else 200, headers={"Location": body["url"]})
 
@@ -131,6 +146,7 @@ class VersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
             title=data["title"],
             is_public=data["public"],
             promote=data["promote"],
+            allow_other_versions=data["allow_other_versions"],
         )
         upload = submit_upload(own_upload(request.user, data["upload"]), wanted)
         body = DirectUploadSerializer(upload, context=self.get_serializer_context()).data
@@ -143,11 +159,3 @@ def _require_may_change(request: Request, model: str, data: dict[str, Any]) -> N
         return
     if Model.objects.filter(name=model).exists():
         require_permission(request, CHANGE_MODEL)
-
-
-def require_permission(request: Request, permission: str) -> None:
-    """Raise NotAuthenticated or PermissionDenied unless the caller has Django's `permission`."""
-    if not request.user.is_authenticated:
-        raise NotAuthenticated("This needs an account. Send its name and password (HTTP Basic), or sign in.")
-    if not request.user.has_perm(permission):
-        raise PermissionDenied(f"Your account lacks the permission {permission}.")

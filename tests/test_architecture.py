@@ -22,13 +22,16 @@ MAX_FUNCTION_LINES = 50
 # Each module of an app may import those in lines above its own; neighbours do not know each other.
 LAYERS: dict[str, list[str]] = {
     "mlserve": [
-        "errors env parameters dotenv orphans prefer static_files secret_key logs request_ids tally apps",
-        "renderers jsonbody terminal prepared children log_lines",
+        "rates",
+        "permissions addresses audit errors env parameters dotenv orphans prefer static_files secret_key logs request_ids tally apps",
+        "renderers jsonbody terminal prepared children log_lines models",
         "lean openapi_responses",
-        "problems settings handlers",
+        "problems settings handlers rate_counts",
+        "throttling leftovers",
+        "tokens",
         # From here on the project stands on its apps; nothing in them may import it.
-        "health metrics openapi pages laptop supervisor greeting vitals",
-        "urls wsgi",
+        "health metrics openapi pages laptop supervisor greeting vitals admin",
+        "urls wsgi sign_in",
         "webserver lambda_http",
         "lambda_entry management",
     ],
@@ -43,21 +46,22 @@ LAYERS: dict[str, list[str]] = {
         "direct_upload golden_check incident disk_transfer s3_transfer admin_rows disk s3 buckets",
         "models storage inspection checks transfers",
         "publishing incoming comparison deletion serializers lookup",
-        "uploads",
+        "uploads readmission",
         "upload_inspection",
         "forms views",
         "upload_views upload_admin",
         "admin urls management apps",
     ],
     "predictions": [
-        "status batching gathering group_commit doorbell payloads questions rehearsal figure counting time_limit",
+        "rests",
+        "status batching gathering group_commit doorbell payloads questions rehearsal figure counting time_limit call_marker",
         "redaction",
         "answers controls transitions sqs_messages redis_messages",
         "sqs",
         "models forms",
         "runtime queue workers waiting reading listing claiming serializers",
-        "execution figures recording verification warming attendance brokers",
-        "in_place",
+        "execution figures recording retention verification warming attendance brokers incidents",
+        "in_place draining",
         "submission",
         "tasks views pages cluster checks",
         "admin urls page_urls management apps deliveries",
@@ -66,12 +70,12 @@ LAYERS: dict[str, list[str]] = {
 # What both apps stand on.
 SHARED = {
     "errors", "env", "orphans", "prefer", "renderers", "jsonbody", "terminal", "prepared", "lean", "problems",
-    "logs", "tally",
+    "logs", "tally", "permissions", "addresses", "audit", "leftovers",
 }  # fmt: skip
 # Say "Pure." in their docstring, or run in the inspection's child process, which has no Django.
 PURE = {
-    "mlserve.errors", "mlserve.orphans", "mlserve.prefer", "mlserve.secret_key", "mlserve.request_ids", "mlserve.tally",
-    "predictions.batching", "predictions.gathering", "predictions.group_commit",
+    "mlserve.errors", "mlserve.orphans", "mlserve.prefer", "mlserve.secret_key", "mlserve.rates", "mlserve.request_ids", "mlserve.tally",
+    "predictions.batching", "predictions.gathering", "predictions.group_commit", "predictions.rests",
     *(f"registry.{name}" for name in (
         "schema", "environment", "privacy", "json_schema", "json_files", "violations", "frames", "formats", "pipelines", "samples",
         "form_config", "report", "schema_sources", "inspector", "golden", "staging", "remote_address",
@@ -89,7 +93,9 @@ DOORS = {
     "botocore": {
         "registry.s3_client", "registry.s3", "mlserve.parameters", "predictions.sqs_messages",
     },
-    "redis": {"predictions.redis_messages"},
+    "redis": {"predictions.redis_messages", "mlserve.rate_counts"},
+    "knox": {"mlserve.models", "mlserve.tokens"},
+    "axes": {"mlserve.leftovers"},
     "storages": {"registry.s3"},
     "urllib3": {"registry.remote"},
     "prometheus_client": {"mlserve.metrics"},

@@ -182,7 +182,7 @@ def test_it_lists_for_strangers_only_where_that_is_allowed(penguins: ModelVersio
     settings.MLSERVE_ANONYMOUS_HISTORY = False
     short, long = asked("GET", URL)(Program()), asked("GET", URL)(browser())
 
-    assert (short.status_code, short.headers["WWW-Authenticate"]) == (401, 'Basic realm="api"')
+    assert (short.status_code, short.headers["WWW-Authenticate"]) == (401, 'Basic realm="api", Bearer realm="api"')
     assert comparable(short) == comparable(long)
 
 

@@ -1,0 +1,81 @@
+"""API tokens, whoever one speaks for, and the counts of throttles."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import User
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from knox.models import AbstractAuthToken
+from knox.settings import CONSTANTS
+
+from mlserve.permissions import covers, scope_for
+
+
+class ApiToken(AbstractAuthToken):
+    """What a program shows instead of a password. Only its hash is kept; a revoked or expired one stays visible."""
+
+    id = models.BigAutoField(primary_key=True)
+    digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH, unique=True, editable=False)
+    name = models.CharField(max_length=100, help_text="What it is for, such as the program that uses it.")
+    scopes = models.CharField(max_length=100, help_text="Comma-separated: predict, upload, admin.")
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, help_text="To the hour.")
+    created_by = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ("-pk",)
+        verbose_name = "API token"
+        verbose_name_plural = "API tokens"
+        constraints = [
+            models.CheckConstraint(condition=~Q(scopes=""), name="mlserve_token_has_scope"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.token_key}…)"
+
+    @property
+    def scope_names(self) -> tuple[str, ...]:
+        return tuple(self.scopes.split(","))
+
+    def state(self, now: datetime | None = None) -> str:
+        """`active`, `expired`, `revoked`, or `user inactive`."""
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.expiry is not None and self.expiry <= (now or timezone.now()):
+            return "expired"
+        return "active" if self.user.is_active else "user inactive"
+
+
+class TokenUser(User):
+    """A user by way of a token: has what the token's scopes leave of their rights. Made for a request, never saved."""
+
+    token: ApiToken
+
+    class Meta:
+        proxy = True
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        return covers(self.token.scope_names, scope_for(perm)) and super().has_perm(perm, obj)
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return self.is_staff and super().has_module_perms(app_label)
+
+    def save(self, *_args: Any, **_kwargs: Any) -> None:
+        raise TypeError("A token's user has fewer rights than the account. Load the User to change it.")
+
+
+class RateWindow(models.Model):
+    """How many requests of one caller were handed out in one window. Written by mlserve/rate_counts.py only."""
+
+    name = models.CharField(max_length=150, primary_key=True, help_text="Who, and which window.")
+    count = models.BigIntegerField()
+    ends_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+
+    def __str__(self) -> str:
+        return self.name

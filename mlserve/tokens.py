@@ -1,0 +1,176 @@
+"""Signing in at the API: by a token, or by name and password. Sessions are DRF's own.
+
+A token is django-rest-knox's: random, hashed with SHA-512, found by its first characters, compared in constant time.
+Ours differs in three ways: it is looked up in one prepared statement, it is never deleted, and whoever holds it is told
+why it is refused.
+"""
+
+import logging
+import re
+from datetime import datetime, timedelta
+from functools import cache
+from hmac import compare_digest
+from typing import Any, cast
+
+from django.contrib.auth.models import User
+from django.db import DEFAULT_DB_ALIAS, OperationalError
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from knox.auth import TokenAuthentication
+from knox.crypto import hash_token
+from knox.settings import CONSTANTS
+from rest_framework.authentication import BasicAuthentication
+from rest_framework.exceptions import AuthenticationFailed, Throttled
+from rest_framework.request import Request
+
+from mlserve.errors import BadParameter
+from mlserve.models import ApiToken, TokenUser
+from mlserve.permissions import SCOPES
+from mlserve.prepared import Parameter, PreparedQuery
+from mlserve.throttling import FAILURE_COST, require_calm
+
+log = logging.getLogger(__name__)
+
+PREFIX = "mls_"
+MOST_DAYS = 365
+# What a client may try to sign in with, in the words of RFC 9110.
+CHALLENGES = 'Basic realm="api", Bearer realm="api"'
+LOCKED_SECONDS = 15 * 60
+# Hexadecimal digits of 32 random bytes.
+_TOKEN = re.compile(rf"{PREFIX}[0-9a-f]{{64}}".encode())
+_UNKNOWN = (
+    "This token is not known here. Check that it was copied as a whole, or make another one."
+)
+# Accounts have no longer names, and none with other signs; databases refuse to look for some of those.
+_MOST_NAME = 150
+_USED_EVERY = timedelta(hours=1)
+_TOKEN_FIELDS = ("id", "digest", "token_key", "name", "scopes", "expiry", "revoked_at", "last_used_at", "user_id")
+_USER_FIELDS = ("id", "username", "is_active", "is_staff", "is_superuser")
+
+
+class ApiTokenAuthentication(TokenAuthentication):
+    """`Authorization: Bearer mls_…`; the word `Token` is understood, too."""
+
+    def authenticate(self, request: Request) -> tuple[TokenUser, ApiToken] | None:
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() not in ("bearer", "token"):
+            return None
+        return self.authenticate_credentials(token.strip().encode("utf-8", "replace"))
+
+    def authenticate_credentials(self, token: bytes) -> tuple[TokenUser, ApiToken]:
+        """Raises AuthenticationFailed, with the reason only for whoever has the whole token."""
+        if not _TOKEN.fullmatch(token):
+            raise AuthenticationFailed(_UNKNOWN)
+        text, now = token.decode("ascii"), timezone.now()
+        digest, found = hash_token(text), None
+        for row in _BY_KEY.all(token_key=text[: CONSTANTS.TOKEN_KEY_LENGTH]) or [_nobody()]:
+            if compare_digest(digest, row[1]):
+                found = row
+        if found is None:
+            raise AuthenticationFailed(_UNKNOWN)
+        return _signed_in(found, now)
+
+    def authenticate_header(self, request: Request) -> str:
+        return CHALLENGES
+
+
+class PasswordAuthentication(BasicAuthentication):
+    """HTTP Basic, with the locks of django-axes and a price on failures."""
+
+    def authenticate_credentials(
+        self, userid: str, password: str, request: Request | HttpRequest | None = None
+    ) -> tuple[Any, None]:
+        """Raises AuthenticationFailed, the same one for every reason, or Throttled."""
+        if len(userid) > _MOST_NAME or not userid.isprintable() or "\0" in password:
+            raise AuthenticationFailed("Invalid username/password.")
+        require_calm(request)
+        bare = _without_body(cast(Request, request))
+        try:
+            user, _ = super().authenticate_credentials(userid, password, cast(Any, bare))
+        except AuthenticationFailed:
+            require_calm(request, cost=FAILURE_COST)
+            if getattr(bare, "axes_locked_out", False):
+                raise Throttled(wait=LOCKED_SECONDS) from None
+            raise
+        return user, None
+
+
+def make_token(user: User, *, name: str, scopes: list[str], days: int | None, created_by: str) -> tuple[ApiToken, str]:
+    """A new token and its secret, which nobody can read again. `days` None: it never expires.
+
+    Raises BadParameter.
+    """
+    unknown = [scope for scope in scopes if scope not in SCOPES]
+    if unknown or not scopes:
+        raise BadParameter(f"scope is {', '.join(unknown) or 'empty'}; allowed is {', '.join(SCOPES)}.")
+    name = " ".join(name.split())
+    if not name or len(name) > 100 or not name.isprintable():
+        raise BadParameter("name: give the token a name of 1 to 100 letters, such as the program that will use it.")
+    if days is not None and not 1 <= days <= MOST_DAYS:
+        raise BadParameter(f"days is {days}; a token lasts 1 to {MOST_DAYS} days, or for ever if that is asked for.")
+    created: tuple[ApiToken, str] = ApiToken.objects.create(
+        user,
+        expiry=None if days is None else timedelta(days=days),
+        name=name,
+        scopes=",".join(scope for scope in SCOPES if scope in scopes),
+        created_by=created_by,
+    )
+    return created
+
+
+def revoke(token: ApiToken) -> bool:
+    """At once, in every process. False when it was revoked before."""
+    now = timezone.now()
+    if not ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now):
+        return False
+    token.revoked_at = now
+    return True
+
+
+def _signed_in(row: tuple[Any, ...], now: datetime) -> tuple[TokenUser, ApiToken]:
+    token = ApiToken.from_db(DEFAULT_DB_ALIAS, _TOKEN_FIELDS, row[: len(_TOKEN_FIELDS)])
+    user = TokenUser.from_db(DEFAULT_DB_ALIAS, _USER_FIELDS, row[len(_TOKEN_FIELDS) :])
+    if token.revoked_at is not None:
+        raise AuthenticationFailed(f"This token was revoked on {token.revoked_at:%Y-%m-%d}. Make another one.")
+    if token.expiry is not None and token.expiry <= now:
+        raise AuthenticationFailed(f"This token expired on {token.expiry:%Y-%m-%d}. Make another one.")
+    if not user.is_active:
+        raise AuthenticationFailed("The account of this token is no longer active.")
+    if token.last_used_at is None or token.last_used_at <= now - _USED_EVERY:
+        _note_use(token, now)
+    user.token, token.user = token, user
+    user.is_staff = user.is_staff and "admin" in token.scope_names
+    return user, token
+
+
+def _note_use(token: ApiToken, now: datetime) -> None:
+    """Once an hour, by whoever comes first; a database that takes no writes refuses nobody for it."""
+    due = Q(last_used_at=None) | Q(last_used_at__lte=now - _USED_EVERY)
+    try:
+        ApiToken.objects.filter(due, pk=token.pk).update(last_used_at=now)
+    except OperationalError as error:
+        log.info("The use of token %s was not noted: %s", token.pk, error)
+
+
+def _without_body(request: Request) -> HttpRequest:
+    """What django-axes may see and keep of a request: never its body, which nobody has asked to be read yet."""
+    bare = HttpRequest()
+    bare.META, bare.path, bare.method = request.META, request.path, request.method
+    return bare
+
+
+def _by_key() -> "QuerySet[Any, Any]":
+    key = Parameter("token_key", ApiToken._meta.get_field("token_key"))
+    found = ApiToken.objects.filter(token_key=key).order_by()
+    return found.values_list(*_TOKEN_FIELDS, *(f"user__{name}" for name in _USER_FIELDS))
+
+
+@cache
+def _nobody() -> tuple[Any, ...]:
+    """A row that no token fits, so that an unknown key costs what a known one does."""
+    return ("", "0" * CONSTANTS.DIGEST_LENGTH)
+
+
+_BY_KEY = PreparedQuery(_by_key)
