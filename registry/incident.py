@@ -1,9 +1,20 @@
-"""What a version did to the process that called it. Open incidents keep a version out of the web processes."""
+"""What a version did to the process that called it. Open incidents keep a version apart from the others."""
 
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+# Of each version; older ones tell nothing new.
+MOST_KEPT = 100
+# Somebody who kills a process in the midst of a call looks like a model that does. One such incident keeps the version
+# out of web processes for a minute only, so that a model that kills each process cannot take one after the other;
+# three within an hour are no coincidence any more.
+_KILLED_SECONDS, _KILLED_OFTEN, _KILLED_WITHIN = 60, 3, timedelta(hours=1)
 
 
 class Kind(models.TextChoices):
@@ -11,6 +22,65 @@ class Kind(models.TextChoices):
     CRASHED = "crashed", _("crashed its process")
     EXITED = "exited", _("ended its process")
     OUT_OF_MEMORY = "out_of_memory", _("ran out of memory")
+    KILLED = "killed", _("was killed in a call")
+
+
+class Seen(NamedTuple):
+    """What decides about a version: the columns of an open incident."""
+
+    version_id: int
+    kind: str
+    happened_at: datetime
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Ids of versions. Those `apart` come last in the queue, one call at a time; nor are they called in a web process,
+    as the others of `not_in_web`.
+    """
+
+    apart: frozenset[int] = frozenset()
+    not_in_web: frozenset[int] = frozenset()
+
+
+class IncidentQuerySet(models.QuerySet["Incident"]):
+    def open(self) -> "IncidentQuerySet":
+        return self.filter(cleared_at=None)
+
+    def clear(self, *, now: datetime) -> int:
+        """Trust again whom these accuse; how many were open."""
+        return self.open().update(cleared_at=now)
+
+    def record(self, *, version_id: int, kind: Kind, process: str, detail: str, now: datetime) -> "Incident":
+        """Keeps the newest MOST_KEPT of the version."""
+        made = self.create(version_id=version_id, kind=kind, process=process[:200], detail=detail, happened_at=now)
+        own = self.filter(version_id=version_id).order_by("-pk").values_list("pk", flat=True)
+        if oldest := own[MOST_KEPT - 1 : MOST_KEPT].first():
+            self.filter(version_id=version_id, pk__lt=oldest).delete()
+        return made
+
+    def standing(self, *, now: datetime) -> Standing:
+        """Who is apart at this moment; reads a few rows."""
+        seen = self.open().order_by("pk").values_list("version_id", "kind", "happened_at")
+        return standing_of((Seen._make(row) for row in seen), now=now)
+
+
+def standing_of(incidents: Iterable[Seen], *, now: datetime) -> Standing:
+    """`incidents` are open ones, oldest first."""
+    apart: set[int] = set()
+    not_in_web: set[int] = set()
+    killed: defaultdict[int, list[datetime]] = defaultdict(list)
+    for seen in incidents:
+        if seen.kind != Kind.KILLED:
+            apart.add(seen.version_id)
+            continue
+        if now - seen.happened_at < timedelta(seconds=_KILLED_SECONDS):
+            not_in_web.add(seen.version_id)
+        times = killed[seen.version_id]
+        times.append(seen.happened_at)
+        if len(times) >= _KILLED_OFTEN and times[-1] - times[-_KILLED_OFTEN] <= _KILLED_WITHIN:
+            apart.add(seen.version_id)
+    return Standing(frozenset(apart), frozenset(not_in_web | apart))
 
 
 class Incident(models.Model):
@@ -25,6 +95,8 @@ class Incident(models.Model):
     happened_at = models.DateTimeField()
     cleared_at = models.DateTimeField(null=True, blank=True, help_text="When somebody trusted the version again.")
 
+    objects = IncidentQuerySet.as_manager()
+
     class Meta:
         ordering = ("-pk",)
         indexes = [
@@ -37,3 +109,18 @@ class Incident(models.Model):
     def __str__(self) -> str:
         kind: Any = self.get_kind_display()
         return f"{self.version} {kind}"
+
+
+def in_words(incidents: Iterable[Incident]) -> str:
+    """Of one version's open incidents, newest first: “hung 3 times, crashed its process once; last 2026-11-24 03:15
+    UTC”. Empty when there is none.
+    """
+    found = list(incidents)
+    if not found:
+        return ""
+    counts: dict[str, int] = {}
+    for each in found:
+        words = str(each.get_kind_display())
+        counts[words] = counts.get(words, 0) + 1
+    times = ", ".join(f"{words} {'once' if count == 1 else f'{count} times'}" for words, count in counts.items())
+    return f"{times}; last {found[0].happened_at:%Y-%m-%d %H:%M} UTC"

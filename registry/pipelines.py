@@ -71,7 +71,12 @@ def run(pipeline: Any, schema: RecordSchema, rows: Sequence[Row], outputs: Seque
     entry per row. The cost is per call rather than per row.
     """
     data = to_input(schema, rows)
-    return {RESULT_NAMES[output]: _answers(pipeline, output, data, len(rows)) for output in outputs}
+    # A step may write into what it is given, and the next call must not see that.
+    given = [data.copy() for _ in outputs[1:]] + [data]
+    return {
+        RESULT_NAMES[output]: _answers(pipeline, output, own, len(rows))
+        for output, own in zip(outputs, given, strict=True)
+    }
 
 
 def _answers(pipeline: Any, output: str, data: Any, expected: int) -> list[Any]:

@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
             name='Incident',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('hung', 'hung'), ('crashed', 'crashed its process'), ('exited', 'ended its process'), ('out_of_memory', 'ran out of memory')], max_length=20)),
+                ('kind', models.CharField(choices=[('hung', 'hung'), ('crashed', 'crashed its process'), ('exited', 'ended its process'), ('out_of_memory', 'ran out of memory'), ('killed', 'was killed in a call')], max_length=20)),
                 ('process', models.CharField(help_text='Host and number of the process that it happened to.', max_length=200)),
                 ('detail', models.TextField(blank=True, help_text='What was seen. Never what was put in.')),
                 ('happened_at', models.DateTimeField()),

@@ -1,0 +1,164 @@
+"""Which version this process calls or loads at this moment, noted where the note outlives the process.
+
+A model may take its process along, and with it everybody who waited for its answer: nothing else is left to tell
+which model it was. Each process that predicts keeps a small file, mapped into its memory, so that a note costs a
+microsecond. The file is locked for as long as the process lives; whoever gets the lock finds what was left behind.
+"""
+
+import faulthandler
+import fcntl
+import json
+import logging
+import mmap
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO
+
+log = logging.getLogger(__name__)
+
+CALL, LOAD = "call", "load"
+# The versions being called and loaded (0: none), and how often the system had run out of memory when last asked.
+_NOTES = struct.Struct("<qqq")
+_PLACES = MappingProxyType({CALL: 0, LOAD: 8})
+_ID = struct.Struct("<q")
+_HEADER_AT, _DUMP_AT = 64, 1024
+_LONGEST_DUMP = 20_000
+
+
+@dataclass(frozen=True)
+class LeftBehind:
+    """What a process that is gone was at. `dump` is what faulthandler wrote: a reason and frames, no values."""
+
+    process: str
+    version_id: int
+    what: str
+    dump: str
+    ran_out_of_memory: bool
+
+
+class _Marker:
+    """Of this process, once it has begun to write one."""
+
+    def __init__(self, file: IO[bytes], notes: mmap.mmap) -> None:
+        self.file, self.notes, self.pid = file, notes, os.getpid()
+
+    def note(self, what: str, version_id: int) -> None:
+        if self.pid == os.getpid():
+            _ID.pack_into(self.notes, _PLACES[what], version_id)
+
+
+_marker: _Marker | None = None
+_interrupted: int | None = None
+
+
+def begin(folder: Path, process: str) -> None:
+    """Keep a note of this process, named `process`, in `folder` from now on. What cannot be written is done without."""
+    global _marker  # noqa: PLW0603 - one per process
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{os.getpid()}.call"
+        path.unlink(missing_ok=True)  # of a process that had the same number
+        file = path.open("w+b", buffering=0)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        header = json.dumps({"process": process}).encode()
+        file.write(bytes(_HEADER_AT) + header.ljust(_DUMP_AT - _HEADER_AT))
+        _marker = _Marker(file, mmap.mmap(file.fileno(), _DUMP_AT))
+        renew()
+        faulthandler.enable(file)
+    except OSError as error:
+        log.warning("A model that takes this process along will not be known by its name: %s", error)
+
+
+def renew() -> None:
+    """Ask again how often the system has run out of memory, so that only what comes after counts."""
+    if _marker is not None:
+        _ID.pack_into(_marker.notes, 16, _times_out_of_memory())
+
+
+def end_if_frozen(seconds: float) -> None:
+    """End this process when it does not call this again within `seconds`; the stacks of its threads are kept.
+
+    A library that never gives the interpreter back stops all threads, so none of them could do it.
+    """
+    if _marker is not None:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=_marker.file)
+
+
+@contextmanager
+def noted(what: str, version_id: int) -> Iterator[None]:
+    """Around a call or a load of a version. One of each at a time."""
+    global _interrupted  # noqa: PLW0603
+    marker = _marker
+    if marker is not None:
+        marker.note(what, version_id)
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        _interrupted = version_id
+        raise
+    finally:
+        if marker is not None:
+            marker.note(what, 0)
+
+
+def take_interrupted() -> int | None:
+    """The version whose call or load was left by something that is no error, such as a time limit; then forgotten."""
+    global _interrupted
+    version_id, _interrupted = _interrupted, None
+    return version_id
+
+
+def left_behind(folder: Path) -> list[LeftBehind]:
+    """What processes that are gone were at. Each note is found once, by whoever comes first."""
+    try:
+        paths = sorted(folder.glob("*.call"))
+    except OSError:
+        return []
+    return [note for path in paths for note in _taken(path)]
+
+
+def _taken(path: Path) -> list[LeftBehind]:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file.fileno()).st_nlink == 0:
+                return []  # somebody else was faster
+            content = file.read(_DUMP_AT + _LONGEST_DUMP)
+            if len(content) >= _DUMP_AT:
+                path.unlink()
+                return _read(content)
+    except (BlockingIOError, FileNotFoundError):
+        pass  # it lives, or somebody else was faster
+    except OSError as error:
+        log.warning("%s cannot be read: %s", path, error)
+    return []
+
+
+def _read(content: bytes) -> list[LeftBehind]:
+    called, loaded, times_before = _NOTES.unpack_from(content)
+    process = json.loads(content[_HEADER_AT:_DUMP_AT])["process"]
+    dump = content[_DUMP_AT:].decode("utf-8", errors="replace").strip()
+    memory = _times_out_of_memory() > times_before
+    notes = ((CALL, called), (LOAD, loaded))
+    return [LeftBehind(process, version_id, what, dump, memory) for what, version_id in notes if version_id]
+
+
+def _times_out_of_memory() -> int:
+    """How often the kernel has ended a process for want of memory: in this container, else on this machine."""
+    for path in ("/sys/fs/cgroup/memory.events", "/proc/vmstat"):
+        try:
+            lines = Path(path).read_text("ascii").splitlines()
+        except (OSError, UnicodeDecodeError):
+            continue
+        for line in lines:
+            name, _, count = line.partition(" ")
+            if name == "oom_kill" and count.isdigit():
+                return int(count)
+    return 0

@@ -1,0 +1,212 @@
+"""A worker's work: claim, predict and finish batch by batch, until nothing is left that may be tried now.
+
+What is away (storage, database) is nobody's fault: its predictions go back without having used an attempt.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from uuid import UUID
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import InterfaceError, OperationalError, close_old_connections
+from django.utils import timezone
+
+from mlserve.errors import Unavailable
+from mlserve.problems import stored_problem
+from predictions import call_marker, incidents, payloads, queue, runtime, workers
+from predictions.attendance import Attendance
+from predictions.claiming import Precedence, claim
+from predictions.execution import Work, execute
+from predictions.models import Prediction
+from predictions.transitions import Outcome
+from registry.incident import Kind
+from registry.models import ModelVersion
+
+log = logging.getLogger(__name__)
+
+# A batch of a version whose last one took no longer is not worth another worker's attention.
+_QUICK_SECONDS = 0.1
+_seconds_of_last_batch: dict[int, float] = {}
+# Under load that never ends, versions apart get a turn so often.
+_TURN_EVERY_SECONDS = 30.0
+# For how long results wait for a database that is away, before they are computed again.
+_PATIENCE_SECONDS, _PAUSE_SECONDS = 30.0, 1.0
+_AWAY = (OperationalError, InterfaceError)
+
+
+class _State:
+    """Of this worker, which has one thread that drains."""
+
+    last_turn = time.monotonic()
+    # Waiting for the storage. A time limit that strikes then is no fault of the prediction's.
+    is_fetching = False
+    # Rows are claimed in this worker's name that it could not give back.
+    holds_leftovers = False
+
+
+def drain(
+    deadline: float | None = None,
+    attendance: Attendance | None = None,
+    *,
+    limit: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> int:
+    """Predict whatever is queued, batch by batch, until nothing is left or the time is up; how many ended.
+
+    1. claim    2. call other workers, if that leaves them something    3. fetch what lies in the storage    4. execute
+    5. finish    6. again; when the time is up, call another worker
+
+    `limit` stands around each execution, for a process that nobody watches from outside.
+    """
+    ended = 0
+    try:
+        _give_back_leftovers()
+        while batch := _claim():
+            _share_work(batch, attendance)
+            with limit():
+                outcomes = _execute(batch, attendance)
+            ended += _finish(outcomes)
+            if deadline is not None and time.monotonic() > deadline:
+                queue.call_worker()
+                break
+    except BaseException as error:  # also django-q2's time limit, which is a SystemExit
+        if attendance is not None:
+            attendance.step_aside()  # nobody may rely on this worker any more
+        _let_go(error)
+        queue.call_worker()
+        raise
+    return ended
+
+
+def seconds_to_next_try() -> float | None:
+    """Until something is tried again that waits because it is away; None when nothing does."""
+    pauses = [each for each in (runtime.unreachable.seconds_left(), payloads.away.seconds_left()) if each is not None]
+    return min(pauses) if pauses and Prediction.objects.queued().exists() else None
+
+
+def _claim() -> list[Prediction]:
+    unreachable, now = runtime.unreachable, time.monotonic()
+    precedence = Precedence(
+        apart=incidents.standing().apart | unreachable.away(),
+        resting=unreachable.resting(),
+        is_storage_resting=bool(payloads.away.resting()),
+    )
+    # What was away is asked for as soon as its pause has ended, whatever else waits: nothing may be wrong any more.
+    is_due = bool(unreachable.away() - unreachable.resting()) or now > _State.last_turn + _TURN_EVERY_SECONDS
+    batch = claim(
+        holder=workers.worker_name(), now=timezone.now(), precedence=precedence, is_turn_of_those_apart=is_due
+    )
+    if batch and batch[0].version_id in precedence.apart:
+        _State.last_turn = now
+    return batch
+
+
+def _share_work(batch: Sequence[Prediction], attendance: Attendance | None) -> None:
+    version = batch[0].version
+    is_quick = _is_quick(version) and version.pk not in incidents.standing().apart
+    is_full = sum(prediction.row_count for prediction in batch) >= settings.MLSERVE_BATCH_ROWS
+    if attendance is not None and not is_quick:
+        attendance.step_aside()
+    if (is_full or not is_quick) and Prediction.objects.queued().exists():
+        queue.call_worker(beside=workers.host_name() if attendance is not None and is_quick else "")
+
+
+def _is_quick(version: ModelVersion) -> bool:
+    return _seconds_of_last_batch.get(version.pk, _QUICK_SECONDS) < _QUICK_SECONDS
+
+
+def _execute(batch: Sequence[Prediction], attendance: Attendance | None) -> list[Outcome]:
+    """Outcomes of what could be tried; the others went back."""
+    version, started = batch[0].version, time.monotonic()
+    with attendance.call() if attendance else nullcontext():
+        try:
+            works, outcomes = _fetched(batch)
+            outcomes += execute(version, works)
+        except Unavailable as error:
+            log.warning("%s waits for the storage: %s", version, error.detail)
+            _give_back([prediction.pk for prediction in batch])
+            return []
+    _seconds_of_last_batch[version.pk] = time.monotonic() - started
+    return outcomes
+
+
+def _fetched(batch: Sequence[Prediction]) -> tuple[list[Work], list[Outcome]]:
+    """What can be executed, with the pipeline in memory, and the outcomes of those whose rows are lost.
+
+    Those whose rows cannot be had at the moment go back. Raises Unavailable when the pipeline cannot be had.
+    """
+    works, lost, waiting = [], [], []
+    _State.is_fetching = True
+    try:
+        for prediction in batch:
+            try:
+                works.append(Work.of(prediction))
+            except Unavailable as error:
+                if error.may_pass:
+                    waiting.append(prediction.pk)
+                else:
+                    lost.append(Outcome(prediction.pk, error=stored_problem(error)))
+        _give_back(waiting)
+        if works:
+            _load(batch[0].version)
+    finally:
+        _State.is_fetching = False
+    return works, lost
+
+
+def _load(version: ModelVersion) -> None:
+    try:
+        runtime.load(version)
+    except Unavailable as error:
+        if error.may_pass:
+            raise
+
+
+def _finish(outcomes: Sequence[Outcome]) -> int:
+    """How many ended. A database that is away is waited for: it would be a pity about the results."""
+    holder, deadline = workers.worker_name(), time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return Prediction.objects.finish(outcomes, holder=holder, now=timezone.now())
+        except Unavailable as error:
+            log.warning("Results wait for the storage: %s", error.detail)
+            _give_back([outcome.prediction_id for outcome in outcomes])
+            return 0
+        except _AWAY as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("Results wait for the database: %s", error)
+            close_old_connections()
+            time.sleep(_PAUSE_SECONDS)
+
+
+def _give_back(ids: Sequence[UUID]) -> None:
+    if ids:
+        Prediction.objects.give_back(holder=workers.worker_name(), ids=ids)
+
+
+def _let_go(error: BaseException) -> None:
+    """Give back what is claimed; whoever's fault it was has used an attempt."""
+    version_id, now = call_marker.take_interrupted(), timezone.now()
+    is_nobodys_fault = isinstance(error, _AWAY) or (_State.is_fetching and not isinstance(error, Exception))
+    if version_id is not None:
+        limit = settings.MLSERVE_BATCH_SECONDS
+        incidents.report(version_id, Kind.HUNG, f"A worker waited for it for longer than {limit} s.")
+        is_nobodys_fault = False
+    try:
+        close_old_connections()
+        if is_nobodys_fault:
+            Prediction.objects.give_back(holder=workers.worker_name())
+        else:
+            Prediction.objects.release_held_by([workers.worker_name()], now=now)
+    except DatabaseError as also:
+        log.warning("What this worker had claimed stays claimed until the database answers: %s", also)
+        _State.holds_leftovers = True
+
+
+def _give_back_leftovers() -> None:
+    if _State.holds_leftovers:
+        Prediction.objects.give_back(holder=workers.worker_name())
+        _State.holds_leftovers = False

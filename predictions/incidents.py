@@ -1,0 +1,146 @@
+"""Versions that hung or took their process along: noted, known to every process within seconds, kept apart."""
+
+import logging
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import IntegrityError
+from django.utils import timezone
+
+from predictions import call_marker
+from predictions.call_marker import LeftBehind
+from predictions.workers import worker_name
+from registry.incident import Kind, Seen, Standing, standing_of
+from registry.models import Incident
+
+log = logging.getLogger(__name__)
+
+# A request asks the database at most so often; what this process found out itself it knows at once.
+_FRESH_SECONDS = 2.0
+_LONGEST_DUMP = 2_000
+
+
+class _Known:
+    """The standing of versions as last read, and what could not be written yet."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._standing = Standing()
+        self._unwritten: list[Incident] = []
+        self._due = 0.0
+
+    def standing(self) -> Standing:
+        if time.monotonic() >= self._due and self._lock.acquire(blocking=False):
+            try:
+                self._due = time.monotonic() + _FRESH_SECONDS
+                self._refresh()
+            finally:
+                self._lock.release()
+        return self._standing
+
+    def add(self, incident: Incident) -> None:
+        with self._lock:
+            self._unwritten.append(incident)
+            self._refresh()
+            self._due = time.monotonic() + _FRESH_SECONDS
+
+    def forget_all(self) -> None:
+        with self._lock:
+            self._standing, self._unwritten, self._due = Standing(), [], 0.0
+
+    def _refresh(self) -> None:
+        """A database that does not answer is no reason to call what is known to hang."""
+        try:
+            while self._unwritten:
+                _write(self._unwritten[0])
+                self._unwritten.pop(0)
+            self._standing = Incident.objects.standing(now=timezone.now())
+        except DatabaseError as error:
+            log.warning("What is known of versions that hang could not be read: %s", error)
+            unwritten = standing_of(
+                (Seen(each.version_id, each.kind, each.happened_at) for each in self._unwritten), now=timezone.now()
+            )
+            self._standing = Standing(
+                self._standing.apart | unwritten.apart, self._standing.not_in_web | unwritten.not_in_web
+            )
+
+
+_known = _Known()
+
+
+def standing() -> Standing:
+    """Which versions are kept apart; at most some seconds old, and one small statement when it is older."""
+    return _known.standing()
+
+
+def forget_all() -> None:
+    """Know nothing, as a new process."""
+    _known.forget_all()
+
+
+def report(version_id: int, kind: Kind, detail: str, *, process: str = "", now: datetime | None = None) -> None:
+    """Note what a version did. Never raises: without a database this process knows it, and writes it later."""
+    incident = Incident(
+        version_id=version_id,
+        kind=kind,
+        process=process or worker_name(),
+        detail=detail,
+        happened_at=now or timezone.now(),
+    )
+    log.error("Version %d %s (%s): %s", version_id, kind.label, incident.process, detail.partition("\n")[0])
+    _known.add(incident)
+
+
+def begin_marking() -> None:
+    """Keep a note of what this process calls, for whoever comes after it."""
+    call_marker.begin(_folder(), worker_name())
+
+
+def report_left_behind(status: int | None = None) -> int:
+    """Report what processes of this host left behind that are gone; how many calls that were.
+
+    `status` is how the process ended that is the reason to look: negative for a signal, None when unknown.
+    """
+    found = call_marker.left_behind(_folder())
+    for note in found:
+        kind, detail = _explained(note, status)
+        report(note.version_id, kind, detail, process=note.process)
+    return len(found)
+
+
+def _folder() -> Path:
+    return Path(settings.MLSERVE_CALLS_DIR)
+
+
+def _explained(note: LeftBehind, status: int | None) -> tuple[Kind, str]:
+    """What became of a process during a call, from what there is to tell it by."""
+    when = "while it was loaded" if note.what == call_marker.LOAD else "in a call"
+    if note.dump.startswith("Timeout"):
+        limit = settings.MLSERVE_BATCH_SECONDS
+        return Kind.HUNG, f"It held the interpreter for longer than {limit} s {when}.\n{note.dump[:_LONGEST_DUMP]}"
+    if note.dump:
+        return Kind.CRASHED, f"Its process crashed {when}.\n{note.dump[:_LONGEST_DUMP]}"
+    if note.ran_out_of_memory and status in (None, -9):
+        return Kind.OUT_OF_MEMORY, f"The system ended its process for want of memory {when}."
+    if status is not None and status >= 0:
+        return Kind.EXITED, f"Its process ended itself {when} (status {status})."
+    if status is not None and status != -9:
+        return Kind.CRASHED, f"Its process was ended {when} by signal {-status}."
+    return Kind.KILLED, f"Its process ended without a trace {when}: it was killed, or the model ended it."
+
+
+def _write(incident: Incident) -> None:
+    try:
+        Incident.objects.record(
+            version_id=incident.version_id,
+            kind=Kind(incident.kind),
+            process=incident.process,
+            detail=incident.detail,
+            now=incident.happened_at,
+        )
+    except IntegrityError as error:
+        log.info("An incident of a version that is gone is not kept: %s", error)
