@@ -1,9 +1,9 @@
 """The schema of one record: the one source for validation, frames, forms, OpenAPI and warnings. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
 from typing import Any, Literal, NoReturn
@@ -23,6 +23,9 @@ MAX_LISTED_WARNINGS = 100
 _TRAINING_NOTES = frozenset({"x-training-range", "x-training-values", "x-training-usual"})
 _UNUSUAL_DEVIATIONS = 4
 _INTEGER_DTYPE = re.compile(r"(?P<unsigned>u?)int(?P<bits>8|16|32|64)", re.IGNORECASE)
+# 64 bits of nanoseconds, to the second.
+_FIRST_NANOSECOND = datetime(1677, 9, 21, 0, 12, 44, tzinfo=UTC)
+_LAST_NANOSECOND = datetime(2262, 4, 11, 23, 47, 16, tzinfo=UTC)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 # What pandas reads as Python does; the standard library's reader takes any separator and offsets with seconds.
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:?\d\d(:?\d\d([.,]\d{1,9})?)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
@@ -160,7 +163,7 @@ class RecordSchema:
         return _compile({"type": "array", "items": self._validated_schema()})
 
     def _validated_schema(self) -> dict[str, Any]:
-        """The schema with the limits of each whole number's dtype, beyond which a frame cannot hold it."""
+        """The schema with the limits of each column's dtype, beyond which a frame cannot hold a value."""
         properties = {column.name: _within_dtype(self.properties[column.name], column.dtype) for column in self.columns}
         return {**self.json_schema, "properties": properties}
 
@@ -174,12 +177,12 @@ def row_pointer(row: int, column: str | None = None) -> str:
 
 
 def _compile(schema: dict[str, Any]) -> Any:
-    return jsonschema_rs.Draft202012Validator(
-        schema, validate_formats=True, offline=True, formats={"date-time": _is_date_time, "date": _is_date}
-    )
+    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, offline=True, formats=_FORMATS)
 
 
 def _within_dtype(node: dict[str, Any], dtype: str) -> dict[str, Any]:
+    if dtype.startswith("datetime64[ns") and node.get("format") in _FORMATS:
+        return {**node, "format": f"{node['format']}-ns"}
     if types_of(node)[0] != "integer":
         return node
     found = _INTEGER_DTYPE.fullmatch(dtype)
@@ -204,6 +207,23 @@ def _exists(value: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _fits_nanoseconds(value: str) -> bool:
+    """Of a value that exists."""
+    moment = datetime.fromisoformat(value)
+    try:
+        return _FIRST_NANOSECOND <= moment.replace(tzinfo=moment.tzinfo or UTC) <= _LAST_NANOSECOND
+    except OverflowError:  # an offset leads beyond the years that there are
+        return False
+
+
+_FORMATS: dict[str, Callable[[str], bool]] = {
+    "date-time": _is_date_time,
+    "date": _is_date,
+    "date-time-ns": lambda value: _is_date_time(value) and _fits_nanoseconds(value),
+    "date-ns": lambda value: _is_date(value) and _fits_nanoseconds(value),
+}
 
 
 def _are_usual(values: Iterable[Any], node: Mapping[str, Any]) -> bool:

@@ -16,7 +16,14 @@ _TYPE_NAMES = {
     "null": "null",
     "object": 'an object {"column": value, …}',
 }
-_FORMAT_NAMES = {"date": "a date as 2026-01-31", "date-time": "a date and time as 2026-01-31T12:00:00"}
+# Nanoseconds in 64 bits reach no further; `registry.schema` names these formats for columns that count them.
+_NS = "between 1677-09-22 and 2262-04-11"
+_FORMAT_NAMES = {
+    "date": "a date as 2026-01-31",
+    "date-time": "a date and time as 2026-01-31T12:00:00",
+    "date-ns": f"a date as 2026-01-31, {_NS}",
+    "date-time-ns": f"a date and time as 2026-01-31T12:00:00, {_NS}",
+}
 _SHOWN_CHOICES = 12
 
 

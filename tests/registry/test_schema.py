@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlserve.errors import InvalidRows
+from registry.frames import to_frame
 from registry.schema import MAX_LISTED_ERRORS, MAX_LISTED_WARNINGS, RecordSchema
 
 SCHEMA = RecordSchema.from_json_schema(
@@ -261,3 +262,26 @@ def test_it_either_takes_or_refuses_any_json(payload: Any) -> None:
     except InvalidRows as refusal:
         rows = [error.as_json() for error in refusal.errors]
     assert rows
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        ("1677-09-21T00:12:43", False),
+        ("1677-09-21T00:12:44", True),
+        ("2262-04-11T23:47:16Z", True),
+        ("2262-04-11T23:47:16-00:01", False),
+        ("0001-01-01T00:00:00+14:00", False),
+        ("9999-12-31", False),
+    ],
+)
+def test_it_refuses_moments_that_nanoseconds_cannot_reach(value: str, fits: bool) -> None:
+    node = {"type": "string", "format": "date-time", "x-dtype": "datetime64[ns]"}
+    schema = RecordSchema.from_json_schema({"type": "object", "properties": {"at": node}, "required": ["at"]})
+
+    if fits:
+        assert to_frame(schema, schema.validated([{"at": value}])).shape == (1, 1)
+    else:
+        with pytest.raises(InvalidRows) as refusal:
+            schema.validated([{"at": value}])
+        assert "between 1677-09-22 and 2262-04-11" in refusal.value.errors[0].detail
