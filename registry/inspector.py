@@ -20,6 +20,7 @@ from registry.environment import installed_here
 from registry.form_config import checked_form_config
 from registry.frames import NotJsonable
 from registry.golden import same_answer
+from registry.privacy import description
 from registry.report import REQUEST_FILE, RESULT_FILE, Check
 from registry.schema import RecordSchema, Row
 
@@ -121,7 +122,8 @@ class _Inspection:
         self.rows = self._sample(self.schema)
         columns = ", ".join(f"{column.name} ({column.dtype})" for column in self.schema.columns[:30])
         source = self.request["schema_kind"] or "the pipeline and the sample"
-        return Check("schema", "passed", f"{len(self.schema.columns)} columns from {source}: {columns}.")
+        kept = description(self.schema.marks)
+        return Check("schema", "passed", f"{len(self.schema.columns)} columns from {source}: {columns}.{kept}")
 
     def check_accepts(self) -> Check:
         schema = self._require_schema()
@@ -140,6 +142,8 @@ class _Inspection:
             return Check(
                 "accepts", "warning", "No sample rows were given; one was made up from the schema.", _SAMPLE_FIX
             )
+        if shown := sorted(name for name in schema.marks if any(row.get(name) is not None for row in self.rows)):
+            return Check("accepts", "warning", f"{len(self.rows)} rows fit. {_shown_sample(shown)}", _MARKED_FIX)
         if extra:
             return Check(
                 "accepts",
@@ -230,6 +234,7 @@ class _Inspection:
 
 _SCHEMA_FIX = "Give --schema validation.py:RawData or a JSON Schema file that describes one raw record."
 _SAMPLE_FIX = "Give --sample with some real rows, so that the inspection and later checks mean something."
+_MARKED_FIX = "Put made-up values there, nobody's; fine if they are."
 _READABLE_SAMPLE_FIX = "Give rows as CSV with a header line, or as a JSON list of records."
 _PREDICTS_FIX = "Check that the pipeline takes the raw columns as they are, with these dtypes, in a fresh Python."
 _BATCHING_FIX = "Look for a step that computes something over the rows it is given instead of the training data."
@@ -241,6 +246,13 @@ def _require_categories(schema: RecordSchema) -> None:
     for column in schema.columns:
         if column.dtype == "category" and not schema.properties[column.name].get("enum"):
             raise BadUpload(f"The column {column.name!r} has the dtype category, but no values: give it an enum.")
+
+
+def _shown_sample(names: Sequence[str]) -> str:
+    return (
+        f"Its first {MAX_GOLDEN_ROWS} are kept with the version and shown as examples, also their {', '.join(names)}, "
+        "which the schema marks as not to be kept."
+    )
 
 
 def _refused_sample(error: InvalidRows, made_up: bool) -> Check:

@@ -57,6 +57,13 @@ def shown_text(row: Mapping[str, Any], name: str, marks: Mapping[str, Mark]) -> 
     return _WORDS[marks[name]]
 
 
+def description(marks: Mapping[str, Mark]) -> str:
+    """For the report of an inspection: which columns are not kept, as sentences; "" for none."""
+    by_mark = {mark: [name for name in marks if marks[name] == mark] for mark in _MARKS}
+    words = {"no": "Not stored", "hashed": "Stored as a hash only"}
+    return "".join(f" {words[mark]}: {', '.join(names)}." for mark, names in by_mark.items() if names)
+
+
 def note(node: Mapping[str, Any]) -> str:
     """What to tell whoever fills in a column, as a sentence; "" for most."""
     words = {"hashed": "Stored as a hash only.", "no": "Not stored."}

@@ -1,12 +1,15 @@
 """What is kept of values that must not be kept as they came."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from mlserve.errors import BadUpload
 from registry.privacy import what_is_kept, without_marked
 from registry.schema import RecordSchema
+from tests.conftest import EXAMPLE
 
 pytestmark = pytest.mark.once
 
@@ -85,3 +88,32 @@ def test_it_warns_without_the_value() -> None:
     warned = [schema_with(**note).training_warnings([{"name": "Eve"}])[0].detail for note in ({}, {"x-stored": "no"})]
 
     assert warned == ["'Eve' was not seen in training", "the value was not seen in training"]
+
+
+def check_example(mark: str, tmp_path: Path, artifact: Path) -> None:
+    """`check_model` with a pydantic class whose island is marked."""
+    written = (EXAMPLE / "validation.py").read_text("utf-8")
+    marked = written.replace(
+        'examples=["Biscoe"],', f'examples=["Biscoe"], json_schema_extra={{"x-stored": "{mark}"}},'
+    )
+    (tmp_path / "validation.py").write_text(marked, "utf-8")
+    described = ("--schema", f"{tmp_path}/validation.py:RawData", "--sample", f"{EXAMPLE}/sample.csv")
+    call_command("check_model", str(artifact), *described)
+
+
+def test_it_reports_what_is_not_stored(
+    tmp_path: Path, penguins_artifact: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_example("no", tmp_path, penguins_artifact)
+
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Not stored: island." in out
+    assert "marks as not to be kept" in out
+    assert "can be uploaded" in out
+
+
+def test_it_refuses_an_upload_with_a_mark_that_means_nothing(
+    tmp_path: Path, penguins_artifact: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(CommandError, match="x-stored is 'never'"):
+        check_example("never", tmp_path, penguins_artifact)
