@@ -132,7 +132,10 @@ def _load() -> None:
 
     from mlserve import logs
 
+    from predictions import figures
+
     logs.name_process("lambda")
+    figures.flush_by_itself()
     if os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "").endswith("-worker"):
         from predictions.warming import warm_libraries
 

@@ -11,17 +11,21 @@ from apig_wsgi import make_lambda_handler
 
 from mlserve.errors import AnswerTooLarge, problem_object
 from mlserve.wsgi import application
+from predictions import figures
 
 # What Lambda takes from a function, as the JSON text that the runtime makes of it.
 MOST_ANSWER_BYTES = 6 * 2**20
 # At most six characters of JSON stand for a byte (\u0000): below this nothing has to be counted.
 _SURELY_FITS_BYTES = MOST_ANSWER_BYTES // 7
 _QUICK = 6  # gzip's level
+# A function that is not called again takes along what it counted meanwhile.
+_COUNTS_WAIT_SECONDS = 10.0
 
 
 def respond(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """API Gateway's answer to the request in `event`."""
     answer = _answer(_readable(event), context)
+    figures.flush_if_due(after_seconds=_COUNTS_WAIT_SECONDS)
     if _fits(answer):
         return answer
     return _packed(answer, event) or _refused(answer)

@@ -1,11 +1,11 @@
-"""`/metrics`: figures in the text format of Prometheus, from the database, so that any process gives the same answer."""
+"""`/metrics`: figures in the text format of Prometheus, from the database, so that any process answers the same."""
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error as AnyDatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -37,8 +37,8 @@ _COUNTERS: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     "requests": ("mlserve_http_requests", ("method", "status"), "Answered HTTP requests, health probes included."),
 }
 _HISTOGRAMS: Mapping[str, tuple[str, str]] = {
-    counting.DURATION: ("mlserve_prediction_duration_seconds", "From a request's arrival to the end of its prediction."),
-    counting.QUEUED: ("mlserve_prediction_queue_seconds", "From a request's arrival to the beginning of its prediction."),
+    counting.DURATION: ("mlserve_prediction_duration_seconds", "From the request to the end of its prediction."),
+    counting.QUEUED: ("mlserve_prediction_queue_seconds", "From the request to the beginning of its prediction."),
     counting.LOADED: ("mlserve_model_load_seconds", "Time to load an artifact into a process, fetching it included."),
 }
 
@@ -73,7 +73,7 @@ def _answer() -> HttpResponse:
     try:
         figures.flush()  # what this process counted since the last second
         families = list(metric_families(figures.totals(), figures.this_moment(timezone.now())))
-    except DatabaseError as error:
+    except AnyDatabaseError as error:
         raise Unavailable("The figures are in the database, which did not answer.") from error
     return HttpResponse(generate_latest(_Collected(families)), content_type=CONTENT_TYPE_LATEST)
 

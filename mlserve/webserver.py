@@ -57,8 +57,10 @@ def load_application() -> Callable[..., Any]:
     logs.name_process("web")
 
     from mlserve.wsgi import application
+    from predictions.figures import flush_in_background
     from predictions.warming import warm_models_in_background
 
+    flush_in_background()
     warm_models_in_background(largest_bytes=settings.MLSERVE_IN_PLACE_BYTES)
     return application
 

@@ -19,7 +19,7 @@ from registry.models import ModelVersion
 # More rows than this are not worth one statement: SQLite and PostgreSQL bound the parameters of a query.
 _MOST_CLAIMED = 1000
 # What a worker needs of a prediction, in the order of the model; all else is fetched where it is looked at.
-_FIELDS = ("id", "version_id", "request_id", "outputs", "row_count", "inputs", "attempts")
+_FIELDS = ("id", "version_id", "request_id", "outputs", "row_count", "inputs", "created_at", "attempts")
 
 
 def claim(*, holder: str, now: datetime) -> list[Prediction]:

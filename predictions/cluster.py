@@ -24,7 +24,7 @@ from django_q.signals import post_spawn
 from django_q.worker import worker
 
 from mlserve.errors import QueueMissing, Unavailable
-from predictions import queue, workers
+from predictions import figures, queue, workers
 from predictions.warming import warm_libraries, warm_models_in_background
 
 log = logging.getLogger(__name__)
@@ -156,4 +156,5 @@ def run_cluster(worker_count: int) -> None:
 
 def _warm_worker(**_: Any) -> None:
     """Runs in each new worker process (django-q2's `post_spawn`)."""
+    figures.flush_by_itself()
     warm_models_in_background()

@@ -1,14 +1,19 @@
 """What is counted and noted down when predictions end; `figures` adds it to what other processes counted."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+from django.conf import settings
 
 from mlserve.tally import tally
 from predictions.status import Status
+
+if TYPE_CHECKING:
+    from registry.models import ModelVersion
 
 log = logging.getLogger(__name__)
 
@@ -17,51 +22,59 @@ PREDICTIONS, DURATION, QUEUED, REFUSED, LOADED = "predictions", "duration", "que
 
 @dataclass(frozen=True)
 class Ended:
-    """One prediction that reached its end. `started_at` is None where nobody has begun it."""
+    """One prediction that reached its end. `started_at` is None where nobody has begun it; `kind` is its error's."""
 
     prediction_id: UUID
     request_id: str
-    status: Status
+    status: str
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime
-    error: dict[str, Any] | None = None
+    kind: str = ""
 
 
-def count_ended(model: str, version: str, predictions: Iterable[Ended]) -> None:
+def count_ended(version: "ModelVersion", predictions: Iterable[Ended]) -> None:
     """Count each, and write a line about each that failed: what happened to it, never what it was asked with."""
+    model, tag = version.model.name, version.tag
     for each in predictions:
-        tally.count(PREDICTIONS, model, version, label=each.status.value)
+        tally.count(PREDICTIONS, model, tag, label=each.status)
         if each.started_at is not None:
-            tally.observe(DURATION, (each.finished_at - each.created_at).total_seconds(), model, version)
-            tally.observe(QUEUED, (each.started_at - each.created_at).total_seconds(), model, version)
+            tally.observe(DURATION, (each.finished_at - each.created_at).total_seconds(), model, tag)
+            tally.observe(QUEUED, (each.started_at - each.created_at).total_seconds(), model, tag)
         if each.status == Status.FAILED:
-            _note_failure(model, version, each)
+            _note_failure(model, tag, each)
 
 
-def count_unstarted(model: str, version: str, status: Status, count: int) -> None:
-    """Canceled or expired, where only their number is known."""
-    if count:
-        tally.count(PREDICTIONS, model, version, label=status.value, by=count)
-
-
-def count_refused(model: str) -> None:
+def count_refused(version: "ModelVersion") -> None:
     """A request whose rows did not fit the schema."""
-    tally.count(REFUSED, model)
+    tally.count(REFUSED, version.model.name)
 
 
-def count_load(seconds: float, models: Sequence[str]) -> None:
-    """An artifact that was loaded for (model, version)."""
-    tally.observe(LOADED, seconds, *models)
+def count_load(version: "ModelVersion", seconds: float) -> None:
+    tally.observe(LOADED, seconds, version.model.name, version.tag)
 
 
-def _note_failure(model: str, version: str, ended: Ended) -> None:
-    kind = str((ended.error or {}).get("type", "")).rpartition("/")[2] or "given-up"
+def note_batch(version: "ModelVersion", *, count: int, rows: int, seconds: float) -> None:
+    """The line of a worker's call; one line for each prediction of it would be too many."""
+    if settings.MLSERVE_ACCESS_LOG:
+        facts = {
+            "model": version.model.name, "version": version.tag,
+            "count": count, "rows": rows, "ms": round(seconds * 1e3, 1),
+        }  # fmt: skip
+        log.info("A batch of %d predictions, %d rows of %s", count, rows, version, extra={"facts": facts})
+
+
+def kind_of(error: Mapping[str, Any] | None) -> str:
+    """The name of a problem object in the table of errors."""
+    return str((error or {}).get("type", "")).rpartition("/")[2]
+
+
+def _note_failure(model: str, tag: str, ended: Ended) -> None:
     facts = {
         "prediction_id": str(ended.prediction_id),
         "request_id": ended.request_id,
         "model": model,
-        "version": version,
-        "error": kind,
+        "version": tag,
+        "error": ended.kind,
     }
-    log.warning("A prediction of %s %s failed: %s", model, version, kind, extra={"facts": facts})
+    log.warning("A prediction of %s %s failed: %s", model, tag, ended.kind, extra={"facts": facts})

@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db import close_old_connections
 
-from predictions import queue, tasks, workers
+from predictions import figures, queue, tasks, workers
 from predictions.time_limit import GRACE_SECONDS, TimeLimitReached, time_limit
 
 log = logging.getLogger(__name__)
@@ -95,6 +95,7 @@ def _attend(seconds: float) -> None:
     batch_seconds: int = settings.MLSERVE_BATCH_SECONDS
     queue.answer()
     tasks.drain(time.monotonic() + seconds - batch_seconds, limit=partial(time_limit, batch_seconds))
+    figures.flush_if_due(after_seconds=0)
 
 
 def _inspect(seconds: float) -> None:

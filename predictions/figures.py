@@ -1,9 +1,10 @@
 """Figures for /metrics: what all processes counted, added up in the database, and what its tables say at this moment.
 
-Each process adds what it counted about once a second, so that no request pays for it. A process that is killed takes
-what it counted since then along; predictions are not concerned, for they are in the database before anybody is answered.
+Each process adds what it counted about once a second, so that no request pays for it. One that is killed takes along
+what it counted since then. Predictions are not concerned: they are in the database before anybody is answered.
 """
 
+import json
 import logging
 import threading
 import time
@@ -13,13 +14,17 @@ from datetime import datetime
 from itertools import islice
 from multiprocessing.util import Finalize
 
-from django.db import DatabaseError, connection, connections, transaction
+from django.db import Error as AnyDatabaseError
+from django.db import connection, connections, transaction
 from django.db.models import Count
 
 from mlserve.tally import Series, tally
 from predictions import workers
+from predictions.counting import Ended, count_ended, kind_of, note_batch
 from predictions.figure import Figure
 from predictions.models import Prediction
+from predictions.status import Status
+from predictions.transitions import Outcome
 from registry.models import Incident, ModelVersion
 
 log = logging.getLogger(__name__)
@@ -60,6 +65,41 @@ class Moment:
     open_incidents: Sequence[tuple[str, str, int]]
 
 
+def count_stored(predictions: Sequence[Prediction]) -> None:
+    """Predictions of one version that ended where their callers wait."""
+    ended = [
+        Ended(
+            each.pk, each.request_id, each.status, each.created_at, each.started_at, each.finished_at or each.created_at,
+            kind_of(json.loads(each.error)) if each.error else "",
+        )
+        for each in predictions
+    ]  # fmt: skip
+    count_ended(predictions[0].version, ended)
+
+
+def count_finished(batch: Sequence[Prediction], outcomes: Sequence[Outcome], *, count: int, now: datetime) -> None:
+    """A worker's call of one version: `count` of the outcomes were stored at `now`."""
+    if not outcomes:
+        return
+    version, asked = batch[0].version, {prediction.pk: prediction for prediction in batch}
+    stored = {outcome.prediction_id: outcome for outcome in outcomes}
+    if count != len(stored):  # a lease ran out meanwhile
+        own = Prediction.objects.filter(pk__in=stored, finished_at=now).values_list("pk", flat=True)
+        stored = {pk: stored[pk] for pk in own}
+    status = {True: Status.FAILED.value, False: Status.SUCCEEDED.value}
+    ended = [
+        Ended(
+            pk, asked[pk].request_id, status[outcome.error is not None], asked[pk].created_at, asked[pk].started_at, now,
+            kind_of(outcome.error),
+        )
+        for pk, outcome in stored.items()
+    ]  # fmt: skip
+    count_ended(version, ended)
+    rows = sum(prediction.row_count for prediction in batch)
+    note_batch(version, count=len(batch), rows=rows, seconds=max(outcome.predict_seconds for outcome in outcomes))
+    flush_if_due()
+
+
 def flush() -> None:
     """Add what this process counted to the table. What cannot be written now is kept for the next time."""
     numbers = tally.take()
@@ -68,14 +108,14 @@ def flush() -> None:
         return
     try:
         _add(numbers)
-    except DatabaseError as error:
+    except AnyDatabaseError as error:
         tally.give_back(numbers)
         log.warning("What was counted for /metrics is kept until the database takes it: %s", error)
 
 
-def flush_if_due() -> None:
-    """After a piece of work, in a process that said `flush_by_itself`."""
-    if _State.is_on and not tally.is_empty() and time.monotonic() - _State.flushed_at >= FLUSH_SECONDS:
+def flush_if_due(*, after_seconds: float = FLUSH_SECONDS) -> None:
+    """After a piece of work, in a process that said `flush_by_itself`, unless it did so a moment ago."""
+    if _State.is_on and not tally.is_empty() and time.monotonic() - _State.flushed_at >= after_seconds:
         flush()
 
 
@@ -92,13 +132,13 @@ def flush_in_background() -> None:
 
 
 def totals() -> dict[Series, float]:
-    """Everything that was counted until now. Raises DatabaseError."""
+    """Everything that was counted until now. Raises django.db.Error."""
     rows = Figure.objects.values_list("metric", "model", "version", "label", "value")
     return {Series(*labels): value for *labels, value in rows}
 
 
 def this_moment(now: datetime) -> Moment:
-    """Raises DatabaseError. Each of its statements reads few rows, or an index of what waits."""
+    """Raises django.db.Error. Each of its statements reads few rows, or an index of what waits."""
     incidents = (
         Incident.objects.filter(cleared_at=None)
         .values_list("version__model__name", "version__tag")

@@ -15,6 +15,7 @@ from django.db import DataError, IntegrityError
 from django.utils import timezone
 
 from mlserve.errors import Overloaded
+from predictions import figures
 from predictions.execution import Work, execute
 from predictions.gathering import CallEnded, Gathering, Overfull
 from predictions.models import Prediction
@@ -71,7 +72,7 @@ def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_sec
     except Overfull as error:
         raise Overloaded(f"{error}. Nothing was stored; try again in a moment, or without `Prefer: wait`.") from error
     if waiting.is_refused:
-        record([prediction])
+        _record_ended([prediction])
     return is_settled
 
 
@@ -100,10 +101,15 @@ def _settle(batch: Sequence[_Waiting]) -> None:
         if waiting.end is not None:
             waiting.end()
     try:
-        record([waiting.prediction for waiting in batch])
+        _record_ended([waiting.prediction for waiting in batch])
     except (DataError, IntegrityError):
         for waiting in batch:
             waiting.is_refused = True  # one bad row among them; alone, only its own caller is refused
+
+
+def _record_ended(predictions: Sequence[Prediction]) -> None:
+    record(predictions)
+    figures.count_stored(predictions)
 
 
 _gathering: Gathering[_Waiting] = Gathering(

@@ -20,6 +20,7 @@ from django.conf import settings
 from mlserve.errors import ArtifactUnavailable, NotAdmitted
 from predictions.call_marker import CALL, LOAD, noted
 from registry.admission import Admitted
+from predictions.counting import count_load
 from registry.digest import Digest
 from registry.lookup import require_admitted
 from registry.models import ModelVersion
@@ -57,7 +58,7 @@ class _Cache:
             with self._lock:
                 loading = self._loading[digest.sha256]
             with loading:
-                model = self._find(digest) or self._keep(digest, _load(require_admitted(version), version.pk))
+                model = self._find(digest) or self._keep(digest, _load_and_count(version))
         return model
 
     def clear(self) -> None:
@@ -135,6 +136,12 @@ def _is_interrupted_by_somebody(error: BaseException) -> bool:
 def forget_all() -> None:
     """Drop every loaded pipeline."""
     _cache.clear()
+
+
+def _load_and_count(version: ModelVersion) -> LoadedModel:
+    model = _load(require_admitted(version), version.pk)
+    count_load(version, model.load_seconds)
+    return model
 
 
 def _load(admitted: Admitted, version_id: int) -> LoadedModel:

@@ -4,7 +4,7 @@ Every arrow is one compare-and-set: it filters on the state it expects, updates,
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -18,9 +18,11 @@ from django.db.models import Q, QuerySet
 from mlserve.errors import GivenUp
 from mlserve.problems import stored_problem
 from mlserve.renderers import dump_json
+from predictions.counting import Ended, count_ended
 from predictions.payloads import REFERENCE, discard, keep
 from predictions.redaction import Kept, end_raw, in_place_of, mend
 from predictions.status import Status
+from registry.lookup import version_by_id
 
 if TYPE_CHECKING:
     from predictions.models import Prediction
@@ -141,9 +143,15 @@ class PredictionQuerySet(QuerySet["Prediction"]):
 
     def _end(self, *, skips_unavailable: bool = True, **changes: Any) -> int:
         """An arrow to an end, which replaces raw inputs. A row whose input cannot be had now is left for later."""
+        before = {row[0]: row for row in self.values_list("pk", "version_id", "request_id", "created_at", "started_at")}
         ended, replaced = self.filter(is_raw=False).update(**changes), end_raw(self, skips_unavailable, **changes)
         self.model._default_manager.all()._tidy(replaced)
-        return ended + len(replaced)
+        count = ended + len(replaced)
+        if count != len(before):  # somebody else was faster with some of them
+            here = self.model._default_manager.filter(pk__in=before, **{k: changes[k] for k in ("status", "finished_at")})
+            before = {pk: before[pk] for pk in here.values_list("pk", flat=True)}
+        _count_unanswered(before.values(), changes)
+        return count
 
     def delete_ended_before(self, limit: datetime, *, batch: int = 500, seconds: float = _SWEEP_SECONDS) -> int:
         """Retention: delete what ended before `limit`, oldest first.
@@ -197,6 +205,13 @@ def given_up_error() -> str:
         "Try fewer rows, and tell whoever owns the model."
     )
     return dump_json(stored_problem(error)).decode()
+
+
+def _count_unanswered(rows: Iterable[tuple[Any, ...]], changes: Mapping[str, Any]) -> None:
+    kind = GivenUp.slug if changes["status"] == Status.FAILED else ""
+    for pk, version_id, request_id, created_at, started_at in rows:
+        ended = Ended(pk, request_id, changes["status"], created_at, started_at, changes["finished_at"], kind)
+        count_ended(version_by_id(version_id), [ended])
 
 
 @lru_cache(maxsize=64)
