@@ -1,5 +1,6 @@
 """The admin's forms: upload a version, compare two."""
 
+from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -16,6 +17,7 @@ from registry.publishing import Published, Upload, publish
 from registry.report import Report, report_from_json
 
 PROMOTE = "registry.change_modelversion"
+ALLOW_OTHER_VERSIONS = "registry.allow_other_versions"
 _CHANGE_MODEL = "registry.change_model"
 _FILES = ("schema", "sample", "form")
 
@@ -58,6 +60,11 @@ class DescriptionForm(forms.Form):
     title = forms.CharField(max_length=200, required=False, help_text="For people. Empty: leave it as it is.")
     is_public = forms.NullBooleanField(required=False, label="Who may use the model")
     promote = forms.BooleanField(required=False, label="Promote at once", help_text="Live as soon as it is registered.")
+    allow_other_versions = forms.BooleanField(
+        required=False,
+        label="Admit although another scikit-learn trained it",
+        help_text="Its answers may differ from those at its training. Your name is kept with the version.",
+    )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -69,8 +76,9 @@ class DescriptionForm(forms.Form):
                 ("false", "Private: signed-in users"),
             ]
         )
-        if not has_permission(user, PROMOTE):
-            del self.fields["promote"]
+        for name, permission in (("promote", PROMOTE), ("allow_other_versions", ALLOW_OTHER_VERSIONS)):
+            if not has_permission(user, permission):
+                del self.fields[name]
 
     def clean_model(self) -> str:
         return self._valid_name("model", "model name")
@@ -139,7 +147,7 @@ class UploadForm(DescriptionForm):
         return Upload(
             model=data["model"],
             tag=data["tag"],
-            submission=submission,
+            submission=replace(submission, allow_other_versions=data.get("allow_other_versions", False)),
             title=data["title"] or None,
             is_public=data["is_public"],
             promote=data.get("promote", False),

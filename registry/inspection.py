@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,13 +40,28 @@ class SchemaSource:
 
 
 @dataclass(frozen=True)
+class StoredRecord:
+    """What a registered version knows of its record, for an inspection without the files that it once came with."""
+
+    schema: dict[str, Any]
+    columns: list[Any]
+    container: str
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Submission:
-    """The files of an upload. All but the artifact are optional."""
+    """The files of an upload. All but the artifact are optional; `stored` takes the place of schema and sample.
+
+    `allow_other_versions` admits what another scikit-learn trained; somebody has to be asked for it.
+    """
 
     artifact: Path
     schema: SchemaSource | None = None
     sample: Path | None = None
     form_config: dict[str, Any] | None = None
+    allow_other_versions: bool = False
+    stored: StoredRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -81,9 +96,10 @@ def inspect(submission: Submission, *, on_check: OnCheck | None = None) -> Inspe
         _write_request(Path(folder), submission)
         ending = _run_child(Path(folder), on_check)
         checks, found = _read_result(Path(folder))
-    if not found and not any(check.status == "failed" for check in checks):
+    is_refused = any(check.status == "failed" for check in checks)
+    if not found and not is_refused:
         checks = (*checks, _unfinished(checks, ending))
-    if not found:
+    if not found or is_refused:
         return Inspected(Report(with_skipped(checks)), {})
     found["report"] = Report(checks, {"load_seconds": found.pop("load_seconds")}).as_json()
     return Inspected(Report(checks), found)
@@ -98,6 +114,8 @@ def _write_request(folder: Path, submission: Submission) -> None:
         "schema_class": schema.class_name if schema else None,
         "sample": str(submission.sample.resolve()) if submission.sample else None,
         "form_config": submission.form_config,
+        "allow_other_versions": submission.allow_other_versions,
+        "stored": asdict(submission.stored) if submission.stored else None,
         "memory_bytes": settings.MLSERVE_INSPECTION_BYTES,
         "cpu_seconds": settings.MLSERVE_INSPECTION_SECONDS,
         "parent": os.getpid(),

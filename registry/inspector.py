@@ -99,15 +99,21 @@ class _Inspection:
         if not mismatches:
             return Check("environment", "passed", f"Trained with scikit-learn {here['scikit-learn']}, as is here.")
         names = ", ".join(dict.fromkeys(mismatch["estimator"] for mismatch in mismatches))
-        return Check(
-            "environment",
-            "warning",
+        found = (
             f"Trained with scikit-learn {', '.join(trained)}, here is {here['scikit-learn']} ({names}). "
-            "Loading across versions is not supported by scikit-learn and may change answers.",
-            f"Train with scikit-learn {here['scikit-learn']}, or install {trained[0]} here.",
+            "Loading across versions is not supported by scikit-learn and may change answers."
         )
+        fix = f"Train with scikit-learn {here['scikit-learn']}, or install {trained[0]} here."
+        if self.request["allow_other_versions"]:
+            return Check("environment", "warning", f"{found} Allowed all the same.", fix)
+        # The other checks go on: whoever may allow it decides by what they find.
+        return Check("environment", "failed", found, f"{fix} {_ALLOW}")
 
     def check_schema(self) -> Check:
+        if (stored := self.request["stored"]) is not None:
+            self.schema = RecordSchema.from_stored(stored["schema"], stored["columns"], stored["container"])
+            self.rows = stored["rows"]
+            return Check("schema", "passed", f"{len(self.schema.columns)} columns, as registered.")
         # The sample is text until the schema says what its columns are; the schema may need the sample.
         self.rows = self._sample(None)
         try:
@@ -232,6 +238,10 @@ class _Inspection:
         return self.schema
 
 
+_ALLOW = (
+    "To admit it all the same, with its golden answers as they are here: --allow-other-versions, or the box of that "
+    "name in the admin (permission registry.allow_other_versions)."
+)
 _SCHEMA_FIX = "Give --schema validation.py:RawData or a JSON Schema file that describes one raw record."
 _SAMPLE_FIX = "Give --sample with some real rows, so that the inspection and later checks mean something."
 _MARKED_FIX = "Put made-up values there, nobody's; fine if they are."

@@ -172,7 +172,7 @@ def _require_expected(found: Digest, expected: Digest | None) -> None:
 def _register(upload: Upload, digest: Digest, inspected: Inspected) -> ModelVersion:
     """Signed, and asked in this environment: the inspection did."""
     found = inspected.found
-    is_exception = any(check.name == "environment" for check in inspected.report.warnings)
+    is_exception = inspected.report.is_trained_elsewhere
     try:
         with transaction.atomic():
             model, is_new = Model.objects.get_or_create(

@@ -54,6 +54,11 @@ class Report:
     def warnings(self) -> list[Check]:
         return [check for check in self.checks if check.status == "warning"]
 
+    @property
+    def is_trained_elsewhere(self) -> bool:
+        """Whether it passed although another scikit-learn trained it, because somebody allowed that."""
+        return any(check.name == "environment" for check in self.warnings)
+
     def summary(self) -> str:
         """One line: what failed first, or how many checks passed."""
         if self.failed:

@@ -20,7 +20,8 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
         model = ModelVersion
         fields = (
             "model", "tag", "status", "is_live", "sha256", "size_bytes", "artifact_format", "outputs",
-            "class_labels", "is_batchable", "columns", "environment", "uploaded_by", "uploaded_at", "url",
+            "class_labels", "is_batchable", "columns", "environment", "other_versions_allowed_by", "uploaded_by",
+            "uploaded_at", "url",
         )  # fmt: skip
 
     def get_columns(self, version: ModelVersion) -> list[dict[str, str]]:
@@ -108,6 +109,9 @@ class VersionUploadSerializer(serializers.Serializer[dict[str, Any]]):
         required=False, allow_null=True, default=None, help_text="Whether anyone may use the model. Absent: as it is."
     )
     promote = serializers.BooleanField(required=False, default=False)
+    allow_other_versions = serializers.BooleanField(
+        required=False, default=False, help_text="Admit it although another scikit-learn trained it (a permission)."
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("artifact" in attrs) == ("upload" in attrs):

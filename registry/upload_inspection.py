@@ -16,6 +16,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -119,10 +120,12 @@ def _fetch(upload: DirectUpload, folder: Path) -> Submission:
 
 def _wanted(upload: DirectUpload, submission: Submission) -> Upload:
     asked: dict[str, Any] = upload.asked
+    # What a process of the release before submitted says nothing about other versions.
+    is_allowed = asked.get("allow_other_versions", False)
     return Upload(
         model=upload.model_name,
         tag=upload.tag,
-        submission=submission,
+        submission=replace(submission, allow_other_versions=is_allowed),
         title=asked["title"],
         is_public=asked["is_public"],
         promote=asked["promote"],

@@ -63,6 +63,7 @@ class Wanted:
     title: str | None = None
     is_public: bool | None = None
     promote: bool = False
+    allow_other_versions: bool = False
 
 
 def open_upload(user: User, *, size_bytes: int, file_name: str = "") -> DirectUpload:
@@ -140,6 +141,7 @@ def submit_upload(upload: DirectUpload, wanted: Wanted) -> DirectUpload:
         "title": wanted.title,
         "is_public": wanted.is_public,
         "promote": wanted.promote,
+        "allow_other_versions": wanted.allow_other_versions,
         "files": keys,
     }
     with transaction.atomic():

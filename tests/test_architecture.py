@@ -77,8 +77,8 @@ PURE = {
     "mlserve.errors", "mlserve.orphans", "mlserve.prefer", "mlserve.secret_key", "mlserve.rates", "mlserve.request_ids", "mlserve.tally",
     "predictions.batching", "predictions.gathering", "predictions.group_commit", "predictions.rests",
     *(f"registry.{name}" for name in (
-        "schema", "environment", "privacy", "json_schema", "json_files", "violations", "frames", "formats", "pipelines", "samples",
-        "form_config", "report", "schema_sources", "inspector", "golden", "staging", "remote_address",
+        "schema", "environment", "privacy", "json_schema", "json_files", "violations", "frames", "formats", "pipelines",
+        "samples", "form_config", "report", "schema_sources", "inspector", "golden", "staging", "remote_address",
     )),
 }  # fmt: skip
 # One door per outside system: the only modules that import each package.

@@ -43,6 +43,7 @@ class InspectingCommand(TerminalCommand):
         parser.add_argument(
             "--form", type=Path, metavar="F", help="how the form page looks: JSON (default: made from the schema)"
         )
+        add_allowance(parser)
 
     def add_publishing_arguments(self, parser: "ArgumentParser | _ArgumentGroup") -> None:
         """What becomes of the model once the artifact is accepted; `check_model` takes and ignores it."""
@@ -70,6 +71,14 @@ class InspectingCommand(TerminalCommand):
         self.show(table)
 
 
+def add_allowance(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-other-versions",
+        action="store_true",
+        help="admit what another scikit-learn trained; its answers may differ from those at its training",
+    )
+
+
 def submission_from(options: Mapping[str, Any]) -> Submission:
     """The files that the arguments name. Raises BadUpload for the first that cannot be used."""
     _require_file(options["path"], "artifact")
@@ -84,6 +93,7 @@ def submission_from(options: Mapping[str, Any]) -> Submission:
         schema=schema_source(options["schema"]) if options["schema"] else None,
         sample=options["sample"],
         form_config=form_config_of(options["form"]) if options["form"] else None,
+        allow_other_versions=options["allow_other_versions"],
     )
 
 

@@ -168,6 +168,8 @@ def _asked(options: Mapping[str, Any]) -> Asked:
         fields.append(("public", str(options["is_public"]).lower()))
     if options["promote"]:
         fields.append(("promote", "true"))
+    if options["allow_other_versions"]:
+        fields.append(("allow_other_versions", "true"))
     changes_model = options["title"] is not None or options["is_public"] is not None
     return Asked(options["model"], options["tag"], submission, fields, options["promote"], changes_model)
 
@@ -216,7 +218,7 @@ def _say_registered(command: InspectingCommand, server: RemoteServer, asked: Ask
         server.post("models", asked.model, "promote", body={"tag": asked.tag})
     done = f"{asked.model} {asked.tag} was registered at {server.url} before with the same bytes"
     _say_what_serves(command, server, asked, done)
-    if len(asked.fields) > 1 + asked.promote:
+    if len(asked.fields) > 1 + asked.promote + asked.submission.allow_other_versions:
         command.say("Schema, sample and form of a version never change: give others under a new tag.")
 
 

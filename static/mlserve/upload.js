@@ -139,7 +139,7 @@ function submission(data, uploadId, sha256) {
   const names = { tag: "tag", class_name: "schema_class", title: "title", is_public: "public" };
   for (const [own, name] of Object.entries(names)) if (data.get(own)) body.append(name, data.get(own));
   for (const name of ["schema", "sample", "form"]) if (data.get(name)?.size) body.append(name, data.get(name));
-  if (data.get("promote")) body.append("promote", "true");
+  for (const name of ["promote", "allow_other_versions"]) if (data.get(name)) body.append(name, "true");
   body.append("upload", uploadId);
   body.append("sha256", sha256);
   return body;

@@ -120,16 +120,28 @@ def test_it_accepts_a_pipeline_that_knows_missing_as_none(save: Save, tmp_path: 
     assert inspect(Submission(save(pipeline), sample=sample)).report.is_accepted
 
 
-def test_it_warns_of_another_scikit_learn(save: Save) -> None:
+def test_it_refuses_another_scikit_learn_and_looks_at_the_rest(save: Save) -> None:
     path = pipelines.with_other_sklearn(save(two_columns()))
 
     inspected = inspect(Submission(path))
 
     check = check_of(inspected, "environment")
-    assert check.status == "warning"
+    assert [each.name for each in inspected.report.failed] == ["environment"]
     assert pipelines.OTHER_SKLEARN in check.detail
     assert sklearn.__version__ in check.detail
     assert "LinearRegression" in check.detail
+    assert "--allow-other-versions" in check.fix
+    assert check_of(inspected, "predicts").status == "passed"
+    assert inspected.found == {}
+
+
+def test_it_warns_of_another_scikit_learn_that_somebody_allowed(save: Save) -> None:
+    path = pipelines.with_other_sklearn(save(two_columns()))
+
+    inspected = inspect(Submission(path, allow_other_versions=True))
+
+    assert inspected.report.is_accepted
+    assert inspected.report.is_trained_elsewhere
     assert inspected.found["environment"]["trained_with"] == {"scikit-learn": pipelines.OTHER_SKLEARN}
 
 

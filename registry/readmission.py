@@ -1,0 +1,88 @@
+"""Admit registered versions again: for a lost SECRET_KEY, or rows that nobody signed.
+
+What is inspected is what the row tells: its artifact, its schema, its sample rows. The files of the upload are gone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mlserve.errors import MlserveError
+from registry.admission import Admitted, admission_of
+from registry.digest import Digest
+from registry.golden import same_answer
+from registry.inspection import Inspected, StoredRecord, Submission, inspect
+from registry.models import ModelVersion
+from registry.storage import local_copy
+
+
+@dataclass(frozen=True)
+class Readmission:
+    """What became of a version; `refusal` says why it was not signed, `note` what is worth knowing of one that was."""
+
+    version: ModelVersion
+    refusal: str = ""
+    note: str = ""
+
+
+def readmit(
+    version: ModelVersion,
+    *,
+    by: str,
+    allow_other_versions: bool = False,
+    inspect: Callable[[Submission], Inspected] = inspect,
+) -> Readmission:
+    """Inspect the version as at its upload, and sign it when every check passes and its golden answers are the same.
+
+    Raises Unavailable when the storage does not answer; an artifact that is missing or damaged is a refusal. Takes as
+    long as an inspection.
+    """
+    is_allowed = allow_other_versions or bool(version.other_versions_allowed_by)
+    digest = Digest(version.sha256, version.size_bytes)
+    try:
+        with local_copy(digest) as path:
+            inspected = inspect(
+                Submission(
+                    path, form_config=version.form_config, allow_other_versions=is_allowed, stored=_record(version)
+                )
+            )
+    except MlserveError as error:
+        if getattr(error, "may_pass", False):
+            raise
+        return Readmission(version, refusal=error.detail)
+    if not inspected.report.is_accepted:
+        return Readmission(version, refusal=inspected.report.summary())
+    if other := _rows_with_other_answers(version, inspected):
+        return Readmission(version, refusal=_other_answers(other, len(version.sample_rows)))
+    return _sign(version, digest, inspected, by)
+
+
+def _rows_with_other_answers(version: ModelVersion, inspected: Inspected) -> list[int]:
+    then, now = version.golden_outputs, inspected.found["golden_outputs"]
+    if then.keys() != now.keys():
+        return list(range(len(version.sample_rows)))
+    return [
+        row
+        for row in range(len(version.sample_rows))
+        if not all(same_answer(now[name][row : row + 1], then[name][row : row + 1]) for name in then)
+    ]
+
+
+def _other_answers(rows: list[int], row_count: int) -> str:
+    return (
+        f"{len(rows)} of {row_count} sample rows get another answer than at its upload, the first is row {rows[0]}. "
+        "If the new answers are right, upload the artifact under a new tag."
+    )
+
+
+def _record(version: ModelVersion) -> StoredRecord:
+    return StoredRecord(version.ordered_schema(), version.columns, version.container, version.sample_rows)
+
+
+def _sign(version: ModelVersion, digest: Digest, inspected: Inspected, by: str) -> Readmission:
+    version.artifact_format = inspected.found["artifact_format"]
+    version.admission = admission_of(Admitted(digest, version.artifact_format))
+    is_exception = inspected.report.is_trained_elsewhere
+    if is_exception and not version.other_versions_allowed_by:
+        version.other_versions_allowed_by = by
+    version.save(update_fields=["artifact_format", "admission", "other_versions_allowed_by"])
+    return Readmission(version, note="another scikit-learn trained it" if is_exception else "")

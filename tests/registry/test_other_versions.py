@@ -1,0 +1,133 @@
+"""Artifacts that another scikit-learn trained: who may admit them, by which ways."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import CommandError, call_command
+from django.test import Client
+from rest_framework.test import APIClient
+
+from registry.forms import UploadForm
+from registry.inspection import Inspected, Submission
+from registry.models import ModelVersion
+from registry.publishing import Upload, publish
+from registry.upload_inspection import inspect_next
+from tests import pipelines
+from tests.registry.uploading import submitted
+
+ADDRESS = "/api/models/rows/versions"
+
+
+@pytest.fixture
+def old(save: Callable[..., Path]) -> Path:
+    """An artifact of another scikit-learn."""
+    return pipelines.with_other_sklearn(save(pipelines.several_outputs()))
+
+
+@pytest.fixture
+def uploader(db: None) -> User:
+    """May upload, and no more."""
+    user = User.objects.create_user("uploader", password="uploader-password", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="add_modelversion"))
+    return User.objects.get(pk=user.pk)
+
+
+def _file(path: Path) -> SimpleUploadedFile:
+    return SimpleUploadedFile("model.joblib", path.read_bytes())
+
+
+def test_it_refuses_it_from_the_shell_and_says_how_to_allow_it(
+    db: None, old: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(CommandError, match="Trained with scikit-learn"):
+        call_command("upload_model", str(old), "--model=rows", "--tag=1")
+
+    assert "--allow-other-versions" in capsys.readouterr().out
+    assert not ModelVersion.objects.exists()
+
+
+def test_it_admits_it_from_the_shell(db: None, old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "ada")
+    call_command("upload_model", str(old), "--model=rows", "--tag=1", "--allow-other-versions")
+
+    version = ModelVersion.objects.get()
+    assert version.other_versions_allowed_by == version.uploaded_by != ""
+    assert version.admission
+
+
+def test_it_checks_it_as_it_would_be_uploaded(db: None, old: Path) -> None:
+    call_command("check_model", str(old), "--allow-other-versions")
+
+
+def test_it_names_nobody_where_nothing_was_to_be_allowed(
+    db: None, penguins_submission: Submission, inspect_once: Callable[..., Inspected]
+) -> None:
+    submission = replace(penguins_submission, allow_other_versions=True)
+    version = publish(Upload("penguins", "1.0", submission, uploaded_by="owner"), inspect=inspect_once).version
+
+    assert version.other_versions_allowed_by == ""
+
+
+def test_it_admits_it_over_the_api(api: APIClient, owner: User, old: Path) -> None:
+    api.force_authenticate(owner)
+    form = {"artifact": _file(old), "tag": "1", "allow_other_versions": "true"}
+
+    response = api.post(ADDRESS, form, format="multipart")
+
+    assert response.status_code == 201
+    assert response.json()["other_versions_allowed_by"] == "owner"
+
+
+def test_it_lets_nobody_admit_it_over_the_api_who_may_not(api: APIClient, uploader: User, old: Path) -> None:
+    api.force_authenticate(uploader)
+    form = {"artifact": _file(old), "tag": "1", "allow_other_versions": "true"}
+
+    response = api.post(ADDRESS, form, format="multipart")
+
+    assert response.status_code == 403
+    assert "registry.allow_other_versions" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("is_allowed", [True, False])
+def test_it_remembers_the_allowance_of_a_direct_upload(api: APIClient, owner: User, is_allowed: bool) -> None:
+    api.force_authenticate(owner)
+    asked: list[bool] = []
+
+    def look(submission: Submission, **_: Any) -> Inspected:
+        asked.append(submission.allow_other_versions)
+        raise KeyboardInterrupt
+
+    submitted(api, b"\x80\x04N.", **({"allow_other_versions": "true"} if is_allowed else {}))
+    with pytest.raises(KeyboardInterrupt):
+        inspect_next(holder="worker", inspect=look)
+
+    assert asked == [is_allowed]
+
+
+def test_it_admits_it_in_the_admin(owner: User, old: Path) -> None:
+    data = {"model": "rows", "tag": "1", "allow_other_versions": "on"}
+    form = UploadForm(data, {"artifact": _file(old)}, user=owner)
+
+    assert form.is_valid()
+    published = form.publish()
+    assert published is not None
+    assert published.version.other_versions_allowed_by == "owner"
+
+
+def test_it_offers_the_box_only_to_those_who_may(client: Client, uploader: User, owner: User) -> None:
+    assert "allow_other_versions" in UploadForm(user=owner).fields
+    assert "allow_other_versions" not in UploadForm(user=uploader).fields
+
+
+def test_it_ignores_the_box_of_those_who_may_not(uploader: User, old: Path) -> None:
+    data = {"model": "rows", "tag": "1", "allow_other_versions": "on"}
+    form = UploadForm(data, {"artifact": _file(old)}, user=uploader)
+
+    assert form.is_valid()
+    assert form.publish() is None
+    assert "Trained with scikit-learn" in str(form.non_field_errors())
