@@ -29,7 +29,7 @@ NEW_DEPLOY_VENV := $(shell test "$$($(DEPLOY_VENV)/bin/python $(VERSION_OF) 2>&1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench package deploy rollback undeploy admin lock clean new-venv new-deploy-venv
+.PHONY: help serve test check bench torture package deploy rollback undeploy admin lock clean new-venv new-deploy-venv
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,12 @@ check: $(DEV) ## lint, formatting, types, Django's deployment checks, migrations
 bench: $(BENCH) ## measure mlserve beside hand-written servers (QUICK=1: shorter; STORED=1000000: also with so many stored)
 	@exec $(BIN)/python -m benchmark $(if $(filter-out 0,$(QUICK)),--quick) \
 		$(if $(filter-out 0,$(STORED)),--stored $(STORED)) $(if $(MARKDOWN),--markdown $(MARKDOWN))
+
+# As root also with a full disk.
+torture: $(DEV) ## harm the service under load, and count (MINUTES=10 DATABASE=postgres SEED=1 FAULTS=kill-web,disk-full)
+	@exec $(BIN)/python -m tests.torture $(if $(MINUTES),--minutes "$(MINUTES)") \
+		$(if $(DATABASE),--database "$(DATABASE)") $(if $(SEED),--seed "$(SEED)") \
+		$(if $(FAULTS),--faults "$(FAULTS)") $(if $(MARKDOWN),--markdown "$(MARKDOWN)")
 
 PACKAGE ?= var/package.zip
 package: $(DEPLOY) ## build and try the Lambda package (PACKAGE=var/package.zip)

@@ -3,13 +3,14 @@
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
 from tests.flows.service import MANAGE
+from tests.torture.clock import Clock
 from tests.torture.databases import Database, Postgres, Sqlite
 from tests.torture.journal import Journal
 from tests.torture.models import Model, publish
@@ -38,33 +39,6 @@ SHORT = Pace(away=(2, 3), locked=3, stopped=3, between=(0.5, 1), clients=4)
 LONG = Pace(away=(10, 30), locked=25, stopped=LEASE_SECONDS + 4, between=(2, 5), clients=6)
 
 
-class Clock:
-    """The time that the service sees: libfaketime reads the offset from a file, each second anew."""
-
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / "offset"
-        found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-        self.lacking = "" if found else "libfaketime is not installed: apt-get install faketime"
-        self._library = str(found[0]) if found else ""
-        self.set(0)
-
-    def set(self, offset_seconds: int) -> None:
-        new = self._file.with_suffix(".new")
-        new.write_text(f"{offset_seconds:+d}")
-        new.rename(self._file)
-
-    def variables(self, offset_seconds: int | None = None) -> Mapping[str, str]:
-        """For processes that follow this clock, or that are always wrong by so much."""
-        if self.lacking:
-            return {}
-        offset = (
-            {"FAKETIME_TIMESTAMP_FILE": str(self._file), "FAKETIME_CACHE_DURATION": "1"}
-            if offset_seconds is None
-            else {"FAKETIME": f"{offset_seconds:+d}", "FAKETIME_TIMESTAMP_FILE": ""}
-        )
-        return {"LD_PRELOAD": self._library, "FAKETIME_DONT_FAKE_MONOTONIC": "1", **offset}
-
-
 class System:
     """`begin` returns once it answers; `end` gives the exit status of the service."""
 
@@ -78,6 +52,7 @@ class System:
         for name in ("service", "files"):
             (below / name).mkdir()
         self.clock = Clock(folder)
+        self.clock_of_the_other = Clock(folder, "other")
         self.database: Database = Postgres(below / "postgres") if database == "postgres" else Sqlite(below / "service")
         self.store: Store = S3Store() if store == "s3" else DiskStore(below / "service")
         self.queue: Queue = RedisQueue(folder) if queue == "redis" else OrmQueue(self.database)
@@ -88,7 +63,7 @@ class System:
             "MLSERVE_ROW_BYTES": "4096",
             "MLSERVE_WORKERS": "2",
             "MLSERVE_TRUSTED_MODULES": "tests.torture.faulty",
-            **(self.clock.variables() if has_clock else {}),
+            **(self.clock.variables if has_clock else {}),
             **self.store.variables,
             **self.queue.variables,
         }
@@ -121,7 +96,8 @@ class System:
 
     def second_worker(self, offset_seconds: int) -> "subprocess.Popen[bytes]":
         """Another worker whose clock is wrong by so much."""
-        environment = {**self.unit.environment, **self.clock.variables(offset_seconds)}
+        self.clock_of_the_other.set(offset_seconds)
+        environment = {**self.unit.environment, **self.clock_of_the_other.variables}
         with (self._files / "second-worker.log").open("ab") as log:
             command = [*MANAGE, "serve", "--only", "worker", "--workers", "1"]
             return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
