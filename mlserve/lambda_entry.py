@@ -131,7 +131,6 @@ def _load() -> None:
     django.setup(set_prefix=False)
 
     from mlserve import logs
-
     from predictions import figures
 
     logs.name_process("lambda")

@@ -6,8 +6,8 @@ README.md lists the variables for operators; here stands the reason for each def
 
 import contextlib
 import os
-from datetime import timedelta
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,8 @@
 """What is counted and noted down when predictions end; `figures` adds it to what other processes counted."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,12 @@ from uuid import UUID
 
 from django.conf import settings
 
+from mlserve import logs
 from mlserve.tally import tally
 from predictions.status import Status
 
 if TYPE_CHECKING:
+    from predictions.models import Prediction
     from registry.models import ModelVersion
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,15 @@ def count_refused(version: "ModelVersion") -> None:
 
 def count_load(version: "ModelVersion", seconds: float) -> None:
     tally.observe(LOADED, seconds, version.model.name, version.tag)
+
+
+def about_batch(batch: Sequence["Prediction"]) -> AbstractContextManager[object]:
+    """Lines of a worker bear the version that it calls; and the request, where the batch has a single one."""
+    version = batch[0].version
+    facts = {"model": version.model.name, "version": version.tag}
+    if len(batch) == 1:
+        facts |= {"request_id": batch[0].request_id, "prediction_id": str(batch[0].pk)}
+    return logs.about(**facts)
 
 
 def note_batch(version: "ModelVersion", *, count: int, rows: int, seconds: float) -> None:

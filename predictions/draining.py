@@ -16,9 +16,10 @@ from django.utils import timezone
 
 from mlserve.errors import Unavailable
 from mlserve.problems import stored_problem
-from predictions import call_marker, incidents, payloads, queue, runtime, workers
+from predictions import call_marker, figures, incidents, payloads, queue, runtime, workers
 from predictions.attendance import Attendance
 from predictions.claiming import Precedence, claim
+from predictions.counting import about_batch
 from predictions.execution import Work, execute
 from predictions.models import Prediction
 from predictions.transitions import Outcome
@@ -65,9 +66,9 @@ def drain(
         _give_back_leftovers()
         while batch := _claim():
             _share_work(batch, attendance)
-            with limit():
+            with limit(), about_batch(batch):
                 outcomes = _execute(batch, attendance)
-            ended += _finish(outcomes)
+            ended += _finish(batch, outcomes)
             if deadline is not None and time.monotonic() > deadline:
                 queue.call_worker()
                 break
@@ -164,12 +165,15 @@ def _load(version: ModelVersion) -> None:
             raise
 
 
-def _finish(outcomes: Sequence[Outcome]) -> int:
+def _finish(batch: Sequence[Prediction], outcomes: Sequence[Outcome]) -> int:
     """How many ended. A database that is away is waited for: it would be a pity about the results."""
     holder, deadline = workers.worker_name(), time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            return Prediction.objects.finish(outcomes, holder=holder, now=timezone.now())
+            now = timezone.now()
+            count = Prediction.objects.finish(outcomes, holder=holder, now=now)
+            figures.count_finished(batch, outcomes, count=count, now=now)
+            return count
         except Unavailable as error:
             log.warning("Results wait for the storage: %s", error.detail)
             _give_back([outcome.prediction_id for outcome in outcomes])

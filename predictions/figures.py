@@ -67,14 +67,12 @@ class Moment:
 
 def count_stored(predictions: Sequence[Prediction]) -> None:
     """Predictions of one version that ended where their callers wait."""
-    ended = [
-        Ended(
-            each.pk, each.request_id, each.status, each.created_at, each.started_at, each.finished_at or each.created_at,
-            kind_of(json.loads(each.error)) if each.error else "",
-        )
-        for each in predictions
-    ]  # fmt: skip
-    count_ended(predictions[0].version, ended)
+
+    def ended(each: Prediction) -> Ended:
+        kind, finished_at = kind_of(json.loads(each.error)) if each.error else "", each.finished_at or each.created_at
+        return Ended(each.pk, each.request_id, each.status, each.created_at, each.started_at, finished_at, kind)
+
+    count_ended(predictions[0].version, map(ended, predictions))
 
 
 def count_finished(batch: Sequence[Prediction], outcomes: Sequence[Outcome], *, count: int, now: datetime) -> None:
@@ -86,15 +84,13 @@ def count_finished(batch: Sequence[Prediction], outcomes: Sequence[Outcome], *, 
     if count != len(stored):  # a lease ran out meanwhile
         own = Prediction.objects.filter(pk__in=stored, finished_at=now).values_list("pk", flat=True)
         stored = {pk: stored[pk] for pk in own}
-    status = {True: Status.FAILED.value, False: Status.SUCCEEDED.value}
-    ended = [
-        Ended(
-            pk, asked[pk].request_id, status[outcome.error is not None], asked[pk].created_at, asked[pk].started_at, now,
-            kind_of(outcome.error),
-        )
-        for pk, outcome in stored.items()
-    ]  # fmt: skip
-    count_ended(version, ended)
+
+    def ended(outcome: Outcome) -> Ended:
+        each, status = asked[outcome.prediction_id], Status.FAILED if outcome.error else Status.SUCCEEDED
+        kind = kind_of(outcome.error)
+        return Ended(each.pk, each.request_id, status.value, each.created_at, each.started_at, now, kind)
+
+    count_ended(version, map(ended, stored.values()))
     rows = sum(prediction.row_count for prediction in batch)
     note_batch(version, count=len(batch), rows=rows, seconds=max(outcome.predict_seconds for outcome in outcomes))
     flush_if_due()

@@ -19,8 +19,8 @@ from django.conf import settings
 
 from mlserve.errors import ArtifactUnavailable, NotAdmitted
 from predictions.call_marker import CALL, LOAD, noted
-from registry.admission import Admitted
 from predictions.counting import count_load
+from registry.admission import Admitted
 from registry.digest import Digest
 from registry.lookup import require_admitted
 from registry.models import ModelVersion

@@ -148,7 +148,8 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         self.model._default_manager.all()._tidy(replaced)
         count = ended + len(replaced)
         if count != len(before):  # somebody else was faster with some of them
-            here = self.model._default_manager.filter(pk__in=before, **{k: changes[k] for k in ("status", "finished_at")})
+            own = {name: changes[name] for name in ("status", "finished_at")}
+            here = self.model._default_manager.filter(pk__in=before, **own)
             before = {pk: before[pk] for pk in here.values_list("pk", flat=True)}
         _count_unanswered(before.values(), changes)
         return count
