@@ -10,5 +10,6 @@ from mlserve.models import RateWindow
 def forget_callers() -> int:
     """Delete what has ended; how many rows. A part of the sweep."""
     now = timezone.now()
-    windows = RateWindow.objects.filter(ends_at__lt=now).delete()[0]
-    return windows + AccessAttempt.objects.filter(attempt_time__lt=now - settings.AXES_COOLOFF_TIME).delete()[0]
+    windows, _ = RateWindow.objects.filter(ends_at__lt=now).delete()
+    attempts, _ = AccessAttempt.objects.filter(attempt_time__lt=now - settings.AXES_COOLOFF_TIME).delete()
+    return windows + int(attempts)

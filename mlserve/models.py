@@ -7,22 +7,25 @@ from django.contrib.auth.models import User
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
-from knox.models import AbstractAuthToken
+from knox.models import AbstractAuthToken, AuthTokenManager
 from knox.settings import CONSTANTS
 
 from mlserve.permissions import covers, scope_for
 
 
-class ApiToken(AbstractAuthToken):
+class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
     """What a program shows instead of a password. Only its hash is kept; a revoked or expired one stays visible."""
 
     id = models.BigAutoField(primary_key=True)
     digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH, unique=True, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")  # type: ignore[django-manager-missing]
     name = models.CharField(max_length=100, help_text="What it is for, such as the program that uses it.")
     scopes = models.CharField(max_length=100, help_text="Comma-separated: predict, upload, admin.")
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, help_text="To the hour.")
     created_by = models.CharField(max_length=200, blank=True)
+
+    objects: "models.Manager[ApiToken]" = AuthTokenManager()
 
     class Meta:
         ordering = ("-pk",)

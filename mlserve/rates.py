@@ -2,8 +2,8 @@
 
 Pure. A window is a piece of time of fixed length, numbered from 1970. A process does not count each request where all
 processes can see it: it takes a share of what the window has left and hands that out by itself, so that most requests
-ask nobody. Shares get smaller as the window fills; together they never exceed the limit. What a process took and did not
-need is lost until the window ends, so that a caller who meets several processes can be refused a little early.
+ask nobody. Shares get smaller as the window fills; together they never exceed the limit. What a process took and did
+not need is lost until the window ends, so that a caller who meets several processes can be refused a little early.
 """
 
 import math

@@ -50,6 +50,18 @@ SECURE_HSTS_SECONDS = 0 if ON_LAPTOP else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not ON_LAPTOP
 SECURE_HSTS_PRELOAD = not ON_LAPTOP
 X_FRAME_OPTIONS = "DENY"
+# What pages may load: our own files and nothing inline, so that no text of a caller's ever runs. The page of uploads
+# adds the bucket (registry/admin.py).
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:"],  # Swagger UI's icons
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
 
 # --- Applications ------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -73,6 +85,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "mlserve.browser_headers.BrowserHeadersMiddleware",
     "mlserve.problems.ProblemMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -92,6 +106,13 @@ WSGI_APPLICATION = "mlserve.wsgi.application"
 APPEND_SLASH = False
 # Where the service does not stand at the root of its host, as behind API Gateway, whose addresses begin with the stage.
 FORCE_SCRIPT_NAME = env.base_path("MLSERVE_BASE_PATH") or None
+# A browser takes a cookie of such a name only over TLS and, with __Host-, from this very host. Below a base path another
+# service may stand beside this one, whose cookies must not be mistaken for ours; then the path tells them apart.
+_COOKIE = "" if ON_LAPTOP else "__Secure-" if FORCE_SCRIPT_NAME else "__Host-"
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{_COOKIE}sessionid", f"{_COOKIE}csrftoken"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = FORCE_SCRIPT_NAME or "/"
+# Who signs in on a server signs in again the next day; on a laptop nobody else sits there.
+SESSION_COOKIE_AGE = (14 * 24 if ON_LAPTOP else 12) * 3600
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -133,7 +154,7 @@ MLSERVE_RATE_TOKEN = env.rate("MLSERVE_RATE_TOKEN", default="" if ON_LAPTOP else
 MLSERVE_RATE_ADDRESS = env.rate("MLSERVE_RATE_ADDRESS", default="" if ON_LAPTOP else "300/min")
 # How long a new token lasts unless somebody says otherwise.
 MLSERVE_TOKEN_DAYS = env.number("MLSERVE_TOKEN_DAYS", default=90, at_least=1, at_most=365)
-KNOX_TOKEN_MODEL = "mlserve.ApiToken"
+KNOX_TOKEN_MODEL = "mlserve.ApiToken"  # noqa: S105 - the name of a table's class
 REST_KNOX = {"TOKEN_PREFIX": "mls_", "AUTH_HEADER_PREFIX": "Bearer"}
 # Its migrations would make a table of its own beside ours.
 MIGRATION_MODULES = {"knox": None}
@@ -285,6 +306,10 @@ MLSERVE_ROW_BYTES = env.size_bytes("MLSERVE_ROW_BYTES", default=256 * 2**10)
 # there is nothing to share, and without scikit-learn it starts in a fraction of the time.
 MLSERVE_IN_PLACE_BYTES = env.size_bytes("MLSERVE_IN_PLACE_BYTES", default=0 if ON_LAMBDA else 256 * 2**20, at_least=0)
 MLSERVE_MODEL_CACHE_BYTES = env.size_bytes("MLSERVE_MODEL_CACHE_BYTES", default=2 * 2**30)
+# A process that predicts is replaced between two tasks once it has grown beyond this, for pipelines may leak.
+MLSERVE_PROCESS_BYTES = env.size_bytes(
+    "MLSERVE_PROCESS_BYTES", default=MLSERVE_MODEL_CACHE_BYTES + 2 * 2**30, at_least=2**28
+)
 # Whether a caller without an account may list the predictions that were made without one. Their ids are the
 # only key to them, so only a laptop, where everybody is its owner, shows them.
 MLSERVE_ANONYMOUS_HISTORY = env.flag("MLSERVE_ANONYMOUS_HISTORY", default=ON_LAPTOP)
@@ -316,6 +341,7 @@ Q_CLUSTER: dict[str, Any] = {
     # django-q2's own record of tasks is not ours; a positive limit would lock all saved rows at each save.
     "save_limit": -1,
     "recycle": 5000,
+    "max_rss": MLSERVE_PROCESS_BYTES // (1 if sys.platform == "darwin" else 1024),  # in the system's own unit
     "catch_up": False,
     "label": "Queue",
     "log_level": "WARNING",

@@ -1,0 +1,138 @@
+"""API tokens in the admin: made for oneself, shown once, revoked. Superusers do it for everybody."""
+
+from typing import Any, cast
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import AdminForm
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.cache import add_never_cache_headers
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from mlserve.audit import note
+from mlserve.models import ApiToken
+from mlserve.permissions import PREDICT, SCOPES
+from mlserve.tokens import MOST_DAYS, make_token, revoke
+
+_SYMBOLS = {"active": "●", "expired": "⌛", "revoked": "✗", "user inactive": "–"}
+_LOOKS = {"active": "live", "expired": "expired", "revoked": "failed", "user inactive": "canceled"}
+
+
+class TokenForm(forms.Form):
+    """What is asked about a new token. Who may make some for others is asked for whom."""
+
+    name = forms.CharField(max_length=100, help_text="What it is for, such as the program that will use it.")
+    user = forms.ModelChoiceField(User.objects.filter(is_active=True), help_text="Whose rights it has.")
+    scopes = forms.MultipleChoiceField(
+        choices=[(scope, f"{scope}: {meaning}") for scope, meaning in SCOPES.items()],
+        widget=forms.CheckboxSelectMultiple,
+        initial=[PREDICT],
+        help_text="It can do what its user may and its scopes allow.",
+    )
+    days = forms.IntegerField(
+        min_value=1, max_value=MOST_DAYS, required=False, help_text=f"Days until it expires, at most {MOST_DAYS}."
+    )
+    is_endless = forms.BooleanField(
+        required=False, label="Never expires", help_text="Only where nobody can exchange it in time."
+    )
+
+    def __init__(self, *args: Any, maker: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["days"].initial = settings.MLSERVE_TOKEN_DAYS
+        self.fields["user"].initial = maker.pk
+        if not maker.is_superuser:
+            del self.fields["user"]
+        self._maker = maker
+
+    def make(self) -> tuple[ApiToken, str]:
+        """What the valid form asks for: the token and its secret."""
+        asked = self.cleaned_data
+        days = None if asked["is_endless"] else asked["days"] or settings.MLSERVE_TOKEN_DAYS
+        return make_token(
+            asked.get("user", self._maker),
+            name=asked["name"],
+            scopes=asked["scopes"],
+            days=days,
+            created_by=self._maker.get_username(),
+        )
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("name", "user", "scopes", "state_text", "expiry", "last_used_at", "starts_with", "created")
+    list_display_links = ("name",)
+    search_fields = ("name", "user__username", "token_key")
+    fields = (
+        "name", "user", "scopes", "state_text", "starts_with", "created", "created_by", "expiry", "revoked_at",
+        "last_used_at",
+    )  # fmt: skip
+    actions = ("revoke_selected",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Everybody's for superusers, one's own for the others."""
+        tokens = super().get_queryset(request).select_related("user")
+        return tokens if _maker(request).is_superuser else tokens.filter(user=_maker(request))
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A token never changes: whoever wants another one makes it and revokes this one."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What a token asked for stays, and so does the token."""
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_view_permission(request, obj) or self.has_add_permission(request)
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return self.has_add_permission(request)
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """The secret is in the answer to this one request, and nowhere else: no message and no session keeps it."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = TokenForm(request.POST or None, maker=_maker(request))
+        if request.method == "POST" and form.is_valid():
+            token, secret = form.make()
+            note(request.user, token, f"Made for {token.user}, scopes {token.scopes}.", is_new=True)
+            return self._page(request, "made", {"title": f"Token {token.name}", "token": token, "secret": secret})
+        plain_form: Any = form
+        fieldsets = AdminForm(plain_form, [(None, {"fields": list(form.fields)})], {}, model_admin=self)
+        return self._page(request, "add", {"title": "Make an API token", "form": form, "adminform": fieldsets})
+
+    @admin.display(description="state")
+    def state_text(self, token: ApiToken) -> SafeString:
+        state = token.state()
+        return format_html(
+            '<span class="mlserve-status mlserve-{}">{} {}</span>', _LOOKS[state], _SYMBOLS[state], state
+        )
+
+    @admin.display(description="begins with")
+    def starts_with(self, token: ApiToken) -> str:
+        return f"{token.token_key}…"
+
+    @admin.action(description="Revoke the selected tokens", permissions=["revoke"])
+    def revoke_selected(self, request: HttpRequest, tokens: QuerySet[Any]) -> None:
+        revoked = [token for token in tokens if revoke(token)]
+        for token in revoked:
+            note(request.user, token, "Revoked.")
+        others = len(tokens) - len(revoked)
+        message = f"{len(revoked)} revoked." + (f" {others} had been before." if others else "")
+        self.message_user(request, message, messages.WARNING if others else messages.SUCCESS)
+
+    def _page(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
+        every = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media, **context}
+        response = TemplateResponse(request, f"admin/mlserve/apitoken/{name}.html", every)
+        add_never_cache_headers(response)
+        return response
+
+
+def _maker(request: HttpRequest) -> User:
+    """Whoever is in the admin has signed in."""
+    return cast(User, request.user)
