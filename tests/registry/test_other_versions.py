@@ -9,7 +9,6 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
-from django.test import Client
 from rest_framework.test import APIClient
 
 from registry.forms import UploadForm
@@ -119,7 +118,7 @@ def test_it_admits_it_in_the_admin(owner: User, old: Path) -> None:
     assert published.version.other_versions_allowed_by == "owner"
 
 
-def test_it_offers_the_box_only_to_those_who_may(client: Client, uploader: User, owner: User) -> None:
+def test_it_offers_the_box_only_to_those_who_may(uploader: User, owner: User) -> None:
     assert "allow_other_versions" in UploadForm(user=owner).fields
     assert "allow_other_versions" not in UploadForm(user=uploader).fields
 
@@ -131,3 +130,15 @@ def test_it_ignores_the_box_of_those_who_may_not(uploader: User, old: Path) -> N
     assert form.is_valid()
     assert form.publish() is None
     assert "Trained with scikit-learn" in str(form.non_field_errors())
+
+
+def test_it_is_admitted_again_without_asking_again(db: None, old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    submission = Submission(old, allow_other_versions=True)
+    version = publish(Upload("rows", "1", submission, uploaded_by="ada")).version
+    ModelVersion.objects.update(admission="")
+
+    call_command("admit_models")
+
+    assert "rows 1 admitted, although another scikit-learn trained it" in capsys.readouterr().out
+    again = ModelVersion.objects.get()
+    assert (again.admission, again.other_versions_allowed_by) == (version.admission, "ada")
