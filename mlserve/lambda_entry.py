@@ -131,10 +131,14 @@ def _load() -> None:
     django.setup(set_prefix=False)
 
     from mlserve import logs
+    from mlserve.monitoring import require_packages, start_monitoring
     from predictions import figures
+
+    require_packages()
 
     logs.name_process("lambda")
     figures.flush_by_itself()
+    start_monitoring()
     if os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "").endswith("-worker"):
         from predictions.warming import warm_libraries
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from apig_wsgi import make_lambda_handler
 
 from mlserve.errors import AnswerTooLarge, problem_object
+from mlserve.tracing import flush_spans, traced
 from mlserve.wsgi import application
 from predictions import figures
 
@@ -25,6 +26,7 @@ _COUNTS_WAIT_SECONDS = 10.0
 def respond(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """API Gateway's answer to the request in `event`."""
     answer = _answer(_readable(event), context)
+    flush_spans()
     figures.flush_if_due(after_seconds=_COUNTS_WAIT_SECONDS)
     if _fits(answer):
         return answer
@@ -35,7 +37,7 @@ def _as_api_gateway_saw_it(environ: dict[str, Any], start_response: Any) -> Iter
     """X-Forwarded-For begins with whatever the client wrote into it; the address here is the connection's."""
     identity = environ["apig_wsgi.request_context"].get("identity") or {}
     environ["REMOTE_ADDR"] = identity.get("sourceIp") or environ["REMOTE_ADDR"]
-    return application(environ, start_response)
+    return traced(application)(environ, start_response)
 
 
 # The API has to take every media type for binary, which Zappa sees to.

@@ -49,14 +49,14 @@ class _Line(logging.Formatter):
         self._quotes_values = quotes_values
 
     def _message(self, record: logging.LogRecord) -> str:
-        return _shortened(_without_secrets(record.getMessage()), _MOST_MESSAGE)
+        return _shortened(without_secrets(record.getMessage()), _MOST_MESSAGE)
 
     def _traceback(self, record: logging.LogRecord) -> str:
         """Empty where there is none. Innermost cause first, as Python prints it."""
         if not record.exc_info or record.exc_info[1] is None:
             return ""
-        parts = [self._of_one(error) for error in _causes_first(record.exc_info[1])]
-        return _shortened(_without_secrets("\n\n".join(parts)), _MOST_TRACEBACK)
+        parts = [self._of_one(error) for error in causes_first(record.exc_info[1])]
+        return _shortened(without_secrets("\n\n".join(parts)), _MOST_TRACEBACK)
 
     def _of_one(self, error: BaseException) -> str:
         frames = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__))).rstrip()
@@ -126,7 +126,8 @@ def log_what_nobody_catches(*, quotes_values: bool) -> None:
     warnings.showwarning = warned
 
 
-def _causes_first(error: BaseException) -> list[BaseException]:
+def causes_first(error: BaseException) -> list[BaseException]:
+    """What an exception came of, and itself, in the order in which Python prints them."""
     found: list[BaseException] = []
     following: BaseException | None = error
     while following is not None and following not in found:
@@ -139,7 +140,8 @@ def _moment(record: logging.LogRecord) -> str:
     return f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%S}.{int(record.msecs):03d}Z"
 
 
-def _without_secrets(text: str) -> str:
+def without_secrets(text: str) -> str:
+    """Without credentials, and without the queries of addresses, which may hold signatures."""
     if _MAY_NEED_CUTTING.search(text):
         for secret, left in _CUT_OUT:
             text = secret.sub(left, text)

@@ -383,6 +383,10 @@ SPECTACULAR_SETTINGS = {
 # What a scraper of /metrics shows as `Authorization: Bearer`. Unset, only staff may read it, and on a laptop everybody.
 MLSERVE_METRICS_TOKEN = env.text("MLSERVE_METRICS_TOKEN")
 
+# Both need packages beside requirements.txt; docs/operations.md says which, and what they are told.
+SENTRY_DSN = env.text("SENTRY_DSN")
+OTEL_EXPORTER_OTLP_ENDPOINT = env.text("OTEL_EXPORTER_OTLP_ENDPOINT")
+
 # --- Logs --------------------------------------------------------------------------------------------------
 # Machines read the log of a server, people that of a laptop, and that of a command which they started themselves.
 _FOR_PEOPLE = ON_LAPTOP or (sys.stderr is not None and sys.stderr.isatty())

@@ -9,7 +9,9 @@ from django.conf import settings
 from django.urls import get_resolver
 
 from mlserve import logs
+from mlserve.monitoring import start_monitoring
 from mlserve.orphans import end_with_parent
+from mlserve.tracing import traced
 
 # A request may wait for MLSERVE_MAX_WAIT; the rest is for its answer.
 _SECONDS_BEYOND_WAIT = 15
@@ -60,9 +62,10 @@ def load_application() -> Callable[..., Any]:
     from predictions.figures import flush_in_background
     from predictions.warming import warm_models_in_background
 
+    start_monitoring()
     flush_in_background()
     warm_models_in_background(largest_bytes=settings.MLSERVE_IN_PLACE_BYTES)
-    return application
+    return traced(application)
 
 
 def run_web_server(host: str, port: int, processes: int) -> None:

@@ -137,9 +137,18 @@ class _SignOfLife:
             log.warning("The workers of this host could not tell that they live: %s", error)
 
 
-def run_cluster(worker_count: int) -> None:
-    """Blocks until SIGTERM or SIGINT; then running batches finish, and what is queued stays queued."""
+def run_cluster(worker_count: int, *, when_spawned: Callable[[], None] = lambda: None) -> None:
+    """Blocks until SIGTERM or SIGINT; then running batches finish, and what is queued stays queued.
+
+    `when_spawned` runs in each new worker process.
+    """
     warm_libraries()
+
+
+    def spawned(**_: Any) -> None:
+        when_spawned()
+
+    post_spawn.connect(spawned, weak=False, dispatch_uid="mlserve-spawned-worker")
     post_spawn.connect(_warm_worker, dispatch_uid="mlserve-warm-worker")
     stop = _StopFlag(_SignOfLife())
     sentinel = GuardedSentinel(stop, Event(), uuid.uuid4(), timeout=Conf.TIMEOUT, start=False)

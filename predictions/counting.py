@@ -1,8 +1,8 @@
 """What is counted and noted down when predictions end; `figures` adds it to what other processes counted."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from django.conf import settings
 
 from mlserve import logs
 from mlserve.tally import tally
+from mlserve.tracing import batch_span
 from predictions.status import Status
 
 if TYPE_CHECKING:
@@ -57,13 +58,16 @@ def count_load(version: "ModelVersion", seconds: float) -> None:
     tally.observe(LOADED, seconds, version.model.name, version.tag)
 
 
-def about_batch(batch: Sequence["Prediction"]) -> AbstractContextManager[object]:
-    """Lines of a worker bear the version that it calls; and the request, where the batch has a single one."""
+@contextmanager
+def about_batch(batch: Sequence["Prediction"], *, begun_at: datetime) -> Iterator[None]:
+    """Lines and spans bear the version that is called; and the request, where the batch has a single one."""
     version = batch[0].version
     facts = {"model": version.model.name, "version": version.tag}
     if len(batch) == 1:
         facts |= {"request_id": batch[0].request_id, "prediction_id": str(batch[0].pk)}
-    return logs.about(**facts)
+    waits = ((each.request_id, str(each.pk), each.created_at, begun_at) for each in batch)
+    with logs.about(**facts), batch_span(waits, **facts, count=len(batch)):
+        yield
 
 
 def note_batch(version: "ModelVersion", *, count: int, rows: int, seconds: float) -> None:

@@ -66,7 +66,7 @@ def drain(
         _give_back_leftovers()
         while batch := _claim():
             _share_work(batch, attendance)
-            with limit(), about_batch(batch):
+            with limit(), about_batch(batch, begun_at=timezone.now()):
                 outcomes = _execute(batch, attendance)
             ended += _finish(batch, outcomes)
             if deadline is not None and time.monotonic() > deadline:

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from mlserve.errors import Overloaded
 from predictions import figures
+from predictions.counting import about_batch
 from predictions.execution import Work, execute
 from predictions.gathering import CallEnded, Gathering, Overfull
 from predictions.models import Prediction
@@ -96,6 +97,11 @@ def _call(batch: Sequence[_Waiting]) -> None:
         waiting.end = partial(end_at_once, waiting.prediction, outcome, started_at=started_at, now=now)
 
 
+def _call_and_tell(batch: Sequence[_Waiting]) -> None:
+    with about_batch([waiting.prediction for waiting in batch], begun_at=timezone.now()):
+        _call(batch)
+
+
 def _settle(batch: Sequence[_Waiting]) -> None:
     for waiting in batch:
         if waiting.end is not None:
@@ -113,5 +119,5 @@ def _record_ended(predictions: Sequence[Prediction]) -> None:
 
 
 _gathering: Gathering[_Waiting] = Gathering(
-    _call, _settle, most_waiting=MOST_WAITING, most_weight=lambda: settings.MLSERVE_BATCH_ROWS
+    _call_and_tell, _settle, most_waiting=MOST_WAITING, most_weight=lambda: settings.MLSERVE_BATCH_ROWS
 )

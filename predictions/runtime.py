@@ -18,6 +18,7 @@ from typing import Any
 from django.conf import settings
 
 from mlserve.errors import ArtifactUnavailable, NotAdmitted
+from mlserve.tracing import span
 from predictions.call_marker import CALL, LOAD, noted
 from predictions.counting import count_load
 from registry.admission import Admitted
@@ -100,7 +101,7 @@ def predict(version: ModelVersion, rows: Sequence[Row], outputs: Sequence[str]) 
     from registry.pipelines import run
 
     model = load(version)
-    with _one_at_a_time, noted(CALL, version.pk), _kept_alive():
+    with _one_at_a_time, span("predict", rows=len(rows)), noted(CALL, version.pk), _kept_alive():
         return run(model.pipeline, version.record_schema, rows, outputs)
 
 
@@ -139,7 +140,8 @@ def forget_all() -> None:
 
 
 def _load_and_count(version: ModelVersion) -> LoadedModel:
-    model = _load(require_admitted(version), version.pk)
+    with span("load", model=version.model.name, version=version.tag):
+        model = _load(require_admitted(version), version.pk)
     count_load(version, model.load_seconds)
     return model
 

@@ -24,8 +24,8 @@ LAYERS: dict[str, list[str]] = {
     "mlserve": [
         "rates",
         "permissions addresses audit errors env parameters dotenv orphans prefer static_files secret_key logs request_ids tally apps",
-        "renderers jsonbody terminal prepared children log_lines models",
-        "lean openapi_responses",
+        "renderers jsonbody terminal prepared children log_lines tracing models",
+        "lean monitoring openapi_responses",
         "problems settings handlers rate_counts",
         "throttling leftovers",
         "tokens",
@@ -70,7 +70,7 @@ LAYERS: dict[str, list[str]] = {
 # What both apps stand on.
 SHARED = {
     "errors", "env", "orphans", "prefer", "renderers", "jsonbody", "terminal", "prepared", "lean", "problems",
-    "logs", "tally", "permissions", "addresses", "audit", "leftovers",
+    "logs", "tally", "tracing", "permissions", "addresses", "audit", "leftovers",
 }  # fmt: skip
 # Say "Pure." in their docstring, or run in the inspection's child process, which has no Django.
 PURE = {
@@ -99,6 +99,8 @@ DOORS = {
     "storages": {"registry.s3"},
     "urllib3": {"registry.remote"},
     "prometheus_client": {"mlserve.metrics"},
+    "opentelemetry": {"mlserve.tracing"},
+    "sentry_sdk": {"mlserve.monitoring"},
 }  # fmt: skip
 
 

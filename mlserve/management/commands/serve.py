@@ -17,6 +17,7 @@ from mlserve import logs
 from mlserve.children import CAN_FORK, Child, execute, fork
 from mlserve.greeting import Greeting
 from mlserve.log_lines import log_what_nobody_catches
+from mlserve.monitoring import require_packages, start_monitoring
 from mlserve.orphans import end_with_input
 from mlserve.supervisor import Program, Supervisor
 from mlserve.terminal import TerminalCommand
@@ -56,6 +57,7 @@ class Command(TerminalCommand):
             multiprocessing.set_start_method("fork", force=True)
         logs.name_process("supervisor")
         log_what_nobody_catches(quotes_values=settings.ON_LAPTOP)
+        require_packages()
         if options["only"]:
             _run_alone(options)
             return
@@ -91,7 +93,7 @@ def _run_worker(options: dict[str, Any]) -> None:
     from predictions.cluster import run_cluster
 
     logs.name_process("worker")
-    run_cluster(options["workers"])
+    run_cluster(options["workers"], when_spawned=start_monitoring)
 
 
 _PARTS: dict[str, Callable[[dict[str, Any]], None]] = {"web": _run_web, "worker": _run_worker}

@@ -1,0 +1,93 @@
+"""Sentry and OpenTelemetry, both optional: a variable asks for one, and its packages have to be installed then.
+
+What leaves the house bears no input: no bodies, no headers, no local variables, and of exceptions that may quote a
+value only their kind.
+"""
+
+from importlib.util import find_spec
+from multiprocessing.util import Finalize
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from mlserve import logs
+from mlserve.log_lines import causes_first, safely_said, without_secrets
+from mlserve.tracing import start_tracing
+
+if TYPE_CHECKING:
+    from sentry_sdk.types import Event, Hint
+
+_FLUSH_SECONDS = 2.0
+# The variable, what it needs, and where that is listed.
+_EXTRAS = (
+    ("SENTRY_DSN", ("sentry_sdk",), "sentry-sdk"),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
+        "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http",
+    ),
+)
+
+
+def require_packages() -> None:
+    """Raise ImproperlyConfigured when a variable asks for what is not installed: nobody would miss it until they do."""
+    for variable, modules, packages in _EXTRAS:
+        if getattr(settings, variable) and not all(map(_is_installed, modules)):
+            raise ImproperlyConfigured(
+                f"{variable} is set, but what it needs is not installed. Run `pip install {packages}` beside "
+                "requirements.txt, or unset it."
+            )
+
+
+def start_monitoring() -> None:
+    """In each process after it was forked, because both send from threads of their own."""
+    if settings.SENTRY_DSN:
+        _start_sentry()
+    if settings.OTEL_EXPORTER_OTLP_ENDPOINT:
+        start_tracing()
+
+
+def _start_sentry() -> None:
+    import sentry_sdk
+
+    sentry_sdk.init(
+        dsn=settings.SENTRY_DSN,
+        send_default_pii=False,
+        include_local_variables=False,
+        max_request_body_size="never",
+        max_breadcrumbs=0,
+        before_send=_without_inputs,
+        shutdown_timeout=_FLUSH_SECONDS,
+    )
+    # Processes of multiprocessing end without what the library waits for.
+    Finalize(None, sentry_sdk.flush, args=(_FLUSH_SECONDS,), exitpriority=5)
+
+
+def _without_inputs(event: "Event", hint: "Hint") -> "Event":
+    """Sentry's `before_send`."""
+    error = hint.get("exc_info", (None, None, None))[1]
+    said = {type(each).__name__: safely_said(each) for each in causes_first(error)} if error else {}
+    for value in event.get("exception", {}).get("values", ()):
+        value["value"] = said.get(value.get("type", ""), "")
+        for frame in (value.get("stacktrace") or {}).get("frames", ()):
+            frame.pop("vars", None)
+    record = hint.get("log_record")
+    if record is not None:
+        event["logentry"] = {"message": without_secrets(record.getMessage())}
+    request: dict[str, Any] = event.pop("request", None) or {}
+    if request:
+        event["request"] = {name: request[name] for name in ("method", "url") if name in request}
+    for name in ("user", "extra", "breadcrumbs"):
+        event.pop(name, None)  # type: ignore[misc]  # none of them is required
+    known = {**logs.facts(), **getattr(record, "facts", {})}
+    tags = {name: str(known[name]) for name in logs.FACTS if known.get(name)}
+    event["tags"] = {**(event.get("tags") or {}), **tags, "process": logs.process_facts()["process"]}
+    return event
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package that it would lie in
+        return False

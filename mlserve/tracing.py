@@ -1,0 +1,141 @@
+"""Spans for OpenTelemetry, where OTEL_EXPORTER_OTLP_ENDPOINT asks for them; nothing, at no cost, elsewhere.
+
+A request's span names the request (mlserve/request_ids.py), and that name lies in the rows of its predictions: a worker
+finds the trace again by it, without a column of its own. No span bears inputs, a query string or an exception's words.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
+from multiprocessing.util import Finalize
+from typing import Any
+
+from mlserve import logs
+from mlserve.request_ids import OF_TRACE
+
+# trace and span, as a request id names them.
+_NAME = re.compile(r"([0-9a-f]{32})-([0-9a-f]{16})")
+_MOST_LINKS = 100
+_NO_SPAN: AbstractContextManager[Any] = nullcontext()
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class _State:
+    tracer: Any = None
+
+
+def start_tracing() -> None:
+    """In each process after it was forked: a thread sends the spans. Raises ModuleNotFoundError."""
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    names = logs.process_facts()
+    attributes = {"mlserve.process": names["process"], "host.name": names["host"], "process.pid": names["pid"]}
+    # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES come on top.
+    resource = Resource({"service.name": "mlserve"}).merge(Resource.create()).merge(Resource(attributes))
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    _State.tracer = provider.get_tracer("mlserve")
+    Finalize(None, provider.shutdown, exitpriority=5)
+
+
+def flush_spans() -> None:
+    """Before a process may be frozen, as on Lambda after each answer."""
+    if _State.tracer is not None:
+        _State.tracer.span_processor.force_flush(1000)
+
+
+def span(name: str, **attributes: Any) -> AbstractContextManager[Any]:
+    """A part of what this thread does."""
+    if _State.tracer is None:
+        return _NO_SPAN
+    named = {f"mlserve.{key}": value for key, value in attributes.items()}
+    started: AbstractContextManager[Any] = _State.tracer.start_as_current_span(
+        name, attributes=named, record_exception=False
+    )
+    return started
+
+
+def batch_span(
+    waits: Iterable[tuple[str, str, datetime, datetime]], **attributes: Any
+) -> AbstractContextManager[Any]:
+    """A call for several requests, linked to each: (request id, prediction id, accepted at, begun at).
+
+    How long each waited becomes a span of its own request's trace.
+    """
+    if _State.tracer is None:
+        return _NO_SPAN
+    from opentelemetry.trace import Link, SpanKind
+
+    links = []
+    for request_id, prediction_id, accepted_at, begun_at in waits:
+        if (asked := _context_of(request_id)) is not None:
+            _waited(asked, prediction_id, accepted_at, begun_at)
+            links.append(Link(_span_of(asked), {"mlserve.prediction_id": prediction_id}))
+    named = {f"mlserve.{key}": value for key, value in attributes.items()}
+    started: AbstractContextManager[Any] = _State.tracer.start_as_current_span(
+        "batch", kind=SpanKind.CONSUMER, attributes=named, links=links[:_MOST_LINKS], record_exception=False
+    )
+    return started
+
+
+def traced(application: Wsgi) -> Wsgi:
+    """The application with a span around each request, continuing the caller's trace (`traceparent`)."""
+    if _State.tracer is None:
+        return application
+    from opentelemetry.propagate import extract
+    from opentelemetry.trace import SpanKind, Status, StatusCode
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        method = environ.get("REQUEST_METHOD", "")
+        attributes = {"http.request.method": method, "url.path": environ.get("PATH_INFO", "")[:300]}
+        with _State.tracer.start_as_current_span(
+            method, extract(_carrier(environ)), kind=SpanKind.SERVER, attributes=attributes, record_exception=False
+        ) as request:
+            ids = request.get_span_context()
+            environ[OF_TRACE] = f"{ids.trace_id:032x}-{ids.span_id:016x}"
+
+            def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+                request.set_attribute("http.response.status_code", int(status[:3]))
+                if status[:1] == "5":
+                    request.set_status(Status(StatusCode.ERROR))
+                for name, value in headers:
+                    if name == "X-Request-ID":
+                        request.set_attribute("mlserve.request_id", value)
+                return start_response(status, headers, *more)
+
+            return application(environ, start)
+
+    return answer
+
+
+def _carrier(environ: Mapping[str, Any]) -> dict[str, str]:
+    names = {"traceparent": "HTTP_TRACEPARENT", "tracestate": "HTTP_TRACESTATE"}
+    return {name: environ[key] for name, key in names.items() if key in environ}
+
+
+def _context_of(request_id: str) -> Any:
+    """What a span needs to become a child of the request's; None where the name is not that of a trace."""
+    from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+
+    named = _NAME.fullmatch(request_id)
+    if named is None:
+        return None
+    ids = SpanContext(int(named[1], 16), int(named[2], 16), is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    return set_span_in_context(NonRecordingSpan(ids)) if ids.is_valid else None
+
+
+def _span_of(context: Any) -> Any:
+    from opentelemetry.trace import get_current_span
+
+    return get_current_span(context).get_span_context()
+
+
+def _waited(asked: Any, prediction_id: str, accepted_at: datetime, begun_at: datetime) -> None:
+    begin, end = (int(moment.timestamp() * 1e9) for moment in (accepted_at, begun_at))
+    attributes = {"mlserve.prediction_id": prediction_id}
+    _State.tracer.start_span("queue", asked, attributes=attributes, start_time=begin).end(max(begin, end))
