@@ -18,6 +18,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 
 from mlserve import logs
+from mlserve.browser_headers import protect
 from mlserve.lean import is_program
 from mlserve.request_ids import HEADER, request_id_of
 from mlserve.tally import tally
@@ -50,6 +51,7 @@ class ShortChain(BaseHandler):
     def get_response(self, request: HttpRequest) -> Any:
         """With the headers that the middleware left out would add."""
         response = super().get_response(request)
+        protect(response)
         response.headers.setdefault("X-Frame-Options", settings.X_FRAME_OPTIONS)
         if "Cookie" not in response.headers.get("Vary", ""):
             patch_vary_headers(response, ("Cookie",))  # with one, another handler would have answered

@@ -24,9 +24,10 @@ def docs(request: HttpRequest) -> HttpResponseBase:
 @cache
 def _views() -> tuple[Callable[..., HttpResponseBase], ...]:
     """drf-spectacular's views; their module loads Django's test client, which no start has to wait for."""
-    from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+    from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-    return SpectacularAPIView.as_view(), SpectacularSwaggerView.as_view(url_name="schema")
+    # Split: its script comes from an address of its own, for pages may have none inside.
+    return SpectacularAPIView.as_view(), SpectacularSwaggerSplitView.as_view(url_name="schema")
 
 
 def add_live_models(result: dict[str, Any], request: Request | None, **_: Any) -> dict[str, Any]:

@@ -46,5 +46,9 @@ class _PrettyRenderer(OrjsonRenderer):
 class BrowsableRenderer(BrowsableAPIRenderer):
     """The browsable API, with our JSON indented for reading."""
 
+    def get_context(self, data: Any, accepted_media_type: str | None, renderer_context: Any) -> dict[str, Any]:
+        """Without colours for examples in docstrings: they would be a style inside of the page, which ours forbid."""
+        return {**super().get_context(data, accepted_media_type, renderer_context), "code_style": ""}
+
     def get_default_renderer(self, view: Any) -> BaseRenderer:
         return _PrettyRenderer()

@@ -26,7 +26,7 @@ from registry.forms import PROMOTE, ComparisonForm, DescriptionForm, UploadForm,
 from registry.models import DirectUpload, Model, ModelVersion, Promotion
 from registry.publishing import mark_default, promote, rollback
 from registry.report import CHECKS, Report, report_from_json
-from registry.upload_admin import DirectUploadAdmin
+from registry.upload_admin import DirectUploadAdmin, letting_send
 from registry.uploads import own_upload
 
 admin.site.site_header = "mlserve"
@@ -148,9 +148,9 @@ class ModelAdmin(_KeepsWhatIsUsed, admin.ModelAdmin):  # type: ignore[type-arg]
         return int(model.version_count)
 
     def make_default_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        model = found(self, request, pk)
-        if not self.has_change_permission(request, model):
+        if not self.has_change_permission(request):
             raise PermissionDenied
+        model = found(self, request, pk)
         if request.method == "POST":
             mark_default(model)
             self.log_change(request, model, "Made the default model.")
@@ -252,7 +252,7 @@ class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # t
             "csrf_cookie": settings.CSRF_COOKIE_NAME,
             "checks": CHECKS,
         }
-        return page(self, request, "upload", context)
+        return letting_send(request, page(self, request, "upload", context))
 
     def check_view(self, request: HttpRequest) -> HttpResponse:
         """For the page's script: what would be refused after the artifact was sent is said before."""
@@ -310,9 +310,9 @@ class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # t
         return redirect(_version_url("change", live))
 
     def compare_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        version = found(self, request, pk)
-        if not self.has_view_permission(request, version):
+        if not self.has_view_permission(request):
             raise PermissionDenied
+        version = found(self, request, pk)
         form = ComparisonForm(request.GET or None, version=version)
         context = {"title": f"Compare {version}", "original": version, "form": form}
         if form.is_valid():

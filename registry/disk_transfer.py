@@ -25,6 +25,9 @@ class DiskTransfer:
             self._folder(staging).mkdir(parents=True, exist_ok=True)
         return ""
 
+    def origin(self) -> str:
+        return ""
+
     def address_of(self, staging: Staging, number: int) -> str | None:
         return None
 

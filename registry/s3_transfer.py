@@ -7,6 +7,7 @@ good for one part of one upload, for an hour, and for exactly as many bytes as t
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from django.core.files.storage import Storage
 
@@ -30,6 +31,12 @@ class S3Transfer:
         self._bucket: str = s3.bucket_name
         self._location = str(s3.location or "").strip("/")
         self._encryption: dict[str, str] = s3.object_parameters
+
+    def origin(self) -> str:
+        with self._answering():
+            place = {"Bucket": self._bucket, "Key": "any"}
+            address = urlsplit(self._client.generate_presigned_url("put_object", Params=place))
+        return f"{address.scheme}://{address.netloc}"
 
     def begin(self, staging: Staging) -> str:
         with self._answering():

@@ -42,6 +42,9 @@ class Staging:
 class Transfer(Protocol):
     """Every method raises Unavailable when the storage does not answer."""
 
+    def origin(self) -> str:
+        """Scheme and host of the addresses for parts; "" where they are this server's own."""
+
     def begin(self, staging: Staging) -> str:
         """Make room for the parts; the `transfer_id`."""
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from csp.decorators import csp_update
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -12,10 +13,11 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from mlserve.errors import MlserveError
+from mlserve.errors import MlserveError, Unavailable
 from registry.admin_rows import Unchanging, confirm, found
 from registry.direct_upload import DirectUpload, Status
 from registry.report import CHECKS, report_from_json
+from registry.transfers import current_transfer
 from registry.uploads import abandon, arrived_parts
 
 _SYMBOLS = {
@@ -27,6 +29,16 @@ _SYMBOLS = {
     Status.FAILED: "✗",
     Status.CANCELED: "–",
 }
+
+
+def letting_send(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """The answer, whose page may also send to wherever parts of an upload go."""
+    try:
+        origin = current_transfer().origin()
+    except Unavailable:
+        return response  # the page will say so when it sends
+    allowing = csp_update({"connect-src": ["'self'", origin]}) if origin else None
+    return allowing(lambda _request: response)(request) if allowing else response
 
 
 class DirectUploadAdmin(Unchanging, admin.ModelAdmin):  # type: ignore[type-arg]
