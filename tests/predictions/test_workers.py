@@ -47,6 +47,20 @@ def test_it_tells_the_sandboxes_of_a_function_apart() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.skipif(sys.platform != "linux", reason="read from Linux's /proc")
+def test_it_takes_a_worker_for_gone_that_nobody_has_waited_for() -> None:
+    with subprocess.Popen(["sleep", "60"]) as ended:
+        ended.kill()
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # until it has ended, but its number stays taken
+        name = f"here:{ended.pid}"
+        Worker.objects.create(name=name, host=workers.host_name(), pid=ended.pid, seen_at=timezone.now())
+
+        workers.release_dead_workers()
+
+        assert not Worker.objects.filter(name=name).exists()
+
+
+@pytest.mark.django_db
 def test_it_leaves_workers_of_other_hosts_alone() -> None:
     gone = 2**22 + 1  # above the largest process number of Linux
     Worker.objects.create(name=f"elsewhere:{gone}", host="elsewhere", pid=gone, seen_at=timezone.now())
