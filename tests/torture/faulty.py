@@ -1,4 +1,4 @@
-"""What a step of a faulty model does to the process that predicts, whenever a row has a negative `x`.
+"""What a step of a faulty model does to the process that predicts, whenever a row has a negative `x`; and a slow step.
 
 The models are pickled by these names, so whoever serves them must trust this module (MLSERVE_TRUSTED_MODULES).
 """
@@ -12,10 +12,17 @@ import pandas as pd
 
 _LEAKED_BYTES = 32 * 2**20
 _leaked: list[bytearray] = []
+_SLOW_SECONDS = 0.1
 
 
 def _is_told_to(frame: pd.DataFrame) -> bool:
     return bool((frame["x"] < 0).any())
+
+
+def takes_time(frame: pd.DataFrame) -> pd.DataFrame:
+    """So that a process is often in the middle of something when it is harmed."""
+    time.sleep(_SLOW_SECONDS)
+    return frame
 
 
 def raises(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """The models that are asked, and the only right answer of each, computed by the pipeline itself beforehand."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -78,7 +79,12 @@ def _misbehaving(name: str, *ends: tuple[str, str]) -> Model:
     return Model(name, _numbers(lambda x: x + 0.5, step), ends, is_faulty=True)
 
 
-HEALTHY = (Model("squares", _numbers(lambda x: x * x / 7)), Model("words", _words))
+_SLOW_STEP = ("slow", FunctionTransformer(faulty.takes_time))
+HEALTHY = (
+    Model("squares", _numbers(lambda x: x * x / 7)),
+    Model("words", _words),
+    Model("roots", _numbers(math.sqrt, _SLOW_STEP)),
+)
 FAULTY = (
     _misbehaving("raises", _REFUSED),
     _misbehaving("hangs", _GIVEN_UP),

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,7 @@ from tests.torture.unit import Unit
 BATCH_SECONDS = 8
 # A worker that is stopped for longer has lost its lease (predictions/transitions.py).
 LEASE_SECONDS = BATCH_SECONDS + 15
-# Who may ask how much is another test's business; here all clients have one address.
-_ROOM = 10**9
+_BUSY_WITHIN_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,17 @@ class System:
         """Processes that predict, as the service itself has noted them."""
         known = {int(pid) for (pid,) in self.database.ask("SELECT pid FROM predictions_worker")}
         return [pid for pid in self.unit.workers_of("worker") if pid in known]
+
+    def busy_worker(self) -> list[int]:
+        """One in the middle of a batch, if there is one within some seconds; else any."""
+        holders = "SELECT DISTINCT lease_holder FROM predictions_prediction WHERE status = 'running'"
+        deadline = time.monotonic() + _BUSY_WITHIN_SECONDS
+        while time.monotonic() < deadline:
+            pids = [int(holder.rpartition(":")[2]) for (holder,) in self.database.ask(holders)]
+            if found := [pid for pid in pids if pid in self.unit.workers_of("worker")]:
+                return found[:1]
+            time.sleep(0.01)
+        return self.workers()
 
     def second_worker(self, offset_seconds: int) -> "subprocess.Popen[bytes]":
         """Another worker whose clock is wrong by so much."""
