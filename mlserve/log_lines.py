@@ -31,7 +31,7 @@ _QUOTES_VALUES = (ValueError, TypeError, LookupError, ArithmeticError, Assertion
 _CUT_OUT = (
     (re.compile(r"(?<=://)[^\s/?#@'\"]+@"), "…@"),
     (re.compile(r"(://[^\s?'\"<>]+\?)[^\s'\"<>]+"), r"\1…"),
-    (re.compile(r"(?i)\b((?:X-Amz-\w+|Signature|AWSAccessKeyId)=)[^\s&'\"<>]+"), r"\1…"),
+    (re.compile(r"(?i)\b((?:X-Amz-[\w-]+|Signature|AWSAccessKeyId)=)[^\s&'\"<>]+"), r"\1…"),
     (re.compile(r"(?i)\b(bearer|basic|token)\s+[A-Za-z0-9._~+/=-]{16,}"), r"\1 …"),
     (re.compile(r"(?i)\b((?:authorization|(?:set-)?cookie)['\"]?\s*[:=]\s*)[^\r\n]+"), r"\1…"),
 )

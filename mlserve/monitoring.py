@@ -4,9 +4,10 @@ What leaves the house bears no input: no bodies, no headers, no local variables,
 value only their kind.
 """
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from multiprocessing.util import Finalize
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -57,15 +58,18 @@ def _start_sentry() -> None:
         include_local_variables=False,
         max_request_body_size="never",
         max_breadcrumbs=0,
-        before_send=_without_inputs,
+        before_send=_before_send,
         shutdown_timeout=_FLUSH_SECONDS,
     )
     # Processes of multiprocessing end without what the library waits for.
     Finalize(None, sentry_sdk.flush, args=(_FLUSH_SECONDS,), exitpriority=5)
 
 
-def _without_inputs(event: "Event", hint: "Hint") -> "Event":
-    """Sentry's `before_send`."""
+def _before_send(event: "Event", hint: "Hint") -> "Event":
+    return cast("Event", _without_inputs(cast(dict[str, Any], event), hint))
+
+
+def _without_inputs(event: dict[str, Any], hint: Mapping[str, Any]) -> dict[str, Any]:
     error = hint.get("exc_info", (None, None, None))[1]
     said = {type(each).__name__: safely_said(each) for each in causes_first(error)} if error else {}
     for value in event.get("exception", {}).get("values", ()):
@@ -79,7 +83,7 @@ def _without_inputs(event: "Event", hint: "Hint") -> "Event":
     if request:
         event["request"] = {name: request[name] for name in ("method", "url") if name in request}
     for name in ("user", "extra", "breadcrumbs"):
-        event.pop(name, None)  # type: ignore[misc]  # none of them is required
+        event.pop(name, None)
     known = {**logs.facts(), **getattr(record, "facts", {})}
     tags = {name: str(known[name]) for name in logs.FACTS if known.get(name)}
     event["tags"] = {**(event.get("tags") or {}), **tags, "process": logs.process_facts()["process"]}

@@ -144,7 +144,6 @@ def run_cluster(worker_count: int, *, when_spawned: Callable[[], None] = lambda:
     """
     warm_libraries()
 
-
     def spawned(**_: Any) -> None:
         when_spawned()
 
