@@ -18,7 +18,7 @@ class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
 
     id = models.BigAutoField(primary_key=True)
     digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH, unique=True, editable=False)
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")  # type: ignore[django-manager-missing]
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=100, help_text="What it is for, such as the program that uses it.")
     scopes = models.CharField(max_length=100, help_text="Comma-separated: predict, upload, admin.")
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -51,7 +51,7 @@ class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
         return "active" if self.user.is_active else "user inactive"
 
 
-class TokenUser(User):
+class TokenUser(User):  # type: ignore[django-manager-missing]  # of knox, which has no types
     """A user by way of a token: has what the token's scopes leave of their rights. Made for a request, never saved."""
 
     token: ApiToken

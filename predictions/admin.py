@@ -19,8 +19,10 @@ from django.utils.safestring import SafeString
 from django_q import admin as queue_admin
 from django_q.models import Failure, OrmQ, Success
 
+from mlserve.audit import note_inputs_seen
 from predictions.listing import Page, listing_of_model
 from predictions.models import Prediction, WakeUp, Worker
+from predictions.reading import may_see_inputs
 from predictions.status import Status
 from predictions.workers import SEEN_WITHIN
 from registry.privacy import Mark, shown_text
@@ -139,7 +141,11 @@ class PredictionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         prediction = self.get_object(request, object_id)
         if prediction is None or not self.has_view_permission(request, prediction):
             return super().change_view(request, object_id, form_url, extra_context)
-        return super().change_view(request, object_id, form_url, _details(prediction) | (extra_context or {}))
+        is_shown = may_see_inputs(prediction, request.user)
+        if is_shown and prediction.owner_id != request.user.pk:
+            note_inputs_seen(request.user, prediction)
+        details = _details(prediction, with_inputs=is_shown)
+        return super().change_view(request, object_id, form_url, details | (extra_context or {}))
 
     @admin.action(description="Cancel selected queued predictions", permissions=["cancel"])
     def cancel_queued(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
@@ -210,13 +216,13 @@ def _counted(predictions: QuerySet[Any]) -> str:
     return f"more than {_MOST_COUNTED}" if count > _MOST_COUNTED else str(count)
 
 
-def _details(prediction: Prediction) -> dict[str, Any]:
+def _details(prediction: Prediction, *, with_inputs: bool) -> dict[str, Any]:
     """The first rows of a prediction with what each gave, and what went wrong."""
     result: dict[str, Any] = orjson.loads(prediction.result_json or "{}")
     answers = {name: values for name, values in result.items() if values}
     rows = prediction.rows[:_SHOWN_ROWS]
     schema = prediction.version.record_schema
-    names, marks = schema.names, schema.marks
+    names, marks = schema.names if with_inputs else [], schema.marks
     return {
         "names": names,
         "answer_names": list(answers),
@@ -224,6 +230,7 @@ def _details(prediction: Prediction) -> dict[str, Any]:
             _cells(row, names, marks, [values[index] for values in answers.values()]) for index, row in enumerate(rows)
         ],
         "shown_rows": len(rows),
+        "inputs_are_hidden": not with_inputs,
         "prediction_warnings": orjson.loads(prediction.warnings)[:_SHOWN_ROWS],
         "error": orjson.loads(prediction.error) if prediction.error else None,
     }

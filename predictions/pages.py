@@ -14,12 +14,14 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from mlserve.audit import note_inputs_seen
 from mlserve.errors import InvalidRows, NoLiveVersion, NotFound
+from mlserve.permissions import sees_everything
 from predictions.answers import answers_of, duration_text
 from predictions.forms import RecordForm
 from predictions.models import Prediction
 from predictions.questions import sections_of, text_of
-from predictions.reading import find_readable
+from predictions.reading import find_readable, may_see_inputs
 from predictions.serializers import queue_seconds
 from predictions.status import Status
 from predictions.submission import Target, resolve, submit
@@ -62,7 +64,9 @@ def prediction_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The permalink of a prediction."""
     prediction = _readable(request, pk)
     live = prediction.version.model.versions.live().only("tag").first()
-    context = {"live": live, "model": prediction.version.model, **_shown(prediction)}
+    is_shown = _inputs_are_shown(prediction, request)
+    shown = _shown(prediction, with_inputs=is_shown)
+    context = {"live": live, "model": prediction.version.model, "inputs_are_hidden": not is_shown, **shown}
     return render(request, "prediction.html", context)
 
 
@@ -110,6 +114,8 @@ def _prefill(request: HttpRequest, version: ModelVersion) -> Row | None:
             raise NotFound(f"from={earlier} is not the id of a prediction.") from error
         if prediction.version.model_id != version.model_id:
             raise NotFound(f"The prediction {earlier} is not one of this model's.")
+        if not _inputs_are_shown(prediction, request):
+            return None
         return without_marked(prediction.rows[0], version.record_schema.marks)
     return _example(version) if "example" in asked else None
 
@@ -137,7 +143,16 @@ def _config(version: ModelVersion) -> "FormConfig":
     return FormConfig.model_validate(version.form_config or {})
 
 
-def _shown(prediction: Prediction) -> dict[str, Any]:
+def _inputs_are_shown(prediction: Prediction, request: HttpRequest) -> bool:
+    """Whether the reader may see what was put in; that somebody else's was looked at is written down."""
+    if not may_see_inputs(prediction, request.user):
+        return False
+    if sees_everything(request.user) and prediction.owner_id != request.user.pk:
+        note_inputs_seen(request.user, prediction)
+    return True
+
+
+def _shown(prediction: Prediction, *, with_inputs: bool = True) -> dict[str, Any]:
     """What the templates say about a prediction."""
     version = prediction.version
     config = _config(version)
@@ -145,14 +160,15 @@ def _shown(prediction: Prediction) -> dict[str, Any]:
     result = orjson.loads(prediction.result_json or '{"predictions": []}')
     questions = [question for section in sections_of(version.record_schema, config) for question in section.questions]
     labels = {question.name: question.label for question in questions}
+    columns = labels if with_inputs else {}
     return {
         "prediction": prediction,
         "version": version,
         "config": config,
         "was_predicted": prediction.status == Status.SUCCEEDED,
-        "labels": labels.values(),
+        "labels": columns.values(),
         "rows": _table(
-            rows, labels, version.record_schema.marks, answers_of(result, config.result.labels, limit=_SHOWN_ROWS)
+            rows, columns, version.record_schema.marks, answers_of(result, config.result.labels, limit=_SHOWN_ROWS)
         ),
         "warnings": [_named(warning, labels) for warning in orjson.loads(prediction.warnings)],
         "error": orjson.loads(prediction.error) if prediction.error else None,

@@ -7,11 +7,12 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
 
-from mlserve.permissions import sees_everything
+from mlserve.permissions import may, sees_everything
 from mlserve.prepared import Parameter, PreparedQuery
 from predictions.models import Prediction
 from registry.lookup import Identity, version_of
 
+VIEW_INPUTS = "predictions.view_inputs"
 # Everything but what was put in, which can be large and is fetched where it is looked at.
 _FIELDS = tuple(field.attname for field in Prediction._meta.concrete_fields if field.attname != "inputs")
 
@@ -27,6 +28,17 @@ def find_readable(prediction_id: UUID, user: AbstractBaseUser | AnonymousUser) -
         return None
     prediction.version = version_of(identity)
     return prediction
+
+
+def may_see_inputs(prediction: Prediction, user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Whether `user`, who may read the prediction, is also shown what was put in.
+
+    Whoever asked is, and whoever was given the id of a prediction on a public model. Staff find all ids in a list, so
+    that other people's inputs need the permission for it.
+    """
+    if user.is_authenticated and prediction.owner_id == user.pk:
+        return True
+    return may(user, VIEW_INPUTS) or not sees_everything(user)
 
 
 def _is_own(prediction: Prediction, user: AbstractBaseUser | AnonymousUser) -> bool:

@@ -24,6 +24,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
+from mlserve.audit import note
 from mlserve.errors import ArtifactRejected, MlserveError, Unavailable
 from registry import storage
 from registry.artifact_cache import ArtifactCache
@@ -64,8 +65,18 @@ def inspect_next(*, holder: str, inspect: Callable[..., Inspected] = inspect) ->
         report = error.report if isinstance(error, ArtifactRejected) else None
         _end(upload, Status.REFUSED, problem=problem_of(error), report=report)
     else:
+        _note(upload, published)
         _end(upload, Status.PUBLISHED, version=published.version, report=published.report.as_json())
     return True
+
+
+def _note(upload: DirectUpload, published: Published) -> None:
+    """In the admin's log, for whoever sent it; an account that was deleted meanwhile has none."""
+    by = upload.owner_id or upload.uploaded_by
+    if published.created:
+        note(by, published.version, f"Uploaded in parts, {published.report.summary()}.", is_new=True)
+    if upload.asked["promote"]:
+        note(by, published.version, "Promoted with its upload.")
 
 
 class _LeaseLost(Exception):
