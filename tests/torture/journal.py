@@ -29,6 +29,7 @@ class Request:
     # The first ended object that a client read, and how it had ended.
     end: str = ""
     end_digest: str = ""
+    is_wrong: bool = False
     # Its client asked to take it back; whether the service agreed.
     asked_to_cancel: bool = False
     is_canceled: bool = False
@@ -117,6 +118,7 @@ class Journal:
             elif digest != request.end_digest:
                 self._violation(f"{request.prediction_id} was answered twice differently: {body[:300]!r}")
         if is_first and (wrong := wrong_end(request, told)):
+            request.is_wrong = True
             self.violation(wrong)
         return True
 
