@@ -60,8 +60,15 @@ def load_application() -> Callable[..., Any]:
 
     from mlserve.wsgi import application
     from predictions.figures import flush_in_background
+    from predictions.incidents import begin_marking, report_left_behind
     from predictions.warming import warm_models_in_background
+    from predictions.watchdog import Watchdog
 
+    if settings.MLSERVE_IN_PLACE_BYTES:
+        # Before the first request: the process before this one may have been taken along by a model.
+        report_left_behind()
+        begin_marking()
+        Watchdog().start()
     start_monitoring()
     flush_in_background()
     warm_models_in_background(largest_bytes=settings.MLSERVE_IN_PLACE_BYTES)
@@ -90,6 +97,8 @@ def run_web_server(host: str, port: int, processes: int) -> None:
         backlog=1024,
         http1_settings=HTTP1Settings(header_read_timeout=30_000),
         respawn_failed_workers=True,
+        # A pipeline may leak; a process that has grown answers what it has and gives way to a new one.
+        workers_max_rss=settings.MLSERVE_PROCESS_BYTES // 2**20,
         workers_kill_timeout=settings.MLSERVE_MAX_WAIT + _SECONDS_BEYOND_WAIT,
         log_access=False,
         log_level=LogLevels.error,

@@ -80,6 +80,13 @@ def renew() -> None:
         _ID.pack_into(_marker.notes, 16, _times_out_of_memory())
 
 
+def forget() -> None:
+    """Leave nothing behind: what this process is at is known already."""
+    if _marker is not None:
+        for what in _PLACES:
+            _marker.note(what, 0)
+
+
 def end_if_frozen(seconds: float) -> None:
     """End this process when it does not call this again within `seconds`; the stacks of its threads are kept.
 

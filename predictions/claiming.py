@@ -1,5 +1,7 @@
 """queued → running: which predictions a worker takes as its next batch."""
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -7,10 +9,11 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection, transaction
-from django.db.models import Field, QuerySet
+from django.db.models import Field, OuterRef, QuerySet, Subquery
 
 from mlserve.prepared import Parameter, PreparedQuery
 from predictions.models import Prediction
+from predictions.payloads import REFERENCE
 from predictions.status import Status
 from predictions.transitions import lease_duration
 from registry.lookup import version_by_id
@@ -22,18 +25,40 @@ _MOST_CLAIMED = 1000
 _FIELDS = ("id", "version_id", "request_id", "outputs", "row_count", "inputs", "created_at", "attempts")
 
 
-def claim(*, holder: str, now: datetime) -> list[Prediction]:
+@dataclass(frozen=True)
+class Precedence:
+    """Which versions come last, one call of them at a time in the whole service, and what must wait.
+
+    `apart`: those that hang, and those whose artifact did not come when this process last asked. `resting`: of those,
+    the ones not to be tried now. `is_storage_resting`: nor anything whose rows lie in the storage.
+    """
+
+    apart: frozenset[int] = frozenset()
+    resting: frozenset[int] = frozenset()
+    is_storage_resting: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.apart) or self.is_storage_resting
+
+
+_NO_PRECEDENCE = Precedence()
+
+
+def claim(
+    *, holder: str, now: datetime, precedence: Precedence = _NO_PRECEDENCE, is_turn_of_those_apart: bool = False
+) -> list[Prediction]:
     """The oldest waiting prediction and others of its version, as one batch that is `holder`'s from now on.
 
     At most MLSERVE_BATCH_ROWS rows together (a larger prediction comes alone), one prediction at a time for versions
     that are not batchable, and alone for what was tried before: should it kill the worker again, it takes no
-    neighbour along. Two workers never get the same row.
+    neighbour along. Two workers never get the same row. Versions apart come when no other waits, or when it is their
+    turn.
     """
     first = _FIRST.first()
     if first is None:
         return []  # without taking SQLite's write lock
     with transaction.atomic():
-        chosen = _choose(first[0])
+        chosen = _by_precedence(precedence, is_turn_of_those_apart) if precedence else _choose(first[0])
         if chosen and _mark(chosen, holder, now) != len(chosen):
             raise AssertionError("rows that this transaction locked changed under it")
     for prediction in chosen:
@@ -49,17 +74,69 @@ def _choose(first: UUID) -> list[Prediction]:
     if row is None:
         return []
     oldest = Prediction.from_db(DEFAULT_DB_ALIAS, _FIELDS, row)
-    version = oldest.version = version_by_id(oldest.version_id)
-    chosen, rows = [oldest], oldest.row_count
-    if oldest.attempts or not version.is_batchable or rows >= settings.MLSERVE_BATCH_ROWS:
-        return chosen
+    oldest.version = version_by_id(oldest.version_id)
+    if not _may_have_company(oldest):
+        return [oldest]
     others = _others(min(settings.MLSERVE_BATCH_ROWS, _MOST_CLAIMED))
-    for row in others.all(version=version.pk, oldest=oldest.pk):
+    return _filled_up(oldest, others.all(version=oldest.version_id, oldest=oldest.pk))
+
+
+def _by_precedence(precedence: Precedence, is_turn_of_those_apart: bool) -> list[Prediction]:
+    apart = precedence.apart - precedence.resting
+    others = ModelVersion.objects.exclude(pk__in=precedence.apart)
+    ways: list[Callable[[], list[Prediction]]] = [lambda: _oldest_of(others, precedence)]
+    if apart:
+        ways.insert(0 if is_turn_of_those_apart else 1, lambda: _oldest_apart(apart, precedence))
+    return next((chosen for way in ways if (chosen := way())), [])
+
+
+def _oldest_apart(apart: frozenset[int], precedence: Precedence) -> list[Prediction]:
+    """Nothing while a worker of any host is at one of them: else they would occupy all workers."""
+    mine = ModelVersion.objects.filter(pk__in=apart)
+    # Whoever holds these rows decides alone, and the next one sees what was decided.
+    if len(mine.order_by("pk").select_for_update(no_key=True).values_list("pk")) < len(apart):
+        return []  # one was deleted; its standing is read anew in a moment
+    if Prediction.objects.running().filter(version__in=precedence.apart).exists():
+        return []
+    return _oldest_of(mine, precedence)
+
+
+def _oldest_of(versions: "QuerySet[ModelVersion]", precedence: Precedence) -> list[Prediction]:
+    """One look into the index per version: what waits for one version may be very much."""
+    waiting = _unlocked()
+    if precedence.is_storage_resting:
+        waiting = waiting.exclude(inputs__startswith=REFERENCE)
+    first = Prediction.objects.queued().filter(version=OuterRef("pk")).order_by("pk")
+    if precedence.is_storage_resting:
+        first = first.exclude(inputs__startswith=REFERENCE)
+    found = versions.annotate(first=Subquery(first.values("pk")[:1])).exclude(first=None).order_by("first")
+    for version_id in found.values_list("pk", flat=True):
+        row = waiting.filter(version=version_id).values_list(*_FIELDS).first()
+        if row is None:
+            continue  # others were faster
+        oldest = Prediction.from_db(DEFAULT_DB_ALIAS, _FIELDS, row)
+        oldest.version = version_by_id(oldest.version_id)
+        if not _may_have_company(oldest):
+            return [oldest]
+        limit = min(settings.MLSERVE_BATCH_ROWS, _MOST_CLAIMED)
+        more = waiting.filter(version=version_id, attempts=0, pk__gt=oldest.pk).values_list(*_FIELDS)[:limit]
+        return _filled_up(oldest, more)
+    return []
+
+
+def _may_have_company(oldest: Prediction) -> bool:
+    is_small = oldest.row_count < settings.MLSERVE_BATCH_ROWS
+    return oldest.version.is_batchable and is_small and not oldest.attempts
+
+
+def _filled_up(oldest: Prediction, others: Iterable[tuple[Any, ...]]) -> list[Prediction]:
+    chosen, rows = [oldest], oldest.row_count
+    for row in others:
         prediction = Prediction.from_db(DEFAULT_DB_ALIAS, _FIELDS, row)
         rows += prediction.row_count
         if rows > settings.MLSERVE_BATCH_ROWS:
             break
-        prediction.version = version
+        prediction.version = oldest.version
         chosen.append(prediction)
     return chosen
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django.utils import timezone
 
 from mlserve.errors import Unavailable
@@ -182,7 +182,7 @@ def _finish(batch: Sequence[Prediction], outcomes: Sequence[Outcome]) -> int:
             if time.monotonic() > deadline:
                 raise
             log.warning("Results wait for the database: %s", error)
-            close_old_connections()
+            _drop_broken_connection()
             time.sleep(_PAUSE_SECONDS)
 
 
@@ -200,7 +200,7 @@ def _let_go(error: BaseException) -> None:
         incidents.report(version_id, Kind.HUNG, f"A worker waited for it for longer than {limit} s.")
         is_nobodys_fault = False
     try:
-        close_old_connections()
+        _drop_broken_connection()
         if is_nobodys_fault:
             Prediction.objects.give_back(holder=workers.worker_name())
         else:
@@ -208,6 +208,12 @@ def _let_go(error: BaseException) -> None:
     except DatabaseError as also:
         log.warning("What this worker had claimed stays claimed until the database answers: %s", also)
         _State.holds_leftovers = True
+
+
+def _drop_broken_connection() -> None:
+    """So that the next statement makes a new one. One that somebody's transaction uses stays."""
+    if not connection.in_atomic_block:
+        close_old_connections()
 
 
 def _give_back_leftovers() -> None:

@@ -53,7 +53,8 @@ class _Span:
 def execute(version: ModelVersion, batch: Sequence[Work]) -> list[Outcome]:
     """Predict what was asked of one version: an outcome for each, whatever happens to the rows.
 
-    Those that ask for the same outputs share their calls; a bad row fails its own prediction only.
+    Those that ask for the same outputs share their calls; a bad row fails its own prediction only. Raises Unavailable
+    when the pipeline cannot be had at the moment: nothing is known of any of them then.
     """
     by_outputs: dict[str, list[Work]] = {}
     for work in batch:
@@ -89,7 +90,9 @@ def _execute_same_outputs(version: ModelVersion, works: Sequence[Work], outputs:
     spans, rows = _lay_out(works)
     try:
         runtime.load(version)
-    except MlserveError as error:
+    except Unavailable as error:
+        if error.may_pass:
+            raise
         log.warning("%s cannot be loaded: %s", version, error.detail)
         return [_failed(version, span, error, 0.0) for span in spans]
     started = time.monotonic()
@@ -131,6 +134,8 @@ def _describe(version: ModelVersion, span: _Span, wrong: dict[int, RowFailure]) 
     """The error of a prediction from its failed rows. What broke the artifact keeps its own kind."""
     causes = [failure.error for failure in wrong.values()]
     if isinstance(causes[0], Unavailable):
+        if causes[0].may_pass:
+            raise causes[0]
         return causes[0]
     sentence = partial(_sentence, names_value=not version.record_schema.marks)
     named = [FieldError(row_pointer(row), sentence(wrong[row].error)) for row in sorted(wrong)[:_MOST_NAMED_ROWS]]

@@ -14,8 +14,8 @@ from django.conf import settings
 from django.db import DataError, IntegrityError
 from django.utils import timezone
 
-from mlserve.errors import Overloaded
-from predictions import figures
+from mlserve.errors import Overloaded, Unavailable
+from predictions import figures, incidents, runtime
 from predictions.counting import about_batch
 from predictions.execution import Work, execute
 from predictions.gathering import CallEnded, Gathering, Overfull
@@ -27,6 +27,9 @@ from registry.models import ModelVersion
 from registry.schema import Row
 
 log = logging.getLogger(__name__)
+
+# Who comes while a call runs for longer is served sooner by a worker than by the next call.
+_LONG_CALL_SECONDS = 2.0
 
 
 @dataclass
@@ -43,20 +46,22 @@ def fits_in_place(version: ModelVersion, rows: Sequence[Row]) -> bool:
     """Whether the request is better predicted here than by a worker.
 
     Large ones would hold up the small ones, and large artifacts should not lie in each web process, too. While a
-    call takes longer than any batch may, the workers, which can be replaced, are better company.
+    call takes long, the workers are better company; they can be replaced, so versions that hung belong there always.
     """
     return (
         version.size_bytes <= settings.MLSERVE_IN_PLACE_BYTES
         and len(rows) <= settings.MLSERVE_BATCH_ROWS
-        and _gathering.seconds_in_call() < settings.MLSERVE_BATCH_SECONDS
+        and _gathering.seconds_in_call() < min(settings.MLSERVE_BATCH_SECONDS, _LONG_CALL_SECONDS)
+        and version.pk not in incidents.standing().not_in_web
+        and version.pk not in runtime.unreachable.resting()
     )
 
 
 def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_seconds: float) -> bool:
     """Predict, and store the ended prediction; False when that is left to the workers: nothing is stored then.
 
-    It is when the time ran out first, or when the model tried to end the process: workers can be replaced. Raises
-    Overloaded when too many wait already.
+    It is when the time ran out first, when the artifact cannot be had at the moment, or when the call was ended from
+    outside. Raises Overloaded when too many wait already.
     """
     version = prediction.version
     waiting = _Waiting(prediction, Work(prediction.pk, rows, prediction.outputs))
@@ -68,7 +73,10 @@ def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_sec
             timeout_seconds=timeout_seconds,
         )
     except CallEnded as error:
-        log.warning("%s tried to end the web process (%s)", version, error)
+        log.warning("A call of %s was ended from outside (%s)", version, error)
+        return False
+    except _NotToBeHad as error:
+        log.warning("%s waits for the storage: %s", version, error)
         return False
     except Overfull as error:
         raise Overloaded(f"{error}. Nothing was stored; try again in a moment, or without `Prefer: wait`.") from error
@@ -87,9 +95,33 @@ def turn_away() -> None:
     _gathering.turn_away()
 
 
+def seconds_in_call() -> float:
+    """For how long the present call of this process has run; 0 when none does."""
+    return _gathering.seconds_in_call()
+
+
+def version_in_call() -> ModelVersion | None:
+    """Of the present call, or of the last one."""
+    return _Called.version
+
+
+class _Called:
+    """By the one thread that calls."""
+
+    version: ModelVersion | None = None
+
+
+class _NotToBeHad(Exception):
+    """The artifact: its storage does not answer."""
+
+
 def _call(batch: Sequence[_Waiting]) -> None:
     started_at = timezone.now()
-    outcomes = execute(batch[0].prediction.version, [waiting.work for waiting in batch])
+    version = _Called.version = batch[0].prediction.version
+    try:
+        outcomes = execute(version, [waiting.work for waiting in batch])
+    except Unavailable as error:
+        raise _NotToBeHad(error.detail) from error
     by_id = {outcome.prediction_id: outcome for outcome in outcomes}
     now = timezone.now()
     for waiting in batch:

@@ -4,18 +4,26 @@ A row of megabytes would be copied at each step of its life, and make the table 
 are stored before the row that refers to them, so a crash leaves at most an object that nobody needs.
 """
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from uuid import UUID, uuid4
 
 from django.conf import settings
 
+from mlserve.errors import Unavailable
+from predictions.rests import Rests
 from registry import storage
+
+log = logging.getLogger(__name__)
 
 # No JSON text begins like this.
 REFERENCE = "@"
 # Between the key of an object and that of the one it replaces, which is still to be deleted. No key holds it.
 _INSTEAD_OF = "|"
 _FOLDER = "predictions"
+# Whether the storage takes and gives payloads, as far as this process knows.
+away: Rests[str] = Rests()
 
 
 def keep(text: bytes, prediction_id: UUID, name: str) -> str:
@@ -26,6 +34,16 @@ def keep(text: bytes, prediction_id: UUID, name: str) -> str:
     if len(text) <= settings.MLSERVE_ROW_BYTES:
         return text.decode()
     return _stored(text, prediction_id, name)
+
+
+def keep_anyhow(text: bytes, prediction_id: UUID, name: str) -> str:
+    """As `keep`, but what the storage does not take stands in the row: slower, not lost."""
+    if len(text) <= settings.MLSERVE_ROW_BYTES or not away.resting():
+        try:
+            return keep(text, prediction_id, name)
+        except Unavailable as error:
+            log.warning("A large %s of %s stays in its row: %s", name, prediction_id, error.detail)
+    return text.decode()
 
 
 def replace(kept: str, text: bytes, prediction_id: UUID, name: str) -> str:
@@ -53,7 +71,10 @@ def tidied(kept: str) -> str:
 
 def fetch(kept: str) -> str | bytes:
     """The JSON text for what `keep` gave. Raises Unavailable."""
-    return storage.get(_keys(kept)[0]) if kept.startswith(REFERENCE) else kept
+    if not kept.startswith(REFERENCE):
+        return kept
+    with _noticed():
+        return storage.get(_keys(kept)[0])
 
 
 def discard(kept: Iterable[str | None]) -> None:
@@ -63,9 +84,22 @@ def discard(kept: Iterable[str | None]) -> None:
 
 def _stored(text: bytes, prediction_id: UUID, name: str) -> str:
     key = f"{_FOLDER}/{prediction_id}/{name}-{uuid4().hex[:8]}.json"
-    storage.require_there()  # what is written beside an absent disk would not be found again
-    storage.put(key, text)
+    with _noticed():
+        storage.require_there()  # what is written beside an absent disk would not be found again
+        storage.put(key, text)
     return f"{REFERENCE}{key}"
+
+
+@contextmanager
+def _noticed() -> Iterator[None]:
+    """Around a use of the storage."""
+    try:
+        yield
+    except Unavailable as error:
+        if error.may_pass:
+            away.begin(_FOLDER)
+        raise
+    away.end(_FOLDER)
 
 
 def _keys(kept: str) -> list[str]:

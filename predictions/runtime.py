@@ -17,10 +17,11 @@ from typing import Any
 
 from django.conf import settings
 
-from mlserve.errors import ArtifactUnavailable, NotAdmitted
+from mlserve.errors import ArtifactUnavailable, NotAdmitted, Unavailable
 from mlserve.tracing import span
 from predictions.call_marker import CALL, LOAD, noted
 from predictions.counting import count_load
+from predictions.rests import Rests
 from registry.admission import Admitted
 from registry.digest import Digest
 from registry.lookup import require_admitted
@@ -89,6 +90,8 @@ class TriedToEnd(Exception):
     """The pipeline raised what would have ended the process."""
 
 
+# Versions whose artifact did not come when it was last asked for.
+unreachable: Rests[int] = Rests()
 _cache = _Cache()
 _one_at_a_time = threading.Lock()
 
@@ -111,7 +114,14 @@ def load(version: ModelVersion) -> LoadedModel:
     Only what this service admitted is read at all. What is in memory is not asked for again: it was admitted, perhaps
     under another version of the same bytes.
     """
-    return _cache.get(version)
+    try:
+        model = _cache.get(version)
+    except Unavailable as error:
+        if error.may_pass:
+            unreachable.begin(version.pk)
+        raise
+    unreachable.end(version.pk)
+    return model
 
 
 @contextmanager
@@ -135,8 +145,9 @@ def _is_interrupted_by_somebody(error: BaseException) -> bool:
 
 
 def forget_all() -> None:
-    """Drop every loaded pipeline."""
+    """Drop every loaded pipeline, and what is known of those that could not be loaded."""
     _cache.clear()
+    unreachable.forget_all()
 
 
 def _load_and_count(version: ModelVersion) -> LoadedModel:
@@ -159,6 +170,8 @@ def _load(admitted: Admitted, version_id: int) -> LoadedModel:
                 loaded = formats.load(path)
         except formats.CannotLoad as error:
             raise ArtifactUnavailable(f"{error.detail} {error.fix}") from error
+        except TriedToEnd as error:
+            raise ArtifactUnavailable(f"The {admitted.digest} cannot be loaded: {error}") from error
     use_one_thread(loaded.pipeline)
     _limit_threads()
     seconds = time.monotonic() - started

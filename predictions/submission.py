@@ -1,22 +1,24 @@
 """Accept a request for predictions: from a model and parsed JSON to a stored row, ended already or queued."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import DataError, IntegrityError
 from django.utils import timezone
 
 from mlserve import logs
-from mlserve.errors import BadParameter, InvalidRows, NoLiveVersion, NotFound, TooLarge
+from mlserve.errors import BadParameter, InvalidRows, MlserveError, NoLiveVersion, NotFound, TooLarge
 from mlserve.permissions import token_id_of
 from mlserve.renderers import dump_json
 from predictions.counting import count_refused
 from predictions.in_place import fits_in_place, predict_in_place, turn_away
 from predictions.models import Prediction
-from predictions.payloads import keep
+from predictions.payloads import discard, keep
 from predictions.reading import find_readable
 from predictions.recording import record
 from predictions.waiting import wait_until_ended
@@ -71,19 +73,35 @@ def submit(
     )
     logs.note(prediction_id=str(prediction.pk), model=version.model.name, version=version.tag)
     prediction.inputs = keep(dump_json(rows), prediction.pk, "inputs")
-    if (
-        wait_seconds
-        and fits_in_place(version, rows)
-        and predict_in_place(prediction, rows, timeout_seconds=wait_seconds)
-    ):
+    with _discarded_if_refused(prediction):
+        is_ended = bool(
+            wait_seconds
+            and fits_in_place(version, rows)
+            and predict_in_place(prediction, rows, timeout_seconds=wait_seconds)
+        )
+        if not is_ended:
+            record([prediction])
+    if is_ended:
         if prediction.is_raw:
             Prediction.objects.mend([prediction.pk])
         return prediction
-    record([prediction])
     turn_away()
     if wait_seconds and wait_until_ended(prediction.pk, deadline - time.monotonic()):
         return find_readable(prediction.pk, user) or prediction
     return prediction
+
+
+@contextmanager
+def _discarded_if_refused(prediction: Prediction) -> Iterator[None]:
+    """What lies in the storage for a row that is not stored would stay there for ever.
+
+    A database that does not answer may have stored the row all the same, so then the objects stay.
+    """
+    try:
+        yield
+    except (MlserveError, DataError, IntegrityError):
+        discard([prediction.inputs, prediction.result])
+        raise
 
 
 def parse_outputs(text: str | None) -> list[str]:

@@ -5,75 +5,91 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, close_old_connections
 from django.utils import timezone
 
+from mlserve.leftovers import forget_callers
 from mlserve.orphans import end_with_parent
-from predictions import queue, workers
+from predictions import incidents, queue, workers
 from predictions.attendance import Attendance
-from predictions.claiming import claim
-from predictions.execution import Work, execute
+from predictions.draining import drain as drain  # noqa: PLC0414 - a task's own word for it
+from predictions.draining import seconds_to_next_try
 from predictions.models import Prediction
-from predictions.transitions import Outcome
+from predictions.retention import delete_what_is_too_old
 from registry.direct_upload import DirectUpload
-from registry.models import ModelVersion
 from registry.upload_inspection import inspect_next
 from registry.uploads import sweep_uploads
 
 log = logging.getLogger(__name__)
 
-# A batch of a version whose last one took no longer is not worth another worker's attention.
-_QUICK_SECONDS = 0.1
-_seconds_of_last_batch: dict[int, float] = {}
+# Between two looks at a database that does not answer.
+_PAUSE_SECONDS = 1.0
+# The shortest time between two tries of what is away.
+_LEAST_SECONDS = 0.25
+
+
+class _Late:
+    """Whether this worker could not introduce itself when it started."""
+
+    is_unknown = False
 
 
 def attend() -> int:
-    """Predict what is queued, and what comes while this worker listens; how many predictions ended."""
+    """Predict what is queued, and what comes while this worker listens; how many predictions ended.
+
+    A database that is away is waited for: whoever enqueued this task relies on somebody to look at the table.
+    """
+    try:
+        return _attend()
+    except (OperationalError, InterfaceError) as error:
+        log.error("The database does not answer, trying on: %s", error)  # noqa: TRY400
+        if _wait_for_database():
+            queue.call_worker()  # as a task of its own, with the whole time limit
+        return 0
+
+
+def _attend() -> int:
     deadline = time.monotonic() + settings.MLSERVE_DRAIN_SECONDS
+    if _Late.is_unknown:
+        _introduce()
+        _Late.is_unknown = False
     queue.answer()
     with Attendance() as attendance:
         ended = drain(deadline, attendance)
-        while attendance.wait(deadline - time.monotonic()):
+        while _waits(attendance, deadline):
             ended += drain(deadline, attendance)
     # Whoever rang between the last look and the end of listening relies on this one.
-    return ended + drain(deadline)
-
-
-def drain(
-    deadline: float | None = None,
-    attendance: Attendance | None = None,
-    *,
-    limit: Callable[[], AbstractContextManager[object]] = nullcontext,
-) -> int:
-    """Predict whatever is queued, batch by batch, until nothing is left or the time is up; how many ended.
-
-    1. claim    2. call other workers, if that leaves them something    3. execute    4. finish    5. again; when the
-    time is up, call another worker
-
-    `limit` stands around each execution, for a process that nobody watches from outside.
-    """
-    ended = 0
-    try:
-        while batch := claim(holder=workers.worker_name(), now=timezone.now()):
-            _share_work(batch, attendance)
-            with limit():
-                outcomes = _execute(batch, attendance)
-            ended += Prediction.objects.finish(outcomes, holder=workers.worker_name(), now=timezone.now())
-            if deadline is not None and time.monotonic() > deadline:
-                queue.call_worker()
-                break
-    except BaseException:  # also django-q2's time limit, which is a SystemExit
-        if attendance is not None:
-            attendance.step_aside()  # nobody may rely on this worker any more
-        Prediction.objects.release_held_by([workers.worker_name()], now=timezone.now())
+    ended += drain(deadline)
+    if seconds_to_next_try() is not None:
         queue.call_worker()
-        raise
     return ended
+
+
+def _waits(attendance: Attendance, deadline: float) -> bool:
+    """Whether to look again, because somebody rang or because a pause has ended; False when the time is up."""
+    pause = seconds_to_next_try()
+    if pause is None:
+        return attendance.wait(deadline - time.monotonic())
+    again_at = min(time.monotonic() + max(pause, _LEAST_SECONDS), deadline)
+    return attendance.wait(again_at - time.monotonic()) or again_at <= time.monotonic() < deadline
+
+
+def _wait_for_database() -> bool:
+    """Whether it answers again, within the time that a task may take."""
+    deadline = time.monotonic() + settings.MLSERVE_BATCH_SECONDS
+    while time.monotonic() < deadline:
+        time.sleep(_PAUSE_SECONDS)
+        try:
+            close_old_connections()
+            queue.answer()
+        except (OperationalError, InterfaceError):
+            continue
+        log.warning("The database answers again")
+        return True
+    return False
 
 
 def inspect_uploads() -> bool:
@@ -98,41 +114,22 @@ def _call_inspector_if_wanted() -> None:
         queue.call_inspector()
 
 
-def _share_work(batch: Sequence[Prediction], attendance: Attendance | None) -> None:
-    is_quick = _is_quick(batch[0].version)
-    is_full = sum(prediction.row_count for prediction in batch) >= settings.MLSERVE_BATCH_ROWS
-    if attendance is not None and not is_quick:
-        attendance.step_aside()
-    if (is_full or not is_quick) and Prediction.objects.queued().exists():
-        queue.call_worker(beside=workers.host_name() if attendance is not None and is_quick else "")
-
-
-def _is_quick(version: ModelVersion) -> bool:
-    return _seconds_of_last_batch.get(version.pk, _QUICK_SECONDS) < _QUICK_SECONDS
-
-
-def _execute(batch: Sequence[Prediction], attendance: Attendance | None) -> list[Outcome]:
-    version, started = batch[0].version, time.monotonic()
-    with attendance.call() if attendance else nullcontext():
-        outcomes = execute(version, [Work.of(prediction) for prediction in batch])
-    _seconds_of_last_batch[version.pk] = time.monotonic() - started
-    return outcomes
-
-
 def sweep() -> dict[str, int]:
     """Take back what dead workers hold, expire what waited too long, apply retention, ring when work waits."""
     now = timezone.now()
     workers.see_living_workers()
+    incidents.report_left_behind()
     counts = {
         "released": Prediction.objects.release_expired(now=now) + workers.release_dead_workers(),
         "expired": Prediction.objects.expire(now=now),
-        "deleted": Prediction.objects.delete_ended_before(now - timedelta(days=settings.MLSERVE_RETENTION_DAYS)),
+        "deleted": delete_what_is_too_old(now=now),
     }
     Prediction.objects.mend()
     if Prediction.objects.queued().exists():
         queue.call_worker()
     workers.forget_unseen(now=now)
     sweep_uploads(now=now)
+    forget_callers()
     _call_inspector_if_wanted()
     if any(counts.values()):
         log.info("Sweep: %(released)d released, %(expired)d expired, %(deleted)d deleted", counts)
@@ -145,6 +142,15 @@ def start_worker(**_: Any) -> None:
     Whatever a predecessor held or had been called for is queued and rung for again, without waiting.
     """
     end_with_parent()
+    incidents.begin_marking()
+    try:
+        _introduce()
+    except (OperationalError, InterfaceError) as error:
+        log.error("A worker starts without the database: %s", error)  # noqa: TRY400
+        _Late.is_unknown = True
+
+
+def _introduce() -> None:
     workers.see_this_worker()
     queue.answer()
     sweep()

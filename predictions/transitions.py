@@ -13,13 +13,13 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from mlserve.errors import GivenUp
 from mlserve.problems import stored_problem
 from mlserve.renderers import dump_json
 from predictions.counting import Ended, count_ended
-from predictions.payloads import REFERENCE, discard, keep
+from predictions.payloads import REFERENCE, discard, keep_anyhow
 from predictions.redaction import Kept, end_raw, in_place_of, mend
 from predictions.status import Status
 from registry.lookup import version_by_id
@@ -75,15 +75,26 @@ class PredictionQuerySet(QuerySet["Prediction"]):
             return 0
         kept = self._kept_inputs(outcomes)
         parameters: list[Any] = [connection.ops.adapt_datetimefield_value(now)]
+        results: list[Any] = []
         for outcome in outcomes:
-            parameters += _finished_row(outcome)
+            row = _finished_row(outcome)
+            results.append(row[2])
+            parameters += row
             if kept:
                 parameters += kept.get(outcome.prediction_id, (None, None))
         with connection.cursor() as cursor:
             cursor.execute(_finish_sql(len(outcomes), replaces_inputs=bool(kept)), [*parameters, holder])
             count = int(cursor.rowcount)
+        if count < len(outcomes):
+            self._discard_unused(dict(zip((each.prediction_id for each in outcomes), results, strict=True)))
         self._tidy(pk for pk, (_, is_raw) in kept.items() if is_raw)
         return count
+
+    def _discard_unused(self, results: dict[UUID, str | None]) -> None:
+        """Of those whose lease was lost meanwhile; nothing refers to theirs."""
+        large = {pk: text for pk, text in results.items() if text and text.startswith(REFERENCE)}
+        used = set(self.filter(pk__in=large).values_list("result", flat=True)) if large else set()
+        discard(text for text in large.values() if text not in used)
 
     def _kept_inputs(self, outcomes: Sequence[Outcome]) -> dict[UUID, Kept]:
         """What takes the place of inputs that must not be kept as they are."""
@@ -121,6 +132,16 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         )
         back = held.update(status=Status.QUEUED, started_at=None, lease_holder="", lease_expires_at=None)
         return given_up + back
+
+    def give_back(self, *, holder: str, ids: Sequence[UUID] | None = None) -> int:
+        """running → queued for what `holder` has claimed (of `ids`), as if it had not been tried: what kept it from
+        being predicted was no fault of its own.
+        """
+        held = self.running().filter(lease_holder=holder)
+        mine = held if ids is None else held.filter(pk__in=ids)
+        return mine.update(
+            status=Status.QUEUED, started_at=None, attempts=F("attempts") - 1, lease_holder="", lease_expires_at=None
+        )
 
     def expire(self, *, now: datetime, batch: int = 1000, seconds: float = _SWEEP_SECONDS) -> int:
         """queued → expired for what waited longer than MLSERVE_QUEUE_SECONDS.
@@ -243,7 +264,7 @@ def _finished_row(outcome: Outcome) -> list[Any]:
     return [
         outcome.prediction_id if connection.vendor == "postgresql" else outcome.prediction_id.hex,
         Status.SUCCEEDED.value if succeeded else Status.FAILED.value,
-        keep(dump_json(outcome.result), outcome.prediction_id, "result") if succeeded else None,
+        keep_anyhow(dump_json(outcome.result), outcome.prediction_id, "result") if succeeded else None,
         None if succeeded else dump_json(outcome.error).decode(),
         dump_json(outcome.warnings).decode(),
         outcome.predict_seconds,

@@ -27,7 +27,7 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "penguins"
 @pytest.fixture(autouse=True)
 def _own_files(settings: Any, tmp_path: Path) -> Iterator[None]:
     """Artifacts and caches of a test lie in its own folder, and no loaded pipeline outlives it."""
-    from predictions import runtime
+    from predictions import incidents, payloads, runtime
     from registry import lookup
 
     settings.STORAGES = {
@@ -38,7 +38,10 @@ def _own_files(settings: Any, tmp_path: Path) -> Iterator[None]:
         },
     }
     settings.MLSERVE_CACHE_DIR = tmp_path / "cache"
+    settings.MLSERVE_CALLS_DIR = tmp_path / "calls"
     runtime.forget_all()
+    incidents.forget_all()
+    payloads.away.forget_all()
     lookup.forget_all()  # a test's first version has the same id as the last test's
     cache.clear()
     yield

@@ -25,7 +25,7 @@ LAYERS: dict[str, list[str]] = {
         "rates",
         "permissions addresses audit errors env parameters dotenv orphans prefer static_files secret_key logs request_ids tally apps",
         "renderers jsonbody terminal prepared children log_lines tracing models",
-        "lean monitoring openapi_responses",
+        "lean monitoring openapi_responses browser_headers",
         "problems settings handlers rate_counts",
         "throttling leftovers",
         "tokens",
@@ -36,10 +36,11 @@ LAYERS: dict[str, list[str]] = {
         "lambda_entry management",
     ],
     "registry": [
-        "privacy environment",
+        "privacy environment landlock system_calls",
+        "cage",
         "json_files json_schema violations report golden staging signals remembered remote_address digest s3_client",
         "schema form_config remote artifact_cache bucket_settings admission",
-        "frames samples remote_uploads",
+        "frames samples remote_uploads findings",
         "pipelines formats sending",
         "schema_sources",
         "inspector",
@@ -61,7 +62,8 @@ LAYERS: dict[str, list[str]] = {
         "models forms",
         "runtime queue workers waiting reading listing claiming serializers",
         "execution figures recording retention verification warming attendance brokers incidents",
-        "in_place draining",
+        "in_place draining golden_checks",
+        "watchdog",
         "submission",
         "tasks views pages cluster checks",
         "admin urls page_urls management apps deliveries",
@@ -70,7 +72,7 @@ LAYERS: dict[str, list[str]] = {
 # What both apps stand on.
 SHARED = {
     "errors", "env", "orphans", "prefer", "renderers", "jsonbody", "terminal", "prepared", "lean", "problems",
-    "logs", "tally", "tracing", "permissions", "addresses", "audit", "leftovers",
+    "logs", "tally", "tracing", "permissions", "children", "addresses", "audit", "leftovers",
 }  # fmt: skip
 # Say "Pure." in their docstring, or run in the inspection's child process, which has no Django.
 PURE = {

@@ -11,7 +11,7 @@ from django.core.files.storage import storages
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from mlserve.errors import Unavailable
+from mlserve.errors import PayloadLost, Unavailable
 from predictions import payloads, tasks
 from predictions.models import Prediction
 from predictions.status import Status
@@ -57,6 +57,7 @@ def test_it_gives_large_ones_back(
     assert answer["result"] == {"predictions": ["Gentoo", "Gentoo"], "probabilities": None}
 
 
+@pytest.mark.django_db(transaction=True)
 def test_it_keeps_large_ones_of_waiting_callers_elsewhere_too(
     settings: Any, api: APIClient, penguins: ModelVersion, penguin: dict[str, Any]
 ) -> None:
@@ -118,15 +119,15 @@ def test_it_discards_what_is_gone_already() -> None:
     payloads.discard([None, "[]", f"{payloads.REFERENCE}predictions/nothing.json"])
 
 
-def test_it_never_overwrites_an_earlier_one(settings: Any) -> None:
+def test_it_never_overwrites_an_earlier_one(settings: Any, penguins: ModelVersion) -> None:
     settings.MLSERVE_ROW_BYTES = 3
     first, second = (payloads.keep(text, uuid4(), "result") for text in (b"[1, 2]", b"[3, 4]"))
 
     assert (payloads.fetch(first), payloads.fetch(second)) == (b"[1, 2]", b"[3, 4]")
 
 
-def test_it_refuses_to_fetch_what_is_not_there() -> None:
-    with pytest.raises(Unavailable, match="storage"):
+def test_it_refuses_to_fetch_what_is_not_there(penguins: ModelVersion) -> None:
+    with pytest.raises(PayloadLost, match="storage"):
         payloads.fetch(f"{payloads.REFERENCE}predictions/nothing.json")
 
 

@@ -57,9 +57,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     done: list[str] = []
     load = runtime._load
 
-    def noted(admitted: Admitted) -> runtime.LoadedModel:
+    def noted(admitted: Admitted, version_id: int) -> runtime.LoadedModel:
         done.append(admitted.digest.sha256)
-        return load(admitted)
+        return load(admitted, version_id)
 
     monkeypatch.setattr(runtime, "_load", noted)
     return done
@@ -99,11 +99,11 @@ def test_it_does_not_wait_for_the_loading_of_another(
     is_loading, may_end = threading.Event(), threading.Event()
     load = runtime._load
 
-    def slow(admitted: Admitted) -> runtime.LoadedModel:
+    def slow(admitted: Admitted, version_id: int) -> runtime.LoadedModel:
         if admitted.digest.sha256 == large.sha256:
             is_loading.set()
             assert may_end.wait(30)
-        return load(admitted)
+        return load(admitted, version_id)
 
     def load_large() -> None:
         runtime.load(large)
