@@ -1,0 +1,177 @@
+"""Throttles over processes: whoever asks too often is told when to come back, before anything is read."""
+
+import itertools
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import DatabaseError, connection
+from django.test import Client
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from mlserve import rate_counts, throttling
+from mlserve.leftovers import forget_callers
+from mlserve.models import RateWindow
+from mlserve.rates import Rate
+from mlserve.throttling import wait_seconds
+from mlserve.tokens import make_token
+from registry.models import ModelVersion
+from tests.mlserve.test_lean import RECORD, URL, Program
+
+pytestmark = pytest.mark.django_db
+
+HOUR = Rate(20, 3600)
+PEOPLE = ("198.51.100.7", "198.51.100.8")
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    throttling.forget_all()
+    yield
+    throttling.forget_all()
+
+
+def in_another_process() -> None:
+    """What a process has in memory is all that tells it from another one here."""
+    throttling.forget_all()
+
+
+def granted(caller: str, rate: Rate, tries: int) -> int:
+    return sum(wait_seconds(caller, rate) == 0 for _ in range(tries))
+
+
+def test_it_grants_the_limit_and_no_more() -> None:
+    assert granted("token:1", HOUR, 50) == 20
+    assert granted("token:2", HOUR, 5) == 5
+
+
+def test_it_counts_over_all_processes() -> None:
+    total = 0
+    for _ in range(6):
+        total += granted("token:1", HOUR, 5)
+        in_another_process()
+
+    assert 15 <= total <= 20
+
+
+def test_it_says_when_the_window_ends() -> None:
+    clock = itertools.repeat(3600.0 * 5 + 3000).__next__
+    for _ in range(20):
+        assert wait_seconds("token:1", HOUR, clock=clock) == 0
+
+    assert wait_seconds("token:1", HOUR, clock=clock) == 600
+    assert wait_seconds("token:1", HOUR, clock=lambda: 3600.0 * 6) == 0
+
+
+def test_it_asks_the_database_seldom() -> None:
+    rate, asked = Rate(1000, 3600), []
+
+    def watch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        asked.append(sql)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(watch):
+        assert granted("token:1", rate, 1200) == 1000
+    assert len(asked) < 100
+
+
+def test_it_goes_on_alone_when_counts_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    def fail(*_: Any, **__: Any) -> int:
+        raise rate_counts.CountUnavailable("the database is away")
+
+    monkeypatch.setattr(rate_counts, "add", fail)
+
+    assert granted("token:1", HOUR, 50) == 20
+    assert caplog.text.count("the database is away") == 1
+
+
+def test_it_tells_a_database_that_fails_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Any:
+        raise DatabaseError("locked")
+
+    monkeypatch.setattr(rate_counts, "fetch", fail)
+
+    with pytest.raises(rate_counts.CountUnavailable, match="locked"):
+        rate_counts.add("token:1:1", 1, ends_at=1.0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_loses_no_count_between_threads() -> None:
+    counts: list[int] = []
+
+    def work() -> None:
+        try:
+            counts.extend(rate_counts.add("token:1:1", 1, ends_at=timezone.now().timestamp()) for _ in range(20))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert sorted(counts) == list(range(1, 81))
+
+
+def test_it_forgets_windows_that_ended() -> None:
+    now = timezone.now().timestamp()
+    rate_counts.add("token:1:1", 1, ends_at=now - 3600)
+    rate_counts.add("token:1:2", 1, ends_at=now + 3600)
+
+    assert forget_callers() == 1
+    assert RateWindow.objects.get().name == "token:1:2"
+
+
+@pytest.mark.parametrize("client", [Program, APIClient], ids=["short", "long"])
+def test_it_refuses_strangers_by_address(penguins: ModelVersion, settings: Any, client: Any) -> None:
+    settings.MLSERVE_RATE_ADDRESS = Rate(3, 3600)
+    asking = client()
+    statuses = [asking.get("/api/models", REMOTE_ADDR=PEOPLE[0]).status_code for _ in range(5)]
+
+    response = asking.post(URL, RECORD, REMOTE_ADDR=PEOPLE[0])
+    assert statuses == [200, 200, 200, 429, 429]
+    assert response.status_code == 429
+    assert 0 < int(response.headers["Retry-After"]) <= 3600
+    assert response.json()["type"].endswith("/problems/too-many-requests")
+    assert asking.get("/api/models", REMOTE_ADDR=PEOPLE[1]).status_code == 200
+
+
+def test_it_refuses_before_the_body_is_read(penguins: ModelVersion, settings: Any) -> None:
+    settings.MLSERVE_RATE_ADDRESS = Rate(1, 3600)
+    client = Program()
+    client.get("/api/models")
+
+    assert client.generic("POST", URL, "{" * 100, content_type="application/json").status_code == 429
+
+
+def test_it_counts_each_token_by_itself(penguins: ModelVersion, reader: User, settings: Any) -> None:
+    settings.MLSERVE_RATE_TOKEN, settings.MLSERVE_RATE_ADDRESS = Rate(2, 3600), Rate(1, 3600)
+    secrets = [make_token(reader, name="t", scopes=["predict"], days=1, created_by="")[1] for _ in range(2)]
+    client = Program()
+    statuses = [
+        client.get("/api/models", HTTP_AUTHORIZATION=f"Bearer {secret}").status_code
+        for secret in (secrets[0], secrets[0], secrets[0], secrets[1])
+    ]
+
+    assert statuses == [200, 200, 429, 200]
+
+
+def test_it_refuses_forms_of_strangers_and_still_shows_pages(penguins: ModelVersion, settings: Any) -> None:
+    settings.MLSERVE_RATE_ADDRESS = Rate(2, 3600)
+    client = Client()
+    statuses = [client.post("/models/penguins", {"year": "2007"}).status_code for _ in range(3)]
+
+    assert statuses[-1] == 429
+    assert 429 not in statuses[:2]
+    refused = client.post("/models/penguins", {"year": "2007"})
+    assert int(refused.headers["Retry-After"]) > 0
+    assert "Try again in" in refused.content.decode()
+    assert client.get("/models/penguins").status_code == 200
+
+
+def test_it_limits_nobody_on_a_laptop(settings: Any) -> None:
+    assert (settings.MLSERVE_RATE_TOKEN, settings.MLSERVE_RATE_ADDRESS) == (None, None)
