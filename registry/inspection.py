@@ -16,10 +16,18 @@ from typing import Any, Literal
 from django.conf import settings
 
 from mlserve.errors import BadUpload
+from registry.findings import Findings, read_findings
 from registry.report import CHECKS, REQUEST_FILE, RESULT_FILE, Check, Report, with_skipped
 
 # Only what an interpreter needs: the child must not see keys, passwords or addresses.
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT", "LD_LIBRARY_PATH")
+
+# Helpers cost more than they save on so few rows, and the cage may refuse them. joblib works in turn instead.
+_ONE_THREAD = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    **dict.fromkeys(("NUMEXPR_MAX_THREADS", "RAYON_NUM_THREADS", "POLARS_MAX_THREADS"), "1"),
+    "JOBLIB_MULTIPROCESSING": "0",
+}
 
 _SHOWN_OUTPUT_BYTES = 10_000
 # How often somebody who follows an inspection learns of it.
@@ -95,14 +103,15 @@ def inspect(submission: Submission, *, on_check: OnCheck | None = None) -> Inspe
     with tempfile.TemporaryDirectory(prefix="mlserve-inspection-") as folder:
         _write_request(Path(folder), submission)
         ending = _run_child(Path(folder), on_check)
-        checks, found = _read_result(Path(folder))
+        findings = read_findings(Path(folder) / RESULT_FILE)
+    checks, found, facts = findings.checks, findings.found, {"cage": list(findings.cage)}
     is_refused = any(check.status == "failed" for check in checks)
-    if not found and not is_refused:
-        checks = (*checks, _unfinished(checks, ending))
-    if not found or is_refused:
-        return Inspected(Report(with_skipped(checks)), {})
-    found["report"] = Report(checks, {"load_seconds": found.pop("load_seconds")}).as_json()
-    return Inspected(Report(checks), found)
+    if not is_refused and (found is None or ending):
+        found, checks = None, _with_end(findings, ending)
+    if found is None or is_refused:
+        return Inspected(Report(with_skipped(checks), facts), {})
+    report = Report(checks, {"load_seconds": found.pop("load_seconds"), **facts})
+    return Inspected(report, {**found, "report": report.as_json()})
 
 
 def _write_request(folder: Path, submission: Submission) -> None:
@@ -131,8 +140,7 @@ def _run_child(folder: Path, on_check: OnCheck | None) -> str:
         "PYTHONPATH": os.pathsep.join(search),
         "HOME": str(folder),
         "TMPDIR": str(folder),
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
+        **_ONE_THREAD,
     }
     command = [sys.executable, "-m", "registry.inspector", str(folder)]
     with (folder / "output.txt").open("wb") as output:
@@ -165,7 +173,7 @@ def _wait(child: subprocess.Popen[bytes], folder: Path, on_check: OnCheck | None
         size = result.stat().st_size if result.exists() else 0
         if size > seen:
             seen = size
-            on_check(_read_result(folder)[0])
+            on_check(read_findings(result, is_ended=False).checks)
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
@@ -184,25 +192,8 @@ def _describe_exit(code: int, output: Path) -> str:
         return f"Its process crashed with signal {signal.Signals(-code).name}."
     with output.open("rb") as file:
         file.seek(max(0, output.stat().st_size - _SHOWN_OUTPUT_BYTES))
-        lines = file.read().decode("utf-8", errors="replace").strip().splitlines()
+        lines = file.read().decode("utf-8", errors="replace").replace("\x00", "\ufffd").strip().splitlines()
     return f"Its process ended with status {code}: {lines[-1][:500].rstrip('.') if lines else 'no message'}."
-
-
-def _read_result(folder: Path) -> tuple[tuple[Check, ...], dict[str, Any]]:
-    path = folder / RESULT_FILE
-    if not path.exists():
-        return (), {}
-    checks: list[Check] = []
-    found: dict[str, Any] = {}
-    for line in path.read_text("utf-8", errors="replace").split("\n"):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            break  # killed in the middle of a line, or at the end
-        if "check" in entry:
-            checks.append(Check(**entry["check"]))
-        found = entry.get("found", found)
-    return tuple(checks), found
 
 
 _UNFINISHED_FIX = (
@@ -211,8 +202,15 @@ _UNFINISHED_FIX = (
 )
 
 
-def _unfinished(checks: tuple[Check, ...], ending: str) -> Check:
-    """The check during which the child ended."""
-    done = {check.name for check in checks}
+_FORGED_FIX = "Code of the artifact or of its schema wrote into the report. Do not use this file; ask where it is from."
+
+
+def _with_end(findings: Findings, ending: str) -> tuple[Check, ...]:
+    """The checks, the last one being that during which the child ended, or the first if its report is a forgery."""
+    if findings.problem:
+        detail = f"The process that loaded it wrote a report that no inspection writes: {findings.problem}."
+        return (Check("loads", "failed", detail, _FORGED_FIX),)
+    done = {check.name for check in findings.checks}
     current = next((name for name in CHECKS if name not in done), "form")
-    return Check(current, "failed", ending or "The inspection ended without a result.", _UNFINISHED_FIX)
+    unfinished = Check(current, "failed", ending or "The inspection ended without a result.", _UNFINISHED_FIX)
+    return (*(check for check in findings.checks if check.name != current), unfinished)

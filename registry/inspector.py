@@ -1,11 +1,10 @@
 """The inspection itself: runs in a child process (`python -m registry.inspector FOLDER`) without Django.
 
-Reads `request.json` in the folder, appends one JSON line per finished check to `result.jsonl`, so that a crash
-leaves what was found before it, and at last a line with what was read from the artifact.
+Reads `request.json` in the folder, enters the cage, appends one JSON line per finished check to `result.jsonl`, so
+that a crash leaves what was found before it, and at last a line with what was read from the artifact.
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 from mlserve.errors import BadUpload, InvalidRows
 from mlserve.orphans import end_with_parent
 from registry import formats, pipelines, samples, schema_sources
+from registry.cage import Cage, enter
 from registry.environment import installed_here
 from registry.form_config import checked_form_config
 from registry.frames import NotJsonable
@@ -27,8 +27,6 @@ from registry.schema import RecordSchema, Row
 MAX_SAMPLE_ROWS = 10_000
 MAX_GOLDEN_ROWS = 100
 _ROWS_ONE_BY_ONE = 25
-# What the artifact's code prints ends in a file, too; the report of a very wide sample takes some MB.
-_MAX_FILE_BYTES = 2**28
 
 
 class _Failed(Exception):
@@ -273,20 +271,15 @@ def _refused_sample(error: InvalidRows, made_up: bool) -> Check:
     return Check("accepts", "failed", f"{shown}{more}.", "Mend the schema or the sample: they contradict each other.")
 
 
-def _limit(memory_bytes: int, cpu_seconds: int) -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_MAX_FILE_BYTES, _MAX_FILE_BYTES))
-    # The soft limit ends it with SIGXCPU, which can be told from running out of memory; the hard one with SIGKILL.
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 5))
-    if sys.platform == "linux":  # macOS refuses a limit of the address space
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+def _cage_for(folder: Path, request: dict[str, Any], result: int) -> Cage:
+    files = [Path(request[name]) for name in ("artifact", "schema_path", "sample") if request[name]]
+    return Cage(request["memory_bytes"], request["cpu_seconds"], (folder, *files), (result,))
 
 
 def main(arguments: Sequence[str]) -> None:
     folder = Path(arguments[0])
     request = json.loads((folder / REQUEST_FILE).read_text("utf-8"))
     end_with_parent(request["parent"])
-    _limit(request["memory_bytes"], request["cpu_seconds"])
     inspection = _Inspection(request)
     with (folder / RESULT_FILE).open("a", encoding="utf-8") as out:
 
@@ -294,6 +287,8 @@ def main(arguments: Sequence[str]) -> None:
             out.write(json.dumps(line) + "\n")
             out.flush()
 
+        # From here on code of the uploader's may run: the artifact's, and that of its schema.
+        emit({"cage": enter(_cage_for(folder, request, out.fileno()))})
         for step in inspection.steps():
             try:
                 emit({"check": asdict(step())})

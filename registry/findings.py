@@ -1,0 +1,196 @@
+"""What the inspection's child process wrote, read as what a stranger wrote. Pure.
+
+The artifact's code runs in that process, so it can write there whatever it likes. What cannot be forged is what this
+module is for: nothing is taken that is not named here, of its type and of a bounded size, and what follows from
+something else is computed again. So a lie can only be about the artifact's own columns and answers.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlserve.errors import BadUpload, InvalidRows
+from registry.cage import MAX_FILE_BYTES, PARTS
+from registry.report import CHECKS, Check
+from registry.schema import RecordSchema
+
+MAX_GOLDEN_ROWS = 100
+_MAX_SHOWN = 4000
+# Each becomes an object of about 60 bytes here; 100 sample rows with 10,000 columns have a third of them.
+_MAX_VALUES = 3_000_000
+_MAX_LABELS = 100_000
+_OUTPUTS = {"predict": "predictions", "predict_proba": "probabilities", "decision_function": "decision_function"}
+_STATUSES = {"passed", "warning", "failed"}
+
+
+class NotAFinding(Exception):
+    """What no inspection writes; the message says what."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """`found` is None until the last check has passed. `problem` says why nothing of it can be believed."""
+
+    checks: tuple[Check, ...] = ()
+    found: dict[str, Any] | None = None
+    cage: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass
+class _Reading:
+    checks: list[Check] = field(default_factory=list)
+    found: dict[str, Any] | None = None
+    cage: tuple[str, ...] = ()
+
+    def take(self, line: bytes) -> None:
+        """Raises NotAFinding."""
+        entry = _parsed(line)
+        if set(entry) == {"cage"} and not (self.cage or self.checks):
+            self.cage = tuple(part for part in PARTS if isinstance(entry["cage"], list) and part in entry["cage"])
+        elif set(entry) == {"check"} and self.found is None:
+            self.checks.append(_check(entry["check"], self.checks))
+        elif set(entry) == {"found"} and self.found is None:
+            if [check.name for check in self.checks] != list(CHECKS):
+                raise NotAFinding("it ends before its last check")
+            self.found = _found(entry["found"])
+        else:
+            raise NotAFinding("an entry that is none")
+
+
+def read_findings(path: Path, *, is_ended: bool = True) -> Findings:
+    """What is in the file so far. A last line without its end was cut off when the process ended."""
+    reading = _Reading()
+    try:
+        content = _content(path)
+        if content.count(b",") + content.count(b"[") + content.count(b"{") > _MAX_VALUES:
+            raise NotAFinding(f"more than {_MAX_VALUES:,} values")
+        for line in content.split(b"\n")[:-1]:
+            # The last entry is large, and of no interest to who follows an inspection.
+            if is_ended or line.startswith(b'{"check"'):
+                reading.take(line)
+    except NotAFinding as error:
+        return Findings(tuple(reading.checks), None, reading.cage, str(error))
+    return Findings(tuple(reading.checks), reading.found, reading.cage)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        return b""
+    if len(content) > MAX_FILE_BYTES:
+        raise NotAFinding(f"more than {MAX_FILE_BYTES:,} bytes")
+    return content
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+        json.dumps(entry, allow_nan=False)  # also 1e999, which is read as infinite
+    except (ValueError, RecursionError) as error:
+        raise NotAFinding("a line that is not JSON") from error
+    if not isinstance(entry, dict):
+        raise NotAFinding("a line that is no entry")
+    return entry
+
+
+def _check(given: Any, earlier: list[Check]) -> Check:
+    if not isinstance(given, dict) or not set(given) <= {"name", "status", "detail", "fix"}:
+        raise NotAFinding("a check with other fields than a check has")
+    name, status = given.get("name"), given.get("status")
+    texts = [given.get("detail"), given.get("fix", "")]
+    order = list(CHECKS)
+    last = order.index(earlier[-1].name) if earlier else -1
+    if name not in order[last + 1 :] or status not in _STATUSES or not all(isinstance(text, str) for text in texts):
+        raise NotAFinding("a check that does not exist, comes twice or ends as none does")
+    detail, fix = (_shown(text) for text in texts)
+    return Check(name, status, detail, fix)
+
+
+def _shown(text: str) -> str:
+    """Whatever the artifact made an error message say, as a database and a page can take it."""
+    if len(text) > _MAX_SHOWN:
+        text = f"{text[:_MAX_SHOWN]}…"
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def _found(given: Any) -> dict[str, Any]:
+    """The fields of a version, each as it must be. Raises NotAFinding."""
+    if not isinstance(given, dict) or set(given) != {*_FIELDS, "columns"}:
+        raise NotAFinding("other fields than an inspection finds")
+    if b"\\u0000" in json.dumps(given).encode() or not _is_text(json.dumps(given, ensure_ascii=False)):
+        raise NotAFinding("a text with characters that cannot be stored")
+    for name, is_right in _FIELDS.items():
+        if not is_right(given[name]):
+            raise NotAFinding(f"{name.replace('_', ' ')} that cannot be")
+    schema = _schema(given)
+    _require_answers(given)
+    return {**given, "schema": schema.json_schema, "columns": schema.stored_columns()}
+
+
+def _schema(given: Mapping[str, Any]) -> RecordSchema:
+    """Flattened and compiled again: what is valid here cannot refer to anything outside, nor fail later on."""
+    try:
+        schema = RecordSchema.from_json_schema(given["schema"], container=given["container"])
+        schema.validated(given["sample_rows"])
+    except (BadUpload, InvalidRows, TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+        raise NotAFinding("a schema that is none, or that its own sample does not fit") from error
+    columns = given["columns"]
+    if not isinstance(columns, list) or columns != schema.stored_columns():
+        raise NotAFinding("columns that are not those of the schema")
+    return schema
+
+
+def _require_answers(given: Mapping[str, Any]) -> None:
+    outputs, answers = given["outputs"], given["golden_outputs"]
+    if set(answers) != {_OUTPUTS[output] for output in outputs}:
+        raise NotAFinding("answers of other outputs than it has")
+    if any(not isinstance(each, list) or len(each) != len(given["sample_rows"]) for each in answers.values()):
+        raise NotAFinding("not one answer for each row")
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and 0 < len(value) <= MAX_GOLDEN_ROWS and all(isinstance(row, dict) for row in value)
+
+
+def _is_outputs(value: Any) -> bool:
+    return isinstance(value, list) and value != [] and value == [name for name in _OUTPUTS if name in value]
+
+
+def _is_short(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 200
+
+
+def _is_environment(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and set(value) == {"inspected_with", "trained_with"}
+        and all(isinstance(packages, dict) and len(packages) <= 100 for packages in value.values())
+        and all(_is_short(version) for packages in value.values() for version in packages.values())
+    )
+
+
+_FIELDS: Mapping[str, Callable[[Any], bool]] = {
+    "artifact_format": lambda value: isinstance(value, str) and 0 < len(value) <= 30,
+    "load_seconds": lambda value: isinstance(value, int | float) and 0 <= value < 10**6,
+    "outputs": _is_outputs,
+    "class_labels": lambda value: value is None or (isinstance(value, list) and len(value) <= _MAX_LABELS),
+    "environment": _is_environment,
+    "sample_rows": _is_rows,
+    "golden_outputs": lambda value: isinstance(value, dict),
+    "is_batchable": lambda value: isinstance(value, bool),
+    "schema": lambda value: isinstance(value, dict),
+    "container": lambda value: value in ("frame", "array"),
+}
