@@ -36,10 +36,10 @@ LAYERS: dict[str, list[str]] = {
         "lambda_entry management",
     ],
     "registry": [
-        "privacy environment landlock system_calls",
-        "cage",
-        "json_files json_schema violations report golden staging signals remembered remote_address digest s3_client",
-        "schema form_config remote artifact_cache bucket_settings admission",
+        "privacy environment landlock system_calls trusted_list unloadable",
+        "cage trusted_names pickle_streams",
+        "json_files pickle_names json_schema violations report golden staging signals remembered remote_address digest s3_client",
+        "schema form_config skops_files unpickling remote artifact_cache bucket_settings admission",
         "frames samples remote_uploads findings",
         "pipelines formats sending",
         "schema_sources",
@@ -79,14 +79,16 @@ PURE = {
     "mlserve.errors", "mlserve.orphans", "mlserve.prefer", "mlserve.secret_key", "mlserve.rates", "mlserve.request_ids", "mlserve.tally",
     "predictions.batching", "predictions.gathering", "predictions.group_commit", "predictions.rests",
     *(f"registry.{name}" for name in (
-        "schema", "environment", "privacy", "json_schema", "json_files", "violations", "frames", "formats", "pipelines",
+        "schema", "environment", "trusted_list", "trusted_names", "unloadable", "pickle_streams", "pickle_names",
+        "unpickling", "skops_files", "privacy", "json_schema", "json_files", "violations", "frames", "formats", "pipelines",
         "samples", "form_config", "report", "schema_sources", "inspector", "golden", "staging", "remote_address",
     )),
 }  # fmt: skip
 # One door per outside system: the only modules that import each package.
 DOORS = {
-    "pickle": {"registry.formats"},
-    "joblib": {"registry.formats"},
+    "pickle": {"registry.formats", "registry.pickle_names", "registry.unpickling"},
+    "joblib": {"registry.unpickling"},
+    "skops": {"registry.skops_files"},
     "django_q": {
         "predictions.queue", "predictions.brokers", "predictions.cluster", "predictions.apps",
         "predictions.admin",  # shows django-q2's own tables
