@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from mlserve.leftovers import forget_callers
 from mlserve.orphans import end_with_parent
-from predictions import incidents, queue, workers
+from predictions import figures, incidents, queue, workers
 from predictions.attendance import Attendance
 from predictions.draining import drain as drain  # noqa: PLC0414 - a task's own word for it
 from predictions.draining import seconds_to_next_try
@@ -63,6 +63,7 @@ def _attend() -> int:
             ended += drain(deadline, attendance)
     # Whoever rang between the last look and the end of listening relies on this one.
     ended += drain(deadline)
+    figures.flush_if_due(after_seconds=0)
     if seconds_to_next_try() is not None:
         queue.call_worker()
     return ended
@@ -131,6 +132,7 @@ def sweep() -> dict[str, int]:
     sweep_uploads(now=now)
     forget_callers()
     _call_inspector_if_wanted()
+    figures.flush()
     if any(counts.values()):
         log.info("Sweep: %(released)d released, %(expired)d expired, %(deleted)d deleted", counts)
     return counts
