@@ -176,6 +176,14 @@ class DoorbellOrmBroker(PatientBroker, ORM):  # type: ignore[misc]
         """The parent's dequeue without its sleep: one look at the table."""
         return (ORM.dequeue(self) or ()) if self.queue_size() else ()
 
+    def acknowledge(self, task_id: str) -> None:
+        """The process that records results would end, were this to raise."""
+        try:
+            super().acknowledge(task_id)
+        except DatabaseError as error:
+            log.warning("A task that is done will come again: %s", error)
+            close_old_connections()
+
     def ping(self) -> bool:
         self.queue_size()
         return True

@@ -34,6 +34,7 @@ _LONGEST_DUMP = 20_000
 class LeftBehind:
     """What a process that is gone was at. `dump` is what faulthandler wrote: a reason and frames, no values."""
 
+    pid: int
     process: str
     version_id: int
     what: str
@@ -125,7 +126,7 @@ def take_interrupted() -> int | None:
 def left_behind(folder: Path) -> list[LeftBehind]:
     """What processes that are gone were at. Each note is found once, by whoever comes first."""
     try:
-        paths = sorted(folder.glob("*.call"))
+        paths = sorted(path for path in folder.glob("*.call") if path.stem.isdigit())
     except OSError:
         return []
     return [note for path in paths for note in _taken(path)]
@@ -140,7 +141,7 @@ def _taken(path: Path) -> list[LeftBehind]:
             content = file.read(_DUMP_AT + _LONGEST_DUMP)
             if len(content) >= _DUMP_AT:
                 path.unlink()
-                return _read(content)
+                return _read(content, int(path.stem))
     except (BlockingIOError, FileNotFoundError):
         pass  # it lives, or somebody else was faster
     except OSError as error:
@@ -148,13 +149,13 @@ def _taken(path: Path) -> list[LeftBehind]:
     return []
 
 
-def _read(content: bytes) -> list[LeftBehind]:
+def _read(content: bytes, pid: int) -> list[LeftBehind]:
     called, loaded, times_before = _NOTES.unpack_from(content)
     process = json.loads(content[_HEADER_AT:_DUMP_AT])["process"]
     dump = content[_DUMP_AT:].decode("utf-8", errors="replace").strip()
     memory = _times_out_of_memory() > times_before
     notes = ((CALL, called), (LOAD, loaded))
-    return [LeftBehind(process, version_id, what, dump, memory) for what, version_id in notes if version_id]
+    return [LeftBehind(pid, process, version_id, what, dump, memory) for what, version_id in notes if version_id]
 
 
 def _times_out_of_memory() -> int:

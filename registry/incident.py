@@ -11,10 +11,10 @@ from django.utils.translation import gettext_lazy as _
 
 # Of each version; older ones tell nothing new.
 MOST_KEPT = 100
-# Somebody who kills a process in the midst of a call looks like a model that does. One such incident keeps the version
-# out of web processes for a minute only, so that a model that kills each process cannot take one after the other;
-# three within an hour are no coincidence any more.
-_KILLED_SECONDS, _KILLED_OFTEN, _KILLED_WITHIN = 60, 3, timedelta(hours=1)
+# Somebody who kills a process in the midst of a call looks like a model that does. Such an incident keeps the version
+# out of web processes for a minute only, so that a model that ends each process cannot take one after the other. Three
+# of them, each after such a minute, are no coincidence; an hour later they are forgotten.
+_KILLED_SECONDS, _KILLED_OFTEN, _KILLED_WITHIN = timedelta(minutes=1), 3, timedelta(hours=1)
 
 
 class Kind(models.TextChoices):
@@ -73,13 +73,16 @@ def standing_of(incidents: Iterable[Seen], *, now: datetime) -> Standing:
     for seen in incidents:
         if seen.kind != Kind.KILLED:
             apart.add(seen.version_id)
-            continue
-        if now - seen.happened_at < timedelta(seconds=_KILLED_SECONDS):
-            not_in_web.add(seen.version_id)
-        times = killed[seen.version_id]
-        times.append(seen.happened_at)
-        if len(times) >= _KILLED_OFTEN and times[-1] - times[-_KILLED_OFTEN] <= _KILLED_WITHIN:
-            apart.add(seen.version_id)
+        elif now - seen.happened_at < _KILLED_WITHIN:
+            times = killed[seen.version_id]
+            # All processes of a host may be killed at once.
+            if not times or seen.happened_at - times[-1] >= _KILLED_SECONDS:
+                times.append(seen.happened_at)
+    for version_id, times in killed.items():
+        if now - times[-1] < _KILLED_SECONDS:
+            not_in_web.add(version_id)
+        if len(times) >= _KILLED_OFTEN:
+            apart.add(version_id)
     return Standing(frozenset(apart), frozenset(not_in_web | apart))
 
 
