@@ -120,7 +120,7 @@ class Postgres:
         self.start()
 
     def _run(self, program: str, *options: str) -> None:
-        command = [self._programs / program, *options, "--pgdata", self._folder / "data"]
+        command: list[str | Path] = [self._programs / program, *options, "--pgdata", self._folder / "data"]
         done = subprocess.run(command, cwd=self._folder, check=False, capture_output=True, text=True, **self._owner)
         if done.returncode:
             raise RuntimeError(f"{program} failed: {done.stderr.strip()}")

@@ -10,11 +10,13 @@ from functools import partial
 from tests.torture import models
 from tests.torture.clients import submit
 from tests.torture.databases import Sqlite
-from tests.torture.system import System
+from tests.torture.system import LEASE_SECONDS, System
 from tests.torture.unit import send
 
 Harm = Callable[[System, random.Random], None]
 _CLOCK_OFFSET_SECONDS = 300
+# Of another worker, and to do what the first one had begun.
+_START_SECONDS = 6
 
 
 def _nothing_lacks(_: System) -> str:
@@ -50,6 +52,20 @@ def _stop_for_a_while(which: Callable[[System], Sequence[int]], system: System, 
     send(pid, signal.SIGSTOP)
     time.sleep(system.pace.stopped)
     send(pid, signal.SIGCONT)
+
+
+def _pause_workers(system: System, _: random.Random) -> None:
+    """Another worker takes over what they hold; then they wake up amid their batch, and must not count any more."""
+    other = system.second_worker(0)
+    time.sleep(_START_SECONDS)
+    paused = system.pause_busy_workers()
+    time.sleep(LEASE_SECONDS + 1)
+    system.unit.manage("sweep_predictions")
+    time.sleep(_START_SECONDS)
+    for pid in paused:
+        send(pid, signal.SIGCONT)
+    other.terminate()
+    other.wait(120)
 
 
 def _restart_database(system: System, _: random.Random) -> None:
@@ -145,6 +161,7 @@ FAULTS = (
     Fault("kill-supervisor", "`manage.py serve` itself: kill -9", partial(_kill, lambda s: s.unit.supervisor())),
     Fault("kill-all", "every process at once: kill -9", _kill_all),
     Fault("stop-worker", "a busy worker stands still, past its lease", partial(_stop_for_a_while, System.busy_worker)),
+    Fault("pause-workers", "all workers stand still, others take over, they wake up", _pause_workers),
     Fault("stop-web", "a web process stands still", partial(_stop_for_a_while, _web)),
     Fault("database-restart", "PostgreSQL crashes and is started at once", _restart_database, _without_server),
     Fault("database-away", "PostgreSQL crashes and is away for a while", _take_database_away, _without_server),

@@ -71,6 +71,7 @@ class S3Store:
     """Moto behind a front: while it is away it keeps what it has, as S3 does."""
 
     name = "s3"
+    variables: Mapping[str, str]
     ways_to_be_away: tuple[Mode, ...] = ("refuse", "reset", "hang")
 
     def __init__(self) -> None:
@@ -136,6 +137,7 @@ class RedisQueue:
     """Keeps nothing on disk, so that a restart empties it."""
 
     name = "redis"
+    variables: Mapping[str, str]
 
     def __init__(self, folder: Path) -> None:
         self._server = RedisServer(folder).start()

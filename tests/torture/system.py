@@ -16,12 +16,13 @@ from tests.torture.databases import Database, Postgres, Sqlite
 from tests.torture.journal import Journal
 from tests.torture.models import Model, publish
 from tests.torture.places import DiskStore, OrmQueue, Queue, RedisQueue, S3Store, SmallDisk, Store
-from tests.torture.unit import Unit
+from tests.torture.unit import Unit, send
 
 BATCH_SECONDS = 8
 # A worker that is stopped for longer has lost its lease (predictions/transitions.py).
 LEASE_SECONDS = BATCH_SECONDS + 15
 _BUSY_WITHIN_SECONDS = 3.0
+_TRIES_TO_PAUSE = 20
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class System:
         self.clock = Clock(folder)
         self.clock_of_the_other = Clock(folder, "other")
         self.database: Database = Postgres(below / "postgres") if database == "postgres" else Sqlite(below / "service")
-        self.store: Store = S3Store() if store == "s3" else DiskStore(below / "service")
-        self.queue: Queue = RedisQueue(folder) if queue == "redis" else OrmQueue(self.database)
+        self.store: Store = _store(store, below / "service")
+        self.queue: Queue = _queue(queue, folder, self.database)
         variables = {
             "DATABASE_URL": self.database.url,
             "MLSERVE_BATCH_SECONDS": str(BATCH_SECONDS),
@@ -105,6 +106,19 @@ class System:
             time.sleep(0.01)
         return self.workers()
 
+    def pause_busy_workers(self) -> list[int]:
+        """Stops the whole cluster amid a batch, as when its machine stands still; the processes, to be woken."""
+        running = "SELECT count(*) FROM predictions_prediction WHERE status = 'running'"
+        for _ in range(_TRIES_TO_PAUSE):
+            paused = [*self.unit.mains("worker"), *self.busy_worker(), *self.unit.workers_of("worker")]
+            for pid in paused:
+                send(pid, signal.SIGSTOP)
+            if self.database.ask(running) != [(0,)]:
+                return paused
+            for pid in paused:
+                send(pid, signal.SIGCONT)
+        return []
+
     def second_worker(self, offset_seconds: int) -> "subprocess.Popen[bytes]":
         """Another worker whose clock is wrong by so much."""
         self.clock_of_the_other.set(offset_seconds)
@@ -115,3 +129,11 @@ class System:
 
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.unit.url, timeout=60)
+
+
+def _store(name: str, folder: Path) -> Store:
+    return S3Store() if name == "s3" else DiskStore(folder)
+
+
+def _queue(name: str, folder: Path, database: Database) -> Queue:
+    return RedisQueue(folder) if name == "redis" else OrmQueue(database)
