@@ -62,6 +62,7 @@ class _Forked:
 
     def kill_all(self) -> None:
         _kill_group(self.pid)
+        self._process.kill()  # one that was forked a moment ago has no group yet
         self._process.join()
 
 
@@ -91,7 +92,8 @@ def _run(name: str, main: Callable[[], None], parent: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     end_with_parent(parent)
     # `ps` and `top` show it, also for the child's own children; the command line stays that of the parent.
-    Path("/proc/self/comm").write_text(f"mlserve {name}"[:15])
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text(f"mlserve {name}"[:15])
     try:
         main()
     except Exception:  # multiprocessing would print it in lines of its own

@@ -1,7 +1,8 @@
-"""`/healthz`: the process answers. `/readyz`: everything that a prediction needs answers."""
+"""`/healthz`: the process answers. `/readyz`: everything that a prediction needs answers, and answers as inspected."""
 
 import logging
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -11,8 +12,14 @@ from django.utils import timezone
 
 from predictions import queue, workers
 from predictions.models import Prediction
+from registry.models import ModelVersion
 
 log = logging.getLogger(__name__)
+
+# Longer than a worker takes to give up on a version that hangs (MLSERVE_INSPECTION_SECONDS, unless raised).
+_PENDING_HOLDS_SECONDS = 180.0
+_STARTED = time.monotonic()
+_MOST_NAMED = 10
 
 
 def live(_request: HttpRequest) -> JsonResponse:
@@ -57,9 +64,36 @@ def _workers() -> dict[str, Any]:
     return {"seen": seen}
 
 
+def _models() -> dict[str, Any]:
+    """Whether the live versions answer in this environment as they did at their inspection.
+
+    An environment that answers differently must not become ready while the one before still serves. What nobody has
+    asked yet holds that up for a few minutes only: perhaps there is no worker with these packages who could ask.
+    """
+    suspects = ModelVersion.objects.live().not_as_inspected().order_by("model__name")
+    found = list(suspects.values_list("model__name", "tag", "model__is_public", "verdict"))
+    if other := [version for version in found if version[3] is not None]:
+        raise LookupError(
+            f"not as inspected in this environment: {_named(other)}. `manage.py verify_models` shows what differs; "
+            "install the packages of before, roll back, or upload again under a new tag"
+        )
+    if found and time.monotonic() < _STARTED + _PENDING_HOLDS_SECONDS:
+        raise LookupError(f"not asked in this environment yet: {_named(found)}; a worker does it in a moment")
+    return {"pending": len(found)}
+
+
+def _named(versions: Sequence[tuple[Any, ...]]) -> str:
+    """By name only what is public: anybody may read this page."""
+    names = [f"{name} {tag}" for name, tag, is_public, _ in versions if is_public]
+    hidden = len(versions) - len(names)
+    shown = [*names[:_MOST_NAMED], *([f"{len(names) - _MOST_NAMED} more"] if len(names) > _MOST_NAMED else [])]
+    return ", ".join([*shown, f"{hidden} of private models"] if hidden else shown)
+
+
 _CHECKS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "database": _database,
     "storage": _storage,
     "queue": _queue,
     "workers": _workers,
+    "models": _models,
 }

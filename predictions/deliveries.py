@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import close_old_connections
 
 from predictions import figures, queue, tasks, workers
+from predictions.golden_checks import GoldenChecks
 from predictions.time_limit import GRACE_SECONDS, TimeLimitReached, time_limit
 
 log = logging.getLogger(__name__)
@@ -113,6 +114,7 @@ _TASKS: Mapping[str, _Task] = {
 def _sweep() -> None:
     workers.see_this_worker()
     tasks.sweep()
+    GoldenChecks().check_one()
 
 
 def _is_done(what: str, work: Callable[[], object]) -> bool:

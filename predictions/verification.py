@@ -1,16 +1,22 @@
 """Whether a version still answers as it did at its inspection: its golden rows, predicted again and compared."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from django.utils import timezone
 
 from mlserve.errors import Unavailable
 from predictions import runtime
 from predictions.batching import RowFailure, call_in_batches
 from registry.environment import installed
 from registry.golden import same_answer
+from registry.golden_check import GoldenCheck, Verdict
 from registry.models import ModelVersion
 from registry.violations import pointer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,17 +40,41 @@ class EnvironmentChange:
 
 @dataclass(frozen=True)
 class Verification:
-    """`problem` says why the version could not be asked at all."""
+    """`problem` says why the version could not be asked at all; `may_pass`: that is not the version's fault."""
 
     version: ModelVersion
     row_count: int
     differences: tuple[Difference, ...] = ()
     problem: str = ""
+    may_pass: bool = False
     changes: tuple[EnvironmentChange, ...] = ()
 
     @property
     def is_same(self) -> bool:
         return not (self.differences or self.problem)
+
+    @property
+    def summary(self) -> str:
+        """What was found, in a sentence."""
+        if self.problem:
+            return self.problem
+        if self.differences:
+            rows = len({difference.row for difference in self.differences})
+            return f"{rows} of {self.row_count} rows get another answer."
+        return f"{self.row_count} rows compared."
+
+    def write_down(self) -> bool:
+        """Keep the verdict for this environment; False where nothing was found out."""
+        if self.may_pass:
+            return False
+        verdict = Verdict.SAME if self.is_same else Verdict.FAILED if self.problem else Verdict.DIFFERS
+        detail = "" if self.is_same else self.summary
+        GoldenCheck.objects.note(self.version, verdict, detail=detail, now=timezone.now())
+        if self.is_same:
+            log.info("%s answers as inspected, in this environment, too", self.version)
+        else:
+            log.error("%s %s in this environment: %s", self.version, verdict.label, detail)
+        return True
 
 
 def verify(version: ModelVersion) -> Verification:
@@ -56,7 +86,7 @@ def verify(version: ModelVersion) -> Verification:
     try:
         runtime.load(version)
     except Unavailable as error:
-        return Verification(version, len(rows), problem=error.detail, changes=changes)
+        return Verification(version, len(rows), problem=error.detail, may_pass=error.may_pass, changes=changes)
     now, failures = call_in_batches(
         lambda part: runtime.predict(version, part, version.outputs), rows, batch_rows=max(len(rows), 1)
     )

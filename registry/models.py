@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from registry.direct_upload import DirectUpload as DirectUpload  # noqa: PLC0414
 from registry.golden_check import GoldenCheck as GoldenCheck  # noqa: PLC0414
 from registry.incident import Incident as Incident  # noqa: PLC0414
+from registry.incident import in_words
 from registry.schema import RecordSchema
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
@@ -95,19 +96,21 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
         here = GoldenCheck.objects.here().exclude(verdict=GoldenCheck.Verdict.FAILED, checked_at__lt=failed_before)
         return self.exclude(pk__in=here.values("version"))
 
-    def not_as_inspected(self) -> "ModelVersionQuerySet":
-        """Without a golden check in this process's environment that found the same answers; in `verdict` and
-        `verdict_detail` what it found, None where nobody asked.
+    def not_as_inspected(self) -> "models.QuerySet[Any, Any]":
+        """Without a golden check in this process's environment that found the same answers; `verdict` is what it found,
+        None where nobody asked.
         """
         here = GoldenCheck.objects.here().filter(version=models.OuterRef("pk"))
-        told = self.annotate(
-            verdict=models.Subquery(here.values("verdict")), verdict_detail=models.Subquery(here.values("detail"))
-        )
+        told = self.annotate(verdict=models.Subquery(here.values("verdict")))
         return told.filter(Q(verdict=None) | ~Q(verdict=GoldenCheck.Verdict.SAME))
 
     def without_bulk(self) -> "ModelVersionQuerySet":
         """Leaves the columns alone that only inspection reports and golden checks read."""
         return self.defer("sample_rows", "golden_outputs", "report")
+
+    def with_open_incidents(self) -> "ModelVersionQuerySet":
+        """With what is held against each, newest first, as its list `open_incidents`."""
+        return self.prefetch_related(Prefetch("incidents", Incident.objects.open(), to_attr="open_incidents"))
 
 
 class ModelVersion(models.Model):
@@ -182,6 +185,11 @@ class ModelVersion(models.Model):
     @property
     def is_live(self) -> bool:
         return self.status == self.Status.LIVE
+
+    @property
+    def incidents_in_words(self) -> str:
+        """“hung 3 times; last 2026-11-24 03:15 UTC”; empty when nothing is held against it."""
+        return in_words(self.open_incidents if hasattr(self, "open_incidents") else self.incidents.open())
 
     @cached_property
     def record_schema(self) -> RecordSchema:

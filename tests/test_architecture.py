@@ -50,7 +50,7 @@ LAYERS: dict[str, list[str]] = {
         "uploads readmission",
         "upload_inspection",
         "forms views",
-        "upload_views upload_admin",
+        "upload_views upload_admin incident_admin",
         "admin urls management apps",
     ],
     "predictions": [
@@ -61,11 +61,11 @@ LAYERS: dict[str, list[str]] = {
         "sqs",
         "models forms",
         "runtime queue workers waiting reading listing claiming serializers",
-        "execution figures recording retention verification warming attendance brokers incidents",
+        "execution figures recording retention personal_data verification warming attendance brokers incidents",
         "in_place draining golden_checks",
         "watchdog",
         "submission",
-        "tasks views pages cluster checks",
+        "tasks views personal_data_views pages cluster checks",
         "admin urls page_urls management apps deliveries",
     ],
 }

@@ -1,12 +1,16 @@
 """/healthz and /readyz."""
 
+import time
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
+from mlserve import health
 from predictions import queue, workers
-from registry.models import ModelVersion
+from registry.golden_check import GoldenCheck, Verdict
+from registry.models import Model, ModelVersion
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +29,7 @@ def test_it_is_ready_when_every_part_answers(client: Client, penguins: ModelVers
 
     assert response.status_code == 200
     assert {name for name, check in response.json()["checks"].items() if check["ok"]} == {
-        "database", "storage", "queue", "workers",
+        "database", "storage", "queue", "workers", "models",
     }  # fmt: skip
 
 
@@ -47,3 +51,68 @@ def test_it_names_the_part_that_is_down(client: Client, penguins: ModelVersion, 
 
     assert body["status"] == "not ready"
     assert [name for name, check in body["checks"].items() if not check["ok"]] == ["queue"]
+
+
+@pytest.fixture
+def long_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process has been running for a while."""
+    monkeypatch.setattr(health, "_STARTED", -1e9)
+
+
+def models_part(client: Client) -> dict[str, Any]:
+    workers.see_this_worker()
+    part: dict[str, Any] = client.get("/readyz").json()["checks"]["models"]
+    return part
+
+
+@pytest.mark.parametrize("verdict", [Verdict.DIFFERS, Verdict.FAILED])
+def test_it_is_not_ready_with_other_answers(
+    client: Client, penguins: ModelVersion, long_since: None, verdict: Verdict
+) -> None:
+    GoldenCheck.objects.update(verdict=verdict)
+
+    part = models_part(client)
+
+    assert not part["ok"]
+    assert "penguins 1.0" in part["detail"]
+    assert "manage.py verify_models" in part["detail"]
+
+
+def test_it_ignores_what_other_environments_found(client: Client, penguins: ModelVersion) -> None:
+    GoldenCheck.objects.note(penguins, Verdict.DIFFERS, now=timezone.now())
+    GoldenCheck.objects.update(environment="0" * 64)
+    GoldenCheck.objects.note(penguins, Verdict.SAME, now=timezone.now())
+
+    assert models_part(client) == {"ok": True, "pending": 0}
+
+
+def test_it_waits_for_golden_answers_at_its_start(
+    client: Client, penguins: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    GoldenCheck.objects.update(environment="0" * 64)
+    monkeypatch.setattr(health, "_STARTED", time.monotonic())
+
+    assert "not asked in this environment yet: penguins 1.0" in models_part(client)["detail"]
+
+
+def test_it_does_not_wait_for_ever(client: Client, penguins: ModelVersion, long_since: None) -> None:
+    GoldenCheck.objects.update(environment="0" * 64)
+
+    assert models_part(client) == {"ok": True, "pending": 1}
+
+
+def test_it_asks_only_what_is_live(client: Client, penguins: ModelVersion, long_since: None) -> None:
+    GoldenCheck.objects.update(verdict=Verdict.DIFFERS)
+    ModelVersion.objects.update(status=ModelVersion.Status.RETIRED)
+
+    assert models_part(client)["ok"]
+
+
+def test_it_names_no_private_model(client: Client, penguins: ModelVersion) -> None:
+    GoldenCheck.objects.update(verdict=Verdict.DIFFERS)
+    Model.objects.update(is_public=False)
+
+    part = models_part(client)
+
+    assert "1 of private models" in part["detail"]
+    assert "penguins" not in part["detail"]

@@ -17,7 +17,8 @@ _MOST_SHOWN_DIFFERENCES = 20
 class Command(TerminalCommand):
     help = (
         "Predicts the sample rows of every live version again and compares with the answers stored at its inspection: "
-        "for a new machine, after an upgrade, before a deployment."
+        "for a new machine, after an upgrade, before a deployment. What it finds is kept for this environment; /readyz "
+        "tells it."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -32,6 +33,7 @@ class Command(TerminalCommand):
             verifications = []
             for version in versions:
                 verifications.append(verify(version))
+                verifications[-1].write_down()
                 advance(1)
         for verification in verifications:
             self._show(verification)
@@ -39,7 +41,8 @@ class Command(TerminalCommand):
         if changed:
             raise CommandError(
                 f"{len(changed)} of {len(versions)} live versions do not answer as inspected: {', '.join(changed)}. "
-                "Install the packages they were inspected with, roll back, or train and upload again."
+                "Install the packages they were inspected with, roll back, or train and upload again; where the new "
+                "answers are right, upload the same file under a new tag."
             )
 
     def _show(self, verification: Verification) -> None:
@@ -74,11 +77,10 @@ def _live_versions(name: str | None) -> list[ModelVersion]:
 def _outcome(verification: Verification) -> tuple[str, str, str]:
     """(sign, status, what was found)."""
     if verification.problem:
-        return "✗", "cannot be loaded", verification.problem
+        return "✗", "cannot be loaded", verification.summary
     if verification.differences:
-        rows = len({difference.row for difference in verification.differences})
-        return "✗", "differs", f"{rows} of {verification.row_count} rows get another answer."
-    return "✓", "answers as inspected", f"{verification.row_count} rows compared."
+        return "✗", "differs", verification.summary
+    return "✓", "answers as inspected", verification.summary
 
 
 def _change(change: EnvironmentChange) -> str:
