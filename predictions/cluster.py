@@ -24,13 +24,16 @@ from django_q.signals import post_spawn
 from django_q.worker import worker
 
 from mlserve.errors import QueueMissing, Unavailable
-from predictions import figures, queue, workers
+from predictions import figures, incidents, queue, workers
+from predictions.golden_checks import GoldenChecks
 from predictions.warming import warm_libraries, warm_models_in_background
 
 log = logging.getLogger(__name__)
 
 WORKER_DIED_STATUS = 75
 _LOOK_EVERY_SECONDS = 0.05
+# For a worker whose time is up to end by itself.
+_LAST_SECONDS = 2.0
 # What a worker's timer says while it waits for a task (django-q2's), and while no worker has it (ours).
 _IDLE, _UNUSED = -1, -4
 _SIGN_EVERY_SECONDS = 60.0
@@ -80,6 +83,8 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
 
     def reincarnate(self, process: BaseProcess) -> None:
         timer = getattr(process, "timer", None)
+        if timer is not None:
+            self._note_end(process, is_out_of_time=timer.value == 0)
         status = process.exitcode or 0  # negative: the signal that ended it
         if timer is not None and status < 0 and timer.value != 0:
             log.error("Worker %s was killed (signal %s); starting the cluster anew", process.pid, -status)
@@ -89,11 +94,27 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
         self._leaving = timer
         super().reincarnate(process)
 
+    def _note_end(self, process: BaseProcess, *, is_out_of_time: bool) -> None:
+        """What the worker was at is an incident of that version. One that hangs in a library hears no SIGTERM, which
+        is all that django-q2 would send.
+        """
+        process.join(_LAST_SECONDS if is_out_of_time else 0)
+        has_to_be_killed = is_out_of_time and process.is_alive()
+        if has_to_be_killed:
+            process.kill()
+            process.join(_LAST_SECONDS)
+        status = process.exitcode
+        if process.pid is not None and status is not None:
+            ending = incidents.Ending(process.pid, status, is_out_of_time=has_to_be_killed)
+            incidents.report_left_behind(ending)
+
     def _kill_all(self) -> None:
+        """And forget what they were at: it is no fault of theirs."""
         for each in (*self.pool, self.monitor, self.pusher):
             if each is not None and each.is_alive():
                 each.kill()
                 each.join(5)
+        incidents.forget_left_behind(each.pid for each in self.pool if each.pid is not None)
 
 
 class _StopFlag:
@@ -149,7 +170,13 @@ def run_cluster(worker_count: int, *, when_spawned: Callable[[], None] = lambda:
 
     post_spawn.connect(spawned, weak=False, dispatch_uid="mlserve-spawned-worker")
     post_spawn.connect(_warm_worker, dispatch_uid="mlserve-warm-worker")
-    stop = _StopFlag(_SignOfLife())
+    sign_of_life, golden_checks = _SignOfLife(), GoldenChecks()
+
+    def at_each_wait() -> None:
+        sign_of_life()
+        golden_checks()
+
+    stop = _StopFlag(at_each_wait)
     sentinel = GuardedSentinel(stop, Event(), uuid.uuid4(), timeout=Conf.TIMEOUT, start=False)
     sentinel.pool_size = worker_count
 
@@ -159,7 +186,10 @@ def run_cluster(worker_count: int, *, when_spawned: Callable[[], None] = lambda:
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
-    sentinel.start()
+    try:
+        sentinel.start()
+    finally:
+        golden_checks.stop()
 
 
 def _warm_worker(**_: Any) -> None:
