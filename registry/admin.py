@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from registry.admin_rows import Unchanging, confirm, found, page
 from registry.comparison import shown, tables_of
 from registry.deletion import why_kept
 from registry.forms import PROMOTE, ComparisonForm, DescriptionForm, UploadForm, has_permission
+from registry.incident_admin import incidents_of, trust_view
 from registry.models import DirectUpload, Model, ModelVersion, Promotion
 from registry.publishing import mark_default, promote, rollback
 from registry.report import CHECKS, Report, report_from_json
@@ -208,6 +210,7 @@ class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # t
             path("uploaded/<uuid:upload_id>/", view(self.uploaded_view), name="registry_modelversion_uploaded"),
             path("<int:pk>/promote/", view(self.move_view), {"move": "promote"}, "registry_modelversion_promote"),
             path("<int:pk>/rollback/", view(self.move_view), {"move": "rollback"}, "registry_modelversion_rollback"),
+            path("<int:pk>/trust/", view(partial(trust_view, self)), name="registry_modelversion_trust"),
             path("<int:pk>/compare/", view(self.compare_view), name="registry_modelversion_compare"),
             *super().get_urls(),
         ]
@@ -282,6 +285,7 @@ class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # t
         may_promote = has_permission(request.user, PROMOTE)
         context = {
             **tables_of(version),
+            **incidents_of(version, request.user),
             "report": report_from_json(version.report),
             "may_promote": may_promote and not version.is_live,
             "may_roll_back": may_promote and version.is_live and _earlier(version) is not None,

@@ -14,6 +14,11 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
     model = serializers.CharField(source="model.name", read_only=True)
     is_live = serializers.BooleanField(read_only=True)
     columns = serializers.SerializerMethodField()
+    incidents = serializers.CharField(
+        source="incidents_in_words",
+        read_only=True,
+        help_text="What the version did to processes that called it; it may be predicted apart. Usually empty.",
+    )
     url = serializers.SerializerMethodField()
 
     class Meta:
@@ -21,7 +26,7 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
         fields = (
             "model", "tag", "status", "is_live", "sha256", "size_bytes", "artifact_format", "outputs",
             "class_labels", "is_batchable", "columns", "environment", "other_versions_allowed_by", "uploaded_by",
-            "uploaded_at", "url",
+            "uploaded_at", "incidents", "url",
         )  # fmt: skip
 
     def get_columns(self, version: ModelVersion) -> list[dict[str, str]]:

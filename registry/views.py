@@ -91,7 +91,7 @@ class VersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     def get_queryset(self) -> Any:
         visible = Model.objects.visible_to(self.request.user)
         model = get_object_or_404(visible, name=self.kwargs["model"])
-        return model.versions.select_related("model")
+        return model.versions.select_related("model").with_open_incidents()
 
     def get_serializer_class(self) -> type[VersionSerializer]:
         return VersionDetailSerializer if self.action == "retrieve" else VersionSerializer

@@ -33,13 +33,13 @@ class Command(TerminalCommand):
     def _show_table(self, versions: list[ModelVersion]) -> None:
         table = plain_table(
             "Model", "Tag", "Status", "Checks", "Size", "SHA-256", "Uploaded",
-            may_wrap=("Model", "Tag", "Checks", "Uploaded"),
+            may_wrap=("Model", "Tag", "Status", "Checks", "Uploaded"),
         )  # fmt: skip
         for version in versions:
             table.add_row(
                 cell(version.model.name),
                 cell(version.tag),
-                cell(version.status, "bold green" if version.is_live else "dim"),
+                cell(_status(version), "bold green" if version.is_live else "dim"),
                 cell(_checks(report_from_json(version.report))),
                 cell(decimal(version.size_bytes)),
                 cell(version.sha256[:12]),
@@ -49,8 +49,12 @@ class Command(TerminalCommand):
 
 
 def _versions() -> list[ModelVersion]:
-    versions = ModelVersion.objects.select_related("model").defer("sample_rows", "golden_outputs")
+    versions = ModelVersion.objects.select_related("model").with_open_incidents().defer("sample_rows", "golden_outputs")
     return list(versions.order_by("model__name", "-uploaded_at", "-pk"))
+
+
+def _status(version: ModelVersion) -> str:
+    return f"{version.status}; {words}" if (words := version.incidents_in_words) else version.status
 
 
 def _passed(report: Report) -> int:
@@ -76,4 +80,5 @@ def _as_json(version: ModelVersion) -> dict[str, Any]:
         "sha256": version.sha256,
         "uploaded_at": version.uploaded_at.isoformat(),
         "uploaded_by": version.uploaded_by,
+        "incidents": version.incidents_in_words,
     }
