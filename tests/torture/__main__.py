@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from tests.flows.service import ROOT
@@ -89,16 +90,15 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
             folder, journal, database=options.database, store=options.store, queue=options.queue, pace=pace,
             has_clock=any(fault.name.startswith("clock") for fault in chosen),
         )  # fmt: skip
-        try:
-            result = Session(system, journal, seed=seed, pace=pace).run(
-                chosen, 0 if options.short else options.minutes * 60
-            )
-        finally:
-            if options.keep:
-                _keep(folder, options.keep)
-            if journal.violations:
-                print(read_log(folder))
-            system.close()
+        with closing(system):
+            try:
+                session = Session(system, journal, seed=seed, pace=pace)
+                result = session.run(chosen, 0 if options.short else options.minutes * 60)
+            finally:
+                if options.keep:
+                    _keep(folder, options.keep)
+                if journal.violations:
+                    print(read_log(folder))
     print(f"\n{report.table(result)}")
     report.write_json(options.json, result)
     if options.markdown:

@@ -1,10 +1,10 @@
 """One service with everything below it, in a folder of its own: started, reached past the service, and ended."""
 
-import os
 import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,12 +83,12 @@ class System:
         return self.unit.end()
 
     def close(self) -> None:
-        for pid in self.unit.processes():
-            os.kill(pid, signal.SIGKILL)
-        self.queue.close()
-        self.store.close()
-        self.database.close()
-        self.disk.close()
+        """Whatever is left of everything, in the reverse order of its beginning."""
+        with ExitStack() as left:
+            for each in (self.disk, self.database, self.store, self.queue):
+                left.callback(each.close)
+            for pid in self.unit.processes():
+                send(pid, signal.SIGKILL)
 
     def workers(self) -> list[int]:
         """Processes that predict, as the service itself has noted them."""
