@@ -1,0 +1,73 @@
+"""docs/operations.md and the alerts name what exists."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from mlserve.metrics import metric_families
+from mlserve.tally import Tally
+from predictions.figures import Moment
+from tests.flows.service import ROOT
+
+pytestmark = pytest.mark.once
+ALERTS = ROOT / "docs" / "server" / "alerts.yml"
+DOCUMENT = (ROOT / "docs" / "operations.md").read_text("utf-8")
+
+
+def rules() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = yaml.safe_load(ALERTS.read_text("utf-8"))["groups"][0]["rules"]
+    return found
+
+
+def exposed() -> dict[str, set[str]]:
+    """Each name of a sample with its labels, as one of each would have them."""
+    tally = Tally()
+    for metric in ("duration", "queue", "model_load"):
+        tally.observe(metric, 1.0, "m", "1")
+    tally.count("predictions", "m", "1", label="failed")
+    tally.count("validation_errors", "m")
+    tally.count("requests", label="GET 200")
+    moment = Moment(1, 1.0, 1, 1, live=[], open_incidents=[("m", "1", 1)])
+    samples = [each for family in metric_families(tally.take(), moment) for each in family.samples]
+    return {each.name: set(each.labels) for each in samples} | {
+        "mlserve_model_info": {"model", "version", "sklearn_version", "sha256"}
+    }
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+def test_it_asks_for_metrics_and_labels_that_exist(rule: dict[str, Any]) -> None:
+    known = exposed()
+    names = re.findall(r"\bmlserve_\w+", rule["expr"])
+    labels = re.findall(r"by \(([^)]*)\)", rule["expr"]) + re.findall(r"\{(\w+)=", rule["expr"])
+    wanted = {label.strip() for each in labels for label in each.split(",")} - {"job"}
+
+    assert set(names) <= set(known)
+    assert names or "up{" in rule["expr"]
+    assert wanted <= {label for name in names for label in known[name]}
+    assert rule["expr"].count("(") == rule["expr"].count(")")
+    assert set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"])) <= wanted | {
+        "instance",
+        "model",
+        "version",
+    }
+
+
+def test_it_explains_each_alert() -> None:
+    explained = re.findall(r"^\| `(Mlserve\w+)` \|", DOCUMENT, re.MULTILINE)
+
+    assert explained == sorted(explained, key=[rule["alert"] for rule in rules()].index)
+    assert set(explained) == {rule["alert"] for rule in rules()}
+
+
+def test_it_explains_each_metric() -> None:
+    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in exposed()}
+
+    assert {name for name in families if name not in DOCUMENT} == set()
+
+
+def test_it_names_no_metric_that_does_not_exist() -> None:
+    families = set(exposed()) | {re.sub(r"_(bucket|count|sum)$", "", name) for name in exposed()}
+
+    assert set(re.findall(r"\bmlserve_[a-z_]+", DOCUMENT)) <= families
