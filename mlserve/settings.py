@@ -271,6 +271,9 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 # --- Registry ----------------------------------------------------------------------------------------------
 MLSERVE_NEW_MODELS = env.choice("MLSERVE_NEW_MODELS", ("private", "public"), default="private")
 MLSERVE_MAX_ARTIFACT_BYTES = env.size_bytes("MLSERVE_MAX_ARTIFACT_BYTES", default=2**30)
+# Modules of one's own whose classes and functions artifacts may use (package.module), or exact names of libraries
+# (package.module:Name). What scikit-learn, numpy and pandas need is trusted without it.
+MLSERVE_TRUSTED_MODULES = env.names("MLSERVE_TRUSTED_MODULES")
 # A fitted pipeline loads in seconds; a minute is for large forests on slow disks.
 MLSERVE_INSPECTION_SECONDS = env.number("MLSERVE_INSPECTION_SECONDS", default=120, at_least=5)
 # Address space, which is several times what numpy's libraries really touch.

@@ -167,7 +167,11 @@ def _load(admitted: Admitted, version_id: int) -> LoadedModel:
             if formats.recognize(path) != admitted.artifact_format:
                 raise NotAdmitted(f"The {admitted.digest} was admitted as {admitted.artifact_format}, which it is not.")
             with noted(LOAD, version_id), _kept_alive():
-                loaded = formats.load(path)
+                loaded = formats.load(
+                    path,
+                    trusted=settings.MLSERVE_TRUSTED_MODULES,
+                    max_bytes=settings.MLSERVE_INSPECTION_BYTES,
+                )
         except formats.CannotLoad as error:
             raise ArtifactUnavailable(f"{error.detail} {error.fix}") from error
         except TriedToEnd as error:

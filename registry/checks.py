@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Warning, register
+from django.core.checks import CheckMessage, Error, Warning, register
+
+from registry.trusted_names import problem_of
 
 
 @register(deploy=True)
@@ -18,4 +20,18 @@ def local_artifacts_on_a_server(**_: Any) -> list[CheckMessage]:
             hint="Set MLSERVE_BUCKET, so that every process finds them; ignore this on a single machine.",
             id="registry.W001",
         )
+    ]
+
+
+@register()
+def trusted_modules(**_: Any) -> list[CheckMessage]:
+    """An entry that would let in Python's own library or a whole framework trusts nothing, and must not seem to."""
+    return [
+        Error(
+            f"MLSERVE_TRUSTED_MODULES: {problem}",
+            hint="Name modules of your own, separated by commas: our_company.features, or exact names after a colon.",
+            id="registry.E001",
+        )
+        for entry in settings.MLSERVE_TRUSTED_MODULES
+        if (problem := problem_of(entry))
     ]

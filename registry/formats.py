@@ -1,32 +1,33 @@
 """The one door through which bytes become a Python object: every `load` of an artifact is here. Pure.
 
-pickle and joblib run code of the file's choosing, so only the inspection's child process and the process that
-predicts come here. Each format is one row of `FORMATS`.
+A pickle is a program. `read_names` tells what it would import without importing anything, `refused` what of that is not
+trusted, and `load` loads what is, through an unpickler that asks the same list once more. Reading belongs to the
+inspection; what was admitted is known by its digest, and loading enforces the list by itself, so that the processes
+that predict do not read again. Each format is one row of `FORMATS`.
 """
 
-import gzip
 import importlib.metadata
-import lzma
+import importlib.util
 import pickle
+import re
+import sys
 import warnings
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import joblib
+from registry import pickle_names, pickle_streams, skops_files
+from registry.pickle_names import Reference
+from registry.trusted_names import Trust, Use
+from registry.unloadable import HOW_TO_SAVE, CannotLoad, Refused
 
-_HEAD_BYTES = 64
-_DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, pickle.UnpicklingError)
+__all__ = ["CannotLoad", "Loaded", "Refused", "VersionMismatch", "load", "read_names", "recognize", "refused"]
 
-
-class CannotLoad(Exception):
-    """An artifact that does not become an object; the message says why, `fix` what to do."""
-
-    def __init__(self, detail: str, fix: str) -> None:
-        super().__init__(detail)
-        self.detail, self.fix = detail, fix
+_HEAD_BYTES = 256
+_DAMAGED = (*pickle_streams.DAMAGED, pickle.UnpicklingError)
+# As MLSERVE_INSPECTION_BYTES.
+_MAX_BYTES = 8 * 2**30
 
 
 @dataclass(frozen=True)
@@ -58,27 +59,33 @@ def _magic(*prefixes: bytes) -> Callable[[bytes], bool]:
     return lambda head: head.startswith(prefixes)
 
 
+# Protocols 0 and 1 have no magic number: an object begins with the name of what makes it.
+_OLD_PICKLE = re.compile(rb"\(?c[\w.]+\n[\w.]+\n", re.ASCII)
+
+
+def _is_pickle(head: bytes) -> bool:
+    return head.startswith(tuple(bytes((0x80, protocol)) for protocol in range(6))) or bool(_OLD_PICKLE.match(head))
+
+
 def _is_zlib(head: bytes) -> bool:
     return len(head) > 1 and head[0] == 0x78 and (head[0] * 256 + head[1]) % 31 == 0
 
 
 # The order matters only where prefixes overlap. Uncompressed joblib files are pickles with arrays in between.
 FORMATS: tuple[Format, ...] = (
-    Format("pickle", _magic(*(bytes((0x80, protocol)) for protocol in range(2, 6)))),
+    Format("pickle", _is_pickle),
     Format("joblib-gzip", _magic(b"\x1f\x8b")),
     Format("joblib-bz2", _magic(b"BZh")),
     Format("joblib-xz", _magic(b"\xfd7zXZ\x00")),
     Format("joblib-lzma", _magic(b"]\x00\x00")),
     Format("joblib-zlib", _is_zlib),
+    Format(skops_files.NAME, _magic(b"PK\x03\x04")),
 )
 _NOT_ACCEPTED: tuple[Format, ...] = (
-    Format("a zip archive (skops, Keras or PyTorch?)", _magic(b"PK\x03\x04")),
     Format("HDF5 (a Keras model?)", _magic(b"\x89HDF")),
+    Format("a joblib file from before 2014", _magic(b"ZF")),
     Format("joblib's lz4 compression", _magic(b"\x04\x22\x4d\x18")),
     Format("a Python source file or other text", lambda head: head.isascii() and head[:1].isalpha()),
-)
-_HOW_TO_SAVE = (
-    "Save the fitted pipeline with joblib.dump(pipeline, 'model.joblib') or pickle.dump and upload that file."
 )
 
 
@@ -87,22 +94,98 @@ def recognize(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if not head:
-        raise CannotLoad("The file is empty.", _HOW_TO_SAVE)
+        raise CannotLoad("The file is empty.", HOW_TO_SAVE)
     for known in FORMATS:
         if known.begins(head):
             return known.name
     looks_like = next((f"; it looks like {kind.name}" for kind in _NOT_ACCEPTED if kind.begins(head)), "")
-    raise CannotLoad(f"The file is not a pickle or joblib file{looks_like}.", _HOW_TO_SAVE)
+    raise CannotLoad(f"The file is not a pickle or joblib file{looks_like}.", HOW_TO_SAVE)
 
 
-def load(path: Path) -> Loaded:
-    """Unpickle the artifact: runs code from the file. Raises CannotLoad; memory is about twice the file's size."""
+@dataclass(frozen=True)
+class Refusal:
+    """A name that is not trusted: what the file would do with it, and what to do about it."""
+
+    reference: Reference
+    does: str
+    fix: str
+
+
+def read_names(path: Path, *, max_bytes: int = _MAX_BYTES) -> tuple[Reference, ...]:
+    """What loading the file would import and call, without doing so. Raises CannotLoad; Refused for what hides it.
+
+    Takes about as long as loading it; memory is small, for the bytes of arrays are skipped. At most `max_bytes` are
+    unpacked.
+    """
+    name = recognize(path)
+    try:
+        if name == skops_files.NAME:
+            return skops_files.read_names(path, max_bytes=max_bytes)
+        with pickle_streams.opened(path, name, max_bytes=max_bytes) as file:
+            return pickle_names.read_names(file)
+    except CannotLoad:
+        raise
+    except MemoryError as error:
+        raise CannotLoad("Reading the artifact needs more memory than is allowed.", _MORE_MEMORY) from error
+    except Exception as error:  # decompressors and parsers meet every kind of garbage
+        raise _damaged(error) from error
+
+
+def refused(references: Iterable[Reference], trusted: Iterable[str] = ()) -> list[Refusal]:
+    """Which of the names are not trusted. `trusted`: MLSERVE_TRUSTED_MODULES."""
+    trust = Trust.of(trusted)
+    return [_refusal(each, trust) for each in references if not trust.allows(each.module, each.name, each.use)]
+
+
+def _refusal(reference: Reference, trust: Trust) -> Refusal:
+    root = reference.module.partition(".")[0]
+    would = {Use.MENTIONED: "refer to", Use.INSTANTIATED: "make an object of", Use.CALLED: "run"}[reference.use]
+    if root == "__main__":
+        return Refusal(reference, would, _OF_A_NOTEBOOK)
+    if trust.use_of(reference.module, reference.name) is not None:
+        return Refusal(reference, would, "No file that pickle or joblib wrote does that. Do not load it anywhere.")
+    if root in sys.stdlib_module_names:
+        return Refusal(reference, would, "Such a file can do anything to whoever loads it: do not load it anywhere.")
+    if root in _LIBRARIES:
+        return Refusal(
+            reference,
+            would,
+            f"It is not among what mlserve trusts of {root}. Train without it, or with the versions that are installed "
+            f"here. Whoever runs mlserve and knows what it does may add {reference.module}:{reference.name} to "
+            "MLSERVE_TRUSTED_MODULES.",
+        )
+    if importlib.util.find_spec(root) is None:
+        return Refusal(
+            reference,
+            would,
+            f"The Python module {root!r} is not installed here. Install {root!r} where mlserve runs and add it to "
+            "MLSERVE_TRUSTED_MODULES, or train without it.",
+        )
+    return Refusal(
+        reference,
+        would,
+        f"If it is your own module, set MLSERVE_TRUSTED_MODULES={reference.module} where mlserve runs.",
+    )
+
+
+_LIBRARIES = frozenset({"numpy", "scipy", "pandas", "sklearn", "joblib", "skops", "lightgbm", "xgboost", "pyarrow"})
+_OF_A_NOTEBOOK = (
+    "A class or function was defined in the training script or notebook itself. Move it into a module that is "
+    "installed where mlserve runs, name that module in MLSERVE_TRUSTED_MODULES, train again and upload."
+)
+
+
+def load(path: Path, *, trusted: Iterable[str] = (), max_bytes: int = _MAX_BYTES) -> Loaded:
+    """Load the artifact with what is trusted. Raises CannotLoad, and Refused before it would import anything else.
+
+    `trusted`: MLSERVE_TRUSTED_MODULES. Memory is about twice the file's size; at most `max_bytes` are unpacked.
+    """
     from sklearn.exceptions import InconsistentVersionWarning
 
     name = recognize(path)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        loaded = _unpickle(path)
+        loaded = _load(path, name, Trust.of(trusted), max_bytes)
     mismatches = {
         VersionMismatch(
             warning.message.estimator_name,
@@ -115,9 +198,17 @@ def load(path: Path) -> Loaded:
     return Loaded(loaded, name, tuple(sorted(mismatches, key=lambda each: each.estimator)))
 
 
-def _unpickle(path: Path) -> Any:
+def _load(path: Path, name: str, trust: Trust, max_bytes: int) -> Any:
     try:
-        return joblib.load(path)
+        if name == skops_files.NAME:
+            return skops_files.load(path, trust, max_bytes=max_bytes)
+        # Here, because whoever only recognizes a format needs neither numpy nor joblib.
+        from registry.unpickling import unpickled
+
+        with pickle_streams.opened(path, name, max_bytes=max_bytes) as file:
+            return unpickled(file, trust)
+    except CannotLoad:
+        raise
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
         raise CannotLoad(
@@ -129,10 +220,7 @@ def _unpickle(path: Path) -> Any:
             f"The artifact refers to something that is not here: {error}.", _missing_name(error)
         ) from error
     except _DAMAGED as error:
-        raise CannotLoad(
-            f"The file is truncated or damaged ({type(error).__name__}: {error}).",
-            "Compare its size with the original and upload it again.",
-        ) from error
+        raise _damaged(error) from error
     except MemoryError as error:
         raise CannotLoad("Loading the artifact needs more memory than is allowed.", _MORE_MEMORY) from error
     except Exception as error:  # unpickling runs code of the file, which may raise anything
@@ -143,13 +231,17 @@ def _unpickle(path: Path) -> Any:
         ) from error
 
 
+def _damaged(error: Exception) -> CannotLoad:
+    return CannotLoad(
+        f"The file is truncated or damaged ({type(error).__name__}: {error}).",
+        "Compare its size with the original and upload it again.",
+    )
+
+
 _MORE_MEMORY = "Make the model smaller, or raise MLSERVE_INSPECTION_BYTES."
 
 
 def _missing_name(error: AttributeError) -> str:
     if "__main__" in str(error):
-        return (
-            "A class or function was defined in the training script or notebook itself. "
-            "Move it into a module that is installed where mlserve runs, train again and upload."
-        )
+        return _OF_A_NOTEBOOK
     return "Train with the versions that are installed here, or install the training versions here."

@@ -125,6 +125,7 @@ def _write_request(folder: Path, submission: Submission) -> None:
         "form_config": submission.form_config,
         "allow_other_versions": submission.allow_other_versions,
         "stored": asdict(submission.stored) if submission.stored else None,
+        "trusted_modules": settings.MLSERVE_TRUSTED_MODULES,
         "memory_bytes": settings.MLSERVE_INSPECTION_BYTES,
         "cpu_seconds": settings.MLSERVE_INSPECTION_SECONDS,
         "parent": os.getpid(),

@@ -27,6 +27,7 @@ from registry.schema import RecordSchema, Row
 MAX_SAMPLE_ROWS = 10_000
 MAX_GOLDEN_ROWS = 100
 _ROWS_ONE_BY_ONE = 25
+_SHOWN_NAMES, _SHOWN_FIXES = 20, 3
 
 
 class _Failed(Exception):
@@ -50,6 +51,7 @@ class _Inspection:
 
     def steps(self) -> list[Callable[[], Check]]:
         return [
+            self.check_names,
             self.check_loads,
             self.check_pipeline,
             self.check_environment,
@@ -61,10 +63,27 @@ class _Inspection:
             self.check_form,
         ]
 
+    def check_names(self) -> Check:
+        """Before anything of the file is loaded. What is no file to load at all is for the next check to say."""
+        path, trusted = Path(self.request["artifact"]), self.request["trusted_modules"]
+        try:
+            names = formats.read_names(path, max_bytes=self.request["memory_bytes"])
+        except formats.Refused as error:
+            raise _Failed(Check("names", "failed", error.detail, error.fix)) from error
+        except formats.CannotLoad as error:
+            raise _Failed(Check("loads", "failed", error.detail, error.fix)) from error
+        if refused := formats.refused(names, trusted):
+            raise _Failed(_refused_names(refused))
+        return Check("names", "passed", f"{len(names)} names, all of them trusted.")
+
     def check_loads(self) -> Check:
         started = time.monotonic()
         try:
-            loaded = formats.load(Path(self.request["artifact"]))
+            loaded = formats.load(
+                Path(self.request["artifact"]),
+                trusted=self.request["trusted_modules"],
+                max_bytes=self.request["memory_bytes"],
+            )
         except formats.CannotLoad as error:
             raise _Failed(Check("loads", "failed", error.detail, error.fix)) from error
         self.pipeline = loaded.pipeline
@@ -261,6 +280,15 @@ def _shown_sample(names: Sequence[str]) -> str:
         f"Its first {MAX_GOLDEN_ROWS} are kept with the version and shown as examples, also their {', '.join(names)}, "
         "which the schema marks as not to be kept."
     )
+
+
+def _refused_names(refused: list[formats.Refusal]) -> Check:
+    """The worst first: what would be run, then what would only be referred to."""
+    worst_first = sorted(refused, key=lambda each: -each.reference.use)
+    shown = "; ".join(f"{each.does} {each.reference}" for each in worst_first[:_SHOWN_NAMES])
+    more = f" (and {len(refused) - _SHOWN_NAMES} more)" if len(refused) > _SHOWN_NAMES else ""
+    fixes = list(dict.fromkeys(each.fix for each in worst_first))
+    return Check("names", "failed", f"This file would {shown}{more}.", " ".join(fixes[:_SHOWN_FIXES]))
 
 
 def _refused_sample(error: InvalidRows, made_up: bool) -> Check:

@@ -11,6 +11,7 @@ REQUEST_FILE, RESULT_FILE = "request.json", "result.jsonl"
 
 # Every check in the order they run, with what it asks. A check that was not reached is reported as skipped.
 CHECKS: Mapping[str, str] = {
+    "names": "It refers only to trusted classes and functions",
     "loads": "The file unpickles",
     "pipeline": "It is a fitted scikit-learn Pipeline",
     "environment": "It was trained with the versions installed here",

@@ -18,6 +18,8 @@ _FOR_TESTS = {
     "SECRET_KEY": "only-for-tests-and-long-enough-for-every-check-of-its-length",
     # Also for the `manage.py` of a child process, which would read it from a developer's `.env`.
     "MLSERVE_NEW_MODELS": "private",
+    # Pipelines of the tests refer to functions and classes of their modules.
+    "MLSERVE_TRUSTED_MODULES": "tests",
     # A client that reaches past the local server fails at once instead of finding a real account.
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",

@@ -169,4 +169,9 @@ class RunsWhenLoaded:
         self.code = code
 
     def __reduce__(self) -> Any:
-        return exec, (self.code,)
+        return run, (self.code,)
+
+
+def run(code: str) -> None:
+    """What a module that is trusted, but should not be, can do."""
+    exec(code, {})

@@ -1,3 +1,4 @@
+import builtins
 import bz2
 import gzip
 import io
@@ -29,9 +30,9 @@ def pipeline() -> Any:
     return pipelines.mixed_classifier()
 
 
-def refusal_of(path: Path) -> CannotLoad:
+def refusal_of(path: Path, *, trusted: tuple[str, ...] = ("tests",)) -> CannotLoad:
     with pytest.raises(CannotLoad) as refusal:
-        formats.load(path)
+        formats.load(path, trusted=trusted)
     return refusal.value
 
 
@@ -40,7 +41,7 @@ def reference_to(module: str, name: str) -> bytes:
     return b"\x80\x02c" + f"{module}\n{name}\n".encode() + b"."
 
 
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
 def test_it_loads_every_pickle_protocol(pipeline: Any, tmp_path: Path, protocol: int) -> None:
     path = tmp_path / "model.pickle"
     path.write_bytes(pickle.dumps(pipeline, protocol))
@@ -102,7 +103,8 @@ def a_zip_file() -> bytes:
     [
         (b"", "The file is empty"),
         (b"import sklearn\n", "text"),
-        (a_zip_file(), "zip archive (skops"),
+        (a_zip_file(), "a zip archive, but no skops file"),
+        (b"ZF0x1000" + bytes(50), "before 2014"),
         (b"\x89HDF\r\n\x1a\n" + bytes(50), "HDF5"),
         (b"\x04\x22\x4d\x18" + bytes(50), "lz4"),
         (bytes(100), "not a pickle or joblib file."),
@@ -111,7 +113,7 @@ def a_zip_file() -> bytes:
         (b"x", "not a pickle or joblib file"),
         (b"\x80", "not a pickle or joblib file"),
     ],
-    ids=["empty", "python", "zip", "hdf5", "lz4", "zeros", "ones", "parquet", "one letter", "one byte"],
+    ids=["empty", "python", "zip", "old joblib", "hdf5", "lz4", "zeros", "ones", "parquet", "one letter", "one byte"],
 )
 def test_it_recognizes_what_is_no_pickle(tmp_path: Path, content: bytes, detail: str) -> None:
     path = tmp_path / "model.joblib"
@@ -168,7 +170,7 @@ def test_it_names_a_missing_module(tmp_path: Path) -> None:
     path = tmp_path / "model.pickle"
     path.write_bytes(reference_to("our_company.features", "Cleaner"))
 
-    refusal = refusal_of(path)
+    refusal = refusal_of(path, trusted=("our_company",))
 
     assert "'our_company'" in refusal.detail
     assert refusal.fix == "Install 'our_company' where mlserve runs, or train without it."
@@ -178,7 +180,7 @@ def test_it_names_a_missing_attribute(tmp_path: Path) -> None:
     path = tmp_path / "model.pickle"
     path.write_bytes(reference_to("sklearn.preprocessing", "Imputer"))
 
-    refusal = refusal_of(path)
+    refusal = refusal_of(path, trusted=("sklearn.preprocessing:Imputer",))
 
     assert "Imputer" in refusal.detail
     assert "versions" in refusal.fix
@@ -188,9 +190,9 @@ def test_it_explains_classes_of_a_notebook(tmp_path: Path) -> None:
     path = tmp_path / "model.pickle"
     path.write_bytes(reference_to("__main__", "MyTransformer"))
 
-    refusal = refusal_of(path)
+    refusal = formats.refused(formats.read_names(path))[0]
 
-    assert "MyTransformer" in refusal.detail
+    assert str(refusal.reference) == "__main__.MyTransformer"
     assert "Move it into a module" in refusal.fix
 
 
@@ -201,11 +203,11 @@ class RaisesWhenLoaded:
         self.error = error
 
     def __reduce__(self) -> Any:
-        return raise_it, (self.error,)
+        return raise_it, (self.error.__name__,)
 
 
-def raise_it(error: type[Exception]) -> None:
-    raise error("from inside the file")
+def raise_it(name: str) -> None:
+    raise getattr(builtins, name)("from inside the file")
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,7 @@ def test_it_shows_no_warning_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "model.joblib"
     joblib.dump(WarnsWhenLoaded(), path)
 
-    assert formats.load(path).mismatches == ()
+    assert formats.load(path, trusted=("tests",)).mismatches == ()
 
 
 class WarnsWhenLoaded:

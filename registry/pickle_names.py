@@ -1,0 +1,329 @@
+"""What a pickle would import and call, found out without importing or calling anything. Pure.
+
+The opcodes are executed by the same code of the standard library that executes them when the file is loaded, so that
+the two cannot disagree about where a frame ends or which name stands on the stack. Only what they do differs: a name
+becomes a `_Global`, whatever is called with it a `_Made`, and numbers, strings and containers are themselves.
+
+CPU time and memory are not bounded here: it runs in the inspection's process, which is.
+"""
+
+import math
+import pickle
+import re
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO, Any, NoReturn
+
+from registry.trusted_names import Use
+from registry.unloadable import CannotLoad, Refused
+
+# HistGradientBoosting's preprocessor holds one; any other could call what it likes with arguments that it likes.
+PARTIAL, PARTIAL_OF = ("functools", "partial"), {("sklearn.utils.validation", "check_array")}
+PARTIAL_FIX = "Use a function of a module of your own (MLSERVE_TRUSTED_MODULES), or FunctionTransformer's kw_args."
+ARRAY_WRAPPER = ("joblib.numpy_pickle", "NumpyArrayWrapper")
+MAX_NAMES = 10_000
+# Of structured types in structured types.
+_MAX_DEPTH = 20
+# Above this the bytes of a value are skipped instead of kept.
+_KEPT_BYTES = 2**16
+_BLOCK_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One class or function that a file would import, and what it would do with it."""
+
+    module: str
+    name: str
+    use: Use
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+def renamed(protocol: int, module: str, name: str) -> tuple[str, str]:
+    """What pickle makes of names that Python 2 wrote: `__builtin__` is `builtins`."""
+    if protocol >= 3:
+        return module, name
+    if (module, name) in NAME_MAPPING:
+        return NAME_MAPPING[module, name]
+    return IMPORT_MAPPING.get(module, module), name
+
+
+def require_one_pickle(file: IO[bytes]) -> None:
+    if file.read(1):
+        raise Refused("Something follows the end of the pickle.", "Save one object per file.")
+
+
+def require_plain_state(state: Any) -> None:
+    """`__class__` and the like would turn an object into another one behind the list's back, and a CountVectorizer that
+    is told so takes the caller's rows for names of files, and reads them.
+    """
+    for part in state if isinstance(state, tuple) and len(state) == 2 else (state,):
+        if not isinstance(part, dict):
+            continue
+        if any(isinstance(key, str) and key.startswith("__") for key in part):
+            raise Refused("The file sets an attribute such as __class__ of an object.", NEVER)
+        if isinstance(given := part.get("input"), str) and given != "content":
+            raise Refused(
+                f"A step reads files whose names the caller gives (input={given[:20]!r}).",
+                "Give the text itself: input='content', which is the default.",
+            )
+
+
+NEVER = "pickle and joblib write no such files. Do not load it anywhere."
+
+
+class _Global:
+    """A class or function of which only the name is known."""
+
+    __slots__ = ("key",)
+
+    def __init__(self, key: tuple[str, str]) -> None:
+        self.key = key
+
+
+class _Made:
+    """What some call would have made. It takes whatever a list, a set or a dict takes, and forgets it."""
+
+    __slots__ = ("arguments", "is_built", "key", "state")
+
+    def __init__(self, key: tuple[str, str] | None, arguments: Any = ()) -> None:
+        self.key, self.arguments, self.state, self.is_built = key, arguments, None, False
+
+    def append(self, _: Any) -> None: ...
+
+    extend = add = append
+
+    def __setitem__(self, key: Any, value: Any) -> None: ...
+
+
+_NEW_BY_COPYREG = {("copyreg", "_reconstructor"), ("copyreg", "__newobj__")}
+
+
+def read_names(file: IO[bytes]) -> tuple[Reference, ...]:
+    """Every name that loading `file` would import, by name. Raises CannotLoad: Refused for what hides a name or breaks
+    a rule, else for what is no whole pickle.
+    """
+    uses: dict[tuple[str, str], Use] = {}
+    try:
+        _Reader(file, uses).load()
+    except (CannotLoad, MemoryError, OSError):
+        raise
+    except Exception as error:  # the parser meets every kind of garbage, with every kind of exception
+        raise CannotLoad(
+            f"The file is truncated or damaged ({type(error).__name__}: {error}).",
+            "Compare its size with the original and upload it again.",
+        ) from error
+    require_one_pickle(file)
+    return tuple(Reference(*key, use) for key, use in sorted(uses.items()))
+
+
+# The Python version of the unpickler, which joblib loads with, too; typeshed knows only the one in C.
+_Unpickler: Any = pickle._Unpickler  # type: ignore[attr-defined]
+
+
+class _Reader(_Unpickler):  # type: ignore[misc]
+    dispatch = dict(_Unpickler.dispatch)
+
+    def __init__(self, file: IO[bytes], uses: dict[tuple[str, str], Use], *, is_inner: bool = False) -> None:
+        super().__init__(file)
+        self._file, self._uses, self._is_inner = file, uses, is_inner
+        self._globals: dict[tuple[str, str], _Global] = {}
+
+    # Names.
+
+    def find_class(self, module: str, name: str) -> _Global:
+        key = renamed(self.proto, module, name)
+        if not all(part.isidentifier() for part in (*key[0].split("."), *key[1].split("."))):
+            raise Refused(f"The file asks for {f'{key[0]}.{key[1]}'[:200]!r}, which is no name.", NEVER)
+        self._use(key, Use.MENTIONED)
+        return self._globals.setdefault(key, _Global(key))
+
+    def get_extension(self, code: int) -> NoReturn:
+        raise Refused("The file takes a name from the extension registry, where anything may stand.", NEVER)
+
+    def persistent_load(self, pid: Any) -> NoReturn:
+        raise Refused("The file refers to objects outside of itself (persistent ids).", NEVER)
+
+    def _use(self, key: tuple[str, str], use: Use) -> None:
+        self._uses[key] = max(use, self._uses.get(key, use))
+        if len(self._uses) > MAX_NAMES:
+            raise Refused(f"The file asks for more than {MAX_NAMES} names.", NEVER)
+
+    def _used(self, value: Any, use: Use) -> tuple[str, str]:
+        if not isinstance(value, _Global):
+            raise Refused("The file calls something that it computes, so that nobody can tell what.", NEVER)
+        self._use(value.key, use)
+        return value.key
+
+    # Calls.
+
+    def _instantiate(self, cls: Any, arguments: Any) -> None:
+        self.append(_Made(self._used(cls, Use.CALLED), arguments))
+
+    def load_reduce(self) -> None:
+        arguments = self.stack.pop()
+        if not isinstance(arguments, tuple):
+            raise Refused("The file calls something with arguments that it computes.", NEVER)
+        called = self._used(self.stack[-1], Use.CALLED)
+        made: tuple[str, str] | None = called
+        if called in _NEW_BY_COPYREG:
+            made = self._used(arguments[0], Use.INSTANTIATED)
+        elif called == ("_codecs", "encode") and arguments[1:] != ("latin1",):
+            raise Refused("The file encodes text in another way than pickle does.", NEVER)
+        elif called == PARTIAL:
+            self._require_partial(arguments)
+        self.stack[-1] = _Made(made, arguments)
+
+    def load_newobj(self) -> None:
+        self.stack.pop()
+        self.stack[-1] = _Made(self._used(self.stack[-1], Use.INSTANTIATED))
+
+    def load_newobj_ex(self) -> None:
+        self.stack.pop()
+        self.load_newobj()
+
+    def load_build(self) -> None:
+        state = self.stack.pop()
+        made = self.stack[-1]
+        if not isinstance(made, _Made):
+            raise Refused("The file changes a class, a function or a plain value in place.", NEVER)
+        require_plain_state(state)
+        if made.key == PARTIAL:
+            self._require_partial(state)
+        if made.key == ARRAY_WRAPPER and not self._is_inner:
+            self.stack[-1] = self._skip_array(state)
+        elif made.key == ("numpy", "dtype"):
+            made.state, made.is_built = (state, True) if not made.is_built else (None, True)
+
+    def _require_partial(self, parts: Any) -> None:
+        """`partial` names its function when it is called, and once more in its state."""
+        function = parts[0] if isinstance(parts, tuple) and parts else None
+        if not isinstance(function, _Global) or function.key not in PARTIAL_OF:
+            raise Refused("The file wraps something in functools.partial.", PARTIAL_FIX)
+
+    def load_readonly_buffer(self) -> NoReturn:
+        raise Refused("The file needs buffers that are not in it.", NEVER)
+
+    # Large values.
+
+    def _load_bytes(self, length: int, whole: Callable[[], Any]) -> None:
+        if length <= _KEPT_BYTES:
+            self.append(whole())
+            return
+        while length > 0:
+            block = self.read(min(length, _BLOCK_BYTES))
+            if not block:
+                raise EOFError("the bytes end too early")
+            length -= len(block)
+        self.append(_Made(None))
+
+    def load_binbytes(self) -> None:
+        length = int.from_bytes(self.read(4), "little")
+        self._load_bytes(length, lambda: self.read(length))
+
+    def load_binbytes8(self) -> None:
+        length = int.from_bytes(self.read(8), "little")
+        self._load_bytes(length, lambda: self.read(length))
+
+    def load_bytearray8(self) -> None:
+        length = int.from_bytes(self.read(8), "little")
+        self._load_bytes(length, lambda: bytearray(self.read(length)))
+
+    def _skip_array(self, state: Any) -> _Made:
+        """What joblib's wrapper does once it knows type and shape: the array's bytes follow, or a pickle of its own."""
+        expected = _array_of(state)
+        if expected is None:
+            _Reader(self._file, self._uses, is_inner=True).load()
+            return _Made(None)
+        left = expected
+        if state.get("numpy_array_alignment_bytes") is not None:
+            left += int.from_bytes(self._file.read(1), "little")
+        while left > 0:
+            block = self._file.read(min(left, _BLOCK_BYTES))
+            if not block:
+                raise EOFError("the array's bytes end too early")
+            left -= len(block)
+        return _Made(None)
+
+
+_Reader.dispatch |= {
+    getattr(pickle, opcode)[0]: method
+    for opcode, method in {
+        "REDUCE": _Reader.load_reduce,
+        "NEWOBJ": _Reader.load_newobj,
+        "NEWOBJ_EX": _Reader.load_newobj_ex,
+        "BUILD": _Reader.load_build,
+        "READONLY_BUFFER": _Reader.load_readonly_buffer,
+        "NEXT_BUFFER": _Reader.load_readonly_buffer,
+        "BINBYTES": _Reader.load_binbytes,
+        "BINBYTES8": _Reader.load_binbytes8,
+        "BYTEARRAY8": _Reader.load_bytearray8,
+    }.items()
+}
+
+_TYPE = re.compile(r"[|<>=]?([biufcmMSUVO?])(\d*)", re.ASCII)
+_SIZES = {"b": {1}, "?": {1}, "i": {1, 2, 4, 8}, "u": {1, 2, 4, 8}, "f": {2, 4, 8, 12, 16}, "c": {8, 16, 24, 32}}
+_UNCLEAR = "The file holds an array whose size cannot be told from it."
+
+
+def _array_of(state: Any) -> int | None:
+    """The bytes of the array that joblib's wrapper announces; None for one of objects. Raises Refused.
+
+    Only what joblib writes is understood: a wrong size would make bytes of an array into opcodes.
+    """
+    if not isinstance(state, dict) or not state.keys() >= {"shape", "dtype"}:
+        raise Refused(_UNCLEAR, NEVER)
+    shape, alignment = state["shape"], state.get("numpy_array_alignment_bytes")
+    is_known = isinstance(shape, tuple) and all(type(each) is int and each >= 0 for each in shape)
+    if not is_known or not (alignment is None or type(alignment) is int):
+        raise Refused(_UNCLEAR, NEVER)
+    item_bytes = _item_bytes(state["dtype"])
+    total = None if item_bytes is None else math.prod(shape) * item_bytes
+    if total is not None and total >= 2**63:
+        raise Refused(_UNCLEAR, NEVER)
+    return total
+
+
+def _item_bytes(dtype: Any, *, depth: int = 0) -> int | None:
+    """Bytes of one item of a `numpy.dtype` as pickled; None for objects. Raises Refused for any doubt."""
+    if not isinstance(dtype, _Made) or dtype.key != ("numpy", "dtype") or depth > _MAX_DEPTH:
+        raise Refused(_UNCLEAR, NEVER)
+    match = _TYPE.fullmatch(dtype.arguments[0]) if dtype.arguments and type(dtype.arguments[0]) is str else None
+    if match is None:
+        raise Refused(_UNCLEAR, NEVER)
+    kind, size = match[1], int(match[2] or 1)
+    state = dtype.state if dtype.is_built else (3, "|", None, None, None, -1, -1, 0)
+    if not isinstance(state, tuple) or len(state) not in (8, 9) or state[2] is not None:
+        raise Refused(_UNCLEAR, NEVER)
+    if kind == "O":
+        return None
+    has_objects = type(state[7]) is not int or state[7] & 1
+    if has_objects or (state[4] is not None and not _is_record(state[4], depth)):
+        raise Refused(_UNCLEAR, NEVER)
+    return _checked_size(kind, size, state[5])
+
+
+def _is_record(fields: Any, depth: int) -> bool:
+    """Whether the fields of a structured type are all known, and none of them is an object."""
+    if not isinstance(fields, dict):
+        return False
+    return all(
+        isinstance(each, tuple) and each and _item_bytes(each[0], depth=depth + 1) is not None
+        for each in fields.values()
+    )
+
+
+def _checked_size(kind: str, size: int, stated: Any) -> int:
+    if kind in "mM":
+        return 8
+    if kind in _SIZES:
+        if size in _SIZES[kind] and stated == -1:
+            return size
+    else:
+        item_bytes = size * 4 if kind == "U" else size
+        if item_bytes > 0 and stated in (-1, item_bytes):
+            return item_bytes
+    raise Refused(_UNCLEAR, NEVER)

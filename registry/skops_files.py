@@ -1,0 +1,150 @@
+"""skops files: a zip with a description of the object in JSON, and arrays. Pure, but for what trusted classes do.
+
+skops checks types itself; its checks were got around before, with kinds of nodes that call methods or look up names in
+other places than the one that is checked. So the description is read here first: only kinds that models need, each
+class and function on the list of this service, and nothing that skops alone would trust.
+"""
+
+import json
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from registry.pickle_names import NEVER, Reference, require_plain_state
+from registry.trusted_names import Trust, Use
+from registry.unloadable import HOW_TO_SAVE, CannotLoad, Refused
+
+NAME = "skops"
+SCHEMA = "schema.json"
+# The one that the installed skops writes: older ones are read by code that looks elsewhere for names.
+PROTOCOL = 2
+_MAX_SCHEMA_BYTES = 2**28
+_MAX_FILES = 200_000
+_FILE = re.compile(r"\d+\.(npy|npz)|[0-9a-f-]{36}\.bin", re.ASCII)
+
+# Every kind of node that a model needs, and what loading does with its class. Not here: MethodNode, OperatorFuncNode
+# and PartialNode, which call what they like.
+_NODES: Mapping[str, Use] = {
+    "JsonNode": Use.MENTIONED,
+    "CachedNode": Use.MENTIONED,
+    "FunctionNode": Use.MENTIONED,
+    "TypeNode": Use.MENTIONED,
+    "SliceNode": Use.MENTIONED,
+    "BytesNode": Use.MENTIONED,
+    "BytearrayNode": Use.MENTIONED,
+    "SparseMatrixNode": Use.MENTIONED,
+    "MaskedArrayNode": Use.MENTIONED,
+    "DTypeNode": Use.MENTIONED,
+    "DefaultDictNode": Use.MENTIONED,
+    "RandomStateNode": Use.CALLED,
+    "RandomGeneratorNode": Use.CALLED,
+    "ObjectNode": Use.INSTANTIATED,
+    "NdArrayNode": Use.CALLED,
+    "DictNode": Use.CALLED,
+    "ListNode": Use.CALLED,
+    "SetNode": Use.CALLED,
+    "TupleNode": Use.CALLED,
+    "ConstructorFromReduceNode": Use.CALLED,
+    "LossNode": Use.CALLED,
+    "TreeNode": Use.CALLED,
+}
+
+
+def read_names(path: Path, *, max_bytes: int) -> tuple[Reference, ...]:
+    """Every class and function that the file names. Raises CannotLoad; Refused for what models do not need."""
+    schema = _schema(path, max_bytes)
+    uses: dict[tuple[str, str], Use] = {}
+    for node in _nodes(schema):
+        key, use = _checked(node)
+        uses[key] = max(use, uses.get(key, use))
+    return tuple(Reference(*key, use) for key, use in sorted(uses.items()))
+
+
+def load(path: Path, trust: Trust, *, max_bytes: int) -> Any:
+    """The object. Raises Refused for a class that `trust` has not, else what loading raises."""
+    import skops.io
+
+    references = read_names(path, max_bytes=max_bytes)
+    for each in references:
+        if not trust.allows(each.module, each.name, each.use):
+            raise Refused(f"{each} is not trusted.", "check_model says more about this file.")
+    return skops.io.load(path, trusted=[str(each) for each in references])
+
+
+def _schema(path: Path, max_bytes: int) -> dict[str, Any]:
+    """The description, after a look at the zip: no names that lead elsewhere, no more bytes than allowed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _require_plain_zip(archive.infolist(), max_bytes)
+            schema = json.loads(archive.read(SCHEMA))
+    except (zipfile.BadZipFile, NotImplementedError, RecursionError, ValueError, EOFError, OSError, KeyError) as error:
+        raise CannotLoad(
+            f"The file is a zip archive, but no skops file ({type(error).__name__}: {error}).",
+            HOW_TO_SAVE,
+        ) from error
+    if not isinstance(schema, dict) or type(schema.get("protocol")) is not int:
+        raise CannotLoad("The file is a zip archive, but no skops file.", HOW_TO_SAVE)
+    if schema["protocol"] != PROTOCOL:
+        raise CannotLoad(
+            f"The file was written with skops protocol {schema['protocol']}, here is {PROTOCOL}.",
+            "Save it again with the skops that is installed here, or with joblib.dump.",
+        )
+    return schema
+
+
+def _require_plain_zip(files: list[zipfile.ZipInfo], max_bytes: int) -> None:
+    names = Counter(file.filename for file in files)
+    if names[SCHEMA] != 1 or len(files) > _MAX_FILES:
+        raise ValueError(f"it holds {names[SCHEMA]} files {SCHEMA} among {len(files)}")
+    if any(count > 1 or not (name == SCHEMA or _FILE.fullmatch(name)) for name, count in names.items()):
+        raise Refused("The zip archive holds files that skops does not write.", NEVER)
+    total = sum(file.file_size for file in files)
+    schema_bytes = sum(file.file_size for file in files if file.filename == SCHEMA)
+    if total > max_bytes or schema_bytes > _MAX_SCHEMA_BYTES:
+        raise CannotLoad(
+            f"The file unpacks to {total} bytes, more than is allowed.",
+            "Make the model smaller, or raise MLSERVE_INSPECTION_BYTES.",
+        )
+
+
+def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
+    """Every object of the description that names a class, wherever it stands."""
+    pending = [schema]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            if value.keys() & {"__loader__", "__class__", "__module__"}:
+                yield value
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
+
+
+def _checked(node: dict[str, Any]) -> tuple[tuple[str, str], Use]:
+    kind, module, name = node.get("__loader__"), node.get("__module__"), node.get("__class__")
+    if not isinstance(kind, str) or kind not in _NODES:
+        raise Refused(f"The skops file holds a {kind!s:.50}, which models do not need.", NEVER)
+    if not isinstance(module, str) or not isinstance(name, str) or not name.isidentifier():
+        raise Refused("The skops file holds an object without the name of its class.", NEVER)
+    if kind == "ObjectNode" and isinstance(content := node.get("content"), dict):
+        require_plain_state(_texts(content.get("content")))
+    # numpy.ndarray is not called, but all other classes of this kind are.
+    use = _NODES[kind] if (kind, name) != ("NdArrayNode", "ndarray") else Use.MENTIONED
+    return (module, name), use
+
+
+def _texts(attributes: Any) -> dict[str, Any]:
+    """Attributes of an object, those that are text as text."""
+    if not isinstance(attributes, dict):
+        return {}
+    return {key: _text(value) for key, value in attributes.items()}
+
+
+def _text(value: Any) -> Any:
+    try:
+        return json.loads(value["content"])
+    except (TypeError, KeyError, ValueError):
+        return None

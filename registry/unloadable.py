@@ -1,0 +1,18 @@
+"""Why an artifact does not become an object. Pure."""
+
+HOW_TO_SAVE = (
+    "Save the fitted pipeline with skops.io.dump(pipeline, 'model.skops') or joblib.dump(pipeline, 'model.joblib') and "
+    "upload that file."
+)
+
+
+class CannotLoad(Exception):
+    """An artifact that does not become an object; the message says why, `fix` what to do."""
+
+    def __init__(self, detail: str, fix: str) -> None:
+        super().__init__(detail)
+        self.detail, self.fix = detail, fix
+
+
+class Refused(CannotLoad):
+    """An artifact that could be loaded, but must not be: it asks for what is not trusted, or hides what it asks for."""

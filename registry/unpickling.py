@@ -1,0 +1,162 @@
+"""Load a pickle or a joblib file, and let it have only what is trusted. Pure, but for what trusted classes do.
+
+It repeats every rule of the reading (registry/pickle_names.py) at the moment when it counts: a name is asked for on the
+list when it would be imported, and only what came from the list is called.
+"""
+
+import importlib
+import pickle
+from types import FunctionType, MethodType, ModuleType
+from typing import IO, Any, NoReturn
+
+import numpy as np
+from joblib.numpy_pickle import NumpyArrayWrapper
+
+from registry.pickle_names import (
+    NEVER,
+    PARTIAL,
+    PARTIAL_FIX,
+    PARTIAL_OF,
+    renamed,
+    require_one_pickle,
+    require_plain_state,
+)
+from registry.trusted_names import Trust, Use
+from registry.unloadable import Refused
+
+# An array of a file is an array in memory: whoever trained with memory maps has not sent the file beside it.
+_INSTEAD = {("numpy", "memmap"): ("numpy", "ndarray")}
+
+
+def unpickled(file: IO[bytes], trust: Trust) -> Any:
+    """The object in `file`. Raises Refused before it imports or calls what is not trusted, else what loading raises."""
+    loaded = _ArrayUnpickler(file, trust).load()
+    require_one_pickle(file)
+    return loaded
+
+
+def resolved(module: str, name: str, trust: Trust) -> Any:
+    """Import what `trust` has on its list. What a trusted module only imports from elsewhere is not its own."""
+    module, name = _INSTEAD.get((module, name), (module, name))
+    found = importlib.import_module(module)
+    steps = []
+    for part in name.split("."):
+        found = getattr(found, part)
+        steps.append(found)
+    if trust.is_exact(module, name):
+        return found
+    package = trust.package_of(module, name)
+    own = [str(getattr(each, "__module__", "")) for each in steps]
+    if not all(each == package or each.startswith(f"{package}.") for each in own) or not all(
+        isinstance(each, type) for each in steps[:-1]
+    ):
+        raise Refused(
+            f"{module}.{name} is not defined in {package}, but only imported there.",
+            "Trust the module that defines it (MLSERVE_TRUSTED_MODULES), or the exact name: package.module:Name.",
+        )
+    return found
+
+
+class _Unpickler(pickle._Unpickler):  # type: ignore[misc,name-defined]
+    """Python's unpickler with a list of what it may touch."""
+
+    dispatch = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+
+    def __init__(self, file: IO[bytes], trust: Trust) -> None:
+        super().__init__(file)
+        self._trust = trust
+        # What came from the list, by identity, with its name: nothing else is called.
+        self._given: dict[int, tuple[Any, tuple[str, str]]] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        key = renamed(self.proto, module, name)
+        if self._trust.use_of(*key) is None:
+            raise Refused(f"{'.'.join(key)} is not trusted.", "check_model says more about this file.")
+        found = resolved(*key, self._trust)
+        self._given[id(found)] = (found, key)
+        return found
+
+    def get_extension(self, code: int) -> NoReturn:
+        raise Refused("The file takes a name from the extension registry.", NEVER)
+
+    def persistent_load(self, pid: Any) -> NoReturn:
+        raise Refused("The file refers to objects outside of itself (persistent ids).", NEVER)
+
+    def _required(self, value: Any, use: Use) -> tuple[str, str]:
+        """The name of what is about to be used in this way."""
+        _, key = self._given.get(id(value), (None, None))
+        if key is None or not self._trust.allows(*key, use):
+            raise Refused(f"The file calls {'.'.join(key) if key else 'what it computed'}, which it may not.", NEVER)
+        return key
+
+    def _instantiate(self, cls: Any, arguments: Any) -> None:
+        self._required(cls, Use.CALLED)
+        super()._instantiate(cls, arguments)
+
+    def load_reduce(self) -> None:
+        arguments, called = self.stack[-1], self._required(self.stack[-2], Use.CALLED)
+        if called[0] == "copyreg":
+            self._required(arguments[0], Use.INSTANTIATED)
+        elif called == ("_codecs", "encode") and arguments[1:] != ("latin1",):
+            raise Refused("The file encodes text in another way than pickle does.", NEVER)
+        elif called == PARTIAL:
+            self._require_partial(arguments)
+        super().load_reduce()
+
+    def load_newobj(self) -> None:
+        self._required(self.stack[-2], Use.INSTANTIATED)
+        super().load_newobj()
+
+    def load_newobj_ex(self) -> None:
+        self._required(self.stack[-3], Use.INSTANTIATED)
+        super().load_newobj_ex()
+
+    def load_build(self) -> None:
+        made, state = self.stack[-2:]
+        if isinstance(made, type | FunctionType | MethodType | ModuleType) or id(made) in self._given:
+            raise Refused("The file changes a class or a function in place.", NEVER)
+        require_plain_state(state)
+        if callable(getattr(made, "func", None)) and type(made).__module__ == PARTIAL[0]:
+            self._require_partial(state)
+        super().load_build()
+
+    def _require_partial(self, parts: Any) -> None:
+        _, key = self._given.get(id(parts[0]), (None, None))
+        if key not in PARTIAL_OF:
+            raise Refused("The file wraps something in functools.partial.", PARTIAL_FIX)
+
+
+_Unpickler.dispatch |= {
+    pickle.REDUCE[0]: _Unpickler.load_reduce,
+    pickle.NEWOBJ[0]: _Unpickler.load_newobj,
+    pickle.NEWOBJ_EX[0]: _Unpickler.load_newobj_ex,
+    pickle.BUILD[0]: _Unpickler.load_build,
+}
+
+
+class _ArrayUnpickler(_Unpickler):
+    """joblib's files: an array's bytes follow its description; an array of objects is a pickle inside of the pickle."""
+
+    dispatch = dict(_Unpickler.dispatch)
+    # What the wrapper asks of joblib's own unpickler.
+    np, mmap_mode = np, None
+
+    def __init__(self, file: IO[bytes], trust: Trust) -> None:
+        super().__init__(file, trust)
+        self.file_handle = file
+
+    def load_build(self) -> None:
+        super().load_build()
+        if isinstance(self.stack[-1], NumpyArrayWrapper):
+            self.stack[-1] = self._array(self.stack[-1])
+
+    def _array(self, wrapper: NumpyArrayWrapper) -> Any:
+        sizes = wrapper.shape if isinstance(wrapper.shape, tuple) else (None,)
+        if not isinstance(wrapper.dtype, np.dtype) or not all(type(each) is int and each >= 0 for each in sizes):
+            raise Refused("The file holds an array whose size cannot be told from it.", NEVER)
+        if wrapper.dtype.hasobject:
+            return _Unpickler(self.file_handle, self._trust).load()
+        return wrapper.read(self, True)
+
+
+_ArrayUnpickler.dispatch[pickle.BUILD[0]] = _ArrayUnpickler.load_build
