@@ -82,6 +82,14 @@ def discard(kept: Iterable[str | None]) -> None:
     storage.remove([key for text in kept if text and text.startswith(REFERENCE) for key in _keys(text)])
 
 
+def delete(*kept: str | None) -> None:
+    """The same before their rows are deleted. Raises Unavailable where something stays."""
+    for text in kept:
+        if text and text.startswith(REFERENCE):
+            for key in _keys(text):
+                storage.remove_or_raise(key)
+
+
 def _stored(text: bytes, prediction_id: UUID, name: str) -> str:
     key = f"{_FOLDER}/{prediction_id}/{name}-{uuid4().hex[:8]}.json"
     with _noticed():

@@ -188,11 +188,15 @@ class PredictionQuerySet(QuerySet["Prediction"]):
             if old:
                 elsewhere = Q(inputs__startswith=REFERENCE) | Q(result__startswith=REFERENCE)
                 kept = list(self.filter(elsewhere, pk__in=old).values_list("inputs", "result"))
-                deleted += self.order_by().filter(pk__in=old)._raw_delete(self.db)
+                deleted += self.order_by().filter(pk__in=old).delete_rows()
                 discard(text for texts in kept for text in texts)
             if oldest[-1][1] >= limit:
                 break
         return deleted
+
+    def delete_rows(self) -> int:
+        """Nothing refers to them, so nobody has to look for what does."""
+        return int(self._raw_delete(self.db) or 0)
 
     def _oldest_first(self, *fields: str, batch: int, seconds: float) -> Iterator[list[Any]]:
         """The rows in the order of their ids, `batch` by `batch`, until the time is up; the first field is `pk`."""

@@ -1,11 +1,14 @@
 from django.urls import path
 
+from predictions.personal_data_views import PersonalDataViewSet
 from predictions.views import PredictionViewSet
 
 _submit = PredictionViewSet.as_view({"post": "create"})
 
 urlpatterns = [
     path("predict", PredictionViewSet.as_view({"get": "list", "post": "create"}), name="prediction-list"),
+    path("predict/export", PersonalDataViewSet.as_view({"get": "export"}), name="prediction-export"),
+    path("predict/erase", PersonalDataViewSet.as_view({"post": "erase"}), name="prediction-erase"),
     path("predict/<uuid:pk>", PredictionViewSet.as_view({"get": "retrieve"}), name="prediction-detail"),
     path("predict/<uuid:pk>/cancel", PredictionViewSet.as_view({"post": "cancel"}), name="prediction-cancel"),
     path("models/<str:model>/predict", _submit, name="model-predict"),

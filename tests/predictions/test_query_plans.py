@@ -21,6 +21,7 @@ from predictions import tasks
 from predictions.claiming import claim
 from predictions.listing import Listing, listing_for
 from predictions.models import Prediction
+from predictions.personal_data import Whose, export
 from predictions.retention import delete_what_is_too_old
 from predictions.transitions import Outcome
 from predictions.waiting import wait_until_ended
@@ -273,6 +274,16 @@ def test_it_deletes_what_models_keep_shorter_by_reading_few_rows(cast: Cast) -> 
 
     with explained() as plans:
         delete_what_is_too_old(now=NOW)
+
+    assert plans.explained
+    assert plans.faults == []
+
+
+@pytest.mark.parametrize("token", [None, 5])
+def test_it_exports_by_reading_few_rows(cast: Cast, token: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("predictions.personal_data._WALKED_AT_ONCE", 50)  # of so small a table a thousand are many
+    with explained() as plans:
+        list(export(Whose(cast.former, token), most=20))
 
     assert plans.explained
     assert plans.faults == []

@@ -1,0 +1,97 @@
+"""The API of personal data: what was asked with a token, or by an account, handed out or erased."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.http import HttpResponseBase, StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import serializers, viewsets
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.request import Request
+
+from mlserve.audit import note
+from mlserve.errors import BadParameter, NotFound
+from mlserve.lean import LeanMixin
+from mlserve.permissions import PREDICT, may, token_id_of
+from predictions.personal_data import Whose, erase, export, of_token
+
+MEDIA_TYPE = "application/x-ndjson"
+# API Gateway and most proxies end a request after half a minute.
+_ERASE_SECONDS = 15.0
+_TOKEN = OpenApiParameter("token", int, description="The id of a token: of one's own, or anybody's for staff.")
+_LIMIT = OpenApiParameter("limit", int, description="At most so many.")
+_CURSOR = OpenApiParameter("cursor", OpenApiTypes.UUID, description="Only predictions before this one.")
+
+
+class PersonalDataViewSet(LeanMixin, viewsets.GenericViewSet[Any]):
+    """With a token: what was asked with it. Signed in: what the account has asked, with its tokens or without."""
+
+    token_scope = PREDICT
+    pagination_class = None
+
+    @extend_schema(parameters=[_TOKEN, _LIMIT, _CURSOR], responses={(200, MEDIA_TYPE): OpenApiTypes.STR})
+    def export(self, request: Request) -> HttpResponseBase:
+        """All that is stored of your predictions, newest first: a line of JSON for each."""
+        whose = _whose(request, "predictions.view_inputs")
+        lines = export(whose, older_than=_cursor(request), most=_limit(request))
+        _note(request, whose, "Exported predictions")
+        return StreamingHttpResponse(lines, content_type=MEDIA_TYPE)
+
+    @extend_schema(
+        request=None,
+        parameters=[_TOKEN],
+        responses=inline_serializer("Erased", {
+            "erased": serializers.IntegerField(),
+            "running": serializers.IntegerField(help_text="Being predicted at this moment, and left."),
+            "complete": serializers.BooleanField(help_text="False: ask again to erase the rest."),
+        }),
+    )  # fmt: skip
+    def erase(self, request: Request) -> HttpResponseBase:
+        """Delete all your predictions for good, with their inputs and results. What is queued is canceled first."""
+        whose = _whose(request, "predictions.delete_prediction")
+        erased = erase(whose, seconds=_ERASE_SECONDS)
+        _note(request, whose, f"Erased {erased.count} predictions")
+        body = {"erased": erased.count, "running": erased.running, "complete": erased.is_complete}
+        return self.answer(body, headers={} if erased.is_complete else {"Retry-After": "1"})
+
+
+def _whose(request: Request, permission_for_others: str) -> Whose:
+    """Raises NotAuthenticated, BadParameter, or NotFound: the same for what is not there and what is not theirs."""
+    user: Any = request.user
+    if not user.is_authenticated:
+        raise NotAuthenticated("Send a token, or sign in: only then is it known which predictions are yours.")
+    asked, own = request.query_params.get("token"), token_id_of(user)
+    if asked is None:
+        return Whose(User.objects.get(pk=user.pk), own)
+    whose = of_token(_number(asked, "token"))
+    may_all = user.is_staff and may(user, permission_for_others)
+    is_own = whose.owner.pk == user.pk and own in (None, whose.token_id)
+    if not (is_own or may_all):
+        raise NotFound(f"There is no token {asked}, or it is not yours to see.")
+    return whose
+
+
+def _note(request: Request, whose: Whose, what: str) -> None:
+    made = "" if whose.token_id is None else f" made with the token {whose.token_id}"
+    note(request.user, whose.owner, f"{what}{made}.")
+
+
+def _limit(request: Request) -> int | None:
+    asked = request.query_params.get("limit")
+    return None if asked is None else _number(asked, "limit")
+
+
+def _cursor(request: Request) -> UUID | None:
+    asked = request.query_params.get("cursor")
+    try:
+        return UUID(asked) if asked else None
+    except ValueError as error:
+        raise BadParameter(f"cursor is {asked!r}. Give the id of the last prediction that you have.") from error
+
+
+def _number(text: str, name: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:20]) < 2**63):
+        raise BadParameter(f"{name} is {text[:50]!r}; give a whole number from 1 on.")
+    return int(text)
