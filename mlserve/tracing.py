@@ -5,8 +5,8 @@ finds the trace again by it, without a column of its own. No span bears inputs, 
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from multiprocessing.util import Finalize
 from typing import Any
@@ -35,8 +35,9 @@ def start_tracing() -> None:
 
     names = logs.process_facts()
     attributes = {"mlserve.process": names["process"], "host.name": names["host"], "process.pid": names["pid"]}
-    # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES come on top.
-    resource = Resource({"service.name": "mlserve"}).merge(Resource.create()).merge(Resource(attributes))
+    resource = Resource.create(attributes)
+    if str(resource.attributes["service.name"]).startswith("unknown_service"):  # nobody chose another one
+        resource = resource.merge(Resource({"service.name": "mlserve"}))
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     _State.tracer = provider.get_tracer("mlserve")
@@ -53,16 +54,10 @@ def span(name: str, **attributes: Any) -> AbstractContextManager[Any]:
     """A part of what this thread does."""
     if _State.tracer is None:
         return _NO_SPAN
-    named = {f"mlserve.{key}": value for key, value in attributes.items()}
-    started: AbstractContextManager[Any] = _State.tracer.start_as_current_span(
-        name, attributes=named, record_exception=False
-    )
-    return started
+    return _started(name, attributes=_named(attributes))
 
 
-def batch_span(
-    waits: Iterable[tuple[str, str, datetime, datetime]], **attributes: Any
-) -> AbstractContextManager[Any]:
+def batch_span(waits: Iterable[tuple[str, str, datetime, datetime]], **attributes: Any) -> AbstractContextManager[Any]:
     """A call for several requests, linked to each: (request id, prediction id, accepted at, begun at).
 
     How long each waited becomes a span of its own request's trace.
@@ -76,11 +71,7 @@ def batch_span(
         if (asked := _context_of(request_id)) is not None:
             _waited(asked, prediction_id, accepted_at, begun_at)
             links.append(Link(_span_of(asked), {"mlserve.prediction_id": prediction_id}))
-    named = {f"mlserve.{key}": value for key, value in attributes.items()}
-    started: AbstractContextManager[Any] = _State.tracer.start_as_current_span(
-        "batch", kind=SpanKind.CONSUMER, attributes=named, links=links[:_MOST_LINKS], record_exception=False
-    )
-    return started
+    return _started("batch", kind=SpanKind.CONSUMER, attributes=_named(attributes), links=links[:_MOST_LINKS])
 
 
 def traced(application: Wsgi) -> Wsgi:
@@ -93,9 +84,8 @@ def traced(application: Wsgi) -> Wsgi:
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         method = environ.get("REQUEST_METHOD", "")
         attributes = {"http.request.method": method, "url.path": environ.get("PATH_INFO", "")[:300]}
-        with _State.tracer.start_as_current_span(
-            method, extract(_carrier(environ)), kind=SpanKind.SERVER, attributes=attributes, record_exception=False
-        ) as request:
+        caller = extract(_carrier(environ))
+        with _started(method, context=caller, kind=SpanKind.SERVER, attributes=attributes) as request:
             ids = request.get_span_context()
             environ[OF_TRACE] = f"{ids.trace_id:032x}-{ids.span_id:016x}"
 
@@ -111,6 +101,24 @@ def traced(application: Wsgi) -> Wsgi:
             return application(environ, start)
 
     return answer
+
+
+@contextmanager
+def _started(name: str, **options: Any) -> Iterator[Any]:
+    """The library would write down what an exception says, which may quote a value; its kind is enough."""
+    from opentelemetry.trace import Status, StatusCode
+
+    quiet = {"record_exception": False, "set_status_on_exception": False}
+    with _State.tracer.start_as_current_span(name, **options, **quiet) as current:
+        try:
+            yield current
+        except BaseException as error:
+            current.set_status(Status(StatusCode.ERROR, type(error).__name__))
+            raise
+
+
+def _named(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"mlserve.{name}": value for name, value in attributes.items()}
 
 
 def _carrier(environ: Mapping[str, Any]) -> dict[str, str]:
