@@ -409,6 +409,8 @@ LOGGING = {
     "loggers": {
         # Its INFO lines are three per task.
         "django-q": {"level": "WARNING"},
+        # Its INFO lines are several per sign-in, most of them about nothing.
+        "axes": {"level": "WARNING"},
         # Its INFO lines tell where it found credentials, again for each client.
         "botocore": {"level": "WARNING"},
         # A refused request is the caller's business; the server's own errors stay at ERROR.

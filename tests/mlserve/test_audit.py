@@ -1,0 +1,120 @@
+"""The admin's log: who uploaded, promoted, rolled back and saw other people's inputs, whichever way it was done."""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import ADDITION, LogEntry
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from mlserve.audit import INPUTS_SEEN, note
+from predictions.models import Prediction
+from registry.models import Model, ModelVersion
+from tests.mlserve.test_lean import RECORD, URL
+
+pytestmark = pytest.mark.django_db
+
+
+def said(user: User) -> list[str]:
+    return [entry.get_change_message() for entry in LogEntry.objects.filter(user=user).order_by("pk")]
+
+
+def staff(name: str, *permissions: str) -> User:
+    user = User.objects.create_user(name, is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return user
+
+
+@pytest.fixture
+def prediction(penguins: ModelVersion, reader: User) -> Prediction:
+    """The reader's, on a private model."""
+    Model.objects.update(is_public=False)
+    api = APIClient()
+    api.force_authenticate(reader)
+    api.post(URL, RECORD)
+    return Prediction.objects.get()
+
+
+def test_it_notes_what_is_done_over_the_api(penguins: ModelVersion, publish_penguins: Any, owner: User) -> None:
+    publish_penguins("2.0")
+    api = APIClient()
+    api.force_authenticate(owner)
+
+    api.post("/api/models/penguins/promote", {"tag": "2.0"})
+    api.post("/api/models/penguins/rollback")
+
+    assert said(owner) == ["Promoted over the API.", "Live again after a rollback over the API."]
+    assert {entry.object_repr for entry in LogEntry.objects.all()} == {"penguins 2.0", "penguins 1.0"}
+
+
+def test_it_notes_uploads(penguins_artifact: Any, owner: User) -> None:
+    api = APIClient()
+    api.force_authenticate(owner)
+    with penguins_artifact.open("rb") as artifact:
+        fields = {"tag": "1.0", "artifact": artifact, "promote": "true"}
+        response = api.post("/api/models/penguins/versions", fields, format="multipart")
+
+    assert response.status_code == 201, response.content
+    uploaded, promoted = LogEntry.objects.order_by("pk")
+    assert uploaded.action_flag == ADDITION
+    assert uploaded.get_change_message().startswith("Uploaded over the API")
+    assert promoted.get_change_message() == "Promoted with its upload."
+
+
+def test_it_logs_what_nobody_with_an_account_did(penguins: ModelVersion, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        note("ada (shell)", penguins, "Promoted.")
+
+    assert "penguins 1.0: Promoted. By ada (shell)." in caplog.text
+    assert not LogEntry.objects.exists()
+
+
+PAGES = pytest.mark.parametrize(
+    "url", ["/admin/predictions/prediction/{}/change/", "/predictions/{}", "/models/penguins?from={}"]
+)
+
+
+@PAGES
+def test_it_shows_inputs_to_staff_with_the_permission_and_notes_it(prediction: Prediction, url: str) -> None:
+    seer, client = staff("seer", "view_inputs", "view_prediction"), Client()
+    client.force_login(seer)
+
+    pages = [client.get(url.format(prediction.pk)).content.decode() for _ in range(2)]
+
+    assert all("2007" in page for page in pages)
+    assert said(seer) == [INPUTS_SEEN]
+    LogEntry.objects.update(action_time=timezone.now() - timedelta(hours=2))
+    client.get(url.format(prediction.pk))
+    assert said(seer) == [INPUTS_SEEN, INPUTS_SEEN]
+
+
+@PAGES
+def test_it_hides_inputs_from_other_staff(prediction: Prediction, url: str) -> None:
+    clerk, client = staff("clerk", "view_prediction"), Client()
+    client.force_login(clerk)
+
+    response = client.get(url.format(prediction.pk))
+
+    assert response.status_code == 200
+    assert 'value="2007"' not in response.content.decode()
+    assert "<td>2007</td>" not in response.content.decode()
+    assert "from=" in url or "What was put in is" in response.content.decode()
+    assert said(clerk) == []
+
+
+def test_it_notes_nothing_about_ones_own(prediction: Prediction, reader: User) -> None:
+    client = Client()
+    client.force_login(reader)
+
+    assert "2007" in client.get(f"/predictions/{prediction.pk}").content.decode()
+    assert said(reader) == []
+
+
+def test_it_shows_a_public_prediction_to_whoever_has_its_id(prediction: Prediction) -> None:
+    Model.objects.update(is_public=True)
+
+    assert "2007" in Client().get(f"/predictions/{prediction.pk}").content.decode()
