@@ -121,11 +121,11 @@ def read_names(file: IO[bytes]) -> tuple[Reference, ...]:
 
 
 # The Python version of the unpickler, which joblib loads with, too; typeshed knows only the one in C.
-_Unpickler: Any = pickle._Unpickler  # type: ignore[attr-defined]
+PythonUnpickler: Any = pickle._Unpickler
 
 
-class _Reader(_Unpickler):  # type: ignore[misc]
-    dispatch = dict(_Unpickler.dispatch)
+class _Reader(PythonUnpickler):  # type: ignore[misc]
+    dispatch = dict(PythonUnpickler.dispatch)
 
     def __init__(self, file: IO[bytes], uses: dict[tuple[str, str], Use], *, is_inner: bool = False) -> None:
         super().__init__(file)
@@ -295,7 +295,7 @@ def _item_bytes(dtype: Any, *, depth: int = 0) -> int | None:
     if match is None:
         raise Refused(_UNCLEAR, NEVER)
     kind, size = match[1], int(match[2] or 1)
-    state = dtype.state if dtype.is_built else (3, "|", None, None, None, -1, -1, 0)
+    state: Any = dtype.state if dtype.is_built else (3, "|", None, None, None, -1, -1, 0)
     if not isinstance(state, tuple) or len(state) not in (8, 9) or state[2] is not None:
         raise Refused(_UNCLEAR, NEVER)
     if kind == "O":

@@ -17,6 +17,7 @@ from registry.pickle_names import (
     PARTIAL,
     PARTIAL_FIX,
     PARTIAL_OF,
+    PythonUnpickler,
     renamed,
     require_one_pickle,
     require_plain_state,
@@ -57,10 +58,10 @@ def resolved(module: str, name: str, trust: Trust) -> Any:
     return found
 
 
-class _Unpickler(pickle._Unpickler):  # type: ignore[misc,name-defined]
+class _Unpickler(PythonUnpickler):  # type: ignore[misc]
     """Python's unpickler with a list of what it may touch."""
 
-    dispatch = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+    dispatch = dict(PythonUnpickler.dispatch)
 
     def __init__(self, file: IO[bytes], trust: Trust) -> None:
         super().__init__(file)
