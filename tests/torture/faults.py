@@ -59,13 +59,15 @@ def _pause_workers(system: System, _: random.Random) -> None:
     other = system.second_worker(0)
     time.sleep(_START_SECONDS)
     paused = system.pause_busy_workers()
-    time.sleep(LEASE_SECONDS + 1)
-    system.unit.manage("sweep_predictions")
-    time.sleep(_START_SECONDS)
-    for pid in paused:
-        send(pid, signal.SIGCONT)
-    other.terminate()
-    other.wait(120)
+    try:
+        time.sleep(LEASE_SECONDS + 1)
+        system.sweep()
+        time.sleep(_START_SECONDS)
+    finally:
+        for pid in paused:
+            send(pid, signal.SIGCONT)
+        other.terminate()
+        other.wait(120)
 
 
 def _restart_database(system: System, _: random.Random) -> None:

@@ -23,6 +23,7 @@ BATCH_SECONDS = 8
 LEASE_SECONDS = BATCH_SECONDS + 15
 _BUSY_WITHIN_SECONDS = 3.0
 _TRIES_TO_PAUSE = 20
+_SWEEP_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,11 @@ class System:
             for pid in paused:
                 send(pid, signal.SIGCONT)
         return []
+
+    def sweep(self) -> None:
+        """As each minute; it may fail, because whoever was paused may hold SQLite's lock."""
+        command = [*MANAGE, "sweep_predictions"]
+        subprocess.run(command, env=self.unit.environment, check=False, capture_output=True, timeout=_SWEEP_SECONDS)
 
     def second_worker(self, offset_seconds: int) -> "subprocess.Popen[bytes]":
         """Another worker whose clock is wrong by so much."""
