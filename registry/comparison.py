@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from registry.admission import Admitted, why_not_admitted
+from registry.digest import Digest
 from registry.environment import installed
 from registry.golden import same_answer
 from registry.json_schema import types_of
@@ -12,6 +14,7 @@ from registry.models import ModelVersion
 from registry.report import report_from_json
 
 _EXACT_INTEGERS = 2**53
+_MOST_GOLDEN_CHECKS = 20
 _LIMITS = {
     "minimum": "≥ {}", "exclusiveMinimum": "> {}", "maximum": "≤ {}", "exclusiveMaximum": "< {}",
     "multipleOf": "a multiple of {}", "minLength": "at least {} characters", "maxLength": "at most {} characters",
@@ -78,10 +81,23 @@ def tables_of(version: ModelVersion) -> dict[str, Any]:
     return {
         "columns": column_lines(version),
         "environment": environment_lines(version),
+        "admission": admission_sentence(version),
+        "golden_checks": version.golden_checks.all()[:_MOST_GOLDEN_CHECKS],
         "sample": {"inputs": names, "outputs": outputs, "rows": rows},
         "schema_json": json.dumps(version.ordered_schema(), indent=2, ensure_ascii=False),
         "form_json": json.dumps(version.form_config, indent=2, ensure_ascii=False) if version.form_config else "",
     }
+
+
+def admission_sentence(version: ModelVersion) -> str:
+    """Whether it may be loaded, and by whose leave."""
+    admitted = Admitted(Digest(version.sha256, version.size_bytes), version.artifact_format)
+    if reason := why_not_admitted(admitted, version.admission):
+        command = f"manage.py admit_models {version.model.name} --tag {version.tag}"
+        return f"Not admitted, so nobody can load it: its signature {reason}. {command} inspects it again."
+    if version.other_versions_allowed_by:
+        return f"Admitted, although another scikit-learn trained it: {version.other_versions_allowed_by} allowed it."
+    return "Admitted: it passed the inspection, and bears this service's signature."
 
 
 def column_lines(version: ModelVersion) -> list[ColumnLine]:
@@ -152,6 +168,7 @@ def _facts(version: ModelVersion) -> dict[str, str]:
         "outputs": shown(version.outputs),
         "classes": shown(version.class_labels),
         "batchable": "yes" if version.is_batchable else "no",
+        "another scikit-learn allowed by": version.other_versions_allowed_by or "–",
     }
 
 

@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
+from registry.golden_check import Verdict
 from registry.models import NAME_PATTERN, DirectUpload, Model, ModelVersion
 
 
@@ -41,12 +42,19 @@ class VersionDetailSerializer(VersionSerializer):
     """With what is too long for a list."""
 
     schema = serializers.SerializerMethodField()
+    verdict = serializers.SerializerMethodField(
+        help_text="Whether its sample rows get the same answers in this server's environment; null: not asked yet."
+    )
 
     class Meta(VersionSerializer.Meta):
-        fields = (*VersionSerializer.Meta.fields, "schema", "form_config", "report")  # type: ignore[assignment]
+        fields = (*VersionSerializer.Meta.fields, "verdict", "schema", "form_config", "report")  # type: ignore[assignment]
 
     def get_schema(self, version: ModelVersion) -> dict[str, Any]:
         return version.ordered_schema()
+
+    @extend_schema_field(serializers.ChoiceField(choices=Verdict.choices, allow_null=True))
+    def get_verdict(self, version: ModelVersion) -> str | None:
+        return version.golden_checks.here().values_list("verdict", flat=True).first()
 
 
 class ModelSerializer(serializers.ModelSerializer[Model]):

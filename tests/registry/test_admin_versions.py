@@ -10,7 +10,11 @@ from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import strip_tags
 
+from registry.environment import environment
+from registry.golden_check import GoldenCheck, Verdict
 from registry.inspection import Submission
 from registry.models import Model, ModelVersion, Promotion
 from registry.publishing import Upload, promote, publish
@@ -32,6 +36,11 @@ def allow(user: User, *codenames: str) -> None:
     user.is_staff = True
     user.save()
     user.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
+
+
+def text_of(page: Any) -> str:
+    """What the page says, in one line."""
+    return " ".join(strip_tags(page.content.decode()).replace("&#x27;", "'").split())
 
 
 @pytest.fixture
@@ -279,6 +288,31 @@ def test_it_shows_everything_about_a_version(admin_client: Client, penguins: Mod
         assert part in page.text
     assert len(page.context["sample"]["rows"]) == len(penguins.sample_rows)
     assert penguins.golden_outputs["predictions"][0] in page.context["sample"]["rows"][0]
+
+
+def test_it_shows_what_each_environment_answered(admin_client: Client, penguins: ModelVersion) -> None:
+    penguins.golden_checks.update(environment="0" * 64, packages={**environment(), "numpy": "1.0"}, verdict="differs")
+    GoldenCheck.objects.note(penguins, Verdict.SAME, now=timezone.now())
+
+    page = text_of(admin_client.get(page_of(penguins)))
+
+    assert "this server's ✓ answers as inspected" in page
+    assert "numpy 1.0 ✗ answers differently" in page
+    assert "Admitted: it passed the inspection" in page
+
+
+def test_it_shows_that_a_version_cannot_be_loaded(admin_client: Client, penguins: ModelVersion) -> None:
+    ModelVersion.objects.update(admission="")
+
+    page = text_of(admin_client.get(page_of(penguins)))
+
+    assert "its signature is missing. manage.py admit_models penguins --tag 1.0" in page
+
+
+def test_it_shows_who_allowed_another_scikit_learn(admin_client: Client, penguins: ModelVersion) -> None:
+    ModelVersion.objects.update(other_versions_allowed_by="ada")
+
+    assert "another scikit-learn trained it: ada allowed it" in text_of(admin_client.get(page_of(penguins)))
 
 
 def test_it_compares_two_versions(admin_client: Client, penguins: ModelVersion, second: ModelVersion) -> None:

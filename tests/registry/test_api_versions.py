@@ -156,6 +156,13 @@ def test_it_shows_a_version(api: APIClient, penguins: ModelVersion) -> None:
     assert next(iter(body["schema"]["properties"])) == "island"
     assert body["form_config"]["submit_label"] == "Tell the species"
     assert body["environment"]["trained_with"]["scikit-learn"]
+    assert (body["verdict"], body["other_versions_allowed_by"]) == ("same", "")
+
+
+def test_it_tells_no_verdict_of_another_environment(api: APIClient, penguins: ModelVersion) -> None:
+    penguins.golden_checks.update(environment="0" * 64, verdict="differs")
+
+    assert api.get(f"{URL}/1.0").json()["verdict"] is None
 
 
 def test_it_does_not_know_an_absent_tag(api: APIClient, penguins: ModelVersion) -> None:
