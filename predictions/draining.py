@@ -126,6 +126,7 @@ def _execute(batch: Sequence[Prediction], attendance: Attendance | None) -> list
             works, outcomes = _fetched(batch)
             outcomes += execute(version, works)
         except Unavailable as error:
+            _State.is_fetching = False
             log.warning("%s waits for the storage: %s", version, error.detail)
             _give_back([prediction.pk for prediction in batch])
             return []
@@ -140,20 +141,18 @@ def _fetched(batch: Sequence[Prediction]) -> tuple[list[Work], list[Outcome]]:
     """
     works, lost, waiting = [], [], []
     _State.is_fetching = True
-    try:
-        for prediction in batch:
-            try:
-                works.append(Work.of(prediction))
-            except Unavailable as error:
-                if error.may_pass:
-                    waiting.append(prediction.pk)
-                else:
-                    lost.append(Outcome(prediction.pk, error=stored_problem(error)))
-        _give_back(waiting)
-        if works:
-            _load(batch[0].version)
-    finally:
-        _State.is_fetching = False
+    for prediction in batch:
+        try:
+            works.append(Work.of(prediction))
+        except Unavailable as error:
+            if error.may_pass:
+                waiting.append(prediction.pk)
+            else:
+                lost.append(Outcome(prediction.pk, error=stored_problem(error)))
+    _give_back(waiting)
+    if works:
+        _load(batch[0].version)
+    _State.is_fetching = False
     return works, lost
 
 
@@ -199,6 +198,7 @@ def _let_go(error: BaseException) -> None:
         limit = settings.MLSERVE_BATCH_SECONDS
         incidents.report(version_id, Kind.HUNG, f"A worker waited for it for longer than {limit} s.")
         is_nobodys_fault = False
+    _State.is_fetching = False
     try:
         _drop_broken_connection()
         if is_nobodys_fault:

@@ -106,6 +106,8 @@ class Gathering(Generic[Item]):
             self._step(-int(place.is_counted))
         if not place.woken.acquire(timeout=timeout_seconds) and self._leave(place):
             return False
+        if place.has_left:
+            return False
         if place.to_settle:
             self._settle_for_all(place.to_settle)
         if place.error is not None:
@@ -117,9 +119,22 @@ class Gathering(Generic[Item]):
         called_at = self._called_at
         return 0.0 if called_at is None else time.monotonic() - called_at
 
+    def send_away(self) -> int:
+        """Whoever is in line stops waiting, as if the time had run out; how many that were. The call goes on."""
+        with self._changed:
+            places = list(self._line)
+            self._line.clear()
+            for place in places:
+                place.has_left = True
+                self._step(+int(place.is_counted))
+                place.woken.release()
+        return len(places)
+
     def _leave(self, place: _Place[Item]) -> bool:
         """Stop waiting; False when it is being settled already, and then the end is moments away."""
         with self._changed:
+            if place.has_left:
+                return True
             if not place.is_settling:
                 place.has_left = True
                 self._step(+int(place.is_counted))

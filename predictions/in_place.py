@@ -100,6 +100,11 @@ def seconds_in_call() -> float:
     return _gathering.seconds_in_call()
 
 
+def send_away_from_a_long_call() -> int:
+    """Whoever waits behind a call that takes long is queued instead; how many requests that were."""
+    return _gathering.send_away() if seconds_in_call() > _LONG_CALL_SECONDS else 0
+
+
 def version_in_call() -> ModelVersion | None:
     """Of the present call, or of the last one."""
     return _Called.version

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection
 
 from predictions import call_marker, incidents
-from predictions.in_place import seconds_in_call, version_in_call
+from predictions.in_place import seconds_in_call, send_away_from_a_long_call, version_in_call
 from registry.incident import Kind
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ class Watchdog:
         call_marker.end_if_frozen(settings.MLSERVE_BATCH_SECONDS + _FROZEN_BEYOND_SECONDS)
         call_marker.renew()
         incidents.standing()
+        send_away_from_a_long_call()
         if self._left_at is None:
             self._look_at_call()
         elif self._clock() > self._left_at + settings.MLSERVE_MAX_WAIT + _LEAVE_BEYOND_SECONDS:

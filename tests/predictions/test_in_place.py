@@ -14,13 +14,15 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
-from predictions import in_place, recording, runtime
+from predictions import in_place, incidents, recording, runtime
 from predictions.execution import Work
 from predictions.models import Prediction
 from predictions.status import Status
+from predictions.watchdog import Watchdog
 from registry import lookup
+from registry.incident import Kind
 from registry.inspection import Submission
-from registry.models import ModelVersion
+from registry.models import Incident, ModelVersion
 from registry.publishing import Upload, publish
 from tests import pipelines
 from tests.predictions.conftest import Submit
@@ -343,3 +345,48 @@ def test_it_predicts_for_the_page(client: Client, penguins: ModelVersion, pengui
     assert response.status_code == 200
     assert "gentoo penguin" in response.content.decode()
     assert not OrmQ.objects.exists()
+
+
+def test_it_queues_whoever_waits_behind_a_call_that_takes_long(
+    slow: Slow, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    occupy(slow, requests, penguin)
+    requests.post_in_line(penguin, wait=1)
+    monkeypatch.setattr(in_place, "_LONG_CALL_SECONDS", 0.0)
+
+    assert in_place.send_away_from_a_long_call() == 1
+
+    until(lambda: Prediction.objects.filter(status=Status.QUEUED).count() == 1)
+    slow.go.set()
+    assert sorted(response.status_code for response in requests.join()) == [200, 202]
+    assert Prediction.objects.count() == 2
+
+
+def test_it_leaves_versions_apart_to_the_workers(
+    api: APIClient, penguins: ModelVersion, penguin: dict[str, Any]
+) -> None:
+    incidents.report(penguins.pk, Kind.HUNG, "seen")
+
+    assert api.post(URL, penguin, headers={"Prefer": "wait=1"}).status_code == 202
+
+    Incident.objects.clear(now=timezone.now())
+    incidents.forget_all()
+    assert api.post(URL, penguin, headers=WAIT).status_code == 200
+
+
+def test_it_makes_room_for_another_process_when_a_call_hangs(
+    slow: Slow, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any], settings: Any
+) -> None:
+    left: list[float] = []
+    watchdog = Watchdog(leave=lambda: left.append(time.monotonic()))
+    occupy(slow, requests, penguin, wait=2)
+    watchdog.look()
+    settings.MLSERVE_BATCH_SECONDS = 0
+    watchdog.look()
+    watchdog.look()
+    slow.go.set()
+    requests.join()
+
+    assert len(left) == 1
+    assert [incident.kind for incident in penguins.incidents.open()] == [Kind.HUNG]
+    assert incidents.standing().not_in_web == {penguins.pk}
