@@ -1,0 +1,156 @@
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import skops.io
+
+from registry import formats
+from registry.formats import CannotLoad
+from tests import pipelines
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture(scope="module")
+def content() -> bytes:
+    return bytes(skops.io.dumps(pipelines.mixed_classifier()))
+
+
+@pytest.fixture
+def changed(content: bytes, tmp_path: Path) -> Callable[[Callable[[dict[str, Any]], None]], Path]:
+    """The file after `change(schema)`."""
+
+    def save(change: Callable[[dict[str, Any]], None]) -> Path:
+        path = tmp_path / "model.skops"
+        with zipfile.ZipFile(io.BytesIO(content)) as before, zipfile.ZipFile(path, "w") as after:
+            for name in before.namelist():
+                data = before.read(name)
+                if name == "schema.json":
+                    schema = json.loads(data)
+                    change(schema)
+                    data = json.dumps(schema).encode()
+                after.writestr(name, data)
+        return path
+
+    return save
+
+
+def test_it_loads_a_skops_file(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "model.anything"
+    path.write_bytes(content)
+
+    loaded = formats.load(path)
+
+    assert formats.refused(formats.read_names(path)) == []
+    assert loaded.format == "skops"
+    assert list(loaded.pipeline.classes_) == ["old", "young"]
+
+
+def is_refused(path: Path) -> bool:
+    try:
+        names = formats.read_names(path)
+    except CannotLoad:
+        return True
+    return bool(formats.refused(names))
+
+
+def node(kind: str, module: str, name: str, **more: Any) -> dict[str, Any]:
+    return {"__loader__": kind, "__module__": module, "__class__": name, "__id__": 1, **more}
+
+
+EMPTY = {"__loader__": "JsonNode", "__module__": "builtins", "__class__": "str", "content": "[]", "is_json": True}
+
+
+HOSTILE = [
+    node("FunctionNode", "os", "system"),
+    node("TypeNode", "builtins", "eval"),
+    node("ObjectNode", "subprocess", "Popen"),
+    node("ConstructorFromReduceNode", "subprocess", "Popen", content=EMPTY),
+    node("ListNode", "subprocess", "Popen", content=[EMPTY]),
+    node("DictNode", "os", "system", content={}, key_types=EMPTY),
+    node("NdArrayNode", "pathlib", "Path", type="numpy", file="1.npy"),
+    node("LossNode", "os", "system", content=EMPTY, __reduce__={"args": EMPTY}),
+    # Calls a method of whatever is loaded (CVE-2025-54412, CVE-2025-54413, CVE-2025-54886).
+    node("MethodNode", "sklearn.pipeline", "Pipeline", content={"func": "fit", "obj": EMPTY}),
+    node("OperatorFuncNode", "operator", "methodcaller", attrs=EMPTY),
+    node("OperatorFuncNode", "builtins", "eval", attrs=EMPTY),
+    node("PartialNode", "functools", "partial", content=dict.fromkeys(("func", "args", "kwds"), EMPTY)),
+    node("TreeNode", "os", "system", content=EMPTY, __reduce__={"args": EMPTY}),
+    node("NoSuchNode", "builtins", "str"),
+    node("ObjectNode", "sklearn.utils._testing.os", "system"),
+    node("ConstructorFromReduceNode", "sklearn.pipeline", "Pipeline", content=EMPTY),
+    node("ObjectNode", "sklearn.feature_extraction.text", "CountVectorizer", content=node(
+        "DictNode", "builtins", "dict", key_types=EMPTY, content={"input": {**EMPTY, "content": '"filename"'}})),
+    {"__loader__": "ObjectNode", "__class__": "Popen"},
+    {"__class__": 1, "__module__": ["os"], "__loader__": {}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=[str(place) for place in range(len(HOSTILE))])
+def test_it_refuses_what_models_do_not_need(changed: Any, hostile: dict[str, Any]) -> None:
+    path = changed(lambda schema: schema.setdefault("content", {}).update(hostile=hostile))
+
+    assert is_refused(path)
+    with pytest.raises(CannotLoad):
+        formats.load(path)
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 3, -1, True, "2", None, 2.0])
+def test_it_reads_one_protocol(changed: Any, protocol: Any) -> None:
+    assert is_refused(changed(lambda schema: schema.update(protocol=protocol)))
+
+
+@pytest.mark.parametrize("name", ["../other.npy", "/etc/passwd", "a/1.npy", "module.py", "1.pkl"])
+def test_it_refuses_other_files_in_the_archive(content: bytes, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "model.skops"
+    path.write_bytes(content)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, b"x")
+
+    assert is_refused(path)
+
+
+@pytest.mark.parametrize("schema", ["", "[]", "{}", "null", "[" * 100_000, '{"protocol": 2}', '{"a": NaN}'])
+def test_it_refuses_a_description_that_is_none(tmp_path: Path, schema: str) -> None:
+    path = tmp_path / "model.skops"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("schema.json", schema)
+
+    with pytest.raises(CannotLoad):
+        formats.load(path)
+
+
+def test_it_limits_what_is_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "model.skops"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("schema.json", "{}")
+        archive.writestr("1.npy", bytes(2**24))
+
+    with pytest.raises(CannotLoad, match="more than is allowed"):
+        formats.read_names(path, max_bytes=2**20)
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.99])
+def test_it_refuses_a_truncated_file(content: bytes, tmp_path: Path, part: float) -> None:
+    path = tmp_path / "model.skops"
+    path.write_bytes(content[: int(len(content) * part)])
+
+    with pytest.raises(CannotLoad):
+        formats.load(path)
+
+
+def test_it_reports_another_version_of_scikit_learn(changed: Any) -> None:
+    import sklearn
+
+    def pretend(schema: dict[str, Any]) -> None:
+        text = json.dumps(schema).replace(json.dumps(json.dumps(sklearn.__version__)), '"\\"0.99.0\\""')
+        schema.clear()
+        schema.update(json.loads(text))
+
+    mismatches = formats.load(changed(pretend)).mismatches
+
+    assert {mismatch.trained_with for mismatch in mismatches} == {"0.99.0"}
