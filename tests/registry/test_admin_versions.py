@@ -96,10 +96,10 @@ def test_it_registers_a_good_artifact(admin_client: Client, upload: Callable[...
 
     version = ModelVersion.objects.get()
     assert answer.redirect_chain == [(page_of(version), 302)]
-    assert "penguins 1.0 registered, 9 of 9 checks passed." in answer.text
+    assert "penguins 1.0 registered, 10 of 10 checks passed." in answer.text
     assert (version.is_live, version.uploaded_by) == (True, "owner")
     assert (version.model.title, version.model.is_public) == ("Penguins", True)
-    assert LogEntry.objects.get().get_change_message() == "Uploaded, 9 of 9 checks passed."
+    assert LogEntry.objects.get().get_change_message() == "Uploaded, 10 of 10 checks passed."
 
 
 def test_it_reads_the_named_class_of_the_schema_file(

@@ -19,7 +19,7 @@ def test_it_accepts_without_a_database(penguins_artifact: Path, capsys: pytest.C
 
     out = capsys.readouterr().out
     assert out.count("✓ passed") == 9
-    assert "can be uploaded: 9 of 9 checks passed." in out
+    assert "can be uploaded: 10 of 10 checks passed." in out
 
 
 def test_it_refuses_with_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

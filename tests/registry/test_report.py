@@ -15,7 +15,7 @@ def test_it_accepts_when_every_check_passed() -> None:
     report = Report(PASSED)
 
     assert report.is_accepted
-    assert report.summary() == "9 of 9 checks passed"
+    assert report.summary() == "10 of 10 checks passed"
 
 
 def test_it_accepts_with_a_warning() -> None:
@@ -23,7 +23,7 @@ def test_it_accepts_with_a_warning() -> None:
 
     assert report.is_accepted
     assert [check.name for check in report.warnings] == ["batching"]
-    assert report.summary() == "9 of 9 checks passed, 1 with a warning"
+    assert report.summary() == "10 of 10 checks passed, 1 with a warning"
 
 
 def test_it_sums_up_the_first_failure_with_its_fix() -> None:

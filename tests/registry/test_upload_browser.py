@@ -77,7 +77,7 @@ def submit(page: Page) -> None:
 
 
 def expect_registered(page: Page) -> None:
-    expect(page.get_by_text("registered, 9 of 9 checks passed.")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("registered, 10 of 10 checks passed.")).to_be_visible(timeout=PATIENCE_MS)
 
 
 def expect_problem(page: Page, text: str) -> None:
