@@ -19,6 +19,8 @@ _FIELDS = tuple(field.attname for field in Prediction._meta.concrete_fields if f
 
 def find_readable(prediction_id: UUID, user: AbstractBaseUser | AnonymousUser) -> Prediction | None:
     """The prediction with its version, or None: there is none, or `user` may not see it."""
+    # A page's user is looked up when somebody asks: always, or the work would tell whether there is a prediction.
+    _ = user.is_authenticated
     row = _BY_ID.first(pk=prediction_id)
     if row is None:
         return None

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from pytest_django.live_server_helper import LiveServer
 
+from mlserve.tokens import make_token
 from registry import remote_uploads
 from registry.direct_upload import DirectUpload, Status
 from registry.models import Model, ModelVersion
@@ -61,6 +63,30 @@ def test_it_publishes_and_shows_the_report_of_the_server(
     assert "not live yet; promote it in the admin or with" in out
     assert f"""--json '{{"tag": "1.0"}}' {live_server.url}/api/models/penguins/promote""" in out
     assert "owner-password" not in out
+
+
+def test_it_sends_by_a_token_what_its_scope_allows(
+    live_server: LiveServer,
+    worker: None,
+    small_parts: None,
+    owner: User,
+    penguins_artifact: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secrets = {
+        scope: make_token(owner, name="CI", scopes=[scope], days=1, created_by="")[1] for scope in ("upload", "predict")
+    }
+    monkeypatch.setenv("MLSERVE_TOKEN", secrets["upload"])
+    upload(live_server, penguins_artifact)
+    with pytest.raises(CommandError, match="lacks the scope admin"):
+        upload(live_server, penguins_artifact, "--promote", tag="2.0")
+    monkeypatch.setenv("MLSERVE_TOKEN", secrets["predict"])
+    with pytest.raises(CommandError, match="lacks the scope upload"):
+        upload(live_server, penguins_artifact, tag="3.0")
+
+    version = ModelVersion.objects.get()
+    assert (version.tag, version.uploaded_by, version.is_live) == ("1.0", "owner", False)
+    assert LogEntry.objects.get(user=owner).get_change_message().startswith("Uploaded in parts")
 
 
 def test_it_sends_many_parts(live_server: LiveServer, worker: None, small_parts: None, penguins_artifact: Path) -> None:
