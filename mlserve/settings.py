@@ -366,6 +366,7 @@ REST_FRAMEWORK = {
         "mlserve.renderers.OrjsonRenderer",
         "mlserve.renderers.BrowsableRenderer",
     ],
+    "DEFAULT_METADATA_CLASS": "mlserve.metadata.PlainMetadata",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "mlserve.problems.exception_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",

@@ -24,7 +24,7 @@ LAYERS: dict[str, list[str]] = {
     "mlserve": [
         "rates",
         "permissions addresses audit errors env parameters dotenv orphans prefer static_files secret_key logs request_ids tally apps",
-        "renderers jsonbody terminal prepared children log_lines tracing models",
+        "renderers jsonbody metadata terminal prepared children log_lines tracing models",
         "lean monitoring openapi_responses browser_headers",
         "problems settings handlers rate_counts",
         "throttling leftovers",
