@@ -137,7 +137,7 @@ def causes_first(error: BaseException) -> list[BaseException]:
 
 
 def _moment(record: logging.LogRecord) -> str:
-    return f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%S}.{int(record.msecs):03d}Z"
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def without_secrets(text: str) -> str:
