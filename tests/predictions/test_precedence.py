@@ -1,0 +1,151 @@
+"""Versions that hang come last, one call of them at a time, and are not forgotten."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from django.utils import timezone
+from django_q.exceptions import TimeoutException
+
+from predictions import draining, incidents, tasks, workers
+from predictions.claiming import Precedence, claim
+from predictions.models import Prediction
+from predictions.status import Status
+from registry import pipelines
+from registry.incident import Kind
+from registry.models import Incident, ModelVersion
+from tests.predictions.conftest import Submit
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def troubled(publish_penguins: Callable[..., Any]) -> ModelVersion:
+    """A second model, beside `penguins`, with an open incident."""
+    version: ModelVersion = publish_penguins("1.0", model="troubled", is_public=True).version
+    incidents.report(version.pk, Kind.HUNG, "seen before")
+    return version
+
+
+def taken(*, holder: str = "me", turn: bool = False) -> list[Any]:
+    precedence = Precedence(apart=incidents.standing().apart)
+    batch = claim(holder=holder, now=timezone.now(), precedence=precedence, is_turn_of_those_apart=turn)
+    return [prediction.pk for prediction in batch]
+
+
+def test_it_takes_others_first_although_they_came_later(submit_rows: Submit, troubled: ModelVersion) -> None:
+    first, second = submit_rows(version=troubled), submit_rows()
+
+    assert [taken(), taken(), taken()] == [[second.pk], [first.pk], []]
+
+
+def test_it_takes_them_first_when_it_is_their_turn(submit_rows: Submit, troubled: ModelVersion) -> None:
+    submit_rows()
+    theirs = submit_rows(version=troubled)
+
+    assert taken(turn=True) == [theirs.pk]
+
+
+def test_it_lets_one_worker_at_a_time_work_on_them(
+    submit_rows: Submit, troubled: ModelVersion, publish_penguins: Callable[..., Any]
+) -> None:
+    another = publish_penguins("1.0", model="another", is_public=True).version
+    incidents.report(another.pk, Kind.CRASHED, "seen before")
+    first, second = submit_rows(version=troubled), submit_rows(version=another)
+
+    assert taken(holder="one") == [first.pk]
+    assert taken(holder="two", turn=True) == []
+    Prediction.objects.release_held_by(["one"], now=timezone.now())
+    Prediction.objects.filter(pk=first.pk).delete()
+    assert taken(holder="two") == [second.pk]
+
+
+def test_it_takes_several_of_another_version_together(submit_rows: Submit, troubled: ModelVersion) -> None:
+    submit_rows(version=troubled)
+    others = [submit_rows() for _ in range(3)]
+
+    assert taken() == [other.pk for other in others]
+
+
+def test_it_takes_them_like_any_other_once_they_are_trusted_again(submit_rows: Submit, troubled: ModelVersion) -> None:
+    first, second = submit_rows(version=troubled), submit_rows()
+    Incident.objects.clear(now=timezone.now())
+    incidents.forget_all()
+
+    assert [taken(), taken()] == [[first.pk], [second.pk]]
+
+
+def test_it_notes_a_call_that_a_time_limit_ended(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*_: Any) -> Any:
+        raise TimeoutException("Task exceeded maximum timeout value")
+
+    prediction = submit_rows()
+    monkeypatch.setattr(pipelines, "run", hang)
+
+    with pytest.raises(TimeoutException):
+        tasks.drain()
+
+    prediction.refresh_from_db()
+    assert (prediction.status, prediction.attempts) == (Status.QUEUED, 1)
+    incident = Incident.objects.get()
+    assert (incident.kind, incident.version, incident.process) == (
+        Kind.HUNG,
+        prediction.version,
+        workers.worker_name(),
+    )
+    assert prediction.version_id in incidents.standing().apart
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), RecursionError(), MemoryError()]
+)
+def test_it_fails_the_rows_of_a_model_that_raises_what_ends_others(
+    submit_rows: Submit, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def leave(*_: Any) -> Any:
+        raise error
+
+    prediction = submit_rows()
+    with monkeypatch.context() as patch:
+        patch.setattr(pipelines, "run", leave)
+        patch.setattr("signal.getsignal", lambda _: None)  # as in a worker, whose SIGINT is handled
+        assert tasks.drain() == 1
+
+    prediction.refresh_from_db()
+    assert prediction.status == Status.FAILED
+    assert type(error).__name__ in (prediction.error or "")
+    submit_rows()
+    assert tasks.drain() == 1
+
+
+def test_it_lets_nobody_wait_for_ever_under_load(
+    submit_rows: Submit, troubled: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit_rows()
+    theirs = submit_rows(version=troubled)
+    monkeypatch.setattr(draining._State, "last_turn", draining.time.monotonic() - 60)
+
+    assert [each.pk for each in draining._claim()] == [theirs.pk]
+    assert draining._State.last_turn > draining.time.monotonic() - 10
+
+
+def test_it_gives_each_output_what_was_asked_although_a_step_writes_into_its_input(penguins: ModelVersion) -> None:
+    """A step that changes its frame must not change what the next call sees."""
+
+    class Writes:
+        classes_ = np.array(["a", "b"])
+
+        def predict(self, frame: Any) -> Any:
+            frame.loc[:, "year"] = 0
+            return frame["year"].to_numpy()
+
+        def predict_proba(self, frame: Any) -> Any:
+            return np.array([[float(year), 0.0] for year in frame["year"]])
+
+    rows = [dict.fromkeys((column.name for column in penguins.record_schema.columns), None) | {"year": 2007}]
+
+    answers = pipelines.run(Writes(), penguins.record_schema, rows, ["predict", "predict_proba"])
+
+    assert answers["predictions"] == [0]
+    assert 2007.0 in answers["probabilities"][0].values()
