@@ -19,6 +19,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from mlserve.audit import note
 from mlserve.errors import MlserveError, NotFound
 from registry.admin_rows import Unchanging, confirm, found, page
 from registry.comparison import shown, tables_of
@@ -239,6 +240,8 @@ class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # t
             form = UploadForm(request.POST, request.FILES, user=request.user)
             published = form.publish() if form.is_valid() else None
             if published is not None:
+                if form.cleaned_data.get("promote"):
+                    note(request.user, published.version, "Promoted with its upload.")
                 return self._uploaded(request, published.version, published.report, created=published.created)
         else:
             form = UploadForm(user=request.user, initial={"model": request.GET.get("model", "")})

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from mlserve.audit import note
 from mlserve.terminal import TerminalCommand, shell_user
 from registry.models import ModelVersion
 from registry.publishing import promote
@@ -20,7 +21,9 @@ class Command(TerminalCommand):
         version = promote(options["name"], options["tag"], by=shell_user())
         if before == version:
             self.say(f"{version} was live already; nothing changed.")
-        elif before is None:
+            return
+        note(shell_user(), version, "Promoted.")
+        if before is None:
             self.say(f"{version} is live now; no version was before.")
         else:
             self.say(f"{version} is live now; {before.tag} was before.")

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from mlserve.audit import note
 from mlserve.terminal import TerminalCommand, shell_user
 from registry.models import ModelVersion
 from registry.publishing import rollback
@@ -17,4 +18,5 @@ class Command(TerminalCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         before = ModelVersion.objects.live().filter(model__name=options["name"]).first()
         version = rollback(options["name"], by=shell_user())
+        note(shell_user(), version, "Live again after a rollback.")
         self.say(f"{version} is live again; {before.tag if before else 'no version'} was before.")

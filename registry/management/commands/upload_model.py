@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management import CommandError
 from rich.filesize import decimal
 
+from mlserve.audit import note
 from mlserve.errors import ArtifactRejected
 from mlserve.terminal import shell_user
 from registry.inspection import Inspected, Submission, inspect
@@ -55,6 +56,8 @@ class Command(InspectingCommand):
         except ArtifactRejected as error:
             self.show_report(report_from_json(error.report))
             raise
+        if published.created:
+            note(upload.uploaded_by, published.version, f"Uploaded, {published.report.summary()}.", is_new=True)
         self.show_report(published.report)
         self.say(f"{_what_was_done(published)}{_what_serves(published.version, live_before)}")
         if not published.version.is_live:
