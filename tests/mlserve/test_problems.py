@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from django.test import Client, RequestFactory
 from rest_framework import exceptions
@@ -35,6 +35,8 @@ def answered(error: Exception, path: str = "/api/models") -> Any:
         (exceptions.APIException(), 500, "error"),
         (SuspiciousOperation("odd"), 400, "bad-request"),
         (OperationalError("connection refused"), 503, "unavailable"),
+        (OperationalError("database or disk is full"), 503, "unavailable"),
+        (InterfaceError("the connection is closed"), 503, "unavailable"),
         (ZeroDivisionError("secret detail"), 500, "error"),
     ],
     ids=lambda value: f"{type(value).__module__}.{type(value).__name__}" if isinstance(value, Exception) else "",
