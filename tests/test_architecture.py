@@ -55,8 +55,8 @@ LAYERS: dict[str, list[str]] = {
     ],
     "predictions": [
         "rests",
-        "status batching gathering group_commit doorbell payloads questions rehearsal figure counting time_limit call_marker",
-        "redaction",
+        "status batching gathering group_commit doorbell payloads questions rehearsal figure time_limit call_marker",
+        "redaction counting",
         "answers controls transitions sqs_messages redis_messages",
         "sqs",
         "models forms",
