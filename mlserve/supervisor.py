@@ -23,11 +23,14 @@ _LOOK_EVERY_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Program:
-    """`stop_seconds` is how long it may take to end by itself after SIGTERM."""
+    """`stop_seconds` is how long it may take to end by itself after SIGTERM; `restart_status` is how it ends when it
+    wants to be started again, which it may want any number of times.
+    """
 
     name: str
     start: Callable[[], Child]
     stop_seconds: float
+    restart_status: int | None = None
 
 
 @dataclass
@@ -35,6 +38,7 @@ class _Running:
     program: Program
     process: Child
     deaths: list[float] = field(default_factory=list)
+    wishes: list[float] = field(default_factory=list)
     restart_at: float | None = None
 
 
@@ -85,12 +89,15 @@ class Supervisor:
     def _died_for_good(self, running: _Running, status: int) -> bool:
         now = self._clock()
         running.process.kill_all()
-        running.deaths = [death for death in running.deaths if death > now - WITHIN_SECONDS] + [now]
-        name = running.program.name
+        name, is_wish = running.program.name, status == running.program.restart_status
+        (running.wishes if is_wish else running.deaths).append(now)
+        running.deaths = [death for death in running.deaths if death > now - WITHIN_SECONDS]
+        running.wishes = [wish for wish in running.wishes if wish > now - WITHIN_SECONDS]
         if len(running.deaths) >= DEATHS:
             log.error("The %s died %d times within a minute (last status %d); stopping.", name, DEATHS, status)
             return True
-        pause = min(_FIRST_PAUSE_SECONDS * 2 ** (len(running.deaths) - 1), _LONGEST_PAUSE_SECONDS)
+        pauses = len(running.deaths) + len(running.wishes) - 1
+        pause = min(_FIRST_PAUSE_SECONDS * 2**pauses, _LONGEST_PAUSE_SECONDS)
         log.error("The %s died (status %d); starting it again in %.1f s.", name, status, pause)
         running.restart_at = now + pause
         return False

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing import Event, Value
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -26,6 +26,7 @@ from django_q.worker import worker
 from mlserve.errors import QueueMissing, Unavailable
 from predictions import figures, incidents, queue, workers
 from predictions.golden_checks import GoldenChecks
+from predictions.models import Prediction
 from predictions.warming import warm_libraries, warm_models_in_background
 
 log = logging.getLogger(__name__)
@@ -109,12 +110,24 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
             incidents.report_left_behind(ending)
 
     def _kill_all(self) -> None:
-        """And forget what they were at: it is no fault of theirs."""
+        """And forget what they were at: it is no fault of theirs, nor of the predictions that they held."""
+        beside = [each.pid for each in self.pool if each.is_alive()]
         for each in (*self.pool, self.monitor, self.pusher):
             if each is not None and each.is_alive():
                 each.kill()
                 each.join(5)
+        _give_back_what_is_held_by(beside)
         incidents.forget_left_behind(each.pid for each in self.pool if each.pid is not None)
+
+
+def _give_back_what_is_held_by(killed: Sequence[int]) -> None:
+    """Killed beside one that crashed, three times perhaps: that must not count as attempts of healthy predictions."""
+    try:
+        close_old_connections()
+        for pid in killed:
+            Prediction.objects.give_back(holder=f"{workers.host_name()}:{pid}")
+    except DatabaseError as error:
+        log.warning("What was killed beside another worker has lost an attempt: %s", error)
 
 
 class _StopFlag:

@@ -1,5 +1,6 @@
 """The supervisor, with real processes."""
 
+import dataclasses
 import os
 import signal
 import sys
@@ -95,6 +96,18 @@ def test_it_stops_everything_when_one_dies_for_good(tmp_path: Path) -> None:
     assert supervisor.run() == 1
     assert len(pids(tmp_path, "broken")) == DEATHS
     assert not exists(pids(tmp_path, "steady")[0])
+
+
+def test_it_starts_again_what_asks_for_it_however_often(tmp_path: Path) -> None:
+    asking = program(tmp_path, "asking", "sys.exit(75)")
+    asking = dataclasses.replace(asking, restart_status=75)
+    supervisor = Supervisor([asking], clock=lambda: time.monotonic() * 20)  # pauses are long otherwise
+
+    def stop_after_many() -> None:
+        pids(tmp_path, "asking", at_least=DEATHS + 2)
+        supervisor.ask_to_stop()
+
+    assert run(supervisor, stop_after_many) == 0
 
 
 def test_it_kills_what_does_not_stop_in_time(tmp_path: Path) -> None:

@@ -106,11 +106,14 @@ def _run_alone(options: dict[str, Any]) -> None:
 
 
 def _programs(options: dict[str, Any]) -> list[Program]:
+    from predictions.cluster import WORKER_DIED_STATUS
+
     start = _by_forking(options) if CAN_FORK else _by_executing(options)
     task_seconds: int = settings.MLSERVE_DRAIN_SECONDS + settings.MLSERVE_BATCH_SECONDS
     # The web server ends first: requests that wait for a result still need the workers.
     return [
-        Program("worker", lambda: start("worker"), stop_seconds=task_seconds + 10),
+        # A model that takes its process along must not take the service along, however often it is tried.
+        Program("worker", lambda: start("worker"), stop_seconds=task_seconds + 10, restart_status=WORKER_DIED_STATUS),
         Program("web server", lambda: start("web"), stop_seconds=settings.MLSERVE_MAX_WAIT + 20),
     ]
 
