@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from registry.pickle_names import NEVER, Reference, require_plain_state
+from registry.pickle_names import NEVER, PARTIAL_FIX, PARTIAL_OF, Reference, require_plain_state
 from registry.trusted_names import Trust, Use
 from registry.unloadable import HOW_TO_SAVE, CannotLoad, Refused
 
@@ -25,8 +25,8 @@ _MAX_SCHEMA_BYTES = 2**28
 _MAX_FILES = 200_000
 _FILE = re.compile(r"\d+\.(npy|npz)|[0-9a-f-]{36}\.bin", re.ASCII)
 
-# Every kind of node that a model needs, and what loading does with its class. Not here: MethodNode, OperatorFuncNode
-# and PartialNode, which call what they like.
+# Every kind of node that a model needs, and what loading does with its class. Not here: MethodNode and
+# OperatorFuncNode, which call what they like.
 _NODES: Mapping[str, Use] = {
     "JsonNode": Use.MENTIONED,
     "CachedNode": Use.MENTIONED,
@@ -50,6 +50,7 @@ _NODES: Mapping[str, Use] = {
     "ConstructorFromReduceNode": Use.CALLED,
     "LossNode": Use.CALLED,
     "TreeNode": Use.CALLED,
+    "PartialNode": Use.CALLED,
 }
 
 
@@ -131,9 +132,18 @@ def _checked(node: dict[str, Any]) -> tuple[tuple[str, str], Use]:
         raise Refused("The skops file holds an object without the name of its class.", NEVER)
     if kind == "ObjectNode" and isinstance(content := node.get("content"), dict):
         require_plain_state(_texts(content.get("content")))
+    if kind == "PartialNode":
+        _require_partial(node)
     # numpy.ndarray is not called, but all other classes of this kind are.
     use = _NODES[kind] if (kind, name) != ("NdArrayNode", "ndarray") else Use.MENTIONED
     return (module, name), use
+
+
+def _require_partial(node: dict[str, Any]) -> None:
+    content = node.get("content")
+    function = content.get("func") if isinstance(content, dict) else None
+    if not isinstance(function, dict) or (function.get("__module__"), function.get("__class__")) not in PARTIAL_OF:
+        raise Refused("The file wraps something in functools.partial.", PARTIAL_FIX)
 
 
 def _texts(attributes: Any) -> dict[str, Any]:

@@ -23,12 +23,14 @@ numpy.core.multiarray: _reconstruct scalar
 numpy.core.numeric: _frombuffer
 numpy.ma: MaskedArray
 numpy.ma.core: MaskedArray _mareconstruct
+numpy.random._generator: Generator
 numpy.random._mt19937: MT19937
 numpy.random._pcg64: PCG64 PCG64DXSM
 numpy.random._philox: Philox
 numpy.random._pickle: __bit_generator_ctor __generator_ctor __randomstate_ctor
 numpy.random._sfc64: SFC64
 numpy.random.bit_generator: SeedSequence __pyx_unpickle_SeedSequence
+numpy.random.mtrand: RandomState
 pandas: BooleanDtype Categorical CategoricalDtype CategoricalIndex DataFrame DatetimeIndex DatetimeTZDtype
     Float32Dtype Float64Dtype Index Int16Dtype Int32Dtype Int64Dtype Int8Dtype Interval IntervalDtype IntervalIndex
     MultiIndex PeriodDtype PeriodIndex RangeIndex Series SparseDtype StringDtype TimedeltaIndex UInt16Dtype

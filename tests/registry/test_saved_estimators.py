@@ -1,0 +1,102 @@
+"""Every estimator of scikit-learn, saved in every way, is let in and answers as before."""
+
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+import skops.io
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.utils import all_estimators
+
+from registry import formats
+from tests import pipelines
+
+pytestmark = pytest.mark.once
+
+WAYS: Mapping[str, Callable[[Any, Path], Any]] = {
+    "pickle 0": lambda pipeline, path: path.write_bytes(pickle.dumps(pipeline, 0)),
+    "pickle 2": lambda pipeline, path: path.write_bytes(pickle.dumps(pipeline, 2)),
+    "pickle 4": lambda pipeline, path: path.write_bytes(pickle.dumps(pipeline, 4)),
+    "pickle 5": lambda pipeline, path: path.write_bytes(pickle.dumps(pipeline, 5)),
+    "joblib": joblib.dump,
+    "joblib, zlib": lambda pipeline, path: joblib.dump(pipeline, path, compress=3),
+    "joblib, gzip": lambda pipeline, path: joblib.dump(pipeline, path, compress=("gzip", 3)),
+    "joblib, xz": lambda pipeline, path: joblib.dump(pipeline, path, compress=("xz", 1)),
+    "joblib, bz2": lambda pipeline, path: joblib.dump(pipeline, path, compress=("bz2", 1)),
+    "skops": skops.io.dump,
+}
+
+
+def loaded(pipeline: Any, path: Path, way: str) -> Any:
+    save: Any = WAYS[way]
+    save(pipeline, path)
+    refused = formats.refused(formats.read_names(path))
+    assert [str(each.reference) for each in refused] == []
+    return formats.load(path).pipeline
+
+
+@pytest.fixture(scope="module")
+def data() -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    rows = np.abs(random.normal(size=(40, 4))) + 0.1
+    return rows, (rows[:, 0] > rows[:, 1]).astype(int)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", ["mixed", "boosting with categories", "forest", "ufuncs"])
+def test_it_lets_in_what_people_train(tmp_path: Path, data: Any, way: str, kind: str) -> None:
+    rows, target = data
+    categories = np.column_stack([np.arange(40) % 3, rows])
+    pipeline, given = {
+        "mixed": lambda: (pipelines.mixed_classifier(), pipelines.mixed_frame()[0]),
+        "boosting with categories": lambda: (
+            Pipeline(
+                [("model", HistGradientBoostingClassifier(max_iter=3, categorical_features=[0], early_stopping=True))]
+            ).fit(categories, np.arange(40) % 3),
+            categories,
+        ),
+        "forest": lambda: (Pipeline([("model", RandomForestRegressor(3))]).fit(rows, target), rows),
+        "ufuncs": lambda: (
+            Pipeline([("log", FunctionTransformer(np.log1p, inverse_func=np.expm1)), ("model", Ridge())]).fit(
+                rows, target
+            ),
+            rows,
+        ),
+    }[kind]()
+    assert np.array_equal(loaded(pipeline, tmp_path / "model", way).predict(given), pipeline.predict(given))
+
+
+def fitted(cls: type, data: tuple[np.ndarray, np.ndarray]) -> Any | None:
+    """With its defaults on a little data; None for one that cannot predict that."""
+    try:
+        pipeline = Pipeline([("scale", StandardScaler(with_mean=False)), ("model", cls())])
+        pipeline.fit(*data).predict(data[0])
+    except (TypeError, ValueError, AttributeError, NotImplementedError):
+        return None
+    return pipeline
+
+
+@pytest.mark.filterwarnings("ignore")  # of estimators on so little data
+def test_it_lets_in_every_estimator(tmp_path: Path, data: tuple[np.ndarray, np.ndarray]) -> None:
+    tried, refused = 0, []
+    for _, cls in all_estimators(type_filter=["classifier", "regressor"]):
+        pipeline = fitted(cls, data)
+        if pipeline is None:
+            continue
+        tried += 1
+        for way in ("pickle 2", "joblib"):
+            path = tmp_path / "model"
+            WAYS[way](pipeline, path)
+            names = formats.refused(formats.read_names(path))
+            if names or not np.array_equal(formats.load(path).pipeline.predict(data[0]), pipeline.predict(data[0])):
+                refused.append((cls.__name__, way, [str(each.reference) for each in names]))
+
+    assert refused == []
+    assert tried > 60
