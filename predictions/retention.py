@@ -24,6 +24,6 @@ def delete_what_is_too_old(*, now: datetime, seconds: float = _SECONDS) -> int:
         if left < 0:
             break
         # Each version has a place of its own in an index; that of a model would have to be searched for.
-        limit = now - timedelta(days=days)
+        limit = now - timedelta(days=days or settings.MLSERVE_RETENTION_DAYS)
         deleted += Prediction.objects.of_version(version_id).delete_ended_before(limit, seconds=left)
     return deleted

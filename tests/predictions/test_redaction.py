@@ -81,12 +81,6 @@ def fail(ask: Ask) -> UUID:
     return prediction.pk
 
 
-def answer_at_once(ask: Ask) -> UUID:
-    prediction = ask(wait_seconds=20)
-    assert prediction.status == "succeeded"
-    return prediction.pk
-
-
 def cancel(ask: Ask) -> UUID:
     pk = ask().pk
     assert Prediction.objects.cancel(pk, now=timezone.now())
@@ -114,7 +108,7 @@ def end_in_an_older_process(ask: Ask) -> UUID:
     return pk
 
 
-ENDS = [succeed, fail, answer_at_once, cancel, expire, give_up, end_in_an_older_process]
+ENDS = [succeed, fail, cancel, expire, give_up, end_in_an_older_process]
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -130,6 +124,17 @@ def test_it_keeps_no_value_once_it_has_ended(
     row = kept_row(pk)
     assert "island" not in row
     assert row["year"] == 2007
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("row_bytes", [2**20, 10], ids=["in the row", "in the storage"])
+def test_it_keeps_no_value_for_a_caller_that_waits(ask: Ask, row_bytes: int, settings: Any) -> None:
+    settings.MLSERVE_ROW_BYTES = row_bytes
+
+    prediction = ask(wait_seconds=20)
+
+    assert prediction.status == "succeeded"
+    assert "island" not in kept_row(prediction.pk)
 
 
 def test_it_keeps_what_is_needed_until_then(ask: Ask) -> None:
