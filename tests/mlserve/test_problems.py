@@ -35,7 +35,6 @@ def answered(error: Exception, path: str = "/api/models") -> Any:
         (exceptions.APIException(), 500, "error"),
         (SuspiciousOperation("odd"), 400, "bad-request"),
         (OperationalError("connection refused"), 503, "unavailable"),
-        (OperationalError("database or disk is full"), 503, "unavailable"),
         (InterfaceError("the connection is closed"), 503, "unavailable"),
         (ZeroDivisionError("secret detail"), 500, "error"),
     ],
@@ -137,3 +136,11 @@ def test_it_refuses_a_nul_in_an_address(api: APIClient, url: str) -> None:
     response = api.post(url, {}) if url.endswith("predict") else api.get(url)
 
     assert response.status_code == 400
+
+
+@pytest.mark.parametrize("words", ["database or disk is full", 'could not extend file "x": No space left on device'])
+def test_it_says_when_the_database_has_no_room_left(words: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.CRITICAL):
+        detail = answered(OperationalError(words)).content.decode()
+
+    assert "The database has no room left. Nothing was accepted" in detail

@@ -1,5 +1,6 @@
 """What is away is nobody's fault: predictions wait for it, without having used an attempt."""
 
+import dataclasses
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
 from mlserve.errors import Overloaded
-from predictions import draining, payloads, runtime, submission, tasks, workers
+from predictions import draining, payloads, queue, runtime, submission, tasks, workers
 from predictions.claiming import claim
 from predictions.models import Prediction
 from predictions.status import Status
@@ -44,7 +45,8 @@ def state_of(prediction: Prediction) -> tuple[str, int, str]:
 def end_pauses() -> None:
     """As if their time had passed."""
     for rests in (runtime.unreachable, payloads.away):
-        rests._rests = {key: type(rest)(0.0, rest.seconds) for key, rest in rests._rests.items()}  # type: ignore[attr-defined]
+        for key, rest in rests._rests.items():
+            rests._rests[key] = dataclasses.replace(rest, until=0.0)  # type: ignore[index]
 
 
 def stored_payloads() -> list[Path]:
@@ -218,7 +220,7 @@ def test_it_gives_back_later_what_it_could_not_give_back(
 def test_it_waits_for_a_database_that_is_away(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
     submit_rows()
     OrmQ.objects.all().delete()
-    answer, tries = tasks.queue.answer, list[int]()
+    answer, tries = queue.answer, list[int]()
 
     def sometimes() -> None:
         tries.append(1)
@@ -226,7 +228,7 @@ def test_it_waits_for_a_database_that_is_away(submit_rows: Submit, monkeypatch: 
             raise OperationalError("connection refused")
         answer()
 
-    monkeypatch.setattr(tasks.queue, "answer", sometimes)
+    monkeypatch.setattr(queue, "answer", sometimes)
     monkeypatch.setattr(tasks, "close_old_connections", lambda: None)  # this test's own transaction
     monkeypatch.setattr(tasks, "_PAUSE_SECONDS", 0.01)
 

@@ -11,7 +11,7 @@ from django.core.files.storage import storages
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from mlserve.errors import PayloadLost, Unavailable
+from mlserve.errors import PayloadLost
 from predictions import payloads, tasks
 from predictions.models import Prediction
 from predictions.status import Status

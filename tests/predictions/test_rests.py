@@ -24,10 +24,12 @@ def test_it_stays_away_when_the_pause_has_ended_and_begins_anew_after_a_success(
     clock = Clock()
     rests = Rests[str](clock=clock)
     rests.begin("a")
-    assert (rests.away(), rests.resting(), rests.seconds_left()) == ({"a"}, {"a"}, 0.5)
+    assert (list(rests.away()), list(rests.resting()), rests.seconds_left()) == (["a"], ["a"], 0.5)
 
     clock.now += 1
-    assert (rests.away(), rests.resting(), rests.seconds_left()) == ({"a"}, set(), 0.0)
+    assert (list(rests.away()), list(rests.resting()), rests.seconds_left()) == (["a"], [], 0.0)
 
     rests.end("a")
-    assert (rests.away(), rests.seconds_left(), rests.begin("a")) == (set(), None, 0.5)
+    assert not rests.away()
+    assert rests.seconds_left() is None
+    assert rests.begin("a") == 0.5

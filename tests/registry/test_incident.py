@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from registry.incident import MOST_KEPT, Kind, Seen, in_words, standing_of
+from registry.incident import MOST_KEPT, Kind, Seen, Standing, in_words, standing_of
 from registry.models import Incident, ModelVersion
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -18,7 +18,7 @@ def seen(kind: Kind, *minutes_ago: float) -> list[Seen]:
 def test_it_keeps_apart_who_did_it_once_until_somebody_clears_it(kind: Kind) -> None:
     standing = standing_of(seen(kind, 10_000), now=NOW)
 
-    assert (standing.apart, standing.not_in_web) == ({1}, {1})
+    assert standing == Standing(frozenset({1}), frozenset({1}))
 
 
 @pytest.mark.parametrize(
