@@ -7,7 +7,6 @@ README.md lists the variables for operators; here stands the reason for each def
 import contextlib
 import os
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from mlserve.env import Env
 from mlserve.parameters import resolved
+from mlserve.sign_in_settings import *  # noqa: F403 - whatever stands there
 
 env = Env(resolved(os.environ))
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -154,27 +154,8 @@ MLSERVE_RATE_TOKEN = env.rate("MLSERVE_RATE_TOKEN", default="" if ON_LAPTOP else
 MLSERVE_RATE_ADDRESS = env.rate("MLSERVE_RATE_ADDRESS", default="" if ON_LAPTOP else "300/min")
 # How long a new token lasts unless somebody says otherwise.
 MLSERVE_TOKEN_DAYS = env.number("MLSERVE_TOKEN_DAYS", default=90, at_least=1, at_most=365)
-KNOX_TOKEN_MODEL = "mlserve.ApiToken"  # noqa: S105 - the name of a table's class
-REST_KNOX = {"TOKEN_PREFIX": "mls_", "AUTH_HEADER_PREFIX": "Bearer"}
-# Its migrations would make a table of its own beside ours.
-MIGRATION_MODULES = {"knox": None}
-
-AUTHENTICATION_BACKENDS = ["mlserve.sign_in.Locks", "django.contrib.auth.backends.ModelBackend"]
-# Of one name from one address: a stranger who guesses must not lock its owner out, and many names from one address are
-# slowed by MLSERVE_RATE_ADDRESS.
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+# Of a name from one address, until it is locked for a quarter of an hour.
 AXES_FAILURE_LIMIT = env.number("MLSERVE_SIGN_IN_FAILURES", default=10, at_least=1)
-AXES_COOLOFF_TIME = timedelta(minutes=15)
-# Who is locked out already prolongs nothing, and adds no rows.
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_RESET_ON_SUCCESS = True
-AXES_CLIENT_IP_CALLABLE = "mlserve.addresses.client_network"
-AXES_LOCKOUT_CALLABLE = "mlserve.sign_in.locked_out"
-# Names and addresses are kept for the quarter of an hour that they are needed, and nothing else of what was sent.
-AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken", "next"]
-AXES_DISABLE_ACCESS_LOG = True
-AXES_ENABLE_ADMIN = False
-AXES_VERBOSE = False
 
 # --- Database ----------------------------------------------------------------------------------------------
 _SQLITE_OPTIONS: dict[str, Any] = {

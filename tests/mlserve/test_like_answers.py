@@ -148,7 +148,8 @@ def differences(client: Callable[[], Any], cases: dict[str, tuple[str, Ask]], se
             answers.append(seen(response, names))
             statements.append(len(queries))
         if any(answer != answers[0] for answer in answers[1:]) or len(set(statements)) > 1:
-            found[case] = (statements, *difflib.unified_diff(*(str(each).split(",") for each in answers[:2]), n=0))
+            hidden, absent = (str(each).split(",") for each in answers[:2])
+            found[case] = (statements, *difflib.unified_diff(hidden, absent, n=0))
         assert answers[0]["status"] in (302, 401, 403, 404, 405) or case in _OPEN
         assert "penguins" not in str(answers[0])
     return found
