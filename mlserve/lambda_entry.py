@@ -132,12 +132,10 @@ def _load() -> None:
 
     from mlserve import logs
     from mlserve.monitoring import require_packages, start_monitoring
-    from predictions import figures
 
     require_packages()
 
     logs.name_process("lambda")
-    figures.flush_by_itself()
     start_monitoring()
     if os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "").endswith("-worker"):
         from predictions.warming import warm_libraries

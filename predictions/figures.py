@@ -14,6 +14,7 @@ from datetime import datetime
 from itertools import islice
 from multiprocessing.util import Finalize
 
+from django.conf import settings
 from django.db import Error as AnyDatabaseError
 from django.db import connection, connections, transaction
 from django.db.models import Count
@@ -110,8 +111,9 @@ def flush() -> None:
 
 
 def flush_if_due(*, after_seconds: float = FLUSH_SECONDS) -> None:
-    """After a piece of work, in a process that said `flush_by_itself`, unless it did so a moment ago."""
-    if _State.is_on and not tally.is_empty() and time.monotonic() - _State.flushed_at >= after_seconds:
+    """After a piece of work, in a process that said `flush_by_itself` and on Lambda, unless it did so a moment ago."""
+    is_on = _State.is_on or settings.ON_LAMBDA
+    if is_on and not tally.is_empty() and time.monotonic() - _State.flushed_at >= after_seconds:
         flush()
 
 
