@@ -15,7 +15,7 @@ from registry.models import ModelVersion
 _KILLED = 2**22 + 1  # above the largest process number of Linux
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_it_counts_no_attempt_of_what_was_killed_beside_another(
     penguins: ModelVersion, penguin: dict[str, Any]
 ) -> None:
