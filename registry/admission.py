@@ -45,6 +45,11 @@ def why_not_admitted(admitted: Admitted, admission: str) -> str:
     return ""
 
 
+def is_by_an_old_key(admitted: Admitted, admission: str) -> bool:
+    """Whether a signature that is right counts only as long as its key stands in SECRET_KEY_FALLBACKS."""
+    return admission != admission_of(admitted) and not why_not_admitted(admitted, admission)
+
+
 def _facts(admitted: Admitted) -> str:
     digest = admitted.digest
     return f"{_RULES} {digest.sha256} {digest.size_bytes} {admitted.artifact_format}"

@@ -123,7 +123,9 @@ def test_it_loads_no_other_format(penguins: ModelVersion) -> None:
 def test_it_takes_no_signature_of_another_version(
     penguins: ModelVersion, publish_penguins: Callable[..., Published], tmp_path: Path
 ) -> None:
-    artifact = pipelines.save(pipelines.relabelled(storages["artifacts"].path(penguins.artifact_key)), tmp_path / "2")
+    artifact = pipelines.save(
+        pipelines.relabelled(Path(storages["artifacts"].path(penguins.artifact_key))), tmp_path / "2"
+    )
     second = publish_penguins("2.0", artifact=artifact).version
     _change(second, admission=penguins.admission)
 

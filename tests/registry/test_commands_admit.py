@@ -6,6 +6,7 @@ import pytest
 from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 
+from mlserve.errors import ArtifactUnavailable
 from predictions import runtime
 from registry.models import ModelVersion
 
@@ -31,6 +32,19 @@ def test_it_leaves_alone_what_is_signed(penguins: ModelVersion, capsys: pytest.C
     call_command("admit_models", "penguins", tag="1.0")
 
     assert "bears this service's signature already" in capsys.readouterr().out
+
+
+def test_it_lets_an_old_key_go(penguins: ModelVersion, settings: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    old, settings.SECRET_KEY = settings.SECRET_KEY, "the key from now on " * 3
+    settings.SECRET_KEY_FALLBACKS = [old]
+    storages["artifacts"].delete(penguins.artifact_key)  # nothing is inspected
+
+    call_command("admit_models")
+
+    settings.SECRET_KEY_FALLBACKS = []
+    assert "signed with the present SECRET_KEY" in capsys.readouterr().out
+    with pytest.raises(ArtifactUnavailable, match="not in the storage"):
+        runtime.load(penguins)
 
 
 def test_it_signs_nothing_that_gives_other_answers(unsigned: ModelVersion, capsys: pytest.CaptureFixture[str]) -> None:

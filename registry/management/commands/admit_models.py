@@ -11,15 +11,15 @@ from registry.admission import Admitted, why_not_admitted
 from registry.digest import Digest
 from registry.management.inspecting import add_allowance
 from registry.models import Model, ModelVersion
-from registry.readmission import Readmission, readmit
+from registry.readmission import Readmission, readmit, renew
 
 
 class Command(TerminalCommand):
     help = (
         "Inspects registered versions again, with the sample rows and the schema of their upload, and signs those that "
         "pass every check and give the same answers: after SECRET_KEY was lost, or for versions that nobody signed. "
-        "A version whose signature is right is left alone. While a key is only being replaced, put the old one into "
-        "SECRET_KEY_FALLBACKS instead."
+        "A version whose signature is right is left alone; one signed with a key in SECRET_KEY_FALLBACKS is signed with "
+        "SECRET_KEY, without an inspection, so that the old key can go."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -32,11 +32,12 @@ class Command(TerminalCommand):
         if options["tag"] and not options["name"]:
             raise CommandError("--tag names a version of a model: give NAME, too.", returncode=2)
         versions = _versions(options["name"], options["tag"])
+        renewed = [] if options["all"] else [done for each in versions if (done := renew(each))]
         chosen = versions if options["all"] else [each for each in versions if _needs_signature(each)]
-        if not chosen:
+        if not chosen and not renewed:
             self.say(_nothing_to_do(len(versions)))
             return
-        readmissions = []
+        readmissions = list(renewed)
         with self.counting("Inspecting", len(chosen)) as advance:
             for version in chosen:
                 found = readmit(version, by=shell_user(), allow_other_versions=options["allow_other_versions"])
@@ -78,4 +79,4 @@ def _nothing_to_do(count: int) -> str:
 def _line(readmission: Readmission) -> str:
     if readmission.refusal:
         return f"✗ {readmission.version} refused: {readmission.refusal}"
-    return f"✓ {readmission.version} admitted{f', although {readmission.note}' if readmission.note else ''}."
+    return f"✓ {readmission.version} admitted{f', {readmission.note}' if readmission.note else ''}."
