@@ -54,7 +54,7 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 def test_it_lets_in_what_people_train(tmp_path: Path, data: Any, way: str, kind: str) -> None:
     rows, target = data
     categories = np.column_stack([np.arange(40) % 3, rows])
-    pipeline, given = {
+    kinds: dict[str, Callable[[], Any]] = {
         "mixed": lambda: (pipelines.mixed_classifier(), pipelines.mixed_frame()[0]),
         "boosting with categories": lambda: (
             Pipeline(
@@ -69,7 +69,8 @@ def test_it_lets_in_what_people_train(tmp_path: Path, data: Any, way: str, kind:
             ),
             rows,
         ),
-    }[kind]()
+    }
+    pipeline, given = kinds[kind]()
     assert np.array_equal(loaded(pipeline, tmp_path / "model", way).predict(given), pipeline.predict(given))
 
 
