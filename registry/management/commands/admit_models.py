@@ -18,8 +18,8 @@ class Command(TerminalCommand):
     help = (
         "Inspects registered versions again, with the sample rows and the schema of their upload, and signs those that "
         "pass every check and give the same answers: after SECRET_KEY was lost, or for versions that nobody signed. "
-        "A version whose signature is right is left alone; one signed with a key in SECRET_KEY_FALLBACKS is signed with "
-        "SECRET_KEY, without an inspection, so that the old key can go."
+        "A version whose signature is right is left alone; one signed with a key in SECRET_KEY_FALLBACKS is signed "
+        "with SECRET_KEY, without an inspection, so that the old key can go."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
