@@ -1,7 +1,6 @@
 """Uploads and the queue: a worker is called for each, and none is left waiting."""
 
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ
@@ -22,7 +22,6 @@ from predictions import queue, tasks, workers
 from predictions.models import Worker
 from registry import upload_inspection
 from registry.direct_upload import DirectUpload, Status, inspection_task_seconds
-from tests import pipelines
 from tests.registry.uploading import row, submitted
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -169,15 +168,23 @@ def worker(settings: Any) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def test_it_is_inspected_again_when_its_worker_is_killed(
-    as_owner: APIClient, tmp_path: Path, request: pytest.FixtureRequest
+    as_owner: APIClient,
+    penguins_artifact: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     """And the child process, which runs the uploader's code, does not outlive the worker."""
-    witness = tmp_path / "child"
-    code = f"import os, time; open({str(witness)!r}, 'a').write(str(os.getpid()) + '\\n'); time.sleep(60)"
-    upload = submitted(as_owner, pickle.dumps(pipelines.RunsWhenLoaded(f"exec({code!r}, {{}})")))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    schema = SimpleUploadedFile("validation.py", b"import os, time; print(os.getpid(), flush=True); time.sleep(60)")
+    upload = submitted(as_owner, penguins_artifact.read_bytes(), schema=schema)
     process: subprocess.Popen[bytes] = request.getfixturevalue("worker")
-    wait_for(lambda: witness.exists() and witness.read_text().endswith("\n"))
-    child = int(witness.read_text())
+
+    def printed() -> str:
+        return "".join(path.read_text() for path in tmp_path.glob("mlserve-inspection-*/output.txt"))
+
+    wait_for(lambda: printed().endswith("\n"))
+    child = int(printed().split()[-1])
 
     process.send_signal(signal.SIGKILL)
     process.wait(10)
