@@ -14,7 +14,7 @@ from django_q.brokers import get_broker
 from django_q.conf import Conf
 
 from mlserve.errors import QueueMissing, Unavailable
-from predictions import queue, tasks, workers
+from predictions import draining, queue, tasks, workers
 from predictions.brokers import DoorbellOrmBroker
 from predictions.models import Prediction, WakeUp
 from predictions.status import Status
@@ -98,7 +98,7 @@ def test_it_hands_a_wake_up_to_the_worker_that_attends(
     queue_kind: Kind, submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one that comes from another host, where nobody attends."""
-    monkeypatch.setattr(tasks, "_is_quick", lambda _version: True)
+    monkeypatch.setattr(draining, "_is_quick", lambda _version: True)
     worker = Worker()
     worker.start_listening()
     elsewhere = submit_rows_elsewhere(submit_rows)

@@ -47,6 +47,7 @@ def test_it_lists_as_json(penguins: ModelVersion, capsys: pytest.CaptureFixture[
         "sha256": penguins.sha256,
         "uploaded_at": penguins.uploaded_at.isoformat(),
         "uploaded_by": "owner",
+        "incidents": "",
     }
 
 
