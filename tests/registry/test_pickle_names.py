@@ -340,3 +340,13 @@ def test_it_refuses_what_follows(tmp_path: Path) -> None:
 
     with pytest.raises(Refused, match="follows the end"):
         formats.read_names(path)
+
+
+@pytest.mark.parametrize("name", ["sys", "joblib.load", "joblib", "LinearRegression", "runpy.run_path", "Path"])
+def test_it_takes_from_a_trusted_module_only_what_it_defines(tmp_path: Path, name: str) -> None:
+    """Whoever trusts a module does not trust what it imports."""
+    path = tmp_path / "model.pickle"
+    path.write_bytes(pickled(text("tests.pipelines") + text(name) + b"\x93"))
+
+    with pytest.raises(Refused, match="is not defined in tests"):
+        formats.load(path, trusted=["tests.pipelines"])
