@@ -14,8 +14,8 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from mlserve.env import Env
+from mlserve.library_settings import *  # noqa: F403 - whatever stands there
 from mlserve.parameters import resolved
-from mlserve.sign_in_settings import *  # noqa: F403 - whatever stands there
 
 env = Env(resolved(os.environ))
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -50,18 +50,6 @@ SECURE_HSTS_SECONDS = 0 if ON_LAPTOP else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not ON_LAPTOP
 SECURE_HSTS_PRELOAD = not ON_LAPTOP
 X_FRAME_OPTIONS = "DENY"
-# What pages may load: our own files and nothing inline, so that no text of a caller's ever runs. The page of uploads
-# adds the bucket (registry/admin.py).
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": ["'self'"],
-        "img-src": ["'self'", "data:"],  # Swagger UI's icons
-        "object-src": ["'none'"],
-        "base-uri": ["'none'"],
-        "form-action": ["'self'"],
-        "frame-ancestors": ["'none'"],
-    }
-}
 
 # --- Applications ------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -106,8 +94,9 @@ WSGI_APPLICATION = "mlserve.wsgi.application"
 APPEND_SLASH = False
 # Where the service does not stand at the root of its host, as behind API Gateway, whose addresses begin with the stage.
 FORCE_SCRIPT_NAME = env.base_path("MLSERVE_BASE_PATH") or None
-# A browser takes a cookie of such a name only over TLS and, with __Host-, from this very host. Below a base path another
-# service may stand beside this one, whose cookies must not be mistaken for ours; then the path tells them apart.
+# A browser takes a cookie of such a name only over TLS and, with __Host-, from this very host. Below a base path
+# another service may stand beside this one, whose cookies must not be mistaken for ours; there the path tells them
+# apart.
 _COOKIE = "" if ON_LAPTOP else "__Secure-" if FORCE_SCRIPT_NAME else "__Host-"
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{_COOKIE}sessionid", f"{_COOKIE}csrftoken"
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = FORCE_SCRIPT_NAME or "/"
@@ -264,6 +253,12 @@ MLSERVE_INSPECTION_BYTES = env.size_bytes("MLSERVE_INSPECTION_BYTES", default=8 
 # A function gets 6 MiB, in which API Gateway's base64 leaves room for 4.5.
 MLSERVE_MAX_BODY_BYTES = env.size_bytes("MLSERVE_MAX_BODY_BYTES", default=(4 if ON_LAMBDA else 5) * 2**20)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MLSERVE_MAX_BODY_BYTES
+# Files do not count for it. They are taken only from those who may upload, and never more than an artifact may have.
+FILE_UPLOAD_HANDLERS = [
+    "registry.received_files.FilesOfUploaders",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # one field per column of a form page
 MLSERVE_MAX_ROWS = env.number("MLSERVE_MAX_ROWS", default=50_000, at_least=1)
 # API Gateway ends a request after 29 s; proxies often after 30.
@@ -351,17 +346,6 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "mlserve.problems.exception_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "mlserve",
-    "DESCRIPTION": "Predictions from scikit-learn pipelines: validated, stored, asynchronous by default.",
-    "VERSION": "1",
-    "OAS_VERSION": "3.1.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SCHEMA_PATH_PREFIX": r"/api",
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "POSTPROCESSING_HOOKS": ["mlserve.openapi.add_live_models", "mlserve.openapi_responses.add_problems"],
 }
 
 # --- Metrics -----------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Direct uploads in the admin: who sends what, how far its inspection is, why it was refused."""
 
-from typing import Any
+from typing import Any, cast
 
 from csp.decorators import csp_update
 from django.contrib import admin, messages
@@ -38,7 +38,7 @@ def letting_send(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     except Unavailable:
         return response  # the page will say so when it sends
     allowing = csp_update({"connect-src": ["'self'", origin]}) if origin else None
-    return allowing(lambda _request: response)(request) if allowing else response
+    return cast(HttpResponse, allowing(lambda _request: response)(request)) if allowing else response
 
 
 class DirectUploadAdmin(Unchanging, admin.ModelAdmin):  # type: ignore[type-arg]

@@ -22,9 +22,10 @@ MAX_FUNCTION_LINES = 50
 # Each module of an app may import those in lines above its own; neighbours do not know each other.
 LAYERS: dict[str, list[str]] = {
     "mlserve": [
-        "rates sign_in_settings",
-        "permissions addresses audit errors env parameters dotenv orphans prefer static_files secret_key logs request_ids tally apps",
-        "renderers jsonbody metadata terminal prepared children log_lines tracing models",
+        "rates library_settings",
+        "permissions addresses audit errors env parameters dotenv orphans prefer static_files secret_key logs apps",
+        "request_ids tally",
+        "renderers jsonbody bodies metadata terminal prepared children log_lines tracing models",
         "lean monitoring openapi_responses browser_headers",
         "problems settings handlers rate_counts",
         "throttling leftovers",
@@ -38,7 +39,8 @@ LAYERS: dict[str, list[str]] = {
     "registry": [
         "privacy environment landlock system_calls trusted_list unloadable",
         "cage trusted_names pickle_streams",
-        "json_files pickle_names json_schema violations report golden staging signals remembered remote_address digest s3_client",
+        "pickle_names json_schema violations report golden json_files",
+        "staging signals remembered remote_address digest s3_client",
         "schema form_config skops_files unpickling remote artifact_cache bucket_settings admission",
         "frames samples remote_uploads findings",
         "pipelines formats sending",
@@ -47,7 +49,7 @@ LAYERS: dict[str, list[str]] = {
         "direct_upload golden_check incident disk_transfer s3_transfer admin_rows disk s3 buckets",
         "models storage inspection checks transfers",
         "publishing incoming comparison deletion serializers lookup",
-        "uploads readmission",
+        "uploads readmission received_files",
         "upload_inspection",
         "forms views",
         "upload_views upload_admin incident_admin",
@@ -76,12 +78,14 @@ SHARED = {
 }  # fmt: skip
 # Say "Pure." in their docstring, or run in the inspection's child process, which has no Django.
 PURE = {
-    "mlserve.errors", "mlserve.orphans", "mlserve.prefer", "mlserve.secret_key", "mlserve.rates", "mlserve.request_ids", "mlserve.tally",
+    "mlserve.errors", "mlserve.orphans", "mlserve.prefer", "mlserve.secret_key", "mlserve.rates",
+    "mlserve.request_ids", "mlserve.tally",
     "predictions.batching", "predictions.gathering", "predictions.group_commit", "predictions.rests",
     *(f"registry.{name}" for name in (
         "schema", "environment", "trusted_list", "trusted_names", "unloadable", "pickle_streams", "pickle_names",
-        "unpickling", "skops_files", "privacy", "json_schema", "json_files", "violations", "frames", "formats", "pipelines",
-        "samples", "form_config", "report", "schema_sources", "inspector", "golden", "staging", "remote_address",
+        "unpickling", "skops_files", "privacy", "json_schema", "json_files", "violations", "frames", "formats",
+        "pipelines", "samples", "form_config", "report", "schema_sources", "inspector", "golden", "staging",
+        "remote_address",
     )),
 }  # fmt: skip
 # One door per outside system: the only modules that import each package.

@@ -1,4 +1,4 @@
-"""Django's settings of how people and programs sign in: what `settings.py` takes from here never differs."""
+"""What libraries are told that is the same everywhere; `settings.py` takes all of it."""
 
 from datetime import timedelta
 
@@ -24,3 +24,30 @@ AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken", "n
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+
+# --- Pages: django-csp ---
+# What pages may load: our own files and nothing inline, so that no text of a caller's ever runs. The page of uploads
+# adds the bucket (registry/admin.py).
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:"],  # Swagger UI's icons
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+# --- OpenAPI: drf-spectacular ---
+SPECTACULAR_SETTINGS = {
+    "TITLE": "mlserve",
+    "DESCRIPTION": "Predictions from scikit-learn pipelines: validated, stored, asynchronous by default.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": r"/api",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "POSTPROCESSING_HOOKS": ["mlserve.openapi.add_live_models", "mlserve.openapi_responses.add_problems"],
+}
