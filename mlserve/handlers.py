@@ -18,6 +18,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 
 from mlserve import logs
+from mlserve.bodies import Body, Readers, has_body
 from mlserve.browser_headers import protect
 from mlserve.lean import is_program
 from mlserve.request_ids import HEADER, request_id_of
@@ -79,13 +80,20 @@ class Application:
 
     def __init__(self) -> None:
         self._whole, self._short = BrowserHandler(), ProgramHandler()
+        self._readers = Readers(settings.MLSERVE_WEB_THREADS)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         started, request_id = time.perf_counter(), request_id_of(environ)
         answered: list[tuple[str, list[tuple[str, str]]]] = []
 
+        body_in = Body(environ, self._readers) if has_body(environ) else None
+        if body_in is not None:
+            environ["wsgi.input"] = body_in
+
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             headers = [*headers, (HEADER, request_id)]
+            if status >= "3" and body_in is not None and not body_in.is_dropped():
+                headers.append(("Connection", "close"))
             answered.append((status, headers))
             return start_response(status, headers, *more)
 

@@ -1,10 +1,12 @@
 """System checks of the registry: wrong combinations of settings, with a hint."""
 
+import sys
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+from registry import landlock, system_calls
 from registry.trusted_names import problem_of
 
 
@@ -34,4 +36,24 @@ def trusted_modules(**_: Any) -> list[CheckMessage]:
         )
         for entry in settings.MLSERVE_TRUSTED_MODULES
         if (problem := problem_of(entry))
+    ]
+
+
+@register(deploy=True)
+def cage_with_gaps(**_: Any) -> list[CheckMessage]:
+    """What an uploaded file's code could still do while it is inspected. Lambda's kernel has no Landlock."""
+    missing = []
+    if sys.platform == "linux" and not system_calls.is_possible():
+        missing.append("system calls (seccomp)")
+    if sys.platform == "linux" and not landlock.version() and not settings.ON_LAMBDA:
+        missing.append("files (Landlock)")
+    if not missing:
+        return []
+    return [
+        Warning(
+            f"The inspection of an upload cannot be kept from {' and '.join(missing)} on this system.",
+            hint="Run on Linux 5.13 or later, x86-64 or aarch64, with seccomp and Landlock, or let only those upload "
+            "whom you would let log in here.",
+            id="registry.W002",
+        )
     ]

@@ -17,7 +17,7 @@ _Instruction = tuple[int, int, int, int]
 _LOAD, _IF_EQUAL, _IF_ABOVE, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x06
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 _ALLOW, _KILL, _ERROR = 0x7FFF0000, 0x80000000, 0x00050000
-_SET_MODE_FILTER, _ALL_THREADS = 1, 1
+_SET_MODE_FILTER, _ALL_THREADS, _GET_SECCOMP = 1, 1, 21
 
 _NEWEST = 450  # the same numbers on both architectures since 424
 _CLONE_THREAD = 0x10000
@@ -104,6 +104,11 @@ def architecture() -> Architecture | None:
     if sys.platform != "linux" or struct.calcsize("P") != 8:
         return None
     return ARCHITECTURES.get(platform.machine())
+
+
+def is_possible() -> bool:
+    """Whether the kernel has such filters, for this process's architecture. Asks without setting one."""
+    return architecture() is not None and ctypes.CDLL(None).prctl(_GET_SECCOMP, 0, 0, 0, 0) >= 0
 
 
 def refuse_system_calls(pid: int, *, may_have_threads: bool) -> bool:

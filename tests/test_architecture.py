@@ -85,7 +85,7 @@ PURE = {
         "schema", "environment", "trusted_list", "trusted_names", "unloadable", "pickle_streams", "pickle_names",
         "unpickling", "skops_files", "privacy", "json_schema", "json_files", "violations", "frames", "formats",
         "pipelines", "samples", "form_config", "report", "schema_sources", "inspector", "golden", "staging",
-        "remote_address",
+        "remote_address", "landlock", "system_calls", "cage", "findings",
     )),
 }  # fmt: skip
 # One door per outside system: the only modules that import each package.

@@ -1,0 +1,102 @@
+"""The body of a request on its way in: slow senders hold few threads, and what nobody read is read before a refusal.
+
+granian's threads wait for a body, and nothing interrupts that. A server that answers before it has read a body closes
+the connection, of which the sender, or a proxy before it, often sees only that it broke.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mlserve.addresses import address_of
+from mlserve.errors import TooManyRequests
+
+_PIECE_BYTES = 2**16
+# What a proxy has collected comes at once; for whoever sends it over a slow line there is no point in waiting.
+MOST_DROPPED_BYTES = 2**26
+MOST_DROPPING_SECONDS = 2.0
+
+
+class Readers:
+    """How many threads read a body of the same client. A client may have a quarter of a process's, at least four."""
+
+    def __init__(self, threads: int) -> None:
+        self._most = max(4, threads // 4)
+        self._reading: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def begin(self, address: str) -> None:
+        """Raises TooManyRequests."""
+        with self._lock:
+            if self._reading[address] >= self._most:
+                raise TooManyRequests(
+                    f"{self._most} requests of this address are being sent, too slowly. Send some of them to their end "
+                    "first, or fewer at a time.",
+                    retry_after_seconds=5,
+                )
+            self._reading[address] += 1
+
+    def end(self, address: str) -> None:
+        with self._lock:
+            self._reading[address] -= 1
+            if not self._reading[address]:
+                del self._reading[address]
+
+
+class Body:
+    """`wsgi.input` of a request that has a body."""
+
+    def __init__(self, environ: Mapping[str, Any], readers: Readers) -> None:
+        self._stream, self._readers, self._address = environ["wsgi.input"], readers, address_of(environ)
+        length = environ.get("CONTENT_LENGTH") or ""
+        self._is_refused = False
+        # Of one in chunks the length is unknown.
+        self._left = int(length) if length.isdigit() and length.isascii() else MOST_DROPPED_BYTES
+
+    def read(self, size: int = -1) -> bytes:
+        """Raises TooManyRequests when the client has too many bodies on their way in this process."""
+        if self._left <= 0:
+            return b""
+        try:
+            self._readers.begin(self._address)
+        except TooManyRequests:
+            self._is_refused = True
+            raise
+        try:
+            content: bytes = self._stream.read(size)
+        finally:
+            self._readers.end(self._address)
+        self._left = self._left - len(content) if content or size == 0 else 0
+        return content
+
+    def readline(self, size: int = -1) -> bytes:
+        line: bytes = self._stream.readline() if size < 0 else self._stream.readline(size)
+        self._left -= len(line)
+        return line
+
+    def readlines(self, hint: int = -1) -> list[bytes]:
+        return list(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def is_dropped(self) -> bool:
+        """Read what nobody has read, if it comes soon and is not too much. False when something is left."""
+        if 0 < self._left <= MOST_DROPPED_BYTES and not self._is_refused:
+            # Nothing interrupts a read; when the answer is out the connection is closed, which ends it.
+            dropping = threading.Thread(target=self._drop, name="drop-body", daemon=True)
+            dropping.start()
+            dropping.join(MOST_DROPPING_SECONDS)
+        return self._left <= 0
+
+    def _drop(self) -> None:
+        deadline = time.monotonic() + MOST_DROPPING_SECONDS
+        while self._left > 0 and time.monotonic() < deadline:
+            piece = self._stream.read(min(_PIECE_BYTES, self._left))
+            self._left = self._left - len(piece) if piece else 0
+
+
+def has_body(environ: Mapping[str, Any]) -> bool:
+    return environ.get("CONTENT_LENGTH") not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in environ

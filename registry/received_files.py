@@ -1,0 +1,47 @@
+"""Files in a form that somebody posts, before anything of them is written to disk: from whom, and how much."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.files.uploadhandler import FileUploadHandler
+
+from mlserve.errors import TooLarge
+from registry.incoming import MAX_SMALL_FILE_BYTES
+
+# A schema, a sample and a form beside the artifact.
+_SMALL_FILES = 3
+
+
+class FilesTooLarge(TooLarge, RequestDataTooBig):
+    """Known to Django as well, whose middleware may read a form before there is a view."""
+
+
+class FilesOfUploaders(FileUploadHandler):
+    """The first of FILE_UPLOAD_HANDLERS: keeps nothing itself, lets through only files that somebody may upload.
+
+    Django reads a form, its files included, as soon as anything asks for one of its fields: the check of a CSRF token
+    does, at any address, before anybody has asked who sends it.
+    """
+
+    def __init__(self, request: Any = None) -> None:
+        super().__init__(request)
+        self._received = 0
+
+    def new_file(self, *args: Any, **options: Any) -> None:
+        super().new_file(*args, **options)
+        user = getattr(self.request, "user", None)
+        if user is None or not user.has_perm("registry.add_modelversion"):
+            raise PermissionDenied("Files are taken only from those who may upload a model.")
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
+        self._received += len(raw_data)
+        most = settings.MLSERVE_MAX_ARTIFACT_BYTES
+        if self._received > most + _SMALL_FILES * MAX_SMALL_FILE_BYTES:
+            raise FilesTooLarge(
+                f"The files are larger than {most} bytes (MLSERVE_MAX_ARTIFACT_BYTES). Nothing of them was kept."
+            )
+        return raw_data
+
+    def file_complete(self, file_size: int) -> None:
+        """The handlers behind this one have it."""
