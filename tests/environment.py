@@ -10,7 +10,7 @@ from collections.abc import Generator
 
 import pytest
 
-_OURS = ("MLSERVE_", "AWS_", "SECRET_KEY", "DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS")
+_OURS = ("MLSERVE_", "AWS_", "SECRET_KEY", "DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "SENTRY_", "OTEL_")
 _KEPT = {"MLSERVE_REQUIRE_ALL"}
 _FOR_TESTS = {
     # Plain HTTP, as on a laptop; `make check` covers the settings of a server.
