@@ -65,9 +65,9 @@ def require_plain_state(state: Any) -> None:
             continue
         if any(isinstance(key, str) and key.startswith("__") for key in part):
             raise Refused("The file sets an attribute such as __class__ of an object.", NEVER)
-        if isinstance(given := part.get("input"), str) and given != "content":
+        if isinstance(given := part.get("input"), str) and given in ("filename", "file"):
             raise Refused(
-                f"A step reads files whose names the caller gives (input={given[:20]!r}).",
+                f"A step reads files whose names the caller gives (input={given!r}).",
                 "Give the text itself: input='content', which is the default.",
             )
 
