@@ -61,9 +61,9 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return problem_response(request, exception)
 
 
-def forbidden(request: HttpRequest, _exception: Exception) -> HttpResponse:
-    """Django's handler403."""
-    return problem_response(request, PermissionDenied())
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler403, which it calls with that name: also for what middleware and upload handlers refuse."""
+    return problem_response(request, exceptions.PermissionDenied(str(exception) or None))
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -120,7 +120,7 @@ def _problem_of(error: Exception, path: str) -> tuple[dict[str, Any], dict[str, 
     if isinstance(error, Http404):
         return _own(NotFound(f"There is nothing at {path}."))
     if isinstance(error, PermissionDenied):
-        return _foreign(exceptions.PermissionDenied())
+        return _foreign(exceptions.PermissionDenied(str(error) or None))
     if isinstance(error, SuspiciousOperation):
         return _foreign(exceptions.ParseError("The request was refused as malformed."))
     log.error("Unexpected error at %s", path, exc_info=error)

@@ -22,7 +22,7 @@ _MAX_SHOWN = 4000
 _MAX_VALUES = 3_000_000
 _MAX_LABELS = 100_000
 _OUTPUTS = {"predict": "predictions", "predict_proba": "probabilities", "decision_function": "decision_function"}
-_STATUSES = {"passed", "warning", "failed"}
+_STATUSES = ("passed", "warning", "failed")
 
 
 class NotAFinding(Exception):

@@ -38,10 +38,17 @@ class FilesOfUploaders(FileUploadHandler):
         self._received += len(raw_data)
         most = settings.MLSERVE_MAX_ARTIFACT_BYTES
         if self._received > most + _SMALL_FILES * MAX_SMALL_FILE_BYTES:
+            self._let_go()
             raise FilesTooLarge(
                 f"The files are larger than {most} bytes (MLSERVE_MAX_ARTIFACT_BYTES). Nothing of them was kept."
             )
         return raw_data
+
+    def _let_go(self) -> None:
+        """Delete what came so far. Django does so for whole files only."""
+        for handler in self.request.upload_handlers:
+            if (file := getattr(handler, "file", None)) is not None:
+                file.close()
 
     def file_complete(self, file_size: int) -> None:
         """The handlers behind this one have it."""

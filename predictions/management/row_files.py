@@ -15,6 +15,7 @@ from registry.schema import RecordSchema, Row
 
 STDIN = "-"
 _SUFFIXES = (".csv", ".json")
+_BEGIN_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 # What one answer of each list of a result is called as a column.
 _COLUMN_OF = {"predictions": "prediction", "probabilities": "probability"}
 
@@ -44,7 +45,7 @@ def read(file: str, schema: RecordSchema) -> RowFile:
 def with_answers(originals: Sequence[Row], answers: Mapping[str, Sequence[Any]]) -> str:
     """CSV of the rows with a column for each answer: `prediction`, `probability_Adelie`, …, `prediction_1` of several.
 
-    An answer whose name is a column of the rows takes an underscore.
+    An answer whose name is a column of the rows takes an underscore; text that begins like a formula an apostrophe.
     """
     taken = dict.fromkeys(name for row in originals for name in row)
     beside = [
@@ -56,12 +57,10 @@ def with_answers(originals: Sequence[Row], answers: Mapping[str, Sequence[Any]])
         for row in range(len(originals))
     ]
     added = dict.fromkeys(name for row in beside for name in row)
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*taken, *added])
+    lines = [_line(*taken, *added)]
     for original, answer in zip(originals, beside, strict=True):
-        writer.writerow([_text(each) for each in (*map(original.get, taken), *map(answer.get, added))])
-    return out.getvalue()
+        lines.append(_line(*map(original.get, taken), *map(answer.get, added)))
+    return "".join(lines)
 
 
 def require_writable(path: Path) -> None:
@@ -124,5 +123,28 @@ def _free(name: str, taken: Mapping[str, Any]) -> str:
     return name
 
 
+def _line(*values: Any) -> str:
+    """The writer quotes a carriage return only where its own lines end with one."""
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\r\n").writerow([_text(value) for value in values])
+    return f"{out.getvalue()[:-2]}\n"
+
+
 def _text(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value
+    """A cell. Spreadsheets run text that begins like a formula, whoever wrote it; behind an apostrophe it is text.
+
+    Numbers stay numbers, also as text of a CSV file, and a lone sign is no formula.
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str) and len(value) > 1 and value.startswith(_BEGIN_FORMULAS) and not _is_number(value):
+        return f"'{value}"
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text[0] not in "\t\r"

@@ -1,0 +1,102 @@
+"""Bodies on their way in: how many of a client's are read at once, and what becomes of those that nobody read."""
+
+import io
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from mlserve.bodies import Body, Readers, has_body
+from mlserve.errors import TooManyRequests
+
+pytestmark = pytest.mark.once
+
+
+class Slow:
+    """A body that never comes."""
+
+    def __init__(self) -> None:
+        self.goes_on = threading.Event()
+
+    def read(self, size: int = -1) -> bytes:
+        self.goes_on.wait(20)
+        return b""
+
+
+def body(stream: Any, length: Any = None, *, readers: Readers | None = None, address: str = "192.0.2.1") -> Body:
+    environ = {"wsgi.input": stream, "REMOTE_ADDR": address}
+    if length is not None:
+        environ["CONTENT_LENGTH"] = str(length)
+    return Body(environ, readers or Readers(16))
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [({}, False), ({"CONTENT_LENGTH": "0"}, False), ({"CONTENT_LENGTH": ""}, False), ({"CONTENT_LENGTH": "5"}, True),
+     ({"HTTP_TRANSFER_ENCODING": "chunked"}, True)],
+)  # fmt: skip
+def test_it_knows_which_requests_have_one(environ: dict[str, str], expected: bool) -> None:
+    assert has_body(environ) is expected
+
+
+def test_it_reads_what_is_left_before_a_refusal() -> None:
+    stream = io.BytesIO(bytes(300_000))
+    given = body(stream, 300_000)
+    given.read(10)
+
+    assert given.is_dropped()
+    assert stream.tell() == 300_000
+
+
+def test_it_has_nothing_to_read_after_all_was_read() -> None:
+    given = body(io.BytesIO(b"abc"), 3)
+
+    assert given.read(100) == b"abc"
+    assert (given.is_dropped(), given.read()) == (True, b"")
+
+
+def test_it_does_not_begin_to_read_what_is_too_much() -> None:
+    stream = io.BytesIO(b"abc")
+
+    assert not body(stream, 10**12).is_dropped()
+    assert stream.tell() == 0
+
+
+def test_it_waits_only_so_long_for_what_is_left() -> None:
+    stream, started = Slow(), time.monotonic()
+
+    assert not body(stream, 10).is_dropped()
+
+    assert time.monotonic() - started < 10
+    stream.goes_on.set()
+
+
+def test_it_refuses_a_client_whose_other_bodies_do_not_come() -> None:
+    readers, slow = Readers(16), Slow()
+    threads = [threading.Thread(target=body(slow, 10, readers=readers).read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while readers._reading["192.0.2.1"] < 4:
+        time.sleep(0.01)
+
+    with pytest.raises(TooManyRequests) as refused:
+        body(io.BytesIO(b"abc"), 3, readers=readers).read()
+
+    assert refused.value.retry_after_seconds == 5
+    assert body(io.BytesIO(b"abc"), 3, readers=readers, address="192.0.2.2").read() == b"abc"
+    slow.goes_on.set()
+    for thread in threads:
+        thread.join()
+    assert not readers._reading
+
+
+def test_it_ends_where_a_client_broke_off() -> None:
+    given = body(io.BytesIO(b"abc"), 1000)
+
+    assert (given.read(1000), given.read(1000), given.is_dropped()) == (b"abc", b"", True)
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "٣"])
+def test_it_takes_a_length_that_is_none_for_unknown(length: str) -> None:
+    assert body(io.BytesIO(b"abc"), length).read() == b"abc"

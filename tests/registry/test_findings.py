@@ -1,0 +1,154 @@
+"""What the inspection's process wrote, where code of an uploader's may have written it."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from registry import findings, pipelines
+from registry.findings import Findings, read_findings
+from registry.report import CHECKS
+
+pytestmark = pytest.mark.once
+
+FOUND: dict[str, Any] = {
+    "artifact_format": "pickle",
+    "load_seconds": 0.1,
+    "outputs": ["predict"],
+    "class_labels": None,
+    "environment": {"inspected_with": {"python": "3.13"}, "trained_with": {"scikit-learn": "1.7"}},
+    "sample_rows": [{"a": 1.0}],
+    "golden_outputs": {"predictions": [2.0]},
+    "is_batchable": True,
+    "schema": {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {"a": {"type": "number"}},
+        "required": ["a"],
+        "additionalProperties": False,
+    },
+    "columns": [{"name": "a", "dtype": "float64", "missing": "nan"}],
+    "container": "frame",
+}
+PASSED = [{"check": {"name": name, "status": "passed", "detail": "", "fix": ""}} for name in CHECKS]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., Findings]:
+    def of(*entries: Any) -> Findings:
+        lines = [entry if isinstance(entry, bytes) else json.dumps(entry).encode() for entry in entries]
+        path = tmp_path / "result.jsonl"
+        path.write_bytes(b"".join(line + b"\n" for line in lines))
+        return read_findings(path)
+
+    return of
+
+
+def test_it_reads_what_an_inspection_writes(read: Any) -> None:
+    found = read({"cage": ["limits", "files"]}, *PASSED, {"found": FOUND})
+
+    assert (found.found, found.problem) == (FOUND, "")
+    assert [check.name for check in found.checks] == list(CHECKS)
+    assert found.cage == ("limits", "files")
+
+
+def test_it_knows_the_outputs_that_pipelines_have() -> None:
+    assert findings._OUTPUTS == pipelines.RESULT_NAMES
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    return {"found": {**copy.deepcopy(FOUND), **changes}}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        changed(status="live"),
+        changed(artifact_key="sha256/ab/other"),
+        changed(admission="1:forged"),
+        {"found": {}},
+        {"found": []},
+        changed(artifact_format="x" * 31),
+        changed(load_seconds="soon"),
+        changed(outputs=["predict", "system"]),
+        changed(outputs=[]),
+        changed(class_labels={"a": 1}),
+        changed(environment={"inspected_with": {"python": 3}}),
+        changed(sample_rows=[{"a": 1.0}] * 101),
+        changed(sample_rows=[{"a": "text"}]),
+        changed(sample_rows=[1]),
+        changed(golden_outputs={"predictions": []}),
+        changed(golden_outputs={"predictions": [1.0], "more": [1.0]}),
+        changed(is_batchable=1),
+        changed(container="spreadsheet"),
+        changed(columns=[{"name": "b", "dtype": "float64", "missing": "nan"}]),
+        changed(columns=[{"name": "a", "dtype": "object", "missing": "nan"}]),
+        changed(schema={**FOUND["schema"], "properties": {"a": {"$ref": "http://169.254.169.254/latest"}}}),
+        changed(schema={"type": "object", "properties": {"a": 1}}),
+        changed(schema={}),
+        changed(class_labels=["\x00"]),
+        changed(class_labels=["\ud800"]),
+        json.dumps(changed()).replace("0.1", "1e999").encode(),
+        json.dumps(changed()).replace("0.1", "NaN").encode(),
+    ],
+)
+def test_it_believes_nothing_else_that_was_found(read: Any, entry: Any) -> None:
+    found = read(*PASSED, entry)
+
+    assert found.found is None
+    assert found.problem
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [{"found": FOUND}],
+        [*PASSED[1:], {"found": FOUND}],
+        [*PASSED, {"found": FOUND}, {"found": FOUND}],
+        [*PASSED, {"found": FOUND}, PASSED[0]],
+        [PASSED[1], PASSED[0]],
+        [PASSED[0], PASSED[0]],
+        [{"check": {"name": "safe", "status": "passed", "detail": ""}}],
+        [{"check": {"name": "loads", "status": "skipped", "detail": ""}}],
+        [{"check": {"name": "loads", "status": "passed", "detail": 1}}],
+        [{"check": {"name": ["loads"], "status": "passed", "detail": ""}}],
+        [{"check": {"name": "loads", "status": {}, "detail": ""}}],
+        [{"check": {"name": "loads", "status": "passed", "detail": "", "more": 1}}],
+        [{"more": 1}],
+        [b"[1]"],
+        [b"{"],
+        [b"[" * 100_000],
+        [b"\xff\xfe"],
+        [b'{"a":' + b"9" * 10_000 + b"}"],
+        [b"[" + b"1," * 3_000_001 + b"1]"],
+    ],
+)
+def test_it_believes_no_other_order_or_entry(read: Any, entries: list[Any]) -> None:
+    found = read(*entries)
+
+    assert found.found is None
+    assert found.problem
+
+
+def test_it_leaves_out_a_line_that_was_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "result.jsonl"
+    path.write_text(json.dumps(PASSED[0]) + '\n{"check": {"na')
+
+    found = read_findings(path)
+
+    assert ([check.name for check in found.checks], found.problem) == ([next(iter(CHECKS))], "")
+
+
+def test_it_makes_any_text_fit_for_a_page_and_a_database(read: Any) -> None:
+    detail = "a\x00b\ud800" + "x" * 10_000
+    (check,) = read({"check": {"name": "loads", "status": "failed", "detail": detail}}).checks
+
+    assert check.detail.startswith("a\ufffdb?")
+    assert len(check.detail) < 5000
+
+
+def test_it_has_nothing_to_say_of_a_file_that_is_not_there(tmp_path: Path) -> None:
+    assert read_findings(tmp_path / "none") == Findings()
