@@ -46,7 +46,7 @@ class FilesOfUploaders(FileUploadHandler):
 
     def _let_go(self) -> None:
         """Delete what came so far. Django does so for whole files only."""
-        for handler in self.request.upload_handlers:
+        for handler in getattr(self.request, "upload_handlers", ()):
             if (file := getattr(handler, "file", None)) is not None:
                 file.close()
 
