@@ -1,7 +1,10 @@
 """What every operation may answer beside its success: problem details, with the statuses that it really has."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
+
+from django.conf import settings
 
 from mlserve import errors
 from mlserve.renderers import PROBLEM_MEDIA_TYPE
@@ -17,6 +20,7 @@ _TITLES = {str(kind.status): kind.title for kind in _KINDS} | {"422": "What was 
 _ALWAYS = ("400", "401", "403", "406", "429", "503")
 _WITH_BODY = ("411", "413", "415")
 _CHANGING = ("404", "409", "422")
+_HISTORY = "/api/predict"
 _PROBLEM = {
     "type": "object",
     "description": "Problem details (RFC 9457).",
@@ -41,16 +45,35 @@ _PROBLEM = {
 }
 
 
+# Where an account is needed whatever is asked for; elsewhere public models are open to everybody.
+_SIGNED_IN = re.compile(
+    r"/api/(uploads|predict/(export|erase)|models/[^/]+/(promote|rollback))\b|post /.*/versions$", re.ASCII
+)
+
+
 def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """drf-spectacular's postprocessing hook: the responses of `_statuses` for each operation."""
+    """drf-spectacular's postprocessing hook: what serializers cannot say of each operation."""
     components = result.setdefault("components", {})
-    components.setdefault("schemas", {})["Problem"] = _PROBLEM
+    schemas = components.setdefault("schemas", {})
+    schemas["Problem"] = _PROBLEM
+    if "VersionUpload" in schemas:
+        schemas["VersionUpload"]["oneOf"] = [{"required": ["artifact"]}, {"required": ["upload", "sha256"]}]
     components["responses"] = {f"problem_{status}": _response(title) for status, title in _TITLES.items()}
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
+            if "requestBody" in operation:
+                operation["requestBody"]["required"] = True
+            if _is_open(method, path):
+                operation["security"] = [{}, *({scheme: []} for scheme in components.get("securitySchemes", {}))]
             for status in _statuses(method, path, operation):
                 operation["responses"].setdefault(status, {"$ref": f"#/components/responses/problem_{status}"})
     return result
+
+
+def _is_open(method: str, path: str) -> bool:
+    if (method, path) == ("get", _HISTORY):
+        return bool(settings.MLSERVE_ANONYMOUS_HISTORY)
+    return not _SIGNED_IN.search(f"{method} {path}")
 
 
 def _statuses(method: str, path: str, operation: dict[str, Any]) -> Iterator[str]:

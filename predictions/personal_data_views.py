@@ -20,8 +20,9 @@ from predictions.personal_data import Whose, erase, export, of_token
 MEDIA_TYPE = "application/x-ndjson"
 # API Gateway and most proxies end a request after half a minute.
 _ERASE_SECONDS = 15.0
-_TOKEN = OpenApiParameter("token", int, description="The id of a token: of one's own, or anybody's for staff.")
-_LIMIT = OpenApiParameter("limit", int, description="At most so many.")
+_FROM_ONE = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
+_TOKEN = OpenApiParameter("token", _FROM_ONE, description="The id of a token: of one's own, or anybody's for staff.")
+_LIMIT = OpenApiParameter("limit", _FROM_ONE, description="At most so many.")
 _CURSOR = OpenApiParameter("cursor", OpenApiTypes.UUID, description="Only predictions before this one.")
 
 

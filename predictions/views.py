@@ -53,6 +53,9 @@ _ROWS = {
 }
 
 
+_ID_OR_NOTHING = {"anyOf": [{"type": "string", "format": "uuid"}, {"type": "string", "maxLength": 0}]}
+
+
 class NewestFirst(CursorPagination):
     """Pages of a `Listing`. The cursor is the id that the page's own are older than; `next` alone leads on."""
 
@@ -69,9 +72,25 @@ class NewestFirst(CursorPagination):
             older_than = UUID(asked) if asked else None
         except ValueError as error:
             raise BadParameter(f"cursor is {asked!r}. Follow `next` as it is, or begin without a cursor.") from error
-        page: Page = queryset.page(self.get_page_size(request) or self.page_size, older_than=older_than)
+        page: Page = queryset.page(self.get_page_size(request), older_than=older_than)
         self.base_url, self._next = request.build_absolute_uri(), page.next
         return page.ids
+
+    def get_page_size(self, request: Request) -> int:
+        """At most `max_page_size`, whatever is asked for. Raises BadParameter."""
+        asked = request.query_params.get(self.page_size_query_param) or str(self.page_size)
+        if not (asked.isascii() and asked.isdecimal() and int(asked[:9]) > 0):
+            raise BadParameter(f"page_size is {asked!r}; give a whole number from 1 on.")
+        return min(int(asked[:9]), self.max_page_size)
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        """For OpenAPI."""
+        return [
+            {"name": "cursor", "in": "query", "schema": _ID_OR_NOTHING,
+             "description": "Only predictions before this one; `next` has it."},
+            {"name": "page_size", "in": "query", "schema": {"type": "integer", "minimum": 1, "default": self.page_size},
+             "description": f"At most {self.max_page_size} are given."},
+        ]  # fmt: skip
 
     def get_next_link(self) -> str | None:
         return replace_query_param(self.base_url, self.cursor_query_param, str(self._next)) if self._next else None

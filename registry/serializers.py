@@ -81,8 +81,17 @@ class ModelSerializer(serializers.ModelSerializer[Model]):
         return reverse("model-predict", kwargs={"model": model.name}, request=self.context.get("request"))
 
 
+class _TextField(serializers.CharField):
+    """Where JSON's numbers are no text: 1.0 would become "1.0" for one client and "1" for another."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
+
+
 @extend_schema_field({"type": "string", "pattern": f"^{NAME_PATTERN}$", "maxLength": 100})
-class _NameField(serializers.CharField):
+class _NameField(_TextField):
     """Whose form `publishing.require_names` and the look-up explain better."""
 
 
@@ -138,7 +147,7 @@ class VersionUploadSerializer(serializers.Serializer[dict[str, Any]]):
 
 class OpenUploadSerializer(serializers.Serializer[dict[str, Any]]):
     size_bytes = _FileSizeField(help_text="Of the whole file.")
-    file_name = serializers.CharField(required=False, allow_blank=True, max_length=1000, default="")
+    file_name = _TextField(required=False, allow_blank=True, max_length=1000, default="")
 
 
 class PartNumbersSerializer(serializers.Serializer[dict[str, Any]]):
