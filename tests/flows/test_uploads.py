@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import pickle
 import re
 import signal
 import socket
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import joblib
+import numpy as np
 import pytest
 
 from tests import pipelines
@@ -71,6 +74,13 @@ def wait_for_end(service: Service, client: httpx.Client, upload: dict[str, Any])
     return body
 
 
+def grown(artifact: Path) -> bytes:
+    """The same pipeline in a file of three parts."""
+    pipeline = joblib.load(artifact)
+    pipeline.padding_ = np.zeros(20 * MEBIBYTE, np.uint8)
+    return pickle.dumps(pipeline)
+
+
 def break_off(service: Service, upload: dict[str, Any]) -> None:
     """Begin to send the first part, and be gone in the midst of it."""
     credentials = b64encode(":".join(ACCOUNT).encode()).decode()
@@ -85,7 +95,7 @@ def break_off(service: Service, upload: dict[str, Any]) -> None:
 def test_it_goes_on_with_an_upload_after_both_sides_were_cut_off(
     own_service: Service, client: httpx.Client, penguins_artifact: Path
 ) -> None:
-    content = penguins_artifact.read_bytes() + bytes(20 * MEBIBYTE)
+    content = grown(penguins_artifact)
     upload = opened(client, content)
     break_off(own_service, upload)
     send(client, upload, content, [2])
