@@ -1,6 +1,7 @@
 """Models that hang, end or crash the process that calls them, beside one that is well."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -15,6 +16,8 @@ from tests.torture.models import BY_NAME, Model
 _GIVEN_UP = ("failed", "given-up")
 _STEP = ("freezes", FunctionTransformer(freezing.freezes))
 FREEZES = Model("freezes", models._numbers(lambda x: x + 0.5, _STEP), (_GIVEN_UP,), is_faulty=True)
+# No test may find what another one has taught the service about a model.
+HANGS_TOO = replace(BY_NAME["hangs"], name="hangs-too")
 HEALTHY = BY_NAME["squares"]
 BAD, GOOD = [{"x": -1, "serial": 0}], [{"x": 7, "serial": 0}]
 PATIENT = {"Prefer": "wait=20"}
@@ -32,7 +35,7 @@ def harmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service.launch("--prepare", "--web-processes", "1")
     service.wait_for(lambda: service.get("/readyz").status_code == 200, "the service to be ready", seconds=240)
     faulty = [BY_NAME[name] for name in ("hangs", "exits", "crashes", "quits")]
-    models.publish([HEALTHY, FREEZES, *faulty], folder, service.manage)
+    models.publish([HEALTHY, FREEZES, HANGS_TOO, *faulty], folder, service.manage)
     yield service
     service.stop()
 
@@ -91,7 +94,7 @@ def test_it_keeps_a_model_that_hangs_out_of_web_processes(harmed: Service) -> No
 
 
 def test_it_predicts_others_while_many_hang(harmed: Service) -> None:
-    hanging = [ask(harmed, "hangs", BAD) for _ in range(2)]
+    hanging = [ask(harmed, HANGS_TOO.name, BAD) for _ in range(2)]
     others = [ask(harmed, HEALTHY.name, GOOD) for _ in range(20)]
 
     assert {end_of(harmed, each)[0] for each in others} == {"succeeded"}
