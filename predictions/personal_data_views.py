@@ -16,6 +16,7 @@ from mlserve.errors import BadParameter, NotFound
 from mlserve.lean import LeanMixin
 from mlserve.permissions import PREDICT, may, token_id_of
 from predictions.personal_data import Whose, erase, export, of_token
+from predictions.serializers import ID_OR_NOTHING
 
 MEDIA_TYPE = "application/x-ndjson"
 # API Gateway and most proxies end a request after half a minute.
@@ -23,7 +24,7 @@ _ERASE_SECONDS = 15.0
 _FROM_ONE = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
 _TOKEN = OpenApiParameter("token", _FROM_ONE, description="The id of a token: of one's own, or anybody's for staff.")
 _LIMIT = OpenApiParameter("limit", _FROM_ONE, description="At most so many.")
-_CURSOR = OpenApiParameter("cursor", OpenApiTypes.UUID, description="Only predictions before this one.")
+_CURSOR = OpenApiParameter("cursor", ID_OR_NOTHING, description="Only predictions before this one.")
 
 
 class PersonalDataViewSet(LeanMixin, viewsets.GenericViewSet[Any]):
@@ -80,12 +81,12 @@ def _note(request: Request, whose: Whose, what: str) -> None:
 
 
 def _limit(request: Request) -> int | None:
-    asked = request.query_params.get("limit")
-    return None if asked is None else _number(asked, "limit")
+    asked = request.query_params.getlist("limit")
+    return _number(", ".join(asked), "limit") if asked else None
 
 
 def _cursor(request: Request) -> UUID | None:
-    asked = request.query_params.get("cursor")
+    asked = ", ".join(request.query_params.getlist("cursor"))
     try:
         return UUID(asked) if asked else None
     except ValueError as error:

@@ -14,6 +14,8 @@ from predictions.models import Prediction
 from predictions.status import Status
 
 _ANY_ID = UUID(int=0)
+# A cursor in OpenAPI's words: an empty one begins at the newest.
+ID_OR_NOTHING = {"anyOf": [{"type": "string", "format": "uuid"}, {"type": "string", "maxLength": 0}]}
 
 
 class PredictionSerializer(serializers.Serializer[Prediction]):

@@ -26,6 +26,7 @@ from predictions.listing import Page, listing_for
 from predictions.models import Prediction
 from predictions.reading import find_readable
 from predictions.serializers import (
+    ID_OR_NOTHING,
     AcceptedSerializer,
     PredictionSerializer,
     accepted_json,
@@ -53,7 +54,7 @@ _ROWS = {
 }
 
 
-_ID_OR_NOTHING = {"anyOf": [{"type": "string", "format": "uuid"}, {"type": "string", "maxLength": 0}]}
+_TEXT_WITHOUT_NUL = {"type": "string", "pattern": r"^[^\u0000]*$"}
 
 
 class NewestFirst(CursorPagination):
@@ -67,7 +68,7 @@ class NewestFirst(CursorPagination):
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """The ids of the page. Raises BadParameter."""
-        asked = request.query_params.get(self.cursor_query_param)
+        asked = ", ".join(request.query_params.getlist(self.cursor_query_param))
         try:
             older_than = UUID(asked) if asked else None
         except ValueError as error:
@@ -78,7 +79,7 @@ class NewestFirst(CursorPagination):
 
     def get_page_size(self, request: Request) -> int:
         """At most `max_page_size`, whatever is asked for. Raises BadParameter."""
-        asked = request.query_params.get(self.page_size_query_param) or str(self.page_size)
+        asked = ", ".join(request.query_params.getlist(self.page_size_query_param, [str(self.page_size)]))
         if not (asked.isascii() and asked.isdecimal() and int(asked[:9]) > 0):
             raise BadParameter(f"page_size is {asked!r}; give a whole number from 1 on.")
         return min(int(asked[:9]), self.max_page_size)
@@ -86,7 +87,7 @@ class NewestFirst(CursorPagination):
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         """For OpenAPI."""
         return [
-            {"name": "cursor", "in": "query", "schema": _ID_OR_NOTHING,
+            {"name": "cursor", "in": "query", "schema": ID_OR_NOTHING,
              "description": "Only predictions before this one; `next` has it."},
             {"name": "page_size", "in": "query", "schema": {"type": "integer", "minimum": 1, "default": self.page_size},
              "description": f"At most {self.max_page_size} are given."},
@@ -151,8 +152,8 @@ class PredictionViewSet(LeanMixin, viewsets.GenericViewSet[Prediction]):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("model", str),
-            OpenApiParameter("version", str),
+            OpenApiParameter("model", _TEXT_WITHOUT_NUL),
+            OpenApiParameter("version", _TEXT_WITHOUT_NUL),
             OpenApiParameter("status", str, enum=Status.values),
         ],
         responses=PredictionSerializer(many=True),
