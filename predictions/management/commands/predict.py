@@ -34,7 +34,7 @@ class Command(TerminalCommand):
             type=Path,
             metavar="F",
             help="answers.json, or answers.csv for the input's columns with the answers beside them "
-            "(default: JSON on stdout)",
+            "(default: JSON on stdout); text that begins like a formula gets an apostrophe",
         )
         parser.add_argument(
             "--outputs",
