@@ -91,9 +91,10 @@ admin: $(DEPLOY) ## make an administrator of the deployed service, or give one a
 	@$(DEPLOYMENT) admin "$(NAME)"
 
 # As few versions as possible for all platforms and Python versions; wheels only, never a compiler. (Zappa's placebo has
-# no wheel, and nothing to compile.)
+# no wheel, and nothing to compile.) Extras stay in the pins: without them, pip 23 takes `coverage[toml]` for another
+# package than the pinned `coverage`, and refuses to install as soon as a newer one is released.
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
-	--fork-strategy fewest --only-binary :all: --generate-hashes --no-emit-index-url \
+	--fork-strategy fewest --only-binary :all: --generate-hashes --no-strip-extras --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock"
 lock: $(DEV) ## resolve requirements*.txt anew (UPGRADE=1: to the newest versions)
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements.txt

@@ -92,7 +92,8 @@ def wanted(site_packages: Path, requirements: str) -> list[Distribution]:
 
 def _pins(requirements: str) -> Iterator[tuple[str, str, bool]]:
     """(name, version, whether only some platforms need it) of each requirement."""
-    for name, version, rest in re.findall(r"^([\w.-]+)==([^\s;\\]+)(.*)$", requirements, re.MULTILINE):
+    pins = re.findall(r"^([\w.-]+)(?:\[[\w., -]+\])?==([^\s;\\]+)(.*)$", requirements, re.MULTILINE)
+    for name, version, rest in pins:
         yield _normalized(name), version, ";" in rest
 
 
