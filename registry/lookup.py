@@ -44,9 +44,11 @@ def find_version(model: str | None, tag: str | None, *, only_public: bool = Fals
     try:
         if row is None or (only_public and not Identity._make(row).model__is_public):
             return None
-        return version_of(Identity._make(row))
+        version = version_of(Identity._make(row))
     except ModelVersion.DoesNotExist:  # deleted a moment ago
         return None
+    # It may have become private since the look-up, when the version had to be read.
+    return None if only_public and not version.model.is_public else version
 
 
 def version_by_id(version_id: int) -> ModelVersion:

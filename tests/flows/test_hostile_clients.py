@@ -72,6 +72,14 @@ def web_bytes(service: Service) -> int:
     return held
 
 
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One of their own: what they make it keep in memory is nobody else's to measure."""
+    service = Service(tmp_path_factory.mktemp("hostile")).start()
+    yield service
+    service.stop()
+
+
 @pytest.fixture
 def served(service: Service) -> Iterator[Service]:
     """The service, which serves before and after, and has not grown by more than a few bodies in between."""

@@ -127,7 +127,7 @@ def test_it_shows_the_report_of_a_refused_one(admin_client: Client, refused: Dir
     page = admin_client.get(page_of(refused))
 
     assert "Inspection report" in page.text
-    assert "Save the fitted pipeline with joblib.dump" in page.text
+    assert "Save the fitted pipeline with" in page.text
     assert "Cancel…" not in page.text
 
 

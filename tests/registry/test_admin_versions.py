@@ -99,7 +99,8 @@ def test_it_registers_a_good_artifact(admin_client: Client, upload: Callable[...
     assert "penguins 1.0 registered, 10 of 10 checks passed." in answer.text
     assert (version.is_live, version.uploaded_by) == (True, "owner")
     assert (version.model.title, version.model.is_public) == ("Penguins", True)
-    assert LogEntry.objects.get().get_change_message() == "Uploaded, 10 of 10 checks passed."
+    messages = [entry.get_change_message() for entry in LogEntry.objects.order_by("pk")]
+    assert sorted(messages) == ["Promoted with its upload.", "Uploaded, 10 of 10 checks passed."]
 
 
 def test_it_reads_the_named_class_of_the_schema_file(
@@ -121,7 +122,7 @@ def test_it_shows_the_whole_report_of_a_refused_artifact_and_stores_nothing(
 
     assert answer.status_code == 200
     assert "✗ failed" in answer.text
-    assert answer.text.count("– skipped") == 8
+    assert answer.text.count("– skipped") == 9
     assert 'value="7.7"' in answer.text
     assert not Model.objects.exists()
     assert not (tmp_path / "artifacts").exists()

@@ -1,7 +1,6 @@
 """The commands as a shell sees them: exit status, streams, signals. A process each, so only what needs one."""
 
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -30,13 +29,6 @@ def manage(environment: dict[str, str], *arguments: str) -> subprocess.Completed
         text=True,
         timeout=120,
     )
-
-
-class Sleeps:
-    """An artifact that keeps its inspection busy."""
-
-    def __reduce__(self) -> tuple[object, tuple[int]]:
-        return time.sleep, (100,)
 
 
 def test_it_ends_with_0_when_done(environment: dict[str, str], penguins_artifact: Path) -> None:
@@ -78,10 +70,12 @@ def test_it_says_that_the_database_is_down(environment: dict[str, str]) -> None:
     assert "The database did not answer" in done.stderr
 
 
-def test_it_ends_quietly_with_130_on_ctrl_c(environment: dict[str, str], tmp_path: Path) -> None:
-    artifact = tmp_path / "slow.pkl"
-    artifact.write_bytes(pickle.dumps(Sleeps()))
-    command = [sys.executable, "manage.py", "check_model", str(artifact)]
+def test_it_ends_quietly_with_130_on_ctrl_c(
+    environment: dict[str, str], penguins_artifact: Path, tmp_path: Path
+) -> None:
+    slow = tmp_path / "slow.py"
+    slow.write_text("import time\n\ntime.sleep(60)\n")
+    command = [sys.executable, "manage.py", "check_model", str(penguins_artifact), "--schema", str(slow)]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

@@ -58,7 +58,7 @@ def test_it_publishes_and_shows_the_report_of_the_server(
     version, out = ModelVersion.objects.get(), capsys.readouterr().out
     assert (version.uploaded_by, version.model.title, version.model.is_public) == ("owner", "P", True)
     assert version.form_config is not None
-    assert out.count("✓ passed") == 9
+    assert out.count("✓ passed") == 10
     assert f"penguins 1.0 registered at {live_server.url} (sha256 {version.sha256[:12]}…" in out
     assert "not live yet; promote it in the admin or with" in out
     assert f"""--json '{{"tag": "1.0"}}' {live_server.url}/api/models/penguins/promote""" in out
