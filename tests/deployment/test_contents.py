@@ -6,7 +6,11 @@ import pytest
 
 from deployment.contents import Entry, Incomplete, entries, sizes
 
-PINS = "solver[fast, small]==1.2 \\\n    --hash=sha256:00\ncolorama==1.0 ; sys_platform == 'win32' \\\n    --hash=sha256:00\n"
+PINS = """solver[fast, small]==1.2 \\
+    --hash=sha256:00
+colorama==1.0 ; sys_platform == 'win32' \\
+    --hash=sha256:00
+"""
 
 
 def install(site_packages: Path, name: str, version: str, files: dict[str, str]) -> None:
