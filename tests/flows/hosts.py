@@ -1,6 +1,5 @@
 """Hosts that share a database, a bucket and Redis, and nothing else: each has files, a /tmp and a name of its own."""
 
-import operator
 import os
 import signal
 import subprocess
@@ -13,18 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pandas as pd
 import psycopg
 from psycopg import sql
-from sklearn.linear_model import LinearRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer
 
-from tests import pipelines
 from tests.flows.service import MANAGE, ROOT, Service
+from tests.flows.sleeping import save_sleeper
 
 _PREPARE = "import django; django.setup(); from mlserve.laptop import prepare; prepare()"
-_SLEEPERS_SCHEMA = '{"type": "object", "properties": {"seconds": {"type": "number"}}, "required": ["seconds"]}'
 # Only root may give a process a host name of its own; without it hosts differ in all else.
 _CAN_NAME = sys.platform == "linux" and os.geteuid() == 0
 
@@ -55,15 +49,14 @@ class Shared:
         with psycopg.connect(postgres_url, autocommit=True) as admin:
             admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         self.database_url = f"{postgres_url.rpartition('/')[0]}/{name}"
-        self.variables = {**variables, "DATABASE_URL": self.database_url}
+        sleeper = save_sleeper(folder)
+        self.variables = {**variables, "DATABASE_URL": self.database_url, **sleeper.variables}
         self._folder = folder
         environment = {**os.environ, **Service(folder, variables=self.variables).environment}
         environment["DJANGO_SETTINGS_MODULE"] = "mlserve.settings"
         subprocess.run([sys.executable, "-c", _PREPARE], env=environment, cwd=ROOT, check=True)
-        schema, artifact = folder / "schema.json", save_sleeper(folder / "sleeper.joblib")
-        schema.write_text(_SLEEPERS_SCHEMA)
-        options = ["--model", "sleeper", "--tag", "1.0", "--schema", str(schema), "--public", "--promote"]
-        subprocess.run([*MANAGE, "upload_model", str(artifact), *options], env=environment, check=True)
+        command = [*MANAGE, "upload_model", str(sleeper.artifact), *sleeper.upload_options]
+        subprocess.run(command, env=environment, check=True)
 
     def host(self, name: str) -> Host:
         folder = self._folder / f"{name}-{uuid.uuid4().hex[:8]}"
@@ -74,18 +67,6 @@ class Shared:
         """The first column of what the database answers."""
         with closing(psycopg.connect(self.database_url, autocommit=True)) as connection:
             return [row[0] for row in connection.execute(statement, parameters)]
-
-
-def save_sleeper(path: Path) -> Path:
-    """A model that takes as many seconds as its rows say."""
-    pipeline = Pipeline(
-        [
-            ("sleep", FunctionTransformer(operator.methodcaller("map", time.sleep))),
-            ("wake", FunctionTransformer(operator.methodcaller("isna"))),
-            ("answer", LinearRegression()),
-        ]
-    )
-    return pipelines.save(pipeline.fit(pd.DataFrame({"seconds": [0.0, 0.0]}), [1.0, 2.0]), path)
 
 
 def submit(host: Service, model: str, record: Mapping[str, Any]) -> str:

@@ -3,9 +3,8 @@
 What these tests cannot show: whether AWS's permissions suffice, its networks, its other limits and its speed.
 """
 
-import json
-import operator
-import time
+import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,12 @@ import joblib
 import lxml.html
 import pandas as pd
 import pytest
-from sklearn.linear_model import LinearRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer
 
 from tests.flows.on_lambda import QUEUE, WORKER, OnLambda
-from tests.pipelines import EXAMPLE, save
+from tests.flows.sleeping import save_sleeper
+from tests.pipelines import EXAMPLE
 
 pytestmark = pytest.mark.once
-
-_SLEEPERS_SCHEMA = {"type": "object", "properties": {"seconds": {"type": "number"}}, "required": ["seconds"]}
 
 
 @pytest.fixture(scope="module")
@@ -32,36 +27,31 @@ def on_lambda(
     new_on_lambda: Callable[[], OnLambda], package: Path, penguins_artifact: Path, tmp_path_factory: Any
 ) -> Iterator[OnLambda]:
     """Deployed by `make deploy`; `penguins` is uploaded through API Gateway, `sleeper` beside it."""
-    service = new_on_lambda()
+    service, sleeper = new_on_lambda(), save_sleeper(tmp_path_factory.mktemp("sleeper"))
+    service.environment |= sleeper.variables
     try:
-        service.deploy(package)
+        service.deploy(_with_module(package, sleeper.module))
         service.make_admin("ada")
-        _upload(service, penguins_artifact, "penguins", f"{EXAMPLE / 'validation.py'}:RawData", "--to", service.url)
-        _upload(service, *_sleeper(tmp_path_factory.mktemp("sleeper")))
+        schema = f"{EXAMPLE / 'validation.py'}:RawData"
+        options = ["--model", "penguins", "--tag", "1.0", "--schema", schema, "--public", "--promote"]
+        _upload(service, penguins_artifact, *options, "--to", service.url)
+        _upload(service, sleeper.artifact, *sleeper.upload_options)
         yield service
     finally:
         service.close()
 
 
-def _upload(service: OnLambda, artifact: Path, model: str, schema: str, *more: str) -> None:
-    options = ["--model", model, "--tag", "1.0", "--schema", schema, "--public", "--promote"]
-    done = service.manage("upload_model", str(artifact), *options, *more, MLSERVE_TOKEN=service.token)
+def _with_module(package: Path, module: Path) -> Path:
+    """As it is built where that module is installed."""
+    own = Path(shutil.copyfile(package, module.with_name("package.zip")))
+    with zipfile.ZipFile(own, "a") as added:
+        added.write(module, module.name)
+    return own
+
+
+def _upload(service: OnLambda, artifact: Path, *options: str) -> None:
+    done = service.manage("upload_model", str(artifact), *options, MLSERVE_TOKEN=service.token)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{service.logs()}"
-
-
-def _sleeper(folder: Path) -> tuple[Path, str, str]:
-    """A model that takes as many seconds as its rows say, and then answers 1.5."""
-    pipeline = Pipeline(
-        [
-            ("sleep", FunctionTransformer(operator.methodcaller("map", time.sleep))),
-            ("wake", FunctionTransformer(operator.methodcaller("isna"))),
-            ("answer", LinearRegression()),
-        ]
-    )
-    pipeline.fit(pd.DataFrame({"seconds": [0.0, 0.0]}), [1.0, 2.0])
-    schema = folder / "schema.json"
-    schema.write_text(json.dumps(_SLEEPERS_SCHEMA))
-    return save(pipeline, folder / "sleeper.joblib"), "sleeper", str(schema)
 
 
 @pytest.fixture
@@ -176,10 +166,12 @@ def test_it_describes_its_api_below_the_stage(on_lambda: OnLambda) -> None:
     with on_lambda.browser() as browser:
         described = browser.get(home.join("api/schema"), headers={"Accept": "application/json"}).json()
         docs = browser.get(home.join("api/docs"))
+        script = browser.get(home.join("api/docs?script="))
 
     assert [server["url"] for server in described["servers"]] == ["/web"]
     assert "/api/models" in described["paths"]
-    assert "/web/api/schema" in docs.text
+    assert 'src="/web/api/docs?script="' in docs.text
+    assert "/web/api/schema" in script.text
 
 
 def test_it_puts_a_poisoned_message_aside(
