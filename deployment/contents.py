@@ -1,6 +1,7 @@
 """What belongs into the Lambda package, as a list of what may, so that nothing else gets in: no `.env`, no database.
 
-Libraries come from this Python's own environment, file by file as each distribution lists them.
+Libraries come from this Python's own environment, file by file as each distribution lists them. Modules of one's own
+that artifacts need (MLSERVE_TRUSTED_MODULES) come from the checkout, or are a library like any other.
 """
 
 import re
@@ -68,11 +69,16 @@ class Entry:
         return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
 
 
-def entries(root: Path, site_packages: Path, collected: Path) -> list[Entry]:
-    """Everything, by name. `collected` is the folder that collectstatic filled. Raises Incomplete."""
+def entries(root: Path, site_packages: Path, collected: Path, *, trusted: Iterable[str] = ()) -> list[Entry]:
+    """Everything, by name. `collected` is the folder that collectstatic filled, `trusted` is MLSERVE_TRUSTED_MODULES.
+
+    Raises Incomplete.
+    """
     libraries = wanted(site_packages, (root / "requirements.txt").read_text("utf-8"))
-    found = [*_project(root), *_static(collected), *(each for library in libraries for each in _files_of(library))]
-    return sorted(found, key=lambda entry: entry.name)
+    installed = [each for library in libraries for each in _files_of(library)]
+    found = [*_project(root), *_static(collected), *installed]
+    own = {re.split(r"[.:]", name)[0] for name in trusted} - {_top_of(entry) for entry in found}
+    return sorted([*found, *(each for name in sorted(own) for each in _own(root, name))], key=lambda entry: entry.name)
 
 
 def wanted(site_packages: Path, requirements: str) -> list[Distribution]:
@@ -106,6 +112,24 @@ def _project(root: Path) -> Iterator[Entry]:
         for path in (root / folder).rglob("*"):
             if path.suffix in suffixes and path.is_file() and not path.is_symlink():
                 yield Entry(path.relative_to(root).as_posix(), path)
+
+
+def _own(root: Path, name: str) -> Iterator[Entry]:
+    """A module beside manage.py, or a whole package: what is trusted may import the rest of it."""
+    paths = [path for path in (root / f"{name}.py", *(root / name).rglob("*.py")) if path.is_file()]
+    if not paths:
+        raise Incomplete(
+            f"MLSERVE_TRUSTED_MODULES names {name}, which is not in the package: put it beside manage.py, or, as a "
+            "library, into requirements.txt and requirements-deploy.txt"
+        )
+    for path in paths:
+        if not path.is_symlink():
+            yield Entry(path.relative_to(root).as_posix(), path)
+
+
+def _top_of(entry: Entry) -> str:
+    """The module or package that a file belongs to."""
+    return entry.name.partition("/")[0].removesuffix(".py")
 
 
 def _static(collected: Path) -> Iterator[Entry]:

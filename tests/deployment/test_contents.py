@@ -94,6 +94,23 @@ def test_it_leaves_the_sdk_to_lambda(checkout: Path, site_packages: Path, tmp_pa
     assert not [name for name in names(entries(checkout, site_packages, tmp_path)) if name.startswith("boto3")]
 
 
+def test_it_brings_modules_that_artifacts_need(checkout: Path, site_packages: Path, tmp_path: Path) -> None:
+    for name in ("ours/steps.py", "ours/words.txt", "one.py"):
+        (checkout / name).parent.mkdir(exist_ok=True)
+        (checkout / name).write_text("")
+
+    found = names(entries(checkout, site_packages, tmp_path, trusted=["ours.steps", "one:Step", "solver:Solver"]))
+
+    assert {"ours/steps.py", "one.py"} <= set(found)
+    assert "ours/words.txt" not in found
+    assert len(found) == len(set(found))
+
+
+def test_it_refuses_a_trusted_module_that_it_cannot_find(checkout: Path, site_packages: Path, tmp_path: Path) -> None:
+    with pytest.raises(Incomplete, match="MLSERVE_TRUSTED_MODULES names ours, which is not in the package"):
+        entries(checkout, site_packages, tmp_path, trusted=["ours.steps"])
+
+
 def test_it_sums_sizes_by_library() -> None:
     found = sizes([("scipy/a.so", 5), ("scipy.libs/b.so", 3), ("six.py", 1), ("six-1.dist-info/METADATA", 2)])
 
