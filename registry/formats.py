@@ -20,7 +20,7 @@ from typing import Any
 from registry import pickle_names, pickle_streams, skops_files
 from registry.pickle_names import Reference
 from registry.trusted_names import Trust, Use
-from registry.unloadable import HOW_TO_SAVE, CannotLoad, Refused
+from registry.unloadable import HOW_TO_SAVE, OF_A_NOTEBOOK, CannotLoad, Refused
 
 __all__ = ["CannotLoad", "Loaded", "Refused", "VersionMismatch", "load", "read_names", "recognize", "refused"]
 
@@ -99,7 +99,7 @@ def recognize(path: Path) -> str:
         if known.begins(head):
             return known.name
     looks_like = next((f"; it looks like {kind.name}" for kind in _NOT_ACCEPTED if kind.begins(head)), "")
-    raise CannotLoad(f"The file is not a pickle or joblib file{looks_like}.", HOW_TO_SAVE)
+    raise CannotLoad(f"The file is not a skops, joblib or pickle file{looks_like}.", HOW_TO_SAVE)
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ def refused(references: Iterable[Reference], trusted: Iterable[str] = ()) -> lis
 def _refusal(reference: Reference, trust: Trust) -> Refusal:
     root = reference.module.partition(".")[0]
     would = {Use.MENTIONED: "refer to", Use.INSTANTIATED: "make an object of", Use.CALLED: "run"}[reference.use]
-    if root == "__main__":
-        return Refusal(reference, would, _OF_A_NOTEBOOK)
+    if root == "__main__" or root in pickle_names.CODE_WRITERS:
+        return Refusal(reference, would, OF_A_NOTEBOOK)
     if trust.use_of(reference.module, reference.name) is not None:
         return Refusal(reference, would, "No file that pickle or joblib wrote does that. Do not load it anywhere.")
     if root in sys.stdlib_module_names:
@@ -169,10 +169,6 @@ def _refusal(reference: Reference, trust: Trust) -> Refusal:
 
 
 _LIBRARIES = frozenset({"numpy", "scipy", "pandas", "sklearn", "joblib", "skops", "lightgbm", "xgboost", "pyarrow"})
-_OF_A_NOTEBOOK = (
-    "A class or function was defined in the training script or notebook itself. Move it into a module that is "
-    "installed where mlserve runs, name that module in MLSERVE_TRUSTED_MODULES, train again and upload."
-)
 
 
 def load(path: Path, *, trusted: Iterable[str] = (), max_bytes: int = _MAX_BYTES) -> Loaded:
@@ -243,5 +239,5 @@ _MORE_MEMORY = "Make the model smaller, or raise MLSERVE_INSPECTION_BYTES."
 
 def _missing_name(error: AttributeError) -> str:
     if "__main__" in str(error):
-        return _OF_A_NOTEBOOK
+        return OF_A_NOTEBOOK
     return "Train with the versions that are installed here, or install the training versions here."

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import IO, Any, NoReturn
 
 from registry.trusted_names import Use
-from registry.unloadable import CannotLoad, Refused
+from registry.unloadable import OF_A_NOTEBOOK, CannotLoad, Refused
 
 # HistGradientBoosting's preprocessor holds one; any other could call what it likes with arguments that it likes.
 PARTIAL, PARTIAL_OF = ("functools", "partial"), {("sklearn.utils.validation", "check_array")}
@@ -72,6 +72,8 @@ def require_plain_state(state: Any) -> None:
             )
 
 
+# They write functions and classes as code instead of by name, which is how lambdas of notebooks come into a file.
+CODE_WRITERS = {"cloudpickle", "dill"}
 NEVER = "pickle and joblib write no such files. Do not load it anywhere."
 
 
@@ -154,6 +156,10 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
 
     def _used(self, value: Any, use: Use) -> tuple[str, str]:
         if not isinstance(value, _Global):
+            if isinstance(value, _Made) and value.key and value.key[0].partition(".")[0] in CODE_WRITERS:
+                raise Refused(
+                    "The file holds the code of a function or class, as cloudpickle writes it.", OF_A_NOTEBOOK
+                )
             raise Refused("The file calls something that it computes, so that nobody can tell what.", NEVER)
         self._use(value.key, use)
         return value.key

@@ -4,6 +4,10 @@ HOW_TO_SAVE = (
     "Save the fitted pipeline with skops.io.dump(pipeline, 'model.skops') or joblib.dump(pipeline, 'model.joblib') and "
     "upload that file."
 )
+OF_A_NOTEBOOK = (
+    "A class, function or lambda was defined in the training script or notebook itself. Move it into a module that is "
+    "installed where mlserve runs, name that module in MLSERVE_TRUSTED_MODULES, train again and upload."
+)
 
 
 class CannotLoad(Exception):

@@ -12,11 +12,15 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import joblib
 import pytest
 import sklearn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from registry import formats
 from registry.formats import CannotLoad
@@ -107,11 +111,11 @@ def a_zip_file() -> bytes:
         (b"ZF0x1000" + bytes(50), "before 2014"),
         (b"\x89HDF\r\n\x1a\n" + bytes(50), "HDF5"),
         (b"\x04\x22\x4d\x18" + bytes(50), "lz4"),
-        (bytes(100), "not a pickle or joblib file."),
-        (b"\xff" * 100, "not a pickle or joblib file."),
-        (b"PAR1" + bytes(50), "not a pickle or joblib file"),
-        (b"x", "not a pickle or joblib file"),
-        (b"\x80", "not a pickle or joblib file"),
+        (bytes(100), "not a skops, joblib or pickle file."),
+        (b"\xff" * 100, "not a skops, joblib or pickle file."),
+        (b"PAR1" + bytes(50), "not a skops, joblib or pickle file"),
+        (b"x", "not a skops, joblib or pickle file"),
+        (b"\x80", "not a skops, joblib or pickle file"),
     ],
     ids=["empty", "python", "zip", "old joblib", "hdf5", "lz4", "zeros", "ones", "parquet", "one letter", "one byte"],
 )
@@ -194,6 +198,25 @@ def test_it_explains_classes_of_a_notebook(tmp_path: Path) -> None:
 
     assert str(refusal.reference) == "__main__.MyTransformer"
     assert "Move it into a module" in refusal.fix
+
+
+@pytest.mark.parametrize("writer", ["cloudpickle.cloudpickle", "dill._dill"])
+def test_it_explains_lambdas_that_were_written_by_name(writer: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.pickle"
+    path.write_bytes(reference_to(writer, "_create_function"))
+
+    assert "lambda" in formats.refused(formats.read_names(path))[0].fix
+
+
+def test_it_explains_lambdas_that_were_written_as_code(tmp_path: Path) -> None:
+    pipeline = make_pipeline(FunctionTransformer(lambda frame: frame), LinearRegression())
+    path = tmp_path / "model.pickle"
+    path.write_bytes(cloudpickle.dumps(pipeline))
+
+    with pytest.raises(formats.Refused, match="as cloudpickle writes it") as refused:
+        formats.read_names(path)
+
+    assert "lambda" in refused.value.fix
 
 
 class RaisesWhenLoaded:
