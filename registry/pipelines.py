@@ -34,8 +34,7 @@ def require_fitted_pipeline(candidate: Any) -> None:
         kind = type(candidate)
         raise Unusable(
             f"The file holds a {kind.__module__}.{kind.__qualname__}, not a sklearn.pipeline.Pipeline.",
-            "Put all preprocessing and the estimator into one Pipeline, so that it takes raw data: "
-            "Pipeline([('prepare', …), ('model', estimator)]).fit(X, y).",
+            _how_to_make_it_one(candidate),
         )
     if not candidate.steps or not hasattr(candidate.steps[-1][1], "predict"):
         raise Unusable(
@@ -47,6 +46,19 @@ def require_fitted_pipeline(candidate: Any) -> None:
         check_is_fitted(candidate.steps[-1][1])
     except NotFittedError as error:
         raise Unusable(f"The pipeline is not fitted: {error}", "Call pipeline.fit(X, y) before saving it.") from error
+
+
+def _how_to_make_it_one(candidate: Any) -> str:
+    from sklearn.pipeline import Pipeline
+
+    if isinstance(candidate, dict | list | tuple):
+        return "Save the fitted Pipeline itself, with nothing around it."
+    if isinstance(getattr(candidate, "best_estimator_", None), Pipeline):
+        return "Save what the search found, which is a Pipeline: its best_estimator_."
+    return (
+        "Put all preprocessing and the estimator into one Pipeline, so that it takes raw data: "
+        "Pipeline([('prepare', …), ('model', estimator)]).fit(X, y)."
+    )
 
 
 def available_outputs(pipeline: Any) -> list[str]:

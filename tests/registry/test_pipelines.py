@@ -47,14 +47,29 @@ def answered(estimator: Any, target: Any = Y, rows: int = 1) -> dict[str, list[A
 
 @pytest.mark.parametrize(
     "candidate",
-    [LogisticRegression().fit(X, Y), {"model": 1}, None, "pipeline", Pipeline],
-    ids=["estimator", "dict", "none", "text", "class"],
+    [LogisticRegression().fit(X, Y), None, "pipeline", Pipeline],
+    ids=["estimator", "none", "text", "class"],
 )
 def test_it_refuses_what_is_no_pipeline(candidate: Any) -> None:
     with pytest.raises(Unusable, match=r"not a sklearn\.pipeline\.Pipeline") as refusal:
         require_fitted_pipeline(candidate)
 
     assert "into one Pipeline" in refusal.value.fix
+
+
+@pytest.mark.parametrize(
+    ("candidate", "fix"),
+    [
+        ({"model": Pipeline([("model", KMeans())])}, "nothing around it"),
+        (GridSearchCV(Pipeline([("model", LinearRegression())]), {}, cv=2).fit(X, Y), "its best_estimator_"),
+    ],
+    ids=["dict", "search"],
+)
+def test_it_says_where_the_pipeline_is(candidate: Any, fix: str) -> None:
+    with pytest.raises(Unusable) as refusal:
+        require_fitted_pipeline(candidate)
+
+    assert fix in refusal.value.fix
 
 
 def test_it_refuses_a_pipeline_that_is_not_fitted() -> None:
