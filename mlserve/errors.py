@@ -55,12 +55,14 @@ class BadRequest(MlserveError):
 
 class NotAuthenticated(MlserveError):
     slug, status, title = "not-authenticated", 401, "Sign in first"
-    meaning = "This needs an account: send its name and password (HTTP Basic), or sign in."
+    meaning = "This needs an account: send an API token (Authorization: Bearer …), or a name and password, or sign in."
 
 
 class Forbidden(MlserveError):
     slug, status, title = "forbidden", 403, "Your account may not do this"
-    meaning = "The account is known, but lacks the permission. An administrator can give it."
+    meaning = (
+        "The account lacks the permission, which an administrator can give, or the token the scope: make another one."
+    )
 
 
 class NotFound(MlserveError):
@@ -123,7 +125,7 @@ class TooLarge(MlserveError):
 
 class UnsupportedMediaType(MlserveError):
     slug, status, title = "unsupported-media-type", 415, "The Content-Type is not supported"
-    meaning = "Send JSON as application/json, files as multipart/form-data."
+    meaning = "Send JSON with the header Content-Type: application/json, files as multipart/form-data."
 
 
 class InvalidRows(MlserveError):

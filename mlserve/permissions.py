@@ -51,7 +51,9 @@ def may(user: Any, permission: str) -> bool:
 def require_permission(request: Request, permission: str) -> None:
     """Raise NotAuthenticated, or PermissionDenied with what is lacking, unless the caller may."""
     if not request.user.is_authenticated:
-        raise NotAuthenticated("This needs an account. Send a token, or its name and password, or sign in.")
+        raise NotAuthenticated(
+            "This needs an account. Send an API token (Authorization: Bearer …), or a name and password, or sign in."
+        )
     if may(request.user, permission):
         return
     require_scope(request.user, scope_for(permission))

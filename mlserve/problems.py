@@ -140,12 +140,15 @@ def _own(error: MlserveError) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _foreign(error: exceptions.APIException) -> tuple[dict[str, Any], dict[str, str]]:
     kind = _KINDS_BY_STATUS.get(error.status_code, MlserveError)
+    detail = _detail_text(error.detail)
+    if kind is errors.UnsupportedMediaType:  # which curl's -d alone brings about
+        detail = f"{detail} {kind.meaning}"
     headers: dict[str, str] = {}
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
     if seconds := getattr(error, "wait", None):
         headers["Retry-After"] = str(math.ceil(seconds))
-    return {**problem_object(kind(_detail_text(error.detail))), "status": error.status_code}, headers
+    return {**problem_object(kind(detail)), "status": error.status_code}, headers
 
 
 def _detail_text(detail: Any) -> str:

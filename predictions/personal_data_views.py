@@ -63,7 +63,7 @@ def _whose(request: Request, permission_for_others: str) -> Whose:
     """Raises NotAuthenticated, BadParameter, or NotFound: the same for what is not there and what is not theirs."""
     user: Any = request.user
     if not user.is_authenticated:
-        raise NotAuthenticated("Send a token, or sign in: only then is it known which predictions are yours.")
+        raise NotAuthenticated("Send an API token, or sign in: only then is it known which predictions are yours.")
     asked, own = request.query_params.get("token"), token_id_of(user)
     if asked is None:
         return Whose(User.objects.get(pk=user.pk), own)
