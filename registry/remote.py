@@ -51,6 +51,7 @@ class RemoteServer:
         self.url = address.root
         self._origin = address.origin
         self._account = {"Authorization": authorization}
+        self.is_asked_by_token = authorization.startswith("Bearer ")
         self._pause = pause
         self._pool = _pool(address)
         self._storage_pool: urllib3.PoolManager | None = None

@@ -35,7 +35,7 @@ def address_of(url: str) -> Address:
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", url.strip()):
         raise UnusableAddress(f"{url!r} is not an address: give one as https://mlserve.example.com.")
     if parts.username is not None or parts.password is not None:
-        raise UnusableAddress("The address holds an account. Put it into MLSERVE_TOKEN instead, as name:password.")
+        raise UnusableAddress("The address holds an account. Put it into MLSERVE_TOKEN instead.")
     if parts.query or parts.fragment:
         raise UnusableAddress(f"{url!r} has more than a path: give it without '?' and '#'.")
     root = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
@@ -46,11 +46,11 @@ def authorization_of(token: str) -> str:
     """The header's value: HTTP Basic for `name:password`, else a bearer token. Raises UnusableAddress."""
     token = token.strip()
     if not token or not token.isprintable():
-        raise UnusableAddress("MLSERVE_TOKEN is empty or holds what no header can: set it to name:password.")
+        raise UnusableAddress("MLSERVE_TOKEN is empty or holds what no header can: set it to an API token.")
     if ":" in token:
         return f"Basic {base64.b64encode(token.encode()).decode()}"
     if not token.isascii():
-        raise UnusableAddress("MLSERVE_TOKEN holds letters that no token has: set it to name:password.")
+        raise UnusableAddress("MLSERVE_TOKEN holds letters that no API token has: copy it again.")
     return f"Bearer {token}"
 
 

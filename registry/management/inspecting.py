@@ -26,7 +26,10 @@ class InspectingCommand(TerminalCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "path", type=Path, metavar="PATH", help="the fitted pipeline: a pickle or joblib file, as model.joblib"
+            "path",
+            type=Path,
+            metavar="PATH",
+            help="the fitted pipeline: a skops, joblib or pickle file, as model.joblib",
         )
         parser.add_argument(
             "--schema",

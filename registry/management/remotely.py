@@ -50,11 +50,11 @@ def add_remote_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--to",
         metavar="URL",
-        help="upload to the running server at this address, as https://mlserve.example.com, with the account in "
-        "MLSERVE_TOKEN (name:password); an interrupted upload goes on when the command is run again",
+        help="upload to the running server at this address, as https://mlserve.example.com, with the API token in "
+        "MLSERVE_TOKEN (or name:password); an interrupted upload goes on when the command is run again",
     )
     parser.add_argument(
-        "--insecure", action="store_true", help="with --to: send the account over http:// too, for anyone to read"
+        "--insecure", action="store_true", help="with --to: send the token over http:// too, for anyone to read"
     )
 
 
@@ -65,8 +65,8 @@ def server_of(options: Mapping[str, Any]) -> RemoteServer:
         token = os.environ.get("MLSERVE_TOKEN", "")
         if not token.strip():
             raise UnusableAddress(
-                f"MLSERVE_TOKEN is not set: {address.root} wants an account that may upload. "
-                "Set it to name:password, in the environment or in .env."
+                f"MLSERVE_TOKEN is not set: {address.root} wants to know who uploads. Set it to an API token "
+                "with the scope upload, in the environment or in .env; `manage.py make_token` makes one there."
             )
         _require_secrecy(address, is_insecure=options["insecure"])
         return RemoteServer(address, authorization=authorization_of(token))
@@ -189,8 +189,8 @@ def _require_secrecy(address: Address, *, is_insecure: bool) -> None:
     if address.is_encrypted or address.is_loopback or is_insecure:
         return
     raise UnusableAddress(
-        f"{address.root} is not encrypted: everybody on the way could read the account in MLSERVE_TOKEN and change the "
-        "artifact. Use https://, or --insecure in a network where nobody else listens."
+        f"{address.root} is not encrypted: everybody on the way could read MLSERVE_TOKEN and change the artifact. "
+        "Use https://, or --insecure in a network where nobody else listens."
     )
 
 
@@ -230,7 +230,13 @@ def _say_what_serves(command: TerminalCommand, server: RemoteServer, asked: Aske
     command.say(f"{done}, not live yet{f' ({live} is)' if live else ''}; promote it in the admin or with")
     url = f"{server.url}/api/models/{asked.model}/promote"
     # On a line of its own, to be copied whole.
-    command.stdout.write(f"""    curl -u "$MLSERVE_TOKEN" --json '{{"tag": "{asked.tag}"}}' {url}""")
+    command.stdout.write(
+        f"""    curl {_HOW_CURL_ASKS[server.is_asked_by_token]} --json '{{"tag": "{asked.tag}"}}' {url}"""
+    )
+
+
+# Whether MLSERVE_TOKEN is an API token → how curl sends it.
+_HOW_CURL_ASKS = {True: '-H "Authorization: Bearer $MLSERVE_TOKEN"', False: '-u "$MLSERVE_TOKEN"'}
 
 
 def _why_not(upload: RemoteUpload) -> RemoteRefusal:

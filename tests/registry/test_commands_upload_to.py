@@ -61,7 +61,9 @@ def test_it_publishes_and_shows_the_report_of_the_server(
     assert out.count("✓ passed") == 10
     assert f"penguins 1.0 registered at {live_server.url} (sha256 {version.sha256[:12]}…" in out
     assert "not live yet; promote it in the admin or with" in out
-    assert f"""--json '{{"tag": "1.0"}}' {live_server.url}/api/models/penguins/promote""" in out
+    assert (
+        f"""curl -u "$MLSERVE_TOKEN" --json '{{"tag": "1.0"}}' {live_server.url}/api/models/penguins/promote""" in out
+    )
     assert "owner-password" not in out
 
 
@@ -87,6 +89,20 @@ def test_it_sends_by_a_token_what_its_scope_allows(
     version = ModelVersion.objects.get()
     assert (version.tag, version.uploaded_by, version.is_live) == ("1.0", "owner", False)
     assert LogEntry.objects.get(user=owner).get_change_message().startswith("Uploaded in parts")
+
+
+def test_it_shows_how_to_promote_by_a_token(
+    live_server: LiveServer,
+    worker: None,
+    owner: User,
+    penguins_artifact: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MLSERVE_TOKEN", make_token(owner, name="CI", scopes=["upload"], days=1, created_by="")[1])
+    upload(live_server, penguins_artifact)
+
+    assert 'curl -H "Authorization: Bearer $MLSERVE_TOKEN" --json' in capsys.readouterr().out
 
 
 def test_it_sends_many_parts(live_server: LiveServer, worker: None, small_parts: None, penguins_artifact: Path) -> None:
@@ -180,7 +196,7 @@ def test_it_shows_the_report_of_what_is_refused(
     path = tmp_path / "model.pkl"
     path.write_bytes(b"hello, world")
 
-    with pytest.raises(CommandError, match=r"The upload is refused\. .*not a pickle or joblib file") as refused:
+    with pytest.raises(CommandError, match=r"The upload is refused\. .*not a skops, joblib or pickle file") as refused:
         upload(live_server, path)
 
     assert refused.value.returncode == 1
