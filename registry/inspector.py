@@ -277,7 +277,7 @@ def _require_categories(schema: RecordSchema) -> None:
 
 def _shown_sample(names: Sequence[str]) -> str:
     return (
-        f"Its first {MAX_GOLDEN_ROWS} are kept with the version and shown as examples, also their {', '.join(names)}, "
+        f"They, at most {MAX_GOLDEN_ROWS}, are kept with the version and shown as examples, also {', '.join(names)}, "
         "which the schema marks as not to be kept."
     )
 
