@@ -15,6 +15,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from mlserve.errors import BadUpload
+from registry import privacy
 from registry.frames import label_text
 from registry.json_files import read_json
 from registry.json_schema import DIALECT, types_of
@@ -134,11 +135,15 @@ def from_pipeline(pipeline: Any, sample: Sequence[Row]) -> RecordSchema:
 
 
 def _notes_for(node: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """What training saw of a column, as far as it speaks of the kind of value that the schema allows."""
+    """What training saw of a column, as far as it speaks of the kind of value that the schema allows.
+
+    Of a column that must not be kept not the values: schemas are public, and they were those of people.
+    """
     is_numeric = types_of(node)[0] in ("number", "integer")
     wanted = {"x-training-range", "x-training-usual"} if is_numeric else set()
     values = known.get("x-training-values")
-    if "enum" not in node and values and (_type_of_values(values) == "number") == is_numeric:
+    is_shown = "enum" not in node and not privacy.marks_of({"": node})
+    if is_shown and values and (_type_of_values(values) == "number") == is_numeric:
         wanted.add("x-training-values")
     return {key: value for key, value in known.items() if key in wanted}
 

@@ -1,5 +1,6 @@
 """Schemas that somebody wrote: a pydantic class or a JSON file, joined with what the pipeline knows."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,18 @@ def test_it_adds_what_training_saw_to_a_written_schema() -> None:
 
     assert schema.properties["a"]["x-training-usual"][0] == 3.5
     assert schema.properties["b"]["x-training-usual"] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("note", "is_shown"), [({}, True), ({"x-stored": "hashed"}, False), ({"x-stored": "no"}, False)]
+)
+def test_it_shows_no_values_of_training_that_must_not_be_kept(note: dict[str, Any], is_shown: bool) -> None:
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    pipeline = make_pipeline(ColumnTransformer([("a", encoder, ["a"])]), LogisticRegression()).fit(CITIES, Y)
+
+    schema = explicit(written(a={"type": "string", **note}, b=NUMBER), pipeline, [])
+
+    assert ("Basel" in json.dumps(schema.json_schema)) is is_shown
 
 
 def test_it_adds_the_range_of_a_large_sample_to_a_written_schema() -> None:
