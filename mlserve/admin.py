@@ -10,7 +10,9 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django.utils.cache import add_never_cache_headers
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -19,8 +21,9 @@ from mlserve.audit import note
 from mlserve.models import ApiToken
 from mlserve.permissions import PREDICT, SCOPES
 from mlserve.tokens import MOST_DAYS, make_token, revoke
+from registry.admin_rows import confirm, found
 
-_SYMBOLS = {"active": "●", "expired": "⌛", "revoked": "✗", "user inactive": "–"}
+_SYMBOLS = {"active": "●", "expired": "○", "revoked": "✗", "user inactive": "–"}
 _LOOKS = {"active": "live", "expired": "expired", "revoked": "failed", "user inactive": "canceled"}
 
 
@@ -74,6 +77,10 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     )  # fmt: skip
     actions = ("revoke_selected",)
 
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.revoke_view)
+        return [path("<int:pk>/revoke/", view, name="mlserve_apitoken_revoke"), *super().get_urls()]
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Everybody's for superusers, one's own for the others."""
         tokens = super().get_queryset(request).select_related("user")
@@ -105,6 +112,24 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         plain_form: Any = form
         fieldsets = AdminForm(plain_form, [(None, {"fields": list(form.fields)})], {}, model_admin=self)
         return self._page(request, "add", {"title": "Make an API token", "form": form, "adminform": fieldsets})
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        token = self.get_object(request, object_id)
+        may_revoke = token is not None and token.revoked_at is None and self.has_revoke_permission(request)
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "may_revoke": may_revoke})
+
+    def revoke_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Confirm, then revoke; one's own only, but for superusers."""
+        if not self.has_revoke_permission(request):
+            raise PermissionDenied
+        token = found(self, request, pk)
+        if request.method != "POST":
+            consequence = "The next request with it is refused, and nothing makes it valid again. It stays in the list."
+            return confirm(self, request, token, title="Revoke", consequence=consequence)
+        self.revoke_selected(request, self.get_queryset(request).filter(pk=token.pk))
+        return redirect("admin:mlserve_apitoken_change", token.pk)
 
     @admin.display(description="state")
     def state_text(self, token: ApiToken) -> SafeString:

@@ -3,3 +3,4 @@ from django.apps import AppConfig
 
 class MlserveConfig(AppConfig):
     name = "mlserve"
+    verbose_name = "Access"

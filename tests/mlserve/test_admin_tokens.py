@@ -1,6 +1,7 @@
 """API tokens in the admin: made, shown once, revoked; one's own, or everybody's for superusers."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -88,6 +89,29 @@ def test_it_revokes_nobody_elses(owner: User, maker: User) -> None:
     assert token.revoked_at is None
 
 
+def test_it_revokes_one_on_its_page_after_a_question(maker: User) -> None:
+    token, _ = make_token(maker, name="x", scopes=["predict"], days=1, created_by="")
+    client, page = signed_in(maker), f"{LIST}{token.pk}/revoke/"
+
+    asked = client.get(page).content.decode()
+    before = ApiToken.objects.get().revoked_at
+    left = client.post(page, follow=True).content.decode()
+
+    assert "The next request with it is refused" in asked
+    assert before is None
+    assert ApiToken.objects.get().revoked_at is not None
+    assert page not in left
+
+
+def test_it_revokes_nobody_elses_on_its_page(owner: User, maker: User) -> None:
+    token, _ = make_token(owner, name="x", scopes=["predict"], days=1, created_by="")
+
+    response = signed_in(maker).post(f"{LIST}{token.pk}/revoke/")
+
+    token.refresh_from_db()
+    assert (response.status_code, token.revoked_at) == (404, None)
+
+
 @pytest.mark.parametrize(
     "wrong", [{"name": ""}, {"scopes": []}, {"scopes": ["all"]}, {"days": 0}, {"days": 400}, {"name": "x" * 101}]
 )
@@ -103,7 +127,10 @@ def test_it_is_closed_to_other_staff(db: None) -> None:
     client = signed_in(User.objects.create_user("staff", is_staff=True))
 
     assert [client.get(url).status_code for url in (LIST, ADD)] == [403, 403]
-    assert client.post(ADD, ASKED).status_code == 403
+    refused = client.post(ADD, ASKED)
+    assert refused.status_code == 403
+    assert "An administrator can give it." in refused.content.decode()
+    assert "sign in" not in refused.content.decode()
 
 
 def test_it_lets_nobody_change_or_delete_one(owner: User) -> None:
@@ -112,3 +139,10 @@ def test_it_lets_nobody_change_or_delete_one(owner: User) -> None:
 
     assert client.post(f"{LIST}{token.pk}/change/", {"name": "y"}).status_code == 403
     assert client.post(f"{LIST}{token.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_it_writes_times_with_their_zone(owner: User) -> None:
+    make_token(owner, name="x", scopes=["predict"], days=1, created_by="")
+    ApiToken.objects.update(expiry=datetime(2030, 1, 31, 12, 5, tzinfo=UTC))
+
+    assert "2030-01-31 12:05 UTC" in signed_in(owner).get(LIST).content.decode()
