@@ -57,7 +57,7 @@ def require_permission(request: Request, permission: str) -> None:
     if may(request.user, permission):
         return
     require_scope(request.user, scope_for(permission))
-    raise PermissionDenied(f"Your account lacks the permission {permission}.")
+    raise PermissionDenied(f"Your account lacks the permission {permission}. An administrator can give it.")
 
 
 def require_scope(user: Any, scope: str) -> None:

@@ -21,6 +21,7 @@ from mlserve.renderers import PROBLEM_MEDIA_TYPE, dump_json
 
 log = logging.getLogger(__name__)
 
+_LACKS_A_PERMISSION = "Your account lacks the permission for this. An administrator can give it."
 _API_PREFIXES = ("/api/", "/v2")
 # The row of the table that each of DRF's own exceptions is, by status. Their detail is kept.
 _KINDS_BY_STATUS: dict[int, type[errors.MlserveError]] = {
@@ -63,7 +64,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler403, which it calls with that name: also for what middleware and upload handlers refuse."""
-    return problem_response(request, exceptions.PermissionDenied(str(exception) or None))
+    return problem_response(request, exceptions.PermissionDenied(str(exception) or _LACKS_A_PERMISSION))
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -120,7 +121,7 @@ def _problem_of(error: Exception, path: str) -> tuple[dict[str, Any], dict[str, 
     if isinstance(error, Http404):
         return _own(NotFound(f"There is nothing at {path}."))
     if isinstance(error, PermissionDenied):
-        return _foreign(exceptions.PermissionDenied(str(error) or None))
+        return _foreign(exceptions.PermissionDenied(str(error) or _LACKS_A_PERMISSION))
     if isinstance(error, SuspiciousOperation):
         return _foreign(exceptions.ParseError("The request was refused as malformed."))
     log.error("Unexpected error at %s", path, exc_info=error)

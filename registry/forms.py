@@ -122,7 +122,7 @@ class DescriptionForm(forms.Form):
 class UploadForm(DescriptionForm):
     """One upload. `publish` runs it; a refusal becomes errors of this form and, from an inspection, `report`."""
 
-    artifact = forms.FileField(help_text="The fitted pipeline: pickle or joblib.")
+    artifact = forms.FileField(help_text="The fitted pipeline: skops, joblib or pickle.")
     field_order = ("model", "tag", "artifact")
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
