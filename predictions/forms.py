@@ -25,10 +25,16 @@ class ColumnField(forms.Field):
             required=False,
             widget=widget_for(question, text),
             label=question.label,
-            help_text=" ".join(filter(None, [question.help, question.limits, note(question.node)])),
+            help_text=_as_sentences(question.help, question.limits, note(question.node)),
             initial=text,
         )
         self.question, self.position = question, position
+
+
+def _as_sentences(*texts: str) -> str:
+    """Whoever wrote the first one may not have known that others follow."""
+    *before, last = [text for text in texts if text] or [""]
+    return " ".join([text if text[-1] in ".!?:;…" else f"{text}." for text in before] + [last])
 
 
 class BoundColumn(forms.BoundField):

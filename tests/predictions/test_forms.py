@@ -113,3 +113,9 @@ def test_it_posts_the_row_that_it_was_filled_with(row: dict[str, Any]) -> None:
     data = {bound.name: str(bound.value()) for bound in form}
 
     assert posted(**data).record() == row
+
+
+def test_it_ends_the_help_before_it_tells_the_limits() -> None:
+    config = FormConfig.model_validate({"sections": [{"fields": [{"name": "age", "help": "In years"}]}]})
+
+    assert RecordForm(SCHEMA, config).fields["age"].help_text == "In years. Allowed: at least 0."
