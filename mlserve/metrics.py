@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
+from typing import NoReturn
 
 from django.conf import settings
 from django.db import Error as AnyDatabaseError
@@ -12,6 +13,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -48,6 +50,11 @@ class _MetricsForStaff(APIView):
 
     permission_classes = [IsAdminUser]
     schema = None
+
+    def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
+        if not request.user.is_authenticated:
+            raise NotAuthenticated("Send MLSERVE_METRICS_TOKEN as a bearer token, or sign in as staff.")
+        super().permission_denied(request, message, code)
 
     def get(self, _request: Request) -> HttpResponse:
         return _answer()

@@ -114,6 +114,12 @@ def test_it_is_closed_to_strangers(client: Client, penguins: ModelVersion, autho
     assert "penguins" not in response.content.decode()
 
 
+def test_it_says_what_a_scraper_shows(client: Client, settings: Any) -> None:
+    settings.ON_LAPTOP = False
+
+    assert "MLSERVE_METRICS_TOKEN" in client.get("/metrics").json()["detail"]
+
+
 @pytest.mark.parametrize("authorization", ["Bearer ", "Bearer", "Bearer None"])
 def test_it_is_closed_where_no_token_was_set(client: Client, settings: Any, authorization: str) -> None:
     settings.MLSERVE_METRICS_TOKEN = ""
