@@ -1,4 +1,4 @@
-"""What `make serve` does before it serves: tables, somebody who can log in, and an example to look at."""
+"""What `serve --prepare` does before it serves: tables, and on a laptop somebody who can log in and an example."""
 
 import secrets
 import subprocess
@@ -24,8 +24,15 @@ def prepare() -> list[str]:
     call_command("migrate", verbosity=0)
     if not settings.ON_LAPTOP:
         call_command("collectstatic", verbosity=0, interactive=False)
-        return []
+        return _what_a_server_lacks()
     return [*_ensure_admin(), *_ensure_example()]
+
+
+def _what_a_server_lacks() -> list[str]:
+    lines = ["Browsers need the proxy in front that ends TLS; without it they are sent to https://."]
+    if not get_user_model().objects.exists():
+        lines.append("Nobody can log in yet: .venv/bin/python manage.py make_admin NAME")
+    return lines
 
 
 def _ensure_admin() -> list[str]:
