@@ -12,6 +12,11 @@ from predictions.verification import EnvironmentChange, Verification, verify
 from registry.models import Model, ModelVersion
 
 _MOST_SHOWN_DIFFERENCES = 20
+_WHERE_ANSWERS_DIFFER = (
+    "Install the packages they were inspected with, roll back, or train and upload again; where the new answers are "
+    "right, upload the same file under a new tag."
+)
+_ELSEWHERE = "What is said about each of them above tells what to do."
 
 
 class Command(TerminalCommand):
@@ -39,10 +44,10 @@ class Command(TerminalCommand):
             self._show(verification)
         changed = [str(each.version) for each in verifications if not each.is_same]
         if changed:
+            advice = _WHERE_ANSWERS_DIFFER if any(each.differences for each in verifications) else _ELSEWHERE
             raise CommandError(
                 f"{len(changed)} of {len(versions)} live versions do not answer as inspected: {', '.join(changed)}. "
-                "Install the packages they were inspected with, roll back, or train and upload again; where the new "
-                "answers are right, upload the same file under a new tag."
+                f"{advice}"
             )
 
     def _show(self, verification: Verification) -> None:
