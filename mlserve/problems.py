@@ -122,6 +122,8 @@ def _problem_of(error: Exception, path: str) -> tuple[dict[str, Any], dict[str, 
         return _own(NotFound(f"There is nothing at {path}."))
     if isinstance(error, PermissionDenied):
         return _foreign(exceptions.PermissionDenied(str(error) or _LACKS_A_PERMISSION))
+    if isinstance(error, DisallowedHost):
+        return _own(BadRequest("The Host header names no host of this service. Its operator adds it to ALLOWED_HOSTS."))
     if isinstance(error, SuspiciousOperation):
         return _foreign(exceptions.ParseError("The request was refused as malformed."))
     log.error("Unexpected error at %s", path, exc_info=error)

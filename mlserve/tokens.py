@@ -78,6 +78,9 @@ class ApiTokenAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox
         return CHALLENGES
 
 
+_LOCKED = "Too many wrong passwords for this name from your address."
+
+
 class PasswordAuthentication(BasicAuthentication):
     """HTTP Basic, with the locks of django-axes and a price on failures."""
 
@@ -94,7 +97,7 @@ class PasswordAuthentication(BasicAuthentication):
         except AuthenticationFailed:
             require_calm(request, cost=FAILURE_COST)
             if getattr(bare, "axes_locked_out", False):
-                raise Throttled(wait=LOCKED_SECONDS) from None
+                raise Throttled(wait=LOCKED_SECONDS, detail=_LOCKED) from None
             raise
         return user, None
 

@@ -2,7 +2,7 @@ import logging
 from typing import Any
 
 import pytest
-from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.exceptions import DisallowedHost, PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from django.test import Client, RequestFactory
@@ -57,6 +57,10 @@ def test_it_keeps_internals_to_itself(caplog: pytest.LogCaptureFixture) -> None:
 
     assert b"secret" not in response.content
     assert "secret detail" in caplog.text
+
+
+def test_it_says_where_a_host_belongs() -> None:
+    assert b"adds it to ALLOWED_HOSTS" in answered(DisallowedHost("Invalid HTTP_HOST header: 'evil'.")).content
 
 
 def test_it_rounds_the_wait_of_a_throttled_caller_up() -> None:

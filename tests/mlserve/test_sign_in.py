@@ -88,6 +88,7 @@ def test_it_tells_when_to_come_back(owner: User) -> None:
     assert "Too many wrong passwords" in page.content.decode()
     assert (problem.status_code, problem.headers["Retry-After"]) == (429, "900")
     assert problem.json()["type"].endswith("/problems/too-many-requests")
+    assert "Too many wrong passwords" in problem.json()["detail"]
 
 
 def test_it_keeps_nothing_that_was_sent_but_names(owner: User) -> None:
