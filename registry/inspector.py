@@ -185,7 +185,8 @@ class _Inspection:
             where = "" if error.row is None else f"Row {error.row}: "
             raise _Failed(Check("json", "failed", f"{where}{error}.", _JSON_FIX)) from error
         except Exception as error:  # the pipeline is the uploader's code, which may raise anything
-            raise _Failed(Check("predicts", "failed", f"{type(error).__name__}: {error}", _PREDICTS_FIX)) from error
+            fix = _PREDICTS_FIX if schema.container == "frame" else f"{_PREDICTS_FIX} {_ARRAY_FIX}"
+            raise _Failed(Check("predicts", "failed", f"{type(error).__name__}: {error}", fix)) from error
         milliseconds = (time.monotonic() - started) * 1000
         shown = ", ".join(json.dumps(answer) for answer in self.answers["predictions"][:5])
         return Check("predicts", "passed", f"{len(rows)} rows in {milliseconds:.0f} ms: {shown}, …")
@@ -264,6 +265,10 @@ _SAMPLE_FIX = "Give --sample with some real rows, so that the inspection and lat
 _MARKED_FIX = "Put made-up values there, nobody's; fine if they are."
 _READABLE_SAMPLE_FIX = "Give rows as CSV with a header line, or as a JSON list of records."
 _PREDICTS_FIX = "Check that the pipeline takes the raw columns as they are, with these dtypes, in a fresh Python."
+_ARRAY_FIX = (
+    "It gets an array, because it has n_features_in_ without feature_names_in_: if its first step is a class of your "
+    "own that wants a frame, let it set neither."
+)
 _BATCHING_FIX = "Look for a step that computes something over the rows it is given instead of the training data."
 _JSON_FIX = "Let the pipeline answer finite numbers, strings or booleans."
 

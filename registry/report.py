@@ -64,7 +64,8 @@ class Report:
         """One line: what failed first, or how many checks passed."""
         if self.failed:
             first = self.failed[0]
-            return f"{first.question}: no. {first.detail} {first.fix}".strip()
+            found = first.detail if first.detail.endswith((".", "!", "?", "…")) else f"{first.detail}."
+            return f"{first.question}: no. {found} {first.fix}".strip()
         passed = sum(check.status == "passed" for check in self.checks)
         noted = f", {len(self.warnings)} with a warning" if self.warnings else ""
         return f"{passed + len(self.warnings)} of {len(CHECKS)} checks passed{noted}"

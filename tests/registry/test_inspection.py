@@ -179,7 +179,7 @@ def test_it_fails_a_file_that_does_not_load(tmp_path: Path) -> None:
     failed = failure_of(Submission(written(tmp_path / "model.joblib", "import sklearn")))
 
     assert failed.name == "loads"
-    assert "not a pickle" in failed.detail
+    assert "not a skops, joblib or pickle file" in failed.detail
 
 
 def test_it_fails_what_is_no_pipeline(save: Save) -> None:
@@ -265,6 +265,17 @@ def test_it_fails_a_pipeline_that_does_not_predict_the_sample(save: Save, tmp_pa
 
     assert failed.name == "predicts"
     assert failed.detail == "ValueError: a must not exceed 100"
+
+
+def test_it_says_why_a_step_that_wants_a_frame_got_an_array(save: Save, tmp_path: Path) -> None:
+    pipeline = pipelines.raises_above_100()
+    del pipeline[0].feature_names_in_
+    sample = written(tmp_path / "sample.json", [{"a": 1, "b": 0}])
+
+    failed = failure_of(Submission(save(pipeline), sample=sample))
+
+    assert failed.name == "predicts"
+    assert "n_features_in_ without feature_names_in_" in failed.fix
 
 
 def test_it_fails_a_pipeline_with_a_step_that_is_not_fitted(save: Save) -> None:

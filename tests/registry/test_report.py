@@ -33,6 +33,12 @@ def test_it_sums_up_the_first_failure_with_its_fix() -> None:
     assert report.summary() == "There is a schema of one raw record: no. Odd. Mend it."
 
 
+def test_it_ends_what_was_found_before_it_says_what_to_do() -> None:
+    report = Report((Check("predicts", "failed", "ValueError: too far", "Go back."),))
+
+    assert report.summary() == "The pipeline predicts the raw data: no. ValueError: too far. Go back."
+
+
 @pytest.mark.parametrize(
     "report", [Report(PASSED, {"load_seconds": 0.1}), with_check("json", "failed")], ids=["ok", "no"]
 )
