@@ -72,7 +72,7 @@ def hashed(path: Path, on_bytes: OnBytes) -> Source:
     except OSError as error:
         raise BadUpload(f"{path} cannot be read: {error.strerror}.") from error
     if not size_bytes:
-        raise BadUpload(f"{path} is empty. Give the fitted pipeline, a pickle or joblib file.")
+        raise BadUpload(f"{path} is empty. Give the fitted pipeline, a skops, joblib or pickle file.")
     return Source(path, size_bytes, digest.hexdigest())
 
 

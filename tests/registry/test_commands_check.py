@@ -27,7 +27,7 @@ def test_it_refuses_with_the_report(tmp_path: Path, capsys: pytest.CaptureFixtur
     path = tmp_path / "model.pkl"
     path.write_bytes(b"no model")
 
-    with pytest.raises(CommandError, match="not a pickle") as refused:
+    with pytest.raises(CommandError, match="not a skops, joblib or pickle file") as refused:
         call_command("check_model", str(path))
 
     out = capsys.readouterr().out
