@@ -53,6 +53,22 @@ def test_it_names_the_part_that_is_down(client: Client, penguins: ModelVersion, 
     assert [name for name, check in body["checks"].items() if not check["ok"]] == ["queue"]
 
 
+@pytest.mark.parametrize(("is_laptop", "shown"), [(True, "OSError: db.internal is gone"), (False, "OSError; the log")])
+def test_it_keeps_names_of_hosts_to_the_log(
+    client: Client, settings: Any, monkeypatch: Any, caplog: Any, is_laptop: bool, shown: str
+) -> None:
+    def refuse() -> None:
+        raise OSError("db.internal is gone")
+
+    settings.ON_LAPTOP = is_laptop
+    monkeypatch.setattr(queue, "ping", refuse)
+    with caplog.at_level("INFO"):
+        part = client.get("/readyz").json()["checks"]["queue"]
+
+    assert part["detail"].startswith(shown)
+    assert "db.internal is gone" in caplog.text
+
+
 @pytest.fixture
 def long_since(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process has been running for a while."""
