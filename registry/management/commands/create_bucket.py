@@ -14,8 +14,8 @@ from registry.buckets import Made
 class Command(TerminalCommand):
     help = (
         "Makes the S3 bucket for artifacts: private, encrypted, versioned, public access blocked, reached by TLS only; "
-        "what an upload left behind is deleted after two days, old versions after ninety. A bucket that is yours "
-        "already is brought to that state."
+        "what an upload left behind is deleted after two days, old versions after ninety, those of inputs and results "
+        "after one. A bucket that is yours already is brought to that state."
     )
     requires_system_checks = []
 
