@@ -23,6 +23,8 @@ from registry.schema import Row, row_pointer
 log = logging.getLogger(__name__)
 
 _MOST_NAMED_ROWS = 100
+# Characters of a model's own words.
+_MOST_WORDS = 500
 
 
 @dataclass(frozen=True)
@@ -151,4 +153,7 @@ def _describe(version: ModelVersion, span: _Span, wrong: dict[int, RowFailure]) 
 def _sentence(error: Exception, *, names_value: bool) -> str:
     """Libraries repeat values in their words: “could not convert string to float: 'Smith'”."""
     kind = type(error).__name__
-    return f"{kind}: {error}"[:500] if names_value else f"{kind} (its words may hold what must not be kept)"
+    if not names_value:
+        return f"{kind} (its words may hold what must not be kept)"
+    words = f"{kind}: {error}"
+    return words if len(words) <= _MOST_WORDS else f"{words[: _MOST_WORDS - 1]}…"

@@ -92,6 +92,19 @@ def test_it_fails_only_the_prediction_with_the_bad_row(submit_rows: Submit, save
     assert "a must not exceed 100" in (alone.error or "")
 
 
+def test_it_shows_where_it_cut_what_a_model_said(
+    submit_rows: Submit, save: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("predictions.execution._MOST_WORDS", 20)
+    version = published(save(pipelines.raises_above_100()), [{"a": 1.0, "b": 0.0}])
+    alone = submit_rows({"a": 500.0, "b": 1.0}, version=version)
+
+    tasks.drain()
+
+    refreshed(alone)
+    assert "this row: ValueError: a must …" in (alone.error or "")
+
+
 def test_it_predicts_row_by_row_what_is_not_batchable(submit_rows: Submit, save: Callable[..., Path]) -> None:
     version = published(save(pipelines.not_batchable()), [{"a": 1.0, "b": 0.0}, {"a": 4.0, "b": 1.0}])
     one = submit_rows({"a": 9.0, "b": 1.0}, version=version)
