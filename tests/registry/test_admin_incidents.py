@@ -40,6 +40,7 @@ def test_it_shows_them_with_the_way_back(client: Client, owner: User, troubled: 
     assert "here:2" in page
     assert "&lt;i&gt;seen" in page
     assert page_of(troubled, "trust") in page
+    assert "Trust again…” above clears them" in page
 
 
 def test_it_trusts_a_version_again(client: Client, owner: User, troubled: ModelVersion) -> None:
