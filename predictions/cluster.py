@@ -62,7 +62,7 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
         in_use = [process.timer for process in self.pool] + [self._leaving]
         timer = next(timer for timer in self._timers if not any(timer is each for each in in_use))
         timer.value = _IDLE
-        self.spawn_process(worker, self.task_queue, self.result_queue, timer, self.timeout)
+        self.spawn_process(worker, queue.OwnTasks(self.task_queue), self.result_queue, timer, self.timeout)
 
     def spawn_pusher(self) -> BaseProcess:
         """It takes no task while all workers of this host are busy: one of another host may have time for it."""

@@ -5,6 +5,7 @@ See ARCHITECTURE.md for why no prediction can be left waiting.
 """
 
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -28,8 +29,12 @@ TASKS = {
     "attend": "predictions.tasks.attend",
     "inspect": "predictions.tasks.inspect_uploads",
 }
+SWEEP = "predictions.tasks.sweep"
 # How django-q2 shows a task by which a worker calls for help.
 _BESIDE = "wake-up beside a worker of "
+# By which a task of django-q2's would call something else, or with something.
+_CALLING = ("args", "kwargs", "hook", "chain")
+_MOST_SHOWN = 100
 
 
 def wake_on_commit() -> None:
@@ -80,6 +85,31 @@ def task_asked_for(message: object) -> str | None:
     return next((name for name, function in TASKS.items() if function == package.get("func")), None)
 
 
+class OwnTasks:
+    """The cluster's tasks on their way to a worker, which gets ours only.
+
+    django-q2 runs whatever function a row of its schedule names: whoever could write one, in the admin or in the
+    database, would run code as the service's user.
+    """
+
+    def __init__(self, tasks: Any) -> None:
+        self._tasks = tasks
+
+    def get(self) -> Any:
+        """The next task, or what django-q2 sends to end a worker. In place of another task one that does nothing."""
+        task = self._tasks.get()
+        if not isinstance(task, dict) or _is_own(task):
+            return task
+        log.error("A task was refused, for it is none of ours: %s", str(task.get("func"))[:_MOST_SHOWN])
+        # It must pass through the worker, or nobody would acknowledge it and it would come again.
+        harmless = {"func": f"{__name__}.do_nothing", "args": (), "kwargs": {}, "save": False}
+        return {**{name: value for name, value in task.items() if name not in _CALLING}, **harmless}
+
+
+def do_nothing() -> None:
+    """What runs in place of a task that was refused."""
+
+
 def hand_over(message: str, *, host: str) -> bool:
     """Let the worker of this host that attends do what a message asks for; False when none attends or it must not.
 
@@ -102,6 +132,10 @@ def _package(message: object) -> dict[str, Any]:
     except BadSignature:
         return {}
     return package if isinstance(package, dict) and not package.get("args") and not package.get("kwargs") else {}
+
+
+def _is_own(task: Mapping[str, Any]) -> bool:
+    return task.get("func") in (*TASKS.values(), SWEEP) and not any(task.get(name) for name in _CALLING)
 
 
 def answer() -> None:
@@ -163,7 +197,7 @@ def schedule_sweep(**_: Any) -> None:
     try:
         Schedule.objects.update_or_create(
             name="mlserve sweep",
-            defaults={"func": "predictions.tasks.sweep", "schedule_type": Schedule.MINUTES, "minutes": 1},
+            defaults={"func": SWEEP, "schedule_type": Schedule.MINUTES, "minutes": 1},
         )
     except DatabaseError:
         log.warning("django-q2's tables are not there yet; the sweep is scheduled at the next migrate")

@@ -1,6 +1,8 @@
 """Wake-ups: one task for a burst, and no row that is left waiting."""
 
+import os
 from datetime import timedelta
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -100,3 +102,40 @@ def test_it_schedules_the_sweep_once(db: None) -> None:
     queue.schedule_sweep()
 
     assert Schedule.objects.filter(func="predictions.tasks.sweep").count() == 1
+
+
+class TestOwnTasks:
+    """What a worker is given of the tasks that arrive, also of those that a row of a schedule has named."""
+
+    def given(self, **task: Any) -> Any:
+        tasks: SimpleQueue[Any] = SimpleQueue()
+        tasks.put({"id": "1", "name": "n", "ack_id": 7, "args": (), "kwargs": {}, **task})
+        return queue.OwnTasks(tasks).get()
+
+    @pytest.mark.parametrize("function", [*queue.TASKS.values(), queue.SWEEP])
+    def test_it_lets_ours_through(self, function: str) -> None:
+        assert self.given(func=function, timeout=9)["func"] == function
+
+    @pytest.mark.parametrize(
+        "task",
+        [
+            {"func": "os.system", "args": ("true",)}, {"func": os.getcwd}, {"func": "predictions.tasks.drain"},
+            {"func": queue.SWEEP, "args": (1,)}, {"func": queue.SWEEP, "kwargs": {"a": 1}},
+            {"func": queue.SWEEP, "hook": "os.system"}, {"func": queue.SWEEP, "chain": [("os.getcwd", (), {})]},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_it_lets_no_other_through(self, task: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+        given = self.given(save=True, **task)
+
+        assert given == {
+            "id": "1", "name": "n", "ack_id": 7, "func": "predictions.queue.do_nothing", "args": (), "kwargs": {},
+            "save": False,
+        }  # fmt: skip
+        assert "none of ours" in caplog.text
+
+    def test_it_passes_on_the_end(self) -> None:
+        tasks: SimpleQueue[Any] = SimpleQueue()
+        tasks.put("STOP")
+
+        assert queue.OwnTasks(tasks).get() == "STOP"
