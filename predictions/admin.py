@@ -17,22 +17,24 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_q import admin as queue_admin
-from django_q.models import Failure, OrmQ, Success
+from django_q.models import Failure, OrmQ, Schedule, Success
 
 from mlserve.audit import note_inputs_seen
 from predictions.listing import Page, listing_of_model
 from predictions.models import Prediction, WakeUp, Worker
 from predictions.reading import may_see_inputs
 from predictions.status import Status
+from predictions.sweep_admin import ScheduleAdmin
 from predictions.workers import SEEN_WITHIN
 from registry.privacy import Mark, shown_text
 
 # Success and Failure are always empty, for we keep none of django-q2's own records (save_limit -1), and OrmQ holds
 # wake-ups that name no prediction: they would be read as our queue and results. Importing its admin first makes
-# sure that there is something to take back. Its Schedule stays: the sweep can be seen and stopped there.
-for _misleading in (Success, Failure, OrmQ):
-    if queue_admin.admin.site.is_registered(_misleading):
-        admin.site.unregister(_misleading)
+# sure that there is something to take back.
+for _theirs in (Success, Failure, OrmQ, Schedule):
+    if queue_admin.admin.site.is_registered(_theirs):
+        admin.site.unregister(_theirs)
+admin.site.register(Schedule, ScheduleAdmin)
 
 _SYMBOLS = {"queued": "…", "running": "▶", "succeeded": "✓", "failed": "✗", "canceled": "–", "expired": "⌛"}
 _SHOWN_ROWS = 50

@@ -67,7 +67,7 @@ LAYERS: dict[str, list[str]] = {
         "in_place draining golden_checks",
         "watchdog",
         "submission",
-        "tasks views personal_data_views pages cluster checks",
+        "tasks views personal_data_views pages cluster checks sweep_admin",
         "admin urls page_urls management apps deliveries",
     ],
 }

@@ -11,7 +11,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django_q.models import Schedule
 
+from predictions import queue
 from predictions.models import Prediction, Worker
 from predictions.submission import submit
 from predictions.tasks import drain
@@ -196,6 +198,17 @@ def test_it_hides_the_tables_of_the_queue_that_mislead() -> None:
     names = {model._meta.object_name for model in admin.site._registry if model._meta.app_label == "django_q"}
 
     assert names == {"Schedule"}
+
+
+def test_it_lets_nobody_schedule_a_function(admin_client: Client) -> None:
+    sweep = Schedule.objects.get(func=queue.SWEEP)
+    asked = {"name": "x", "func": "os.system", "args": "'true'", "schedule_type": "O", "repeats": "0"}
+
+    added = admin_client.post("/admin/django_q/schedule/add/", asked)
+    admin_client.post(f"/admin/django_q/schedule/{sweep.pk}/change/", asked)
+
+    assert added.status_code == 403
+    assert list(Schedule.objects.values_list("func", "args", "repeats")) == [(queue.SWEEP, None, 0)]
 
 
 def test_it_answers_on_every_page(admin_client: Client, owner: User, queued: Prediction) -> None:
