@@ -7,6 +7,8 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.utils import timezone
 
+from mlserve import prepared
+from mlserve.prepared import fetch
 from predictions import tasks
 from predictions.models import Prediction
 from predictions.reading import find_readable
@@ -55,6 +57,24 @@ def test_it_shows_a_prediction_to_whom_it_concerns(
     readers = {name for name, user in people.items() if find_readable(prediction.pk, user) is not None}
 
     assert readers == may_read
+
+
+def test_it_fetches_nothing_of_what_is_hidden(
+    submit_rows: Submit, people: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that travels takes longer than none, and a large result is told from a small one."""
+    prediction, fetched = submit_rows(), []
+    Model.objects.update(is_public=False)
+
+    def watched(*statement: Any) -> Any:
+        fetched.append(fetch(*statement))
+        return fetched[-1]
+
+    monkeypatch.setattr(prepared, "fetch", watched)
+
+    for name in ("stranger", "reader"):
+        assert find_readable(prediction.pk, people[name]) is None
+    assert [list(rows) for rows in fetched] == [[], []]
 
 
 def test_it_sees_at_once_that_a_model_became_private(submit_rows: Submit) -> None:
