@@ -22,7 +22,7 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 from mlserve.audit import note_inputs_seen
 from predictions.listing import Page, listing_of_model
 from predictions.models import Prediction, WakeUp, Worker
-from predictions.reading import may_see_inputs
+from predictions.reading import may_see_inputs, shown_error
 from predictions.status import Status
 from predictions.sweep_admin import ScheduleAdmin
 from predictions.workers import SEEN_WITHIN
@@ -234,7 +234,7 @@ def _details(prediction: Prediction, *, with_inputs: bool) -> dict[str, Any]:
         "shown_rows": len(rows),
         "inputs_are_hidden": not with_inputs,
         "prediction_warnings": orjson.loads(prediction.warnings)[:_SHOWN_ROWS],
-        "error": orjson.loads(prediction.error) if prediction.error else None,
+        "error": shown_error(prediction, with_inputs=with_inputs),
     }
 
 

@@ -21,7 +21,7 @@ from predictions.answers import answers_of, duration_text
 from predictions.forms import RecordForm
 from predictions.models import Prediction
 from predictions.questions import sections_of, text_of
-from predictions.reading import find_readable, may_see_inputs
+from predictions.reading import find_readable, may_see_inputs, shown_error
 from predictions.serializers import queue_seconds
 from predictions.status import Status
 from predictions.submission import Target, resolve, submit
@@ -171,7 +171,7 @@ def _shown(prediction: Prediction, *, with_inputs: bool = True) -> dict[str, Any
             rows, columns, version.record_schema.marks, answers_of(result, config.result.labels, limit=_SHOWN_ROWS)
         ),
         "warnings": [_named(warning, labels) for warning in orjson.loads(prediction.warnings)],
-        "error": orjson.loads(prediction.error) if prediction.error else None,
+        "error": shown_error(prediction, with_inputs=with_inputs),
         "queue_time": duration_text(queue_seconds(prediction)),
         "predict_time": duration_text(prediction.predict_seconds),
     }

@@ -3,16 +3,19 @@
 from typing import Any
 from uuid import UUID
 
+import orjson
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Q, QuerySet
 
+from mlserve.errors import PredictionFailed
 from mlserve.permissions import may, sees_everything
 from mlserve.prepared import Parameter, PreparedQuery
 from predictions.models import Prediction
 from registry.lookup import Identity, version_of
 
 VIEW_INPUTS = "predictions.view_inputs"
+_UNSAID = "The model raised an error. Its words may repeat what was put in, which your account may not see."
 # Everything but what was put in, which can be large and is fetched where it is looked at.
 _FIELDS = tuple(field.attname for field in Prediction._meta.concrete_fields if field.attname != "inputs")
 
@@ -37,7 +40,19 @@ def may_see_inputs(prediction: Prediction, user: AbstractBaseUser | AnonymousUse
     """
     if user.is_authenticated and prediction.owner_id == user.pk:
         return True
-    return may(user, VIEW_INPUTS) or not sees_everything(user)
+    return not sees_everything(user) or may(user, VIEW_INPUTS)
+
+
+def shown_error(prediction: Prediction, *, with_inputs: bool) -> dict[str, Any] | None:
+    """The problem of a prediction that failed, for whoever is shown what was put in or is not.
+
+    A model repeats values in its words, “could not convert string to float: 'Smith'”, so that those are left out.
+    """
+    error: dict[str, Any] | None = orjson.loads(prediction.error) if prediction.error else None
+    if error is None or with_inputs or not error.get("type", "").endswith(f"/{PredictionFailed.slug}"):
+        return error
+    rows = [{**row, "detail": _UNSAID} for row in error.get("errors", ())]
+    return {**error, "detail": _UNSAID, **({"errors": rows} if rows else {})}
 
 
 def _by_id(*which: Q) -> "QuerySet[Any, Any]":

@@ -5,12 +5,14 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.http import HttpRequest
 from django.urls import get_script_prefix, reverse
 from rest_framework import serializers
 from rest_framework.request import Request
 
 from predictions.models import Prediction
+from predictions.reading import may_see_inputs, shown_error
 from predictions.status import Status
 
 _ANY_ID = UUID(int=0)
@@ -62,10 +64,14 @@ def prediction_json(prediction: Prediction, request: Request | HttpRequest) -> d
         "rows": prediction.row_count,
         "result": None if prediction.result is None else orjson.Fragment(prediction.result_json or b""),
         "warnings": orjson.Fragment(prediction.warnings),
-        "error": orjson.Fragment(prediction.error) if prediction.error else None,
+        "error": _error(prediction, request.user),
         "metrics": {"queue_seconds": queue_seconds(prediction), "predict_seconds": prediction.predict_seconds},
         "url": prediction_url(prediction, request),
     }
+
+
+def _error(prediction: Prediction, user: AbstractBaseUser | AnonymousUser) -> dict[str, Any] | None:
+    return shown_error(prediction, with_inputs=may_see_inputs(prediction, user)) if prediction.error else None
 
 
 def accepted_json(prediction: Prediction, request: Request | HttpRequest) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The admin's log: who uploaded, promoted, rolled back and saw other people's inputs, whichever way it was done."""
 
+import html
+import json
 import logging
 from datetime import timedelta
 from typing import Any
@@ -12,6 +14,8 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from mlserve.audit import INPUTS_SEEN, note
+from mlserve.errors import FieldError, PredictionFailed
+from mlserve.problems import stored_problem
 from predictions.models import Prediction
 from registry.models import Model, ModelVersion
 from tests.mlserve.test_lean import RECORD, URL
@@ -104,6 +108,44 @@ def test_it_hides_inputs_from_other_staff(prediction: Prediction, url: str) -> N
     assert "<td>2007</td>" not in response.content.decode()
     assert "from=" in url or "What was put in is" in response.content.decode()
     assert said(clerk) == []
+
+
+SAID = "could not convert string to float: 'Maria'"
+WHERE = pytest.mark.parametrize(
+    "url", ["/api/predict", "/api/predict/{}", "/predictions/{}", "/admin/predictions/prediction/{}/change/"]
+)
+
+
+@pytest.fixture
+def failed(prediction: Prediction) -> Prediction:
+    """Its model repeated a value of two rows."""
+    words = [FieldError(f"#/{row}", f"ValueError: {SAID}") for row in (0, 1)]
+    error = PredictionFailed(f"The model could not predict this row: ValueError: {SAID}", words)
+    changes = {"status": "failed", "finished_at": timezone.now(), "error": json.dumps(stored_problem(error))}
+    Prediction.objects.filter(pk=prediction.pk).update(**changes)
+    return prediction
+
+
+def seen_by(user: User, url: str, failed: Prediction) -> str:
+    client = Client()
+    client.force_login(user)
+    return html.unescape(client.get(url.format(failed.pk)).content.decode())
+
+
+@WHERE
+def test_it_hides_what_a_model_said_about_inputs(failed: Prediction, url: str) -> None:
+    shown = seen_by(staff("clerk", "view_prediction"), url, failed)
+
+    assert "Maria" not in shown
+    assert "#/1" in shown
+    assert "which your account may not see" in shown
+
+
+@WHERE
+def test_it_shows_what_a_model_said_to_who_may_see_inputs(failed: Prediction, reader: User, url: str) -> None:
+    people = [staff("seer", "view_inputs", "view_prediction"), *([] if "admin" in url else [reader])]
+
+    assert all(SAID in seen_by(user, url, failed) for user in people)
 
 
 def test_it_notes_nothing_about_ones_own(prediction: Prediction, reader: User) -> None:
