@@ -57,7 +57,11 @@ class ApiTokenAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox
         scheme, _, token = header.partition(" ")
         if scheme.lower() not in ("bearer", "token"):
             return None
-        return self.authenticate_credentials(token.strip().encode("utf-8", "replace"))
+        try:
+            return self.authenticate_credentials(token.strip().encode("utf-8", "replace"))
+        except AuthenticationFailed:
+            require_calm(request, cost=1)  # throttles come after whoever could not sign in has left
+            raise
 
     def authenticate_credentials(self, token: bytes) -> tuple[TokenUser, ApiToken]:
         """Raises AuthenticationFailed, with the reason only for whoever has the whole token."""
@@ -84,6 +88,14 @@ _LOCKED = "Too many wrong passwords for this name from your address."
 class PasswordAuthentication(BasicAuthentication):
     """HTTP Basic, with the locks of django-axes and a price on failures."""
 
+    def authenticate(self, request: Request) -> tuple[Any, None] | None:
+        """Raises AuthenticationFailed, or Throttled."""
+        try:
+            return super().authenticate(request)
+        except AuthenticationFailed:
+            require_calm(request, cost=FAILURE_COST)
+            raise
+
     def authenticate_credentials(
         self, userid: str, password: str, request: Request | HttpRequest | None = None
     ) -> tuple[Any, None]:
@@ -95,8 +107,8 @@ class PasswordAuthentication(BasicAuthentication):
         try:
             user, _ = super().authenticate_credentials(userid, password, cast(Any, bare))
         except AuthenticationFailed:
-            require_calm(request, cost=FAILURE_COST)
             if getattr(bare, "axes_locked_out", False):
+                require_calm(request, cost=FAILURE_COST)
                 raise Throttled(wait=LOCKED_SECONDS, detail=_LOCKED) from None
             raise
         return user, None

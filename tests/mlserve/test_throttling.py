@@ -140,6 +140,20 @@ def test_it_refuses_strangers_by_address(penguins: ModelVersion, settings: Any, 
     assert asking.get("/api/models", REMOTE_ADDR=PEOPLE[1]).status_code == 200
 
 
+@pytest.mark.parametrize("client", [Program, APIClient], ids=["short", "long"])
+@pytest.mark.parametrize("wrong", ["Bearer mls_" + "0" * 64, "Bearer guess", "Basic guess", "Basic Z3Vlc3M="])
+def test_it_counts_whoever_cannot_sign_in(
+    penguins: ModelVersion, reader: User, settings: Any, client: Any, wrong: str
+) -> None:
+    settings.MLSERVE_RATE_ADDRESS = Rate(3, 3600)
+    _, secret = make_token(reader, name="t", scopes=["predict"], days=1, created_by="")
+    statuses = [client().get("/api/models", HTTP_AUTHORIZATION=wrong).status_code for _ in range(5)]
+
+    assert statuses[0] == (401 if wrong.startswith("Bearer") else 429)
+    assert statuses[-2:] == [429, 429]
+    assert client().get("/api/models", HTTP_AUTHORIZATION=f"Bearer {secret}").status_code == 200
+
+
 def test_it_refuses_before_the_body_is_read(penguins: ModelVersion, settings: Any) -> None:
     settings.MLSERVE_RATE_ADDRESS = Rate(1, 3600)
     client = Program()
