@@ -10,6 +10,7 @@ from django.core.files.storage import storages
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 
+from mlserve.errors import MlserveError
 from predictions import queue, workers
 from predictions.models import Prediction
 from registry.models import ModelVersion
@@ -42,7 +43,7 @@ def ready(_request: HttpRequest) -> JsonResponse:
 def _probe(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         return {"ok": True, **check()}
-    except _NotReady as error:
+    except (_NotReady, MlserveError) as error:
         found = shown = str(error)
     except Exception as error:  # noqa: BLE001 - a probe reports whatever is wrong instead of failing itself
         found = f"{type(error).__name__}: {error}"
@@ -58,7 +59,7 @@ def _database() -> dict[str, Any]:
 
 def _storage() -> dict[str, Any]:
     storages["artifacts"].exists("ready")
-    return {"bucket": settings.MLSERVE_BUCKET or None}
+    return {"kind": "bucket" if settings.MLSERVE_BUCKET else "files"}
 
 
 def _queue() -> dict[str, Any]:

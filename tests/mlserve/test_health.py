@@ -69,6 +69,12 @@ def test_it_keeps_names_of_hosts_to_the_log(
     assert "db.internal is gone" in caplog.text
 
 
+def test_it_names_no_bucket(client: Client, settings: Any) -> None:
+    settings.MLSERVE_BUCKET = "the-firm-s-bucket"
+
+    assert "the-firm-s-bucket" not in client.get("/readyz").text
+
+
 @pytest.fixture
 def long_since(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process has been running for a while."""
