@@ -16,10 +16,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
+from mlserve.audit import note
 from mlserve.errors import AlreadyEnded, BadParameter, NotFound
 from mlserve.jsonbody import json_of
 from mlserve.lean import LeanMixin
-from mlserve.permissions import PREDICT
+from mlserve.permissions import PREDICT, require_permission
 from mlserve.prefer import Preference, read_preference
 from predictions.in_place import approaching
 from predictions.listing import Page, listing_for
@@ -37,6 +38,8 @@ from predictions.submission import Target, parse_outputs, resolve, submit
 from predictions.transitions import PredictionQuerySet
 from predictions.waiting import wait_until_ended
 
+# Of what others asked; what nobody with an account asked belongs to whoever holds its id.
+CANCEL = "predictions.change_prediction"
 _PREFER = OpenApiParameter(
     "Prefer", str, OpenApiParameter.HEADER, description="`wait=10`: answer with the finished prediction (RFC 7240)."
 )
@@ -169,12 +172,17 @@ class PredictionViewSet(LeanMixin, viewsets.GenericViewSet[Prediction]):
 
     @extend_schema(request=None, responses=PredictionSerializer)
     def cancel(self, request: Request, pk: UUID) -> HttpResponseBase:
-        """Take a queued prediction back. 409 once it runs or has ended."""
-        self._readable(pk)
+        """Take a queued prediction of yours back. 409 once it runs or has ended."""
+        is_others = self._readable(pk).owner_id not in (None, request.user.pk)
+        if is_others:
+            require_permission(request, CANCEL)
         if not Prediction.objects.cancel(pk, now=timezone.now()):
             state = self._readable(pk).status
             raise AlreadyEnded(f"The prediction is {state}; only a queued one can be canceled.")
-        return self.answer(prediction_json(self._readable(pk), request), headers={})
+        prediction = self._readable(pk)
+        if is_others:
+            note(request.user, prediction, "Canceled over the API.")
+        return self.answer(prediction_json(prediction, request), headers={})
 
     def _readable(self, pk: UUID) -> Prediction:
         prediction = find_readable(pk, self.request.user)
