@@ -1,6 +1,6 @@
 """Turn a validator's findings into sentences with a JSON Pointer. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any
@@ -85,14 +85,21 @@ def sentences(error: Any, path: Sequence[int], columns: Sequence[str], *, most: 
         return []
     path, kind = [*path, *error.instance_path], error.kind
     if kind.name == "additionalProperties":
-        return [
-            FieldError(pointer(*path, name), f"is not a column of this model{_did_you_mean(name, columns)}")
-            for name in islice(kind.unexpected, most)
-        ]
+        return unexpected(kind.unexpected, path, columns, most=most)
     if kind.name == "required":
         return [FieldError(pointer(*path, kind.property), "is required")]
     say = _SENTENCES.get(kind.name)
     return [FieldError(pointer(*path), say(kind, error.instance) if say else error.message)]
+
+
+def unexpected(
+    names: Iterable[str], path: Sequence[str | int], columns: Sequence[str], *, most: int
+) -> list[FieldError]:
+    """At most `most` field errors for names that are no columns."""
+    return [
+        FieldError(pointer(*path, name), f"is not a column of this model{_did_you_mean(name, columns)}")
+        for name in islice(names, max(0, most))
+    ]
 
 
 def _did_you_mean(value: Any, options: Sequence[Any]) -> str:
