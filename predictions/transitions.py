@@ -3,6 +3,7 @@
 Every arrow is one compare-and-set: it filters on the state it expects, updates, and looks at the count.
 """
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,17 +16,19 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 
-from mlserve.errors import GivenUp
+from mlserve.errors import GivenUp, Unavailable
 from mlserve.problems import stored_problem
 from mlserve.renderers import dump_json
 from predictions.counting import Ended, count_ended
-from predictions.payloads import REFERENCE, discard, keep_anyhow
+from predictions.payloads import REFERENCE, delete, discard, keep_anyhow
 from predictions.redaction import Kept, end_raw, in_place_of, mend
 from predictions.status import Status
 from registry.lookup import version_by_id
 
 if TYPE_CHECKING:
     from predictions.models import Prediction
+
+log = logging.getLogger(__name__)
 
 # A sweep makes room for predictions again after so long; what is left is the next one's, a minute later.
 _SWEEP_SECONDS = 5.0
@@ -186,13 +189,23 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         for oldest in self._oldest_first("pk", "created_at", "finished_at", batch=batch, seconds=seconds):
             old = [pk for pk, _, finished_at in oldest if finished_at is not None and finished_at < limit]
             if old:
-                elsewhere = Q(inputs__startswith=REFERENCE) | Q(result__startswith=REFERENCE)
-                kept = list(self.filter(elsewhere, pk__in=old).values_list("inputs", "result"))
-                deleted += self.order_by().filter(pk__in=old).delete_rows()
-                discard(text for texts in kept for text in texts)
+                deleted += self.order_by().filter(pk__in=old)._delete_with_objects()
             if oldest[-1][1] >= limit:
                 break
         return deleted
+
+    def _delete_with_objects(self) -> int:
+        """Rows whose objects the storage does not delete now stay: nobody would find those again without them."""
+        elsewhere = Q(inputs__startswith=REFERENCE) | Q(result__startswith=REFERENCE)
+        kept = list(self.filter(elsewhere).values_list("pk", "inputs", "result"))
+        emptied = 0
+        try:
+            for _, *texts in kept:
+                delete(*texts)
+                emptied += 1
+        except Unavailable as error:
+            log.warning("%d predictions stay until their objects can be deleted: %s", len(kept) - emptied, error.detail)
+        return self.exclude(pk__in=[pk for pk, *_ in kept[emptied:]]).delete_rows()
 
     def delete_rows(self) -> int:
         """Nothing refers to them, so nobody has to look for what does."""

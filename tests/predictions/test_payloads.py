@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
@@ -11,10 +12,11 @@ from django.core.files.storage import storages
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from mlserve.errors import PayloadLost
+from mlserve.errors import PayloadLost, Unavailable
 from predictions import payloads, tasks
 from predictions.models import Prediction
 from predictions.status import Status
+from registry import storage
 from registry.models import ModelVersion
 from tests.predictions.conftest import Submit
 
@@ -90,6 +92,25 @@ def test_it_deletes_them_with_their_row(settings: Any, submit_rows: Submit) -> N
 
     assert Prediction.objects.delete_ended_before(timezone.now() - timedelta(days=30)) == 1
     assert stored_keys() == []
+
+
+def test_it_keeps_a_row_whose_object_cannot_be_deleted(
+    settings: Any, submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would find the object again, and somebody's data would stay for ever."""
+    settings.MLSERVE_ROW_BYTES = 100
+    large = submit_rows()
+    settings.MLSERVE_ROW_BYTES = 10_000
+    submit_rows()
+    Prediction.objects.update(**dict.fromkeys(("created_at", "finished_at"), timezone.now()), status="canceled")
+    with monkeypatch.context() as away:
+        away.setattr(storage, "remove_or_raise", Mock(side_effect=Unavailable("The storage is away.")))
+        assert Prediction.objects.delete_ended_before(timezone.now()) == 1
+
+    assert Prediction.objects.get() == large
+    assert Prediction.objects.delete_ended_before(timezone.now()) == 1
+    with pytest.raises(PayloadLost):
+        payloads.fetch(large.inputs)
 
 
 def test_it_accepts_nothing_when_the_storage_is_gone(
