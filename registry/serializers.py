@@ -10,6 +10,8 @@ from rest_framework.reverse import reverse
 from registry.golden_check import Verdict
 from registry.models import NAME_PATTERN, DirectUpload, Model, ModelVersion
 
+_ACCOUNTS = ("uploaded_by", "other_versions_allowed_by")
+
 
 class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
     model = serializers.CharField(source="model.name", read_only=True)
@@ -29,6 +31,13 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
             "class_labels", "is_batchable", "columns", "environment", "other_versions_allowed_by", "uploaded_by",
             "uploaded_at", "incidents", "url",
         )  # fmt: skip
+
+    def to_representation(self, instance: ModelVersion) -> dict[str, Any]:
+        """To strangers without the names of accounts, of which they could guess the passwords."""
+        shown: dict[str, Any] = super().to_representation(instance)
+        request = self.context.get("request")
+        is_signed_in = request is not None and request.user.is_authenticated
+        return shown if is_signed_in else {**shown, **dict.fromkeys(_ACCOUNTS, "")}
 
     def get_columns(self, version: ModelVersion) -> list[dict[str, str]]:
         return [{"name": column.name, "dtype": column.dtype} for column in version.record_schema.columns]

@@ -1,5 +1,7 @@
 """GET /api/models, /api/models/{model}, …/schema; POST …/promote and …/rollback."""
 
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -84,6 +86,17 @@ def test_it_has_no_schema_without_live_version(api: APIClient, penguins: ModelVe
 
     assert response.status_code == 404
     assert "no live version" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["", "/1.0"])
+def test_it_names_accounts_to_accounts_only(api: APIClient, penguins: ModelVersion, reader: User, path: str) -> None:
+    ModelVersion.objects.update(uploaded_by="ada", other_versions_allowed_by="grace")
+    as_stranger = api.get(f"/api/models/penguins/versions{path}").json()
+    api.force_authenticate(reader)
+    as_reader = api.get(f"/api/models/penguins/versions{path}").json()
+
+    assert not {"ada", "grace"} & set(re.findall(r"\w+", json.dumps(as_stranger)))
+    assert {"ada", "grace"} <= set(re.findall(r"\w+", json.dumps(as_reader)))
 
 
 @pytest.mark.parametrize("path", ["", "/schema", "/versions", "/versions/1.0"])
