@@ -63,11 +63,18 @@ def wait_seconds(caller: str, rate: Rate, cost: int = 1, *, clock: Callable[[], 
     return max(1, math.ceil(rate.ends_at(now) - now))
 
 
-def require_calm(request: Any, *, cost: int = 0) -> None:
-    """Count `cost` against a stranger's address. Raises Throttled when it has used its rate up.
+def count_failure(request: HttpRequest | None = None, **_: Any) -> None:
+    """Django's signal `user_login_failed`: wherever a password was tried, its hash was paid for here.
 
-    For the sign-in: with 0 before a password is hashed, with `FAILURE_COST` after it was wrong.
+    Raises nothing, for somebody else answers; the next request is refused.
     """
+    rate = settings.MLSERVE_RATE_ADDRESS
+    if request is not None and rate is not None:
+        wait_seconds(_address(request), rate, FAILURE_COST)
+
+
+def require_calm(request: Any, *, cost: int = 0) -> None:
+    """Count `cost` against a stranger's address; 0 only looks. Raises Throttled when it has used its rate up."""
     rate = settings.MLSERVE_RATE_ADDRESS
     if rate is not None and (seconds := wait_seconds(_address(request), rate, cost)):
         raise Throttled(wait=seconds)

@@ -27,7 +27,7 @@ from mlserve.errors import BadParameter
 from mlserve.models import ApiToken, TokenUser
 from mlserve.permissions import SCOPES
 from mlserve.prepared import Parameter, PreparedQuery
-from mlserve.throttling import FAILURE_COST, require_calm
+from mlserve.throttling import require_calm
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class PasswordAuthentication(BasicAuthentication):
         try:
             return super().authenticate(request)
         except AuthenticationFailed:
-            require_calm(request, cost=FAILURE_COST)
+            require_calm(request, cost=1)
             raise
 
     def authenticate_credentials(
@@ -108,7 +108,6 @@ class PasswordAuthentication(BasicAuthentication):
             user, _ = super().authenticate_credentials(userid, password, cast(Any, bare))
         except AuthenticationFailed:
             if getattr(bare, "axes_locked_out", False):
-                require_calm(request, cost=FAILURE_COST)
                 raise Throttled(wait=LOCKED_SECONDS, detail=_LOCKED) from None
             raise
         return user, None

@@ -23,13 +23,13 @@ MAX_FUNCTION_LINES = 50
 LAYERS: dict[str, list[str]] = {
     "mlserve": [
         "rates library_settings times",
-        "permissions addresses audit errors env parameters dotenv orphans prefer static_files secret_key logs apps",
+        "permissions addresses audit errors env parameters dotenv orphans prefer static_files secret_key logs",
         "request_ids tally",
         "renderers jsonbody bodies metadata terminal prepared children log_lines tracing models",
         "lean monitoring openapi_responses browser_headers",
         "problems settings handlers rate_counts",
         "throttling leftovers",
-        "tokens",
+        "tokens apps",
         # From here on the project stands on its apps; nothing in them may import it.
         "health metrics openapi pages laptop supervisor greeting vitals admin",
         "urls wsgi sign_in",
