@@ -242,6 +242,8 @@ class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # t
             if published is not None:
                 if form.cleaned_data.get("promote"):
                     note(request.user, published.version, "Promoted with its upload.")
+                for change in published.model_changes:
+                    note(request.user, published.version.model, change)
                 return self._uploaded(request, published.version, published.report, created=published.created)
         else:
             form = UploadForm(user=request.user, initial={"model": request.GET.get("model", "")})

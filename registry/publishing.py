@@ -46,11 +46,15 @@ class Upload:
 
 @dataclass(frozen=True)
 class Published:
-    """`created` is False when the same bytes were registered under this tag before."""
+    """`created` is False when the same bytes were registered under this tag before.
+
+    `model_changes` are sentences about a model that existed, for the admin's log.
+    """
 
     version: ModelVersion
     report: Report
     created: bool
+    model_changes: tuple[str, ...] = ()
 
 
 def publish(upload: Upload, *, inspect: Callable[[Submission], Inspected] = inspect) -> Published:
@@ -65,6 +69,7 @@ def publish(upload: Upload, *, inspect: Callable[[Submission], Inspected] = insp
     _require_expected(digest, upload.expected)
     version = registered(upload.model, upload.tag, sha256=digest.sha256)
     created = version is None
+    before = Model.objects.filter(name=upload.model).first()
     if version is None:
         inspected = inspect(upload.submission)
         if not inspected.report.is_accepted:
@@ -77,7 +82,7 @@ def publish(upload: Upload, *, inspect: Callable[[Submission], Inspected] = insp
         _update_model(version.model, upload, is_new=False)
     if upload.promote and not version.is_live:
         version = promote(version.model.name, version.tag, by=upload.uploaded_by)
-    return Published(version, report_from_json(version.report), created)
+    return Published(version, report_from_json(version.report), created, _changes(before, version.model))
 
 
 def promote(model_name: str, tag: str, *, by: str = "") -> ModelVersion:
@@ -211,6 +216,16 @@ def _update_model(model: Model, upload: Upload, *, is_new: bool) -> None:
         setattr(model, name, value)
     if changes:
         model.save(update_fields=list(changes))
+
+
+def _changes(before: Model | None, after: Model) -> tuple[str, ...]:
+    if before is None:
+        return ()
+    visibility = "Made public" if after.is_public else "Made private"
+    return (
+        *([f"{visibility} with an upload."] if after.is_public != before.is_public else []),
+        *(["Title changed with an upload."] if after.title != before.title else []),
+    )
 
 
 def _tags_sentence(model: Model) -> str:

@@ -77,6 +77,8 @@ def _note(upload: DirectUpload, published: Published) -> None:
         note(by, published.version, f"Uploaded in parts, {published.report.summary()}.", is_new=True)
     if upload.asked["promote"]:
         note(by, published.version, "Promoted with its upload.")
+    for change in published.model_changes:
+        note(by, published.version.model, change)
 
 
 class _LeaseLost(Exception):

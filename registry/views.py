@@ -133,6 +133,8 @@ class VersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
             note(request.user, published.version, f"Uploaded over the API, {published.report.summary()}.", is_new=True)
         if data["promote"]:
             note(request.user, published.version, "Promoted with its upload.")
+        for change in published.model_changes:
+            note(request.user, published.version.model, change)
         body = VersionDetailSerializer(published.version, context=self.get_serializer_context()).data
         return Response(body, status=201 if published.created else 200, headers={"Location": body["url"]})
 

@@ -18,7 +18,9 @@ from mlserve.errors import FieldError, PredictionFailed
 from mlserve.problems import stored_problem
 from predictions.models import Prediction
 from registry.models import Model, ModelVersion
+from registry.upload_inspection import inspect_next
 from tests.mlserve.test_lean import RECORD, URL
+from tests.registry.uploading import submitted
 
 pytestmark = pytest.mark.django_db
 
@@ -67,6 +69,39 @@ def test_it_notes_uploads(penguins_artifact: Any, owner: User) -> None:
     assert uploaded.action_flag == ADDITION
     assert uploaded.get_change_message().startswith("Uploaded over the API")
     assert promoted.get_change_message() == "Promoted with its upload."
+
+
+def by_api(owner: User, artifact: Any, fields: dict[str, str]) -> None:
+    api = APIClient()
+    api.force_authenticate(owner)
+    response = api.post("/api/models/penguins/versions", {**fields, "artifact": artifact}, format="multipart")
+    assert response.status_code == 200, response.content
+
+
+def by_admin(owner: User, artifact: Any, fields: dict[str, str]) -> None:
+    client = Client()
+    client.force_login(owner)
+    asked = {"model": "penguins", "is_public": fields["public"], "class_name": "RawData", **fields}
+    assert client.post("/admin/registry/modelversion/add/", {**asked, "artifact": artifact}).status_code == 302
+
+
+def by_worker(owner: User, artifact: Any, fields: dict[str, str]) -> None:
+    api = APIClient()
+    api.force_authenticate(owner)
+    submitted(api, artifact.read(), **fields)
+    assert inspect_next(holder="w")
+
+
+@pytest.mark.parametrize("way", [by_api, by_admin, by_worker])
+def test_it_notes_what_an_upload_changes_of_its_model(
+    penguins: ModelVersion, penguins_artifact: Any, owner: User, way: Any
+) -> None:
+    with penguins_artifact.open("rb") as artifact:
+        way(owner, artifact, {"tag": "1.0", "public": "false", "title": "Birds"})
+
+    assert Model.objects.get().is_public is False
+    assert said(owner)[-2:] == ["Made private with an upload.", "Title changed with an upload."]
+    assert {entry.object_repr for entry in LogEntry.objects.all()} == {"penguins"}
 
 
 def test_it_logs_what_nobody_with_an_account_did(penguins: ModelVersion, caplog: pytest.LogCaptureFixture) -> None:
