@@ -11,16 +11,18 @@ from datetime import datetime, timedelta
 from hmac import compare_digest
 from typing import Any, cast
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import DEFAULT_DB_ALIAS, OperationalError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.http import is_same_domain
 from knox.auth import TokenAuthentication
 from knox.crypto import hash_token
 from knox.settings import CONSTANTS
 from rest_framework.authentication import BasicAuthentication
-from rest_framework.exceptions import AuthenticationFailed, Throttled
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied, Throttled
 from rest_framework.request import Request
 
 from mlserve.errors import BadParameter
@@ -41,6 +43,7 @@ _TOKEN = re.compile(rf"{PREFIX}[0-9a-f]{{64}}".encode())
 _UNKNOWN = "This token is not known here. Check that it was copied as a whole, or make another one."
 # Accounts have no longer names, and none with other signs; databases refuse to look for some of those.
 _MOST_NAME = 150
+_READING = ("GET", "HEAD", "OPTIONS")
 _USED_EVERY = timedelta(hours=1)
 # In the order of the tables, as `from_db` wants them.
 _TOKEN_FIELDS = tuple(field.attname for field in ApiToken._meta.concrete_fields)
@@ -89,12 +92,15 @@ class PasswordAuthentication(BasicAuthentication):
     """HTTP Basic, with the locks of django-axes and a price on failures."""
 
     def authenticate(self, request: Request) -> tuple[Any, None] | None:
-        """Raises AuthenticationFailed, or Throttled."""
+        """Raises AuthenticationFailed, Throttled, or PermissionDenied."""
         try:
-            return super().authenticate(request)
+            signed_in: tuple[Any, None] | None = super().authenticate(request)
         except AuthenticationFailed:
             require_calm(request, cost=1)
             raise
+        if signed_in is not None:
+            _require_own_origin(request)
+        return signed_in
 
     def authenticate_credentials(
         self, userid: str, password: str, request: Request | HttpRequest | None = None
@@ -160,6 +166,22 @@ def _signed_in(row: tuple[Any, ...], now: datetime) -> tuple[TokenUser, ApiToken
     user.token, token.user = token, user
     user.is_staff = user.is_staff and "admin" in token.scope_names
     return user, token
+
+
+def _require_own_origin(request: Request) -> None:
+    """Raise PermissionDenied for what another site made a browser send.
+
+    A browser that was once told name and password sends them along with any form of any site, and says whose it was.
+    Programs say nothing of an origin.
+    """
+    origin = request.META.get("HTTP_ORIGIN")
+    if origin is None or request.method in _READING:
+        return
+    scheme, _, host = origin.partition("://")
+    trusted = [each.partition("://") for each in settings.CSRF_TRUSTED_ORIGINS]
+    ours = [(request.scheme, request.get_host()), *((kind, name.lstrip("*")) for kind, _, name in trusted)]
+    if not any(scheme == kind and is_same_domain(host, name) for kind, name in ours):
+        raise PermissionDenied("Another site asked for this with the name and password that your browser remembers.")
 
 
 def _note_use(token: ApiToken, now: datetime) -> None:

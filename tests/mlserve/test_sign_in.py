@@ -156,3 +156,32 @@ def test_it_costs_a_token_nothing(penguins: ModelVersion, reader: User) -> None:
     _, secret = make_token(reader, name="t", scopes=["predict"], days=1, created_by="")
     ask: Any = Program().post
     assert ask(URL, RECORD, HTTP_AUTHORIZATION=f"Bearer {secret}", REMOTE_ADDR=HOME).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("https://evil.example", 403),
+        ("null", 403),
+        ("http://testserver", 200),
+        ("https://portal.example", 200),
+        ("http://portal.example", 403),
+        ("https://a.firm.example", 200),
+        ("https://firm.example.evil", 403),
+        ("https://[", 403),
+        (None, 200),
+    ],
+)
+def test_it_does_not_do_what_another_site_asks_a_browser_for(
+    owner: User, settings: Any, origin: str | None, status: int
+) -> None:
+    """A form of any site is sent with the name and password that a browser remembers."""
+    settings.CSRF_TRUSTED_ORIGINS = ["https://portal.example", "https://*.firm.example"]
+    said = {} if origin is None else {"HTTP_ORIGIN": origin}
+    signed_in: Any = {"HTTP_AUTHORIZATION": basic("owner", "owner-password"), **said}
+
+    erased = [client().post("/api/predict/erase", **signed_in).status_code for client in (Client, Program)]
+    read = Client().get("/api/predict", **signed_in)
+
+    assert erased == [status, status]
+    assert read.status_code == 200
