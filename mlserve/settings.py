@@ -184,7 +184,8 @@ def _database() -> dict[str, Any]:
         # Tests use a file, too: the locks of an in-memory database are others.
         database["TEST"] = {"NAME": f"{database['NAME']}-test"}
         with contextlib.suppress(OSError):  # opening the file says it better
-            Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+            # SQLite lets everybody on the machine read its file, in which people's inputs are.
+            Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     else:
         database["OPTIONS"] = {**_POSTGRES_OPTIONS, **database.get("OPTIONS", {})}
     return database

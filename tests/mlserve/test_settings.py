@@ -1,6 +1,7 @@
 """The settings as a process reads them at its start."""
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,15 @@ def test_it_needs_a_secret_on_a_server() -> None:
 
     assert done.returncode == 1
     assert "SECRET_KEY is not set" in done.stderr
+
+
+def test_it_keeps_data_from_others_of_the_machine(tmp_path: Path) -> None:
+    folder = tmp_path / "var"
+
+    done = started_with(MLSERVE_DATA_DIR=str(folder), DATABASE_URL="")
+
+    assert done.returncode == 0, done.stderr
+    assert stat.filemode(folder.stat().st_mode) == "drwx------"
 
 
 @pytest.mark.parametrize(("given", "seconds"), [("", "10"), ("?connect_timeout=2", "2")])
