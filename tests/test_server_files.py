@@ -54,6 +54,15 @@ def test_it_gives_both_parts_of_a_host_one_tmp_and_one_user() -> None:
     assert value_of(web, "User") == value_of(worker, "User")
 
 
+def test_it_lets_no_proxy_pass_on_names_with_underscores() -> None:
+    """WSGI does not tell X_Forwarded_For from X-Forwarded-For: a caller would choose the address that is counted."""
+    nginx, page = SERVER / "nginx.conf", SERVER.parent / "deploy-server.md"
+    [caddy] = re.findall(r"```\n(models\.example\.com \{.*?)```", page.read_text("utf-8"), flags=re.DOTALL)
+
+    assert "request_header -*_*" in caddy
+    assert "underscores_in_headers" not in nginx.read_text("utf-8")  # off unless somebody turns it on
+
+
 def test_it_lets_both_parts_finish() -> None:
     assert int(value_of(UNITS[0], "TimeoutStopSec")) > settings.MLSERVE_MAX_WAIT + 20
     assert (
