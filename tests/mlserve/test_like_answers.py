@@ -27,7 +27,7 @@ _CSRF = re.compile(
     r'(?<=name="csrfmiddlewaretoken" value=")[^"]+|(?<="csrfToken": ")[^"]+|nonce="[^"]*"|nonce-[\w+/=-]+'
 )
 # What nobody's answers have in common: they name each request.
-_CHANGING = ("X-Request-ID", "Set-Cookie", "Date", "Content-Security-Policy")
+_CHANGING = ("X-Request-ID", "Set-Cookie", "Date", "Expires", "Content-Security-Policy")
 
 # Answered to everybody, with nothing in it.
 _OPEN = {"options", "list of a model", "list of a version", "list from a prediction"}
