@@ -89,7 +89,9 @@ def test_it_inspected_the_upload_in_the_worker(on_lambda: OnLambda, penguins_art
     bucket = on_lambda.environment["MLSERVE_BUCKET"]
     keys = [each["Key"] for each in on_lambda.region.client("s3").list_objects_v2(Bucket=bucket)["Contents"]]
 
-    found = httpx.get(f"{on_lambda.url}/api/models/penguins/versions/1.0", timeout=60).json()
+    name, _, password = on_lambda.token.partition(":")
+
+    found = httpx.get(f"{on_lambda.url}/api/models/penguins/versions/1.0", auth=(name, password), timeout=60).json()
 
     assert (found["size_bytes"], found["uploaded_by"]) == (penguins_artifact.stat().st_size, "ada")
     assert any(found["sha256"] in key for key in keys)
