@@ -71,6 +71,7 @@ pandas.core.series: Series
 sklearn._loss._loss: CyAbsoluteError CyExponentialLoss CyHalfBinomialLoss CyHalfGammaLoss CyHalfMultinomialLoss
     CyHalfPoissonLoss CyHalfSquaredError CyHalfTweedieLoss CyHalfTweedieLossIdentity CyHalfMultinomialLoss CyHuberLoss
     CyPinballLoss __pyx_unpickle_CyHalfMultinomialLoss
+sklearn.impute._iterative: _ImputerTriplet
 sklearn.linear_model._sgd_fast: EpsilonInsensitive Hinge ModifiedHuber SquaredEpsilonInsensitive SquaredHinge
 sklearn.metrics._dist_metrics: newObj
 sklearn.neighbors._ball_tree: newObj
@@ -161,6 +162,7 @@ sklearn.gaussian_process._gpr: GaussianProcessRegressor
 sklearn.gaussian_process.kernels: CompoundKernel ConstantKernel DotProduct ExpSineSquared Exponentiation Matern
     PairwiseKernel Product RBF RationalQuadratic Sum WhiteKernel
 sklearn.impute._base: MissingIndicator SimpleImputer
+sklearn.impute._iterative: IterativeImputer
 sklearn.impute._knn: KNNImputer
 sklearn.isotonic: IsotonicRegression
 sklearn.kernel_approximation: AdditiveChi2Sampler Nystroem PolynomialCountSketch RBFSampler SkewedChi2Sampler
