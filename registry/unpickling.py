@@ -4,6 +4,7 @@ It repeats every rule of the reading (registry/pickle_names.py) at the moment wh
 list when it would be imported, and only what came from the list is called.
 """
 
+import functools
 import importlib
 import pickle
 from types import FunctionType, MethodType, ModuleType
@@ -117,7 +118,8 @@ class _Unpickler(PythonUnpickler):  # type: ignore[misc]
         if isinstance(made, type | FunctionType | MethodType | ModuleType) or id(made) in self._given:
             raise Refused("The file changes a class or a function in place.", NEVER)
         require_plain_state(state)
-        if callable(getattr(made, "func", None)) and type(made).__module__ == PARTIAL[0]:
+        # By its type: an object that is not whole yet may look for an attribute for ever.
+        if isinstance(made, functools.partial):
             self._require_partial(state)
         super().load_build()
 

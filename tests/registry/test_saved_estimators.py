@@ -8,9 +8,13 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+import sklearn.experimental.enable_iterative_imputer  # noqa: F401 - makes it known
 import skops.io
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
-from sklearn.linear_model import Ridge
+from sklearn.frozen import FrozenEstimator
+from sklearn.impute import IterativeImputer
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import all_estimators
@@ -50,7 +54,7 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", ["mixed", "boosting with categories", "forest", "ufuncs"])
+@pytest.mark.parametrize("kind", ["mixed", "boosting with categories", "forest", "ufuncs", "frozen", "iterative"])
 def test_it_lets_in_what_people_train(tmp_path: Path, data: Any, way: str, kind: str) -> None:
     rows, target = data
     categories = np.column_stack([np.arange(40) % 3, rows])
@@ -69,9 +73,31 @@ def test_it_lets_in_what_people_train(tmp_path: Path, data: Any, way: str, kind:
             ),
             rows,
         ),
+        "frozen": lambda: (
+            Pipeline([("model", CalibratedClassifierCV(FrozenEstimator(LogisticRegression().fit(rows, target))))]).fit(
+                rows, target
+            ),
+            rows,
+        ),
+        "iterative": lambda: (
+            Pipeline([("impute", IterativeImputer(max_iter=2)), ("model", Ridge())]).fit(rows, target),
+            rows,
+        ),
     }
     pipeline, given = kinds[kind]()
     assert np.array_equal(loaded(pipeline, tmp_path / "model", way).predict(given), pipeline.predict(given))
+
+
+def test_it_lets_in_frames(tmp_path: Path) -> None:
+    """Whoever gives a step a table has it in the file."""
+    import pandas as pd
+
+    frame = pd.DataFrame({"a": [1.0], "b": ["x"]}, index=pd.Index(["i"]))
+    steps = [("keep", FunctionTransformer(kw_args={"frame": frame, "column": frame["a"]})), ("model", Ridge())]
+
+    for way in set(WAYS) - {"skops"}:
+        keep = loaded(Pipeline(steps), tmp_path / "model", way).named_steps["keep"]
+        assert keep.kw_args["frame"].equals(frame)
 
 
 def fitted(cls: type, data: tuple[np.ndarray, np.ndarray]) -> Any | None:
