@@ -22,6 +22,10 @@ from registry.unloadable import OF_A_NOTEBOOK, CannotLoad, Refused
 PARTIAL, PARTIAL_OF = ("functools", "partial"), {("sklearn.utils.validation", "check_array")}
 PARTIAL_FIX = "Use a function of a module of your own (MLSERVE_TRUSTED_MODULES), or FunctionTransformer's kw_args."
 ARRAY_WRAPPER = ("joblib.numpy_pickle", "NumpyArrayWrapper")
+DTYPE = ("numpy", "dtype")
+# What pickling a `numpy.dtype` calls between making it and giving it its state.
+WITHIN_DTYPE = {DTYPE, ("_codecs", "encode"), ("builtins", "bytes")}
+UNFINISHED = "The file uses a numpy.dtype that is not whole yet, or changes one that is in use."
 MAX_NAMES = 10_000
 # Of structured types in structured types.
 _MAX_DEPTH = 20
@@ -74,7 +78,19 @@ def require_plain_state(state: Any) -> None:
 
 # They write functions and classes as code instead of by name, which is how lambdas of notebooks come into a file.
 CODE_WRITERS = {"cloudpickle", "dill"}
-NEVER = "pickle and joblib write no such files. Do not load it anywhere."
+NEVER = "pickle, joblib and skops write no such files. Do not load it anywhere."
+
+
+def require_builtin_base(module: str) -> None:
+    """`copyreg._reconstructor(cls, base, state)` calls `base.__init__`: it is for subclasses of dict and the like."""
+    if module != "builtins":
+        raise Refused("The file calls a class that it may only make objects of.", NEVER)
+
+
+def require_dtype_by_name(arguments: Any) -> None:
+    """Of another `numpy.dtype` it would be the same one, which arrays may have already."""
+    if not arguments or type(arguments[0]) is not str:
+        raise Refused(UNFINISHED, NEVER)
 
 
 class _Global:
@@ -89,10 +105,11 @@ class _Global:
 class _Made:
     """What some call would have made. It takes whatever a list, a set or a dict takes, and forgets it."""
 
-    __slots__ = ("arguments", "is_built", "key", "state")
+    __slots__ = ("arguments", "key", "state")
 
     def __init__(self, key: tuple[str, str] | None, arguments: Any = ()) -> None:
-        self.key, self.arguments, self.state, self.is_built = key, arguments, None, False
+        self.key, self.arguments = key, arguments
+        self.state: Any = None
 
     def append(self, _: Any) -> None: ...
 
@@ -101,7 +118,8 @@ class _Made:
     def __setitem__(self, key: Any, value: Any) -> None: ...
 
 
-_NEW_BY_COPYREG = {("copyreg", "_reconstructor"), ("copyreg", "__newobj__")}
+_RECONSTRUCTOR = ("copyreg", "_reconstructor")
+_NEW_BY_COPYREG = {_RECONSTRUCTOR, ("copyreg", "__newobj__")}
 
 
 def read_names(file: IO[bytes]) -> tuple[Reference, ...]:
@@ -132,6 +150,7 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
     def __init__(self, file: IO[bytes], uses: dict[tuple[str, str], Use], *, is_inner: bool = False) -> None:
         super().__init__(file)
         self._file, self._uses, self._is_inner = file, uses, is_inner
+        self._unfinished: list[_Made] = []
         self._globals: dict[tuple[str, str], _Global] = {}
 
     # Names.
@@ -167,6 +186,7 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
     # Calls.
 
     def _instantiate(self, cls: Any, arguments: Any) -> None:
+        self._require_finished()
         self.append(_Made(self._used(cls, Use.CALLED), arguments))
 
     def load_reduce(self) -> None:
@@ -174,16 +194,27 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
         if not isinstance(arguments, tuple):
             raise Refused("The file calls something with arguments that it computes.", NEVER)
         called = self._used(self.stack[-1], Use.CALLED)
-        made: tuple[str, str] | None = called
+        self._require_finished(called)
+        key: tuple[str, str] | None = called
         if called in _NEW_BY_COPYREG:
-            made = self._used(arguments[0], Use.INSTANTIATED)
+            key = self._used(arguments[0], Use.INSTANTIATED)
+            if called == _RECONSTRUCTOR:
+                require_builtin_base(getattr(arguments[1], "key", ("", ""))[0])
         elif called == ("_codecs", "encode") and arguments[1:] != ("latin1",):
             raise Refused("The file encodes text in another way than pickle does.", NEVER)
         elif called == PARTIAL:
             self._require_partial(arguments)
-        self.stack[-1] = _Made(made, arguments)
+        self.stack[-1] = made = _Made(key, arguments)
+        if called == DTYPE:
+            require_dtype_by_name(arguments)
+            self._unfinished.append(made)
+
+    def _require_finished(self, called: tuple[str, str] | None = None) -> None:
+        if self._unfinished and called not in WITHIN_DTYPE:
+            raise Refused(UNFINISHED, NEVER)
 
     def load_newobj(self) -> None:
+        self._require_finished()
         self.stack.pop()
         self.stack[-1] = _Made(self._used(self.stack[-1], Use.INSTANTIATED))
 
@@ -196,13 +227,23 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
         made = self.stack[-1]
         if not isinstance(made, _Made):
             raise Refused("The file changes a class, a function or a plain value in place.", NEVER)
+        if made.key == DTYPE:
+            self._finish_dtype(made, state)
+            return
+        self._require_finished()
         require_plain_state(state)
         if made.key == PARTIAL:
             self._require_partial(state)
         if made.key == ARRAY_WRAPPER and not self._is_inner:
             self.stack[-1] = self._skip_array(state)
-        elif made.key == ("numpy", "dtype"):
-            made.state, made.is_built = (state, True) if not made.is_built else (None, True)
+
+    def _finish_dtype(self, made: _Made, state: Any) -> None:
+        """numpy changes a type in place when it is given its state: an array that had it already would be read by
+        another type than it was made with.
+        """
+        if not self._unfinished or self._unfinished.pop() is not made:
+            raise Refused(UNFINISHED, NEVER)
+        made.state = state
 
     def _require_partial(self, parts: Any) -> None:
         """`partial` names its function when it is called, and once more in its state."""
@@ -280,7 +321,8 @@ def _array_of(state: Any) -> int | None:
 
     Only what joblib writes is understood: a wrong size would make bytes of an array into opcodes.
     """
-    if not isinstance(state, dict) or not state.keys() >= {"shape", "dtype"}:
+    # A key that is not text here may be text when it is loaded, and stand for another shape.
+    if not isinstance(state, dict) or not state.keys() >= {"shape", "dtype"} or set(map(type, state)) != {str}:
         raise Refused(_UNCLEAR, NEVER)
     shape, alignment = state["shape"], state.get("numpy_array_alignment_bytes")
     is_known = isinstance(shape, tuple) and all(type(each) is int and each >= 0 for each in shape)
@@ -295,19 +337,21 @@ def _array_of(state: Any) -> int | None:
 
 def _item_bytes(dtype: Any, *, depth: int = 0) -> int | None:
     """Bytes of one item of a `numpy.dtype` as pickled; None for objects. Raises Refused for any doubt."""
-    if not isinstance(dtype, _Made) or dtype.key != ("numpy", "dtype") or depth > _MAX_DEPTH:
+    if not isinstance(dtype, _Made) or dtype.key != DTYPE or depth > _MAX_DEPTH:
         raise Refused(_UNCLEAR, NEVER)
     match = _TYPE.fullmatch(dtype.arguments[0]) if dtype.arguments and type(dtype.arguments[0]) is str else None
     if match is None:
         raise Refused(_UNCLEAR, NEVER)
     kind, size = match[1], int(match[2] or 1)
-    state: Any = dtype.state if dtype.is_built else (3, "|", None, None, None, -1, -1, 0)
+    state = dtype.state
     if not isinstance(state, tuple) or len(state) not in (8, 9) or state[2] is not None:
+        raise Refused(_UNCLEAR, NEVER)
+    # The flags say whether an array of it holds objects, whatever the type's name.
+    if type(state[7]) is not int or bool(state[7] & 1) != (kind == "O"):
         raise Refused(_UNCLEAR, NEVER)
     if kind == "O":
         return None
-    has_objects = type(state[7]) is not int or state[7] & 1
-    if has_objects or (state[4] is not None and not _is_record(state[4], depth)):
+    if state[4] is not None and not _is_record(state[4], depth):
         raise Refused(_UNCLEAR, NEVER)
     return _checked_size(kind, size, state[5])
 

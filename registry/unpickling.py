@@ -13,13 +13,19 @@ from typing import IO, Any, NoReturn
 import numpy as np
 from joblib.numpy_pickle import NumpyArrayWrapper
 
+from registry.array_types import own_state, require_sound
 from registry.pickle_names import (
+    DTYPE,
     NEVER,
     PARTIAL,
     PARTIAL_FIX,
     PARTIAL_OF,
+    UNFINISHED,
+    WITHIN_DTYPE,
     PythonUnpickler,
     renamed,
+    require_builtin_base,
+    require_dtype_by_name,
     require_one_pickle,
     require_plain_state,
 )
@@ -69,6 +75,7 @@ class _Unpickler(PythonUnpickler):  # type: ignore[misc]
         self._trust = trust
         # What came from the list, by identity, with its name: nothing else is called.
         self._given: dict[int, tuple[Any, tuple[str, str]]] = {}
+        self._unfinished: list[Any] = []
 
     def find_class(self, module: str, name: str) -> Any:
         key = renamed(self.proto, module, name)
@@ -92,24 +99,37 @@ class _Unpickler(PythonUnpickler):  # type: ignore[misc]
         return key
 
     def _instantiate(self, cls: Any, arguments: Any) -> None:
-        self._required(cls, Use.CALLED)
+        self._require_finished(self._required(cls, Use.CALLED))
         super()._instantiate(cls, arguments)
 
     def load_reduce(self) -> None:
         arguments, called = self.stack[-1], self._required(self.stack[-2], Use.CALLED)
+        self._require_finished(called)
         if called[0] == "copyreg":
             self._required(arguments[0], Use.INSTANTIATED)
+            if called[1] == "_reconstructor":
+                require_builtin_base(arguments[1].__module__)
         elif called == ("_codecs", "encode") and arguments[1:] != ("latin1",):
             raise Refused("The file encodes text in another way than pickle does.", NEVER)
         elif called == PARTIAL:
             self._require_partial(arguments)
+        elif called == DTYPE:
+            require_dtype_by_name(arguments)
         super().load_reduce()
+        if called == DTYPE:
+            self._unfinished.append(self.stack[-1])
+
+    def _require_finished(self, called: tuple[str, str] | None = None) -> None:
+        if self._unfinished and called not in WITHIN_DTYPE:
+            raise Refused(UNFINISHED, NEVER)
 
     def load_newobj(self) -> None:
+        self._require_finished()
         self._required(self.stack[-2], Use.INSTANTIATED)
         super().load_newobj()
 
     def load_newobj_ex(self) -> None:
+        self._require_finished()
         self._required(self.stack[-3], Use.INSTANTIATED)
         super().load_newobj_ex()
 
@@ -117,11 +137,22 @@ class _Unpickler(PythonUnpickler):  # type: ignore[misc]
         made, state = self.stack[-2:]
         if isinstance(made, type | FunctionType | MethodType | ModuleType) or id(made) in self._given:
             raise Refused("The file changes a class or a function in place.", NEVER)
+        if isinstance(made, np.dtype):
+            self._finish_dtype(made, state)
+            return
+        self._require_finished()
         require_plain_state(state)
         # By its type: an object that is not whole yet may look for an attribute for ever.
         if isinstance(made, functools.partial):
             self._require_partial(state)
         super().load_build()
+
+    def _finish_dtype(self, made: np.dtype[Any], state: Any) -> None:
+        if not self._unfinished or self._unfinished.pop() is not made:
+            raise Refused(UNFINISHED, NEVER)
+        self.stack[-1] = own_state(state)
+        super().load_build()
+        require_sound(made)
 
     def _require_partial(self, parts: Any) -> None:
         _, key = self._given.get(id(parts[0]), (None, None))
