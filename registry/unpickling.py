@@ -7,6 +7,7 @@ list when it would be imported, and only what came from the list is called.
 import functools
 import importlib
 import pickle
+from collections import deque
 from types import FunctionType, MethodType, ModuleType
 from typing import IO, Any, NoReturn
 
@@ -141,7 +142,7 @@ class _Unpickler(PythonUnpickler):  # type: ignore[misc]
             self._finish_dtype(made, state)
             return
         self._require_finished()
-        require_plain_state(state)
+        _require_state(made, state)
         # By its type: an object that is not whole yet may look for an attribute for ever.
         if isinstance(made, functools.partial):
             self._require_partial(state)
@@ -154,10 +155,46 @@ class _Unpickler(PythonUnpickler):  # type: ignore[misc]
         super().load_build()
         require_sound(made)
 
+    # What is appended to calls a method of its own, which an attribute that came from the file may stand for.
+
+    def load_append(self) -> None:
+        _require_takes_items(self.stack[-2], list | deque)
+        super().load_append()
+
+    def load_appends(self) -> None:
+        _require_takes_items(self.metastack[-1][-1], list | deque)
+        super().load_appends()
+
+    def load_additems(self) -> None:
+        _require_takes_items(self.metastack[-1][-1], set)
+        super().load_additems()
+
+    def load_setitem(self) -> None:
+        _require_takes_items(self.stack[-3], dict)
+        super().load_setitem()
+
+    def load_setitems(self) -> None:
+        _require_takes_items(self.metastack[-1][-1], dict)
+        super().load_setitems()
+
     def _require_partial(self, parts: Any) -> None:
         _, key = self._given.get(id(parts[0]), (None, None))
         if key not in PARTIAL_OF:
             raise Refused("The file wraps something in functools.partial.", PARTIAL_FIX)
+
+
+def _require_takes_items(target: Any, kind: Any) -> None:
+    if not isinstance(target, kind):
+        raise Refused("The file adds items to what is no list, set or dict.", NEVER)
+
+
+def _require_state(made: Any, state: Any) -> None:
+    """What has keys and is no dict would be taken for attributes without anybody having looked at them."""
+    require_plain_state(state)
+    is_taken_apart = isinstance(state, tuple) and len(state) == 2 and not hasattr(type(made), "__setstate__")
+    for part in state if is_taken_apart else (state,):
+        if type(part) is not dict and (hasattr(part, "keys") or hasattr(part, "items")):
+            raise Refused("The file sets attributes from something else than a dict.", NEVER)
 
 
 _Unpickler.dispatch |= {
@@ -165,6 +202,11 @@ _Unpickler.dispatch |= {
     pickle.NEWOBJ[0]: _Unpickler.load_newobj,
     pickle.NEWOBJ_EX[0]: _Unpickler.load_newobj_ex,
     pickle.BUILD[0]: _Unpickler.load_build,
+    pickle.APPEND[0]: _Unpickler.load_append,
+    pickle.APPENDS[0]: _Unpickler.load_appends,
+    pickle.ADDITEMS[0]: _Unpickler.load_additems,
+    pickle.SETITEM[0]: _Unpickler.load_setitem,
+    pickle.SETITEMS[0]: _Unpickler.load_setitems,
 }
 
 
