@@ -196,13 +196,12 @@ def load(path: Path, *, trusted: Iterable[str] = (), max_bytes: int = _MAX_BYTES
 
 def _load(path: Path, name: str, trust: Trust, max_bytes: int) -> Any:
     try:
-        if name == skops_files.NAME:
-            return skops_files.load(path, trust, max_bytes=max_bytes)
         # Here, because whoever only recognizes a format needs neither numpy nor joblib.
-        from registry.unpickling import unpickled
+        from registry.loaded_objects import require_harmless
 
-        with pickle_streams.opened(path, name, max_bytes=max_bytes) as file:
-            return unpickled(file, trust)
+        loaded = _made_of(path, name, trust, max_bytes)
+        require_harmless(loaded)
+        return loaded
     except CannotLoad:
         raise
     except ModuleNotFoundError as error:
@@ -225,6 +224,15 @@ def _load(path: Path, name: str, trust: Trust, max_bytes: int) -> Any:
             f"Check that it loads with joblib.load in a fresh Python with scikit-learn "
             f"{importlib.metadata.version('scikit-learn')}.",
         ) from error
+
+
+def _made_of(path: Path, name: str, trust: Trust, max_bytes: int) -> Any:
+    if name == skops_files.NAME:
+        return skops_files.load(path, trust, max_bytes=max_bytes)
+    from registry.unpickling import unpickled
+
+    with pickle_streams.opened(path, name, max_bytes=max_bytes) as file:
+        return unpickled(file, trust)
 
 
 def _damaged(error: Exception) -> CannotLoad:

@@ -1,0 +1,123 @@
+"""What no object of an artifact may be once all of it is loaded. Pure, but for what trusted classes do.
+
+The rules of reading and loading are about names. A file of nothing but trusted names can still hold words that
+scikit-learn and NumPy obey: the name of a method that is called with the caller's rows, an address in memory, a way to
+read files. How such a word came to where it stands does not matter here, nor whether it was changed on its way.
+"""
+
+import gc
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from registry.pickle_names import NEVER
+from registry.trusted_names import Use, listed
+from registry.unloadable import Refused
+
+# Nothing is inside of these, and a model may have millions.
+_PLAIN = {str, int, float, complex, bool, bytes, bytearray, type(None), slice, range}
+# Functions of Python, of C and of NumPy, which were asked for by name; Cython makes a type of its own in each module.
+_NAMED = FunctionType | BuiltinFunctionType | ModuleType | np.ufunc | type(np.clip)
+_CYTHON_FUNCTIONS = {"cython_function_or_method", "fused_cython_function"}
+# Of Python's own library a file has only these; whatever else a trusted class refers to belongs to the process.
+_PYTHON = sys.stdlib_module_names - {"builtins", "collections", "functools"}
+_METHODS = {"auto", "predict", "predict_proba", "predict_log_proba", "decision_function"}
+# Attributes by which scikit-learn's classes choose a method to call.
+_CHOICES: Mapping[str, set[str]] = dict.fromkeys(("stack_method_", "response_method", "_response_method"), _METHODS)
+# What NumPy asks an object for, and then believes to be where its numbers lie in memory.
+_MEMORY = ("__array_interface__", "__array_struct__")
+_HARMLESS_CLASSES = {("builtins", "object"), ("numpy", "ndarray")}
+
+
+def require_harmless(root: Any) -> None:
+    """Raises Refused for what no object of scikit-learn, NumPy or pandas is by itself.
+
+    Takes about a second for ten million objects; arrays of numbers cost nothing.
+    """
+    pending, seen, kept = [root], set(), []
+    while pending:
+        value = pending.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        parts = _parts(value)
+        if isinstance(value, np.ndarray | np.void):
+            kept.append(parts)  # made just now: nothing else may come to lie where it lies
+        pending.extend(part for part in parts if type(part) not in _PLAIN)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """What an object refers to. Raises Refused for the object itself."""
+    kind = type(value)
+    if kind is dict:
+        return [*value, *value.values()]
+    if kind in (list, tuple):
+        return list(value)
+    if isinstance(value, type):
+        _require_callable(value)
+        return []
+    if isinstance(value, _NAMED) or kind.__name__ in _CYTHON_FUNCTIONS:
+        return []
+    if str(kind.__module__).partition(".")[0] in _PYTHON:
+        return []
+    attributes = _attributes(value)
+    _require_plain(value, attributes)
+    return [attributes, *_objects_in(value), *(each for each in gc.get_referents(value) if each is not kind)]
+
+
+def _attributes(value: Any) -> dict[Any, Any]:
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    return found if type(found) is dict else {}
+
+
+def _objects_in(value: Any) -> list[Any]:
+    """Of an array or a record, which do not tell Python what they refer to."""
+    if isinstance(value, np.ndarray) and value.dtype.hasobject:
+        return [np.ndarray.tolist(value)]
+    if isinstance(value, np.void) and value.dtype.hasobject:
+        return [value.item()]
+    return []
+
+
+def _require_callable(cls: type) -> None:
+    """A class that stands where a function may be called: with whatever the caller gives."""
+    key = (str(cls.__module__), cls.__qualname__)
+    if listed().get(key) is Use.INSTANTIATED and key not in _HARMLESS_CLASSES:
+        raise Refused(f"The file holds {'.'.join(key)} as a value, which may be called then.", NEVER)
+
+
+def _require_plain(value: Any, attributes: Mapping[Any, Any]) -> None:
+    kind = type(value)
+    if any(isinstance(name, str) and name.startswith("__") for name in attributes):
+        raise Refused(f"A {kind.__name__} of the file has an attribute such as __class__.", NEVER)
+    if hasattr(kind, "__getattr__") and any(not hasattr(kind, name) and _has(value, name) for name in _MEMORY):
+        raise Refused(f"A {kind.__name__} of the file would be taken for an address in memory.", NEVER)
+    if any(str(base.__module__).startswith("sklearn.") for base in kind.__mro__):
+        _require_choices(kind.__name__, attributes)
+
+
+def _has(value: Any, name: str) -> bool:
+    with suppress(Exception):  # `__getattr__` is a trusted class's, which may raise anything
+        return getattr(value, name, None) is not None
+    return False
+
+
+def _require_choices(kind: str, attributes: Mapping[Any, Any]) -> None:
+    given = attributes.get("input", "content")
+    if type(given) is not str or given != "content":
+        raise Refused(
+            f"A {kind} reads files whose names the caller gives (input={given!r:.50}).",
+            "Give the text itself: input='content', which is the default.",
+        )
+    for name, allowed in _CHOICES.items():
+        given = attributes.get(name)
+        words = given if isinstance(given, list | tuple) else [given]
+        if not all(word is None or (type(word) is str and word in allowed) for word in words):
+            raise Refused(f"A {kind} of the file would call the method {given!r:.100}.", NEVER)

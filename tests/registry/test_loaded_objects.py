@@ -1,0 +1,111 @@
+"""Files of nothing but trusted names, which do what no model does: only loading them, or what was loaded, tells."""
+
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import StackingClassifier
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import Bunch
+
+from registry import formats
+from registry.formats import Refused
+from registry.loaded_objects import require_harmless
+from tests.registry.test_pickle_names import pickled, text
+
+pytestmark = pytest.mark.once
+
+ADDRESS = {"data": (4096, False), "shape": (4,), "typestr": "|u1", "version": 3}
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[[Any], Any]:
+    """Through the door, what `value` is pickled to, or bytes as they are."""
+
+    def through(value: Any) -> Any:
+        path = tmp_path / "model.pickle"
+        path.write_bytes(value if isinstance(value, bytes) else pickle.dumps(value))
+        assert formats.refused(formats.read_names(path)) == []
+        return formats.load(path).pipeline
+
+    return through
+
+
+def with_attributes(estimator: Any, **attributes: Any) -> Any:
+    vars(estimator).update(attributes)
+    return estimator
+
+
+def stacking(*methods: Any) -> Any:
+    """`DataFrame.eval` runs Python: this way a file of trusted names was a shell."""
+    estimator = StackingClassifier([("a", LogisticRegression())])
+    return with_attributes(estimator, estimators_=[pd.DataFrame({"a": [1]})], stack_method_=list(methods))
+
+
+HOSTILE: dict[str, Callable[[], Any]] = {
+    "any method of a table": lambda: stacking("eval"),
+    "any method of an array": lambda: stacking("predict", "tofile"),
+    "a method by a word that is no text": lambda: stacking(np.array("eval")),
+    "a method of a threshold": lambda: FixedThresholdClassifier(LogisticRegression(), response_method="to_csv"),
+    "a reader of files": lambda: CountVectorizer(input="filename"),
+    "a reader of what is open": lambda: HashingVectorizer(input="file"),
+    "a reader of files by an array": lambda: CountVectorizer(input=np.array("filename")),
+    "a reader of files by a subclass of text": lambda: CountVectorizer(input=np.str_("filename")),
+    "an address in a dict with attributes": lambda: Bunch(__array_interface__=ADDRESS),
+    "an address behind a frozen estimator": lambda: FrozenEstimator(Bunch(__array_interface__=ADDRESS)),
+    "an address in a column": lambda: pd.Series([ADDRESS], index=["__array_interface__"]),
+    "a class that may only be made": lambda: FunctionTransformer(Pipeline),
+}
+PLACES: dict[str, Callable[[Any], Any]] = {
+    "alone": lambda hostile: hostile,
+    "a step": lambda hostile: Pipeline([("model", hostile)]),
+    "an array of objects": lambda hostile: FunctionTransformer(kw_args={"a": np.array([hostile, None], dtype=object)}),
+    "a record": lambda hostile: np.array([(hostile,)], dtype=[("a", "O")]),
+    "a table": lambda hostile: pd.DataFrame({"a": pd.Series([hostile], dtype=object)}),
+    "a dict of its own kind": lambda hostile: OrderedDict(a={"b": (hostile,)}),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_it_refuses_words_that_libraries_obey(load: Any, name: str) -> None:
+    with pytest.raises(Refused):
+        load(HOSTILE[name]())
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_it_looks_everywhere(place: str) -> None:
+    with pytest.raises(Refused, match="would call the method"):
+        require_harmless(PLACES[place](stacking("eval")))
+
+
+def test_it_refuses_a_word_that_was_changed_afterwards(load: Any) -> None:
+    """When the list became an attribute it was empty."""
+    body = (
+        b"csklearn.ensemble._stacking\nStackingClassifier\n)\x81}" + text("stack_method_") + b"]q\x00sb"
+        + b"h\x00" + text("eval") + b"a\x86"
+    )  # fmt: skip
+
+    with pytest.raises(Refused, match="would call the method"):
+        load(pickled(body))
+
+
+@pytest.mark.parametrize("estimator", [stacking("predict_proba", "decision_function"), CountVectorizer()])
+def test_it_lets_in_the_words_of_models(load: Any, estimator: Any) -> None:
+    assert vars(load(estimator)).keys() >= vars(estimator).keys()
+
+
+def test_it_survives_what_refers_to_itself() -> None:
+    value: list[Any] = [{}]
+    value[0]["a"] = value
+
+    require_harmless(value)
