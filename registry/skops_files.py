@@ -25,11 +25,12 @@ _MAX_SCHEMA_BYTES = 2**28
 _MAX_FILES = 200_000
 _FILE = re.compile(r"\d+\.(npy|npz)|[0-9a-f-]{36}\.bin", re.ASCII)
 
+# Bytes, and what `__getstate__` makes, get another number and another file each time that the object is written.
+_OF_ITS_WRITING = {"__id__", "file"}
 # Every kind of node that a model needs, and what loading does with its class. Not here: MethodNode and
-# OperatorFuncNode, which call what they like.
+# OperatorFuncNode, which call what they like, and CachedNode, which skops reads and never writes.
 _NODES: Mapping[str, Use] = {
     "JsonNode": Use.MENTIONED,
-    "CachedNode": Use.MENTIONED,
     "FunctionNode": Use.MENTIONED,
     "TypeNode": Use.MENTIONED,
     "SliceNode": Use.MENTIONED,
@@ -56,11 +57,12 @@ _NODES: Mapping[str, Use] = {
 
 def read_names(path: Path, *, max_bytes: int) -> tuple[Reference, ...]:
     """Every class and function that the file names. Raises CannotLoad; Refused for what models do not need."""
-    schema = _schema(path, max_bytes)
+    nodes = list(_nodes(_schema(path, max_bytes)))
+    _require_one_object_for_each_number(nodes)
     uses: dict[tuple[str, str], Use] = {}
-    for node in _nodes(schema):
-        key, use = _checked(node)
-        uses[key] = max(use, uses.get(key, use))
+    for node in nodes:
+        for key, use in (_checked(node), *_called_with_keys(node)):
+            uses[key] = max(use, uses.get(key, use))
     return tuple(Reference(*key, use) for key, use in sorted(uses.items()))
 
 
@@ -117,11 +119,62 @@ def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
     while pending:
         value = pending.pop()
         if isinstance(value, dict):
-            if value.keys() & {"__loader__", "__class__", "__module__"}:
+            if value.keys() & {"__loader__", "__class__", "__module__", "__id__"}:
                 yield value
             pending.extend(value.values())
         elif isinstance(value, list):
             pending.extend(value)
+
+
+def _require_one_object_for_each_number(nodes: list[dict[str, Any]]) -> None:
+    """skops takes a node with the number of an earlier one for that one, whatever it says itself. The same object
+    twice is written twice, with other numbers inside where its state was made for the occasion.
+    """
+    first: dict[int, dict[str, Any]] = {}
+    compared: set[int] = set()
+    for node in nodes:
+        number = node.get("__id__")
+        if number is None or id(node) in compared:
+            continue
+        if type(number) is not int or not _is_same(first.setdefault(number, node), node, compared):
+            raise Refused("The skops file gives two objects the same number.", NEVER)
+
+
+def _is_same(one: Any, other: Any, compared: set[int]) -> bool:
+    """Whether two nodes say the same, but for what each writing makes anew. `compared` gets those of the other's nodes
+    that have the same number as one's.
+    """
+    pending = [(one, other)]
+    while pending:
+        one, other = pending.pop()
+        if one is other:
+            continue
+        if isinstance(one, dict) and isinstance(other, dict):
+            if one.get("__id__") == other.get("__id__"):
+                compared.add(id(other))
+            if one.keys() != other.keys():
+                return False
+            ignored = _OF_ITS_WRITING if "__loader__" in one else set()
+            pending.extend((one[key], other[key]) for key in one.keys() - ignored)
+        elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+            pending.extend(zip(one, other, strict=True))
+        elif type(one) is not type(other) or one != other:
+            return False
+    return True
+
+
+def _called_with_keys(node: dict[str, Any]) -> Iterator[tuple[tuple[str, str], Use]]:
+    """The types of a dict's keys, each of which skops calls with a text of the file."""
+    if node.get("__loader__") != "DictNode":
+        return
+    listing = node.get("key_types")
+    types = listing.get("content") if isinstance(listing, dict) else None
+    if not isinstance(types, list) or any(not isinstance(each, dict) for each in types):
+        raise Refused("The skops file holds a dict without the types of its keys.", NEVER)
+    for each in types:
+        if each.get("__loader__") != "TypeNode":
+            raise Refused("The skops file holds a dict with keys of a computed type.", NEVER)
+        yield _checked(each)[0], Use.CALLED
 
 
 def _checked(node: dict[str, Any]) -> tuple[tuple[str, str], Use]:

@@ -9,7 +9,7 @@ import pytest
 import skops.io
 
 from registry import formats
-from registry.formats import CannotLoad
+from registry.formats import CannotLoad, Refused
 from tests import pipelines
 
 pytestmark = pytest.mark.once
@@ -85,6 +85,15 @@ HOSTILE = [
     node("ConstructorFromReduceNode", "sklearn.pipeline", "Pipeline", content=EMPTY),
     node("ObjectNode", "sklearn.feature_extraction.text", "CountVectorizer", content=node(
         "DictNode", "builtins", "dict", key_types=EMPTY, content={"input": {**EMPTY, "content": '"filename"'}})),
+    # Keys are made by calling their type with a text of the file.
+    node("DictNode", "builtins", "dict", content={"/etc/passwd": EMPTY}, key_types=node(
+        "ListNode", "builtins", "list", content=[node("TypeNode", "numpy", "memmap")])),
+    node("DictNode", "builtins", "dict", content={"x": EMPTY}, key_types=node(
+        "ListNode", "builtins", "list", content=[node("FunctionNode", "numpy", "log1p")])),
+    node("DictNode", "builtins", "dict", content={"x": EMPTY}, key_types=EMPTY),
+    node("CachedNode", "builtins", "dict"),
+    {"__id__": 1},
+    node("ListNode", "builtins", "list", content=[EMPTY, 1], __id__="1"),
     {"__loader__": "ObjectNode", "__class__": "Popen"},
     {"__class__": 1, "__module__": ["os"], "__loader__": {}},
 ]  # fmt: skip
@@ -96,6 +105,70 @@ def test_it_refuses_what_models_do_not_need(changed: Any, hostile: dict[str, Any
 
     assert is_refused(path)
     with pytest.raises(CannotLoad):
+        formats.load(path)
+
+
+def text_node(value: str) -> dict[str, Any]:
+    return node("JsonNode", "builtins", "str", content=json.dumps(value), is_json=True, __id__=None)
+
+
+def attributes(number: int, **values: dict[str, Any]) -> dict[str, Any]:
+    types = [node("TypeNode", "builtins", "str", __id__=None) for _ in values]
+    return node(
+        "DictNode", "builtins", "dict", content=values, __id__=number,
+        key_types=node("ListNode", "builtins", "list", content=types, __id__=None),
+    )  # fmt: skip
+
+
+def vectorizer(content: dict[str, Any]) -> dict[str, Any]:
+    return node("ObjectNode", "sklearn.feature_extraction.text", "CountVectorizer", content=content, __id__=None)
+
+
+def saved_as(path: Path, schema: dict[str, Any]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("schema.json", json.dumps({"protocol": 2, "_skops_version": "0.16", **schema}))
+    return path
+
+
+def listing(*content: dict[str, Any]) -> dict[str, Any]:
+    return node("ListNode", "builtins", "list", content=list(content), __id__=None)
+
+
+def test_it_reads_no_number_of_two_objects(tmp_path: Path) -> None:
+    """skops would give the vectorizer the attributes of the first dict, which is nobody's."""
+    hidden, shown = attributes(7, input=text_node("filename")), attributes(7, input=text_node("content"))
+    path = saved_as(tmp_path / "model.skops", listing(hidden, vectorizer(shown)))
+
+    assert is_refused(path)
+    with pytest.raises(Refused, match="the same number"):
+        formats.load(path)
+
+
+def test_it_lets_in_an_object_that_occurs_twice(tmp_path: Path) -> None:
+    same = attributes(7, input=text_node("content"))
+    path = saved_as(tmp_path / "model.skops", listing(same, vectorizer(same)))
+
+    first, second = formats.load(path).pipeline
+
+    assert vars(second) == first
+
+
+def test_it_looks_at_what_was_loaded(tmp_path: Path) -> None:
+    """The word is made by a call; the description does not show it."""
+    word = node("TupleNode", "builtins", "tuple", content=[text_node("filename")], __id__=None)
+    made = node("ConstructorFromReduceNode", "builtins", "str", content=word, __id__=None)
+    path = saved_as(tmp_path / "model.skops", vectorizer(attributes(7, input=made)))
+
+    with pytest.raises(Refused, match="reads files"):
+        formats.load(path)
+
+
+def test_it_lets_no_class_be_called_that_may_only_be_made(tmp_path: Path) -> None:
+    """A function transformer would open whatever file a step before it names."""
+    kind = node("TypeNode", "numpy", "memmap", __id__=None)
+    path = saved_as(tmp_path / "model.skops", vectorizer(attributes(7, tokenizer=kind)))
+
+    with pytest.raises(Refused, match=r"numpy\.memmap as a value"):
         formats.load(path)
 
 
