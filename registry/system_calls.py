@@ -24,8 +24,9 @@ _CLONE_THREAD = 0x10000
 _WRITES = 0o1 | 0o2 | 0o100 | 0o1000  # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC; O_TMPFILE needs one of the first two
 # PR_SET_PDEATHSIG would let it outlive its parent; PR_SET_MM and PR_SET_PTRACER change who may look into whom.
 _PRCTL_REFUSED = (1, 35, 0x59616D61)
-# F_SETOWN, F_SETSIG, F_SETOWN_EX: signals to other processes by way of a file.
-_FCNTL_REFUSED = (8, 10, 15)
+# F_SETFL, so that what was opened to append to, as the report is, keeps what was written first; F_SETOWN, F_SETSIG,
+# F_SETOWN_EX: signals to other processes by way of a file.
+_FCNTL_REFUSED = (4, 8, 10, 15)
 # Whether it is a terminal, how much there is to read, close-on-exec, non-blocking.
 _IOCTL_ALLOWED = (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 
@@ -58,6 +59,7 @@ _REFUSED = {
         init_module 175 105     finit_module 313 273    delete_module 176 106   kexec_load 246 104
         kexec_file_load 320 294 reboot 169 142          swapon 167 224          swapoff 168 225
         syslog 103 116          acct 163 89             quotactl 179 60         quotactl_fd 443 443
+        sync 162 81             syncfs 306 267
         settimeofday 164 170    clock_settime 227 112   clock_adjtime 305 266   adjtimex 159 171
         sethostname 170 161     setdomainname 171 162   iopl 172 -              ioperm 173 -
         modify_ldt 154 -        vhangup 153 58          personality 135 92      lookup_dcookie 212 18
@@ -76,6 +78,7 @@ _REFUSED = {
         mknodat 259 33          link 86 -               linkat 265 37           symlink 88 -
         symlinkat 266 36        rename 82 -             renameat 264 38         renameat2 316 276
         unlink 87 -             unlinkat 263 35         rmdir 84 -              truncate 76 45
+        ftruncate 77 46
         fallocate 285 47        chmod 90 -              fchmod 91 52            fchmodat 268 53
         chown 92 -              fchown 93 55            lchown 94 -             fchownat 260 54
         utime 132 -             utimes 235 -            futimesat 261 -         utimensat 280 88

@@ -150,6 +150,29 @@ def test_it_believes_nothing_that_code_writes_into_the_report(hostile: Any, line
     assert len(inspected.report.failed) == 1
 
 
+_TAKE_BACK = """
+import fcntl, os
+for number in range(3, 20):
+    for act in (lambda: os.ftruncate(number, 0), lambda: fcntl.fcntl(number, fcntl.F_SETFL, 0)):
+        try:
+            act()
+        except OSError:
+            pass
+    try:
+        os.pwrite(number, b"x", 0)
+        break
+    except OSError:
+        pass
+"""
+
+
+def test_it_keeps_what_was_reported_before_the_code_ran(hostile: Any) -> None:
+    """Which parts of the cage held, above all. The report can only be added to."""
+    report = inspect(hostile(_TAKE_BACK)).report
+
+    assert report.as_json()["facts"]["cage"] == ["limits", "system calls", "files"]
+
+
 def test_it_hides_secrets_from_the_file(hostile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DATABASE_URL", "AWS_SESSION_TOKEN", "MLSERVE_TOKEN"):
         monkeypatch.setenv(name, "secret")
