@@ -25,6 +25,7 @@ _MAX_SCHEMA_BYTES = 2**28
 _MAX_FILES = 200_000
 _FILE = re.compile(r"\d+\.(npy|npz)|[0-9a-f-]{36}\.bin", re.ASCII)
 
+_BIT_GENERATORS = {"MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"}
 # Bytes, and what `__getstate__` makes, get another number and another file each time that the object is written.
 _OF_ITS_WRITING = {"__id__", "file"}
 # Every kind of node that a model needs, and what loading does with its class. Not here: MethodNode and
@@ -187,6 +188,8 @@ def _checked(node: dict[str, Any]) -> tuple[tuple[str, str], Use]:
         require_plain_state(_texts(content.get("content")))
     if kind == "PartialNode":
         _require_partial(node)
+    if kind == "RandomGeneratorNode":
+        _require_bit_generator(node)
     # numpy.ndarray is not called, but all other classes of this kind are.
     use = _NODES[kind] if (kind, name) != ("NdArrayNode", "ndarray") else Use.MENTIONED
     return (module, name), use
@@ -197,6 +200,16 @@ def _require_partial(node: dict[str, Any]) -> None:
     function = content.get("func") if isinstance(content, dict) else None
     if not isinstance(function, dict) or (function.get("__module__"), function.get("__class__")) not in PARTIAL_OF:
         raise Refused("The file wraps something in functools.partial.", PARTIAL_FIX)
+
+
+def _require_bit_generator(node: dict[str, Any]) -> None:
+    """skops looks its name up in `numpy.random` and calls what it finds; older versions, whatever it is."""
+    try:
+        name = json.loads(node["content"]["bit_generator"]["content"]["bit_generator"]["content"])
+    except (KeyError, TypeError, ValueError):
+        name = None
+    if not isinstance(name, str) or name not in _BIT_GENERATORS:
+        raise Refused("The skops file holds a random generator that NumPy has not.", NEVER)
 
 
 def _texts(attributes: Any) -> dict[str, Any]:

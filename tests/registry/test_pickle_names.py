@@ -121,6 +121,25 @@ WAYS: dict[str, Callable[[str], bytes]] = {
     "BUILD of a class": lambda command: pickled(
         b"csklearn.dummy\nDummyClassifier\n}" + text("predict") + b"cos\nsystem\nsb", 2
     ),
+    # modelscan, issues 85 and 330: a function is given attributes, and its name then leads to them.
+    "BUILD of a function": lambda command: pickled(
+        b"cnumpy\nprod\nN}" + text("a") + text("os") + b"s\x86b0cnumpy\nprod.a\ncnumpy\nprod.a\n\x93"
+        + text(command) + b"\x85R"
+    ),
+    "BUILD of a function with the builtins": lambda command: pickled(
+        b"cnumpy\nsize\nq\x01cnumpy\n__builtins__\nq\x03h\x01}}" + text("shape") + b"h\x03s\x86bh\x01h\x01"
+        + text("eval") + b"\x86R" + text(command) + b"\x85R"
+    ),
+    # modelscan, issue 331: the names are put together from letters.
+    "names out of letters": lambda command: pickled(
+        called("builtins", "getattr", "", "join") + b"](" + text("o") + text("s") + b"e\x85R" + text("system") + b"\x93"
+        + text(command) + b"\x85R"
+    ),
+    # modelscan, issue 85: what PUT keeps is not what was written before it.
+    "memo of another value": lambda command: pickled(
+        text("os") + text("harmless") + b"0q\x00" + text("system") + text("harmless") + b"0q\x01"
+        + b"00h\x00h\x01\x93" + text(command) + b"\x85R"
+    ),
     "BUILD of a listed class, with slots": lambda _: pickled(
         b"csklearn.dummy\nDummyClassifier\nN}" + text("predict") + b"cnumpy\nlog1p\ns\x86b", 2
     ),
@@ -210,7 +229,7 @@ class Touches:
 
 @pytest.mark.parametrize("compress", [0, 3])
 def test_it_looks_into_arrays_of_objects(tmp_path: Path, require_refused: Any, mark: Path, compress: int) -> None:
-    """joblib writes each as a pickle of its own in the middle of the file."""
+    """joblib writes each as a pickle of its own in the middle of the file (CVE-2024-34997, GHSA-m62q-453p-gv66)."""
     path = tmp_path / "array.joblib"
     joblib.dump({"before": np.eye(3), "array": np.array([Touches(mark), 1], dtype=object)}, path, compress=compress)
 

@@ -91,6 +91,9 @@ HOSTILE = [
     node("DictNode", "builtins", "dict", content={"x": EMPTY}, key_types=node(
         "ListNode", "builtins", "list", content=[node("FunctionNode", "numpy", "log1p")])),
     node("DictNode", "builtins", "dict", content={"x": EMPTY}, key_types=EMPTY),
+    node("RandomGeneratorNode", "numpy.random._generator", "Generator", content={"seed_seq": EMPTY, "bit_generator": {
+        **EMPTY, "content": {"bit_generator": {**EMPTY, "content": '"set_bit_generator"'}}}}),
+    node("RandomGeneratorNode", "numpy.random._generator", "Generator", content=EMPTY),
     node("CachedNode", "builtins", "dict"),
     {"__id__": 1},
     node("ListNode", "builtins", "list", content=[EMPTY, 1], __id__="1"),
@@ -205,6 +208,34 @@ def test_it_limits_what_is_unpacked(tmp_path: Path) -> None:
 
     with pytest.raises(CannotLoad, match="more than is allowed"):
         formats.read_names(path, max_bytes=2**20)
+
+
+def changed_bytes(content: bytes, signature: bytes, offset: int, new: bytes) -> bytes:
+    """With the first entry of this kind changed in one place."""
+    at = content.index(signature) + offset
+    return content[:at] + new + content[at + len(new) :]
+
+
+ENTRY, DIRECTORY = b"PK\x03\x04", b"PK\x01\x02"
+# picklescan took each for a file without a pickle, and other readers load it.
+ARCHIVES: dict[str, Callable[[bytes], bytes]] = {
+    "CVE-2025-1944, another name at the entry": lambda content: changed_bytes(content, ENTRY, 30, b"x"),
+    "CVE-2025-1945, flags: encrypted": lambda content: changed_bytes(content, DIRECTORY, 8, b"\x01"),
+    "CVE-2025-1945, flags: patched": lambda content: changed_bytes(content, DIRECTORY, 8, b"\x20"),
+    "CVE-2025-1945, flags: strongly encrypted": lambda content: changed_bytes(content, DIRECTORY, 8, b"\x40"),
+    "CVE-2025-10156, another checksum": lambda content: changed_bytes(content, DIRECTORY, 16, b"\x00\x00\x00\x00"),
+    "another method of compression": lambda content: changed_bytes(content, DIRECTORY, 10, b"\x63"),
+    "a place outside": lambda content: changed_bytes(content, DIRECTORY, 42, b"\xff\xff\xff\x7f"),
+}
+
+
+@pytest.mark.parametrize("archive", ARCHIVES)
+def test_it_refuses_archives_that_readers_see_differently(content: bytes, tmp_path: Path, archive: str) -> None:
+    path = tmp_path / "model.skops"
+    path.write_bytes(ARCHIVES[archive](content))
+
+    with pytest.raises(CannotLoad):
+        formats.load(path)
 
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.99])
