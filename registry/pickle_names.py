@@ -22,6 +22,10 @@ from registry.unloadable import OF_A_NOTEBOOK, CannotLoad, Refused
 PARTIAL, PARTIAL_OF = ("functools", "partial"), {("sklearn.utils.validation", "check_array")}
 PARTIAL_FIX = "Use a function of a module of your own (MLSERVE_TRUSTED_MODULES), or FunctionTransformer's kw_args."
 ARRAY_WRAPPER = ("joblib.numpy_pickle", "NumpyArrayWrapper")
+# NumPy's generators call the function that they are given; pickles give them this one.
+GENERATORS = {("numpy.random._pickle", name) for name in ("__generator_ctor", "__randomstate_ctor")}
+BIT_GENERATOR = ("numpy.random._pickle", "__bit_generator_ctor")
+NO_BIT_GENERATOR = "The file makes a random generator with something else than NumPy's own function."
 DTYPE = ("numpy", "dtype")
 # What pickling a `numpy.dtype` calls between making it and giving it its state.
 WITHIN_DTYPE = {DTYPE, ("_codecs", "encode"), ("builtins", "bytes")}
@@ -204,6 +208,8 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
             raise Refused("The file encodes text in another way than pickle does.", NEVER)
         elif called == PARTIAL:
             self._require_partial(arguments)
+        elif called in GENERATORS and any(getattr(each, "key", None) != BIT_GENERATOR for each in arguments[1:]):
+            raise Refused(NO_BIT_GENERATOR, NEVER)
         self.stack[-1] = made = _Made(key, arguments)
         if called == DTYPE:
             require_dtype_by_name(arguments)

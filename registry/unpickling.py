@@ -16,8 +16,11 @@ from joblib.numpy_pickle import NumpyArrayWrapper
 
 from registry.array_types import own_state, require_sound
 from registry.pickle_names import (
+    BIT_GENERATOR,
     DTYPE,
+    GENERATORS,
     NEVER,
+    NO_BIT_GENERATOR,
     PARTIAL,
     PARTIAL_FIX,
     PARTIAL_OF,
@@ -114,11 +117,17 @@ class _Unpickler(PythonUnpickler):  # type: ignore[misc]
             raise Refused("The file encodes text in another way than pickle does.", NEVER)
         elif called == PARTIAL:
             self._require_partial(arguments)
+        elif called in GENERATORS:
+            self._require_bit_generator(arguments[1:])
         elif called == DTYPE:
             require_dtype_by_name(arguments)
         super().load_reduce()
         if called == DTYPE:
             self._unfinished.append(self.stack[-1])
+
+    def _require_bit_generator(self, functions: Any) -> None:
+        if any(self._given.get(id(each), (None, None))[1] != BIT_GENERATOR for each in functions):
+            raise Refused(NO_BIT_GENERATOR, NEVER)
 
     def _require_finished(self, called: tuple[str, str] | None = None) -> None:
         if self._unfinished and called not in WITHIN_DTYPE:

@@ -180,6 +180,9 @@ WAYS: dict[str, Callable[[str], bytes]] = {
     "_reconstructor that calls a class which is only made": lambda _: pickled(
         b"ccopyreg\n_reconstructor\n(csklearn.pipeline\nPipeline\ncsklearn.pipeline\nPipeline\n]tR", 2
     ),
+    "a generator that calls what it is given": lambda _: pickled(
+        b"cnumpy.random._pickle\n__generator_ctor\n(]csklearn.pipeline\nPipeline\ntR", 2
+    ),
     "partial": lambda command: pickled(b"cfunctools\npartial\n(cnumpy\nlog1p\ntR", 2),
     "partial with another function in its state": lambda command: pickled(
         b"cfunctools\npartial\n(csklearn.utils.validation\ncheck_array\ntR(cnumpy\nlog1p\n)}Ntb", 2
