@@ -6,6 +6,7 @@ something else is computed again. So a lie can only be about the artifact's own 
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ _MAX_SHOWN = 4000
 _MAX_VALUES = 3_000_000
 _MAX_LABELS = 100_000
 _OUTPUTS = {"predict": "predictions", "predict_proba": "probabilities", "decision_function": "decision_function"}
+# Whoever reads the report in a terminal must not have it cleared, renamed or written over; line ends and tabs may stay.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _STATUSES = ("passed", "warning", "failed")
 
 
@@ -107,15 +110,15 @@ def _check(given: Any, earlier: list[Check]) -> Check:
     last = order.index(earlier[-1].name) if earlier else -1
     if name not in order[last + 1 :] or status not in _STATUSES or not all(isinstance(text, str) for text in texts):
         raise NotAFinding("a check that does not exist, comes twice or ends as none does")
-    detail, fix = (_shown(text) for text in texts)
+    detail, fix = (shown(text) for text in texts)
     return Check(name, status, detail, fix)
 
 
-def _shown(text: str) -> str:
-    """Whatever the artifact made an error message say, as a database and a page can take it."""
+def shown(text: str) -> str:
+    """Whatever the artifact made a message say, as a database, a page and a terminal can take it."""
     if len(text) > _MAX_SHOWN:
         text = f"{text[:_MAX_SHOWN]}…"
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    return _CONTROLS.sub("\ufffd", text).encode("utf-8", "replace").decode("utf-8")
 
 
 def _found(given: Any) -> dict[str, Any]:

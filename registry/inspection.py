@@ -16,7 +16,7 @@ from typing import Any, Literal
 from django.conf import settings
 
 from mlserve.errors import BadUpload
-from registry.findings import Findings, read_findings
+from registry.findings import Findings, read_findings, shown
 from registry.report import CHECKS, REQUEST_FILE, RESULT_FILE, Check, Report, with_skipped
 
 # Only what an interpreter needs: the child must not see keys, passwords or addresses.
@@ -193,8 +193,8 @@ def _describe_exit(code: int, output: Path) -> str:
         return f"Its process crashed with signal {signal.Signals(-code).name}."
     with output.open("rb") as file:
         file.seek(max(0, output.stat().st_size - _SHOWN_OUTPUT_BYTES))
-        lines = file.read().decode("utf-8", errors="replace").replace("\x00", "\ufffd").strip().splitlines()
-    return f"Its process ended with status {code}: {lines[-1][:500].rstrip('.') if lines else 'no message'}."
+        lines = file.read().decode("utf-8", errors="replace").strip().splitlines()
+    return f"Its process ended with status {code}: {shown(lines[-1][:500]).rstrip('.') if lines else 'no message'}."
 
 
 _UNFINISHED_FIX = (

@@ -142,11 +142,11 @@ def test_it_leaves_out_a_line_that_was_cut_off(tmp_path: Path) -> None:
     assert ([check.name for check in found.checks], found.problem) == ([next(iter(CHECKS))], "")
 
 
-def test_it_makes_any_text_fit_for_a_page_and_a_database(read: Any) -> None:
-    detail = "a\x00b\ud800" + "x" * 10_000
+def test_it_makes_any_text_fit_for_a_page_a_terminal_and_a_database(read: Any) -> None:
+    detail = "a\x00b\ud800\x1b[2J\r\x9b\n" + "x" * 10_000
     (check,) = read({"check": {"name": "loads", "status": "failed", "detail": detail}}).checks
 
-    assert check.detail.startswith("a\ufffdb?")
+    assert check.detail.startswith("a\ufffdb?\ufffd[2J\ufffd\ufffd\nx")
     assert len(check.detail) < 5000
 
 
