@@ -190,7 +190,9 @@ def _describe_exit(code: int, output: Path) -> str:
     if code == -signal.SIGXCPU:
         return f"It used more than {settings.MLSERVE_INSPECTION_SECONDS} s of CPU time."
     if code < 0:
-        return f"Its process crashed with signal {signal.Signals(-code).name}."
+        # Most real-time signals have no name, and end a process as well.
+        known = {each.value: each.name for each in signal.Signals}
+        return f"Its process crashed with signal {known.get(-code, -code)}."
     with output.open("rb") as file:
         file.seek(max(0, output.stat().st_size - _SHOWN_OUTPUT_BYTES))
         lines = file.read().decode("utf-8", errors="replace").strip().splitlines()

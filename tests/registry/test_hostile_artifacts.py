@@ -77,9 +77,20 @@ def test_it_ends_a_file_that_takes_too_much_memory(hostile: Any, settings: Any) 
         ("raise SystemExit('enough')", "validation.py cannot be executed (SystemExit: enough)."),
         ("import os; os.kill(os.getpid(), 9)", "It was killed, most likely because the machine ran out of memory."),
         ("import os; os.kill(os.getpid(), 11)", "Its process crashed with signal SIGSEGV."),
+        ("import os; os.kill(os.getpid(), 35)", "Its process crashed with signal 35."),
         ("import os; os.abort()", "Its process crashed with signal SIGABRT."),
     ],
-    ids=["exit 0", "exit 7", "message", "terminal", "SystemExit", "killed", "segmentation fault", "abort"],
+    ids=[
+        "exit 0",
+        "exit 7",
+        "message",
+        "terminal",
+        "SystemExit",
+        "killed",
+        "segmentation fault",
+        "nameless signal",
+        "abort",
+    ],
 )
 def test_it_survives_a_file_that_ends_its_process(hostile: Any, code: str, detail: str) -> None:
     failed = failure_of(hostile(code))
