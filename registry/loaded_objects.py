@@ -100,6 +100,7 @@ def _require_plain(value: Any, attributes: Mapping[Any, Any]) -> None:
     if hasattr(kind, "__getattr__") and any(not hasattr(kind, name) and _has(value, name) for name in _MEMORY):
         raise Refused(f"A {kind.__name__} of the file would be taken for an address in memory.", NEVER)
     if any(str(base.__module__).startswith("sklearn.") for base in kind.__mro__):
+        _require_own_methods(kind, attributes)
         _require_choices(kind.__name__, attributes)
 
 
@@ -107,6 +108,13 @@ def _has(value: Any, name: str) -> bool:
     with suppress(Exception):  # `__getattr__` is a trusted class's, which may raise anything
         return getattr(value, name, None) is not None
     return False
+
+
+def _require_own_methods(kind: type, attributes: Mapping[Any, Any]) -> None:
+    """An attribute named `transform` would be called in the method's place, with the caller's rows."""
+    for name, value in attributes.items():
+        if callable(value) and isinstance(name, str) and isinstance(getattr(kind, name, None), FunctionType):
+            raise Refused(f"A {kind.__name__} of the file replaces its method {name!s:.50}.", NEVER)
 
 
 def _require_choices(kind: str, attributes: Mapping[Any, Any]) -> None:
