@@ -7,7 +7,7 @@ read files. How such a word came to where it stands does not matter here, nor wh
 
 import gc
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
@@ -29,7 +29,8 @@ _METHODS = {"auto", "predict", "predict_proba", "predict_log_proba", "decision_f
 # Attributes by which scikit-learn's classes choose a method to call.
 _CHOICES: Mapping[str, set[str]] = dict.fromkeys(("stack_method_", "response_method", "_response_method"), _METHODS)
 # What NumPy asks an object for, and then believes to be where its numbers lie in memory.
-_MEMORY = ("__array_interface__", "__array_struct__")
+_MEMORY = frozenset({"__array_interface__", "__array_struct__"})
+_ADDRESS = "The file names what NumPy takes for an address in memory."
 _HARMLESS_CLASSES = {("builtins", "object"), ("numpy", "ndarray")}
 
 
@@ -45,12 +46,14 @@ def require_harmless(root: Any) -> None:
             continue
         seen.add(id(value))
         parts = _parts(value)
+        if not _MEMORY.isdisjoint(part for part in parts if isinstance(part, str)):
+            raise Refused(_ADDRESS, NEVER)
         if isinstance(value, np.ndarray | np.void):
             kept.append(parts)  # made just now: nothing else may come to lie where it lies
         pending.extend(part for part in parts if type(part) not in _PLAIN)
 
 
-def _parts(value: Any) -> Iterable[Any]:
+def _parts(value: Any) -> Collection[Any]:
     """What an object refers to. Raises Refused for the object itself."""
     kind = type(value)
     if kind is dict:
@@ -83,6 +86,8 @@ def _objects_in(value: Any) -> list[Any]:
         return [np.ndarray.tolist(value)]
     if isinstance(value, np.void) and value.dtype.hasobject:
         return [value.item()]
+    if isinstance(value, np.ndarray) and value.dtype.kind == "U":
+        return [name for name in _MEMORY if np.any(value == name)]
     return []
 
 

@@ -64,6 +64,9 @@ HOSTILE: dict[str, Callable[[], Any]] = {
     "an address in a dict with attributes": lambda: Bunch(__array_interface__=ADDRESS),
     "an address behind a frozen estimator": lambda: FrozenEstimator(Bunch(__array_interface__=ADDRESS)),
     "an address in a column": lambda: pd.Series([ADDRESS], index=["__array_interface__"]),
+    "an address for a step to come": lambda: FunctionTransformer(dict, kw_args={"__array_interface__": ADDRESS}),
+    "a label for a step to come": lambda: FunctionTransformer(pd.Series, kw_args={"index": ["__array_struct__"]}),
+    "a label in an array": lambda: FunctionTransformer(pd.Series, kw_args={"index": np.array(["__array_interface__"])}),
     "a function in the place of a method": lambda: with_attributes(LogisticRegression(), predict=np.log1p),
     "a class that may only be made": lambda: FunctionTransformer(Pipeline),
 }
