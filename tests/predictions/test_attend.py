@@ -83,6 +83,16 @@ def test_it_leaves_when_its_time_is_up(penguins: ModelVersion, settings: Any) ->
     assert not queue.attending_bell().ring()
 
 
+def test_it_begins_no_batch_that_its_time_limit_would_end(submit_rows: Submit, settings: Any) -> None:
+    settings.MLSERVE_DRAIN_SECONDS, settings.MLSERVE_BATCH_ROWS = 0, 1
+    for _ in range(2):
+        submit_rows()
+    OrmQ.objects.all().delete()
+
+    assert tasks.attend() == 1  # which may have taken nearly all of the time
+    assert OrmQ.objects.count() == 1
+
+
 def test_it_leaves_at_once_when_it_is_dismissed(penguins: ModelVersion, worker: Worker) -> None:
     worker.start_listening()
 

@@ -117,8 +117,9 @@ def test_it_has_a_worker_called_for_what_was_submitted_after_it_left(
 
     monkeypatch.setattr(Doorbell, "close", close_and_submit)
 
-    assert tasks.attend() == 1  # by its last look
-    assert OrmQ.objects.count() == 1  # or by the next worker
+    assert tasks.attend() == 0  # its time is up
+    assert OrmQ.objects.count() == 1
+    assert tasks.attend() == 1  # the next worker
 
 
 def test_it_has_a_worker_called_for_what_was_submitted_before_it_listened(
