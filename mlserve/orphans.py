@@ -9,15 +9,15 @@ import threading
 _PR_SET_PDEATHSIG = 1
 
 
-def end_with_parent(parent: int | None = None) -> None:
-    """Let the kernel send SIGTERM to this process when its parent dies (Linux; elsewhere nothing happens).
+def end_with_parent(parent: int | None = None, *, by: signal.Signals = signal.SIGTERM) -> None:
+    """Let the kernel send a signal to this process when its parent dies (Linux; elsewhere nothing happens).
 
     `parent` is who that should be: had it died before, the kernel would not tell any more.
     """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
         if parent is not None and os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), by)
 
 
 def end_with_input() -> None:

@@ -1,18 +1,18 @@
 """Run django-q2's cluster in this process: workers, their guard, and what stock django-q2 cannot mend.
 
 Idle workers wait for tasks under a lock in shared memory. One that is killed there takes the lock along, and no
-worker gets a task ever after, although all look alive. So the death of a worker ends this cluster, and the
-supervisor starts another one; the leases give its predictions back. A time limit is not such a death.
+worker gets a task ever after, although all look alive. The process that files results waits in the same way, and
+without it no task counts as done. So the death of any of them ends this cluster, and the supervisor starts another
+one; the leases give its predictions back. A time limit is not such a death.
 """
 
 import logging
-import os
 import signal
 import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from multiprocessing import Event, Value
+from multiprocessing import Event, RLock, Value
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -20,10 +20,12 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from django_q.cluster import Sentinel
 from django_q.conf import Conf
+from django_q.monitor import monitor
 from django_q.signals import post_spawn
 from django_q.worker import worker
 
 from mlserve.errors import QueueMissing, Unavailable
+from mlserve.orphans import end_with_parent
 from predictions import figures, incidents, queue, workers
 from predictions.golden_checks import GoldenChecks
 from predictions.models import Prediction
@@ -38,10 +40,40 @@ _LAST_SECONDS = 2.0
 # What a worker's timer says while it waits for a task (django-q2's), and while no worker has it (ours).
 _IDLE, _UNUSED = -1, -4
 _SIGN_EVERY_SECONDS = 60.0
+# A worker has the lock of its timer for a moment at the end of each task.
+_LOCK_SECONDS = 10.0
+
+
+class _TimerLock:
+    """Of a worker's timer. Who is killed while having it takes it along, and the guard would wait for it for ever."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self.release = self._lock.release
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        """Raises SystemExit with WORKER_DIED_STATUS where it waited in vain."""
+        is_patient = block and timeout is None
+        is_mine = self._lock.acquire(block, _LOCK_SECONDS if is_patient else timeout)
+        if is_patient and not is_mine:
+            log.error("A worker was killed at the end of its task; starting the cluster anew")
+            sys.exit(WORKER_DIED_STATUS)
+        return is_mine
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def _new_timer() -> Any:
+    lock: Any = _TimerLock()
+    return Value("f", _UNUSED, lock=lock)
 
 
 class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
-    """django-q2's guard, which stops everything when a worker was killed from outside."""
+    """django-q2's guard, which stops everything when one of its processes was killed from outside."""
 
     def start(self) -> None:
         """A queue that does not answer yet is no reason to end: its broker waits for it. One that is missing is."""
@@ -53,7 +85,7 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
         except (Unavailable, DatabaseError) as error:
             log.warning("The workers start without their queue: %s", error)
         # As many again, so that a worker never gets the timer of the one whose place it takes.
-        self._timers = [Value("f", _UNUSED) for _ in range(2 * self.pool_size)]
+        self._timers = [_new_timer() for _ in range(2 * self.pool_size)]
         self._leaving: Any = None
         self.spawn_cluster()
         self.guard()
@@ -63,6 +95,10 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
         timer = next(timer for timer in self._timers if not any(timer is each for each in in_use))
         timer.value = _IDLE
         self.spawn_process(worker, queue.OwnTasks(self.task_queue), self.result_queue, timer, self.timeout)
+
+    def spawn_monitor(self) -> BaseProcess:
+        process: BaseProcess = self.spawn_process(_file_results, self.result_queue, self.broker)
+        return process
 
     def spawn_pusher(self) -> BaseProcess:
         """It takes no task while all workers of this host are busy: one of another host may have time for it."""
@@ -83,15 +119,18 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
         super().stop()
 
     def reincarnate(self, process: BaseProcess) -> None:
+        """In the place of a process that ended, or whose time is up. Raises SystemExit where another cluster has to
+        take the place of this one.
+        """
         timer = getattr(process, "timer", None)
+        is_out_of_time = timer is not None and timer.value == 0
         if timer is not None:
-            self._note_end(process, is_out_of_time=timer.value == 0)
+            self._note_end(process, is_out_of_time=is_out_of_time)
         status = process.exitcode or 0  # negative: the signal that ended it
-        if timer is not None and status < 0 and timer.value != 0:
-            log.error("Worker %s was killed (signal %s); starting the cluster anew", process.pid, -status)
-            self._kill_all()
-            sys.stderr.flush()
-            os._exit(WORKER_DIED_STATUS)
+        if status < 0 and not is_out_of_time:
+            what = "Worker" if timer is not None else "Helper"
+            log.error("%s %s was killed (signal %s); starting the cluster anew", what, process.pid, -status)
+            sys.exit(WORKER_DIED_STATUS)
         self._leaving = timer
         super().reincarnate(process)
 
@@ -109,13 +148,18 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
             ending = incidents.Ending(process.pid, status, is_out_of_time=has_to_be_killed)
             incidents.report_left_behind(ending)
 
-    def _kill_all(self) -> None:
-        """And forget what they were at: it is no fault of theirs, nor of the predictions that they held."""
-        beside = [each.pid for each in self.pool if each.is_alive()]
-        for each in (*self.pool, self.monitor, self.pusher):
-            if each is not None and each.is_alive():
-                each.kill()
-                each.join(5)
+    def kill_what_is_left(self) -> None:
+        """And forget what they were at: it is no fault of theirs, nor of the predictions that they held.
+
+        Nobody else would end them. This process would wait for them at its end, and they hear no SIGTERM.
+        """
+        left = [each for each in (*self.pool, self.monitor, self.pusher) if each is not None and each.is_alive()]
+        if not left:
+            return
+        beside = [each.pid for each in left if each in self.pool]
+        for each in left:
+            each.kill()
+            each.join(5)
         _give_back_what_is_held_by(beside)
         incidents.forget_left_behind(each.pid for each in self.pool if each.pid is not None)
 
@@ -203,6 +247,13 @@ def run_cluster(worker_count: int, *, when_spawned: Callable[[], None] = lambda:
         sentinel.start()
     finally:
         golden_checks.stop()
+        sentinel.kill_what_is_left()
+
+
+def _file_results(result_queue: Any, broker: Any) -> None:
+    """django-q2's monitor, which ends with its cluster."""
+    end_with_parent(by=signal.SIGKILL)
+    monitor(result_queue, broker)
 
 
 def _warm_worker(**_: Any) -> None:

@@ -4,6 +4,8 @@
 """
 
 import logging
+import multiprocessing
+import signal
 import time
 from typing import Any
 
@@ -155,7 +157,9 @@ def start_worker(**_: Any) -> None:
 
     Whatever a predecessor held or had been called for is queued and rung for again, without waiting.
     """
-    end_with_parent()
+    # Without its cluster it would wait for a task for ever, and it leaves SIGTERM to the cluster.
+    cluster = multiprocessing.parent_process()
+    end_with_parent(cluster.pid if cluster else None, by=signal.SIGKILL)
     incidents.begin_marking()
     try:
         _introduce()

@@ -17,7 +17,7 @@ import pytest
 
 from mlserve.children import CAN_FORK
 from tests import pipelines
-from tests.flows.service import MANAGE, Service, is_running
+from tests.flows.service import MANAGE, Service, command_of, is_running
 
 BURST = 400
 
@@ -190,6 +190,20 @@ def test_it_starts_again_what_dies(own_service: Service, penguin: dict[str, Any]
     own_service.wait_for(lambda: own_service.get("/healthz").status_code == 200, "the new web server")
 
     assert own_service.post("/api/predict", json=penguin, headers={"Prefer": "wait=20"}).status_code == 200
+
+
+def test_it_starts_the_workers_anew_when_one_of_their_helpers_is_killed(
+    own_service: Service, penguin: dict[str, Any]
+) -> None:
+    """Who files results waits under a lock, as idle workers do, and takes it along."""
+    own_service.start()
+    before = own_service.prediction_workers()
+    *_, files_results, _takes_tasks = [pid for pid in before if command_of(pid).startswith("mlserve worker")]
+
+    os.kill(files_results, signal.SIGKILL)
+    own_service.wait_for_none(before)
+
+    assert ended(own_service, submit(own_service, penguin, 1)) == {"succeeded": 1}
 
 
 @pytest.mark.skipif(not CAN_FORK, reason="the processes are forked on Linux only")

@@ -1,18 +1,36 @@
-"""What becomes of the workers beside one that was killed."""
+"""What becomes of the workers beside one that was killed, and of a guard that has lost its worker."""
 
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
-from predictions import workers
+from mlserve.children import CAN_FORK
+from predictions import cluster, workers
 from predictions.claiming import claim
 from predictions.cluster import _give_back_what_is_held_by
 from predictions.submission import submit
 from registry.models import ModelVersion
 
 _KILLED = 2**22 + 1  # above the largest process number of Linux
+_FAILS = """
+import multiprocessing, django
+multiprocessing.set_start_method("fork")
+django.setup()
+from predictions import cluster
+
+def fail(_):
+    raise OSError("Cannot allocate memory")
+
+cluster._SignOfLife.__call__ = fail
+cluster.run_cluster(1)
+"""
 
 
 @pytest.mark.django_db(transaction=True)
@@ -26,3 +44,31 @@ def test_it_counts_no_attempt_of_what_was_killed_beside_another(
 
     held.refresh_from_db()
     assert (held.status, held.attempts) == ("queued", 0)
+
+
+@pytest.mark.once
+@pytest.mark.skipif(not CAN_FORK, reason="the processes are forked on Linux only")
+def test_it_ends_with_its_workers_when_the_guard_fails(tmp_path: Path) -> None:
+    """Else it would wait for ever for workers that nobody replaces any more."""
+    environment = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path}/empty.sqlite3"}
+
+    done = subprocess.run(
+        [sys.executable, "-c", _FAILS], env=environment, check=False, capture_output=True, text=True, timeout=60
+    )
+
+    assert (done.returncode, "Cannot allocate memory" in done.stderr) == (1, True)
+
+
+@pytest.mark.once
+def test_it_does_not_wait_for_a_timer_that_a_killed_worker_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_LOCK_SECONDS", 0.05)
+    timer = cluster._new_timer()
+    # A thread that has ended never releases its lock either.
+    killed = threading.Thread(target=timer.get_lock().acquire)
+    killed.start()
+    killed.join()
+
+    with pytest.raises(SystemExit) as ended, timer.get_lock():
+        pass
+
+    assert ended.value.code == cluster.WORKER_DIED_STATUS
