@@ -206,6 +206,20 @@ def test_it_starts_the_workers_anew_when_one_of_their_helpers_is_killed(
     assert ended(own_service, submit(own_service, penguin, 1)) == {"succeeded": 1}
 
 
+@pytest.mark.skipif(not CAN_FORK, reason="the kernel of Linux does it")
+def test_it_leaves_no_worker_behind_that_nobody_guards(own_service: Service) -> None:
+    own_service.launch("--only", "worker")
+    assert own_service.process is not None
+    own_service.wait_for(lambda: len(own_service.children()) >= 5, "the workers")
+    everything = own_service.children()
+
+    for pid in (own_service.process.pid, own_service.part("worker")):
+        os.kill(pid, signal.SIGKILL)
+
+    own_service.process.wait(10)
+    own_service.wait_for_none(everything, seconds=20)
+
+
 @pytest.mark.skipif(not CAN_FORK, reason="the processes are forked on Linux only")
 def test_it_shares_the_memory_of_what_it_imports(service: Service) -> None:
     """RSS counts a shared page in each process, PSS in equal parts."""

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,8 @@ class Command(TerminalCommand):
         except PortTaken as error:
             raise CommandError(str(error)) from error
         lines = _prepare_in_a_thread() if options["prepare"] else []
-        supervisor = Supervisor(_programs(options))
+        # The web server ends first: requests that wait for a result still need the workers.
+        supervisor = Supervisor(_programs(options, ["worker", "web"]))
         sys.exit(supervisor.run(Greeting(options["host"], options["port"], lines, self.stdout)))
 
 
@@ -100,30 +101,38 @@ _PARTS: dict[str, Callable[[dict[str, Any]], None]] = {"web": _run_web, "worker"
 
 
 def _run_alone(options: dict[str, Any]) -> None:
-    if os.environ.get("MLSERVE_SUPERVISED"):
+    """granian starts its processes again by itself; workers, which models may take along, need a supervisor."""
+    part, is_supervised = options["only"], bool(os.environ.get("MLSERVE_SUPERVISED"))
+    if is_supervised:
         end_with_input()
-    _PARTS[options["only"]](options)
+    if is_supervised or part == "web":
+        _PARTS[part](options)
+    else:
+        sys.exit(Supervisor(_programs(options, [part])).run())
 
 
-def _programs(options: dict[str, Any]) -> list[Program]:
+def _programs(options: dict[str, Any], parts: Sequence[str]) -> list[Program]:
     from predictions.cluster import WORKER_DIED_STATUS
 
-    start = _by_forking(options) if CAN_FORK else _by_executing(options)
+    start = _by_forking(options, parts) if CAN_FORK else _by_executing(options)
     task_seconds: int = settings.MLSERVE_DRAIN_SECONDS + settings.MLSERVE_BATCH_SECONDS
-    # The web server ends first: requests that wait for a result still need the workers.
-    return [
+    programs = {
         # A model that takes its process along must not take the service along, however often it is tried.
-        Program("worker", lambda: start("worker"), stop_seconds=task_seconds + 10, restart_status=WORKER_DIED_STATUS),
-        Program("web server", lambda: start("web"), stop_seconds=settings.MLSERVE_MAX_WAIT + 20),
-    ]
+        "worker": Program(
+            "worker", lambda: start("worker"), stop_seconds=task_seconds + 10, restart_status=WORKER_DIED_STATUS
+        ),
+        "web": Program("web server", lambda: start("web"), stop_seconds=settings.MLSERVE_MAX_WAIT + 20),
+    }
+    return [programs[part] for part in parts]
 
 
-def _by_forking(options: dict[str, Any]) -> Callable[[str], Child]:
+def _by_forking(options: dict[str, Any], parts: Sequence[str]) -> Callable[[str], Child]:
     """All is imported once, here; the parts and their processes share it."""
     import predictions.cluster  # noqa: F401
     from predictions.warming import warm_libraries
 
-    import_web_server()
+    if "web" in parts:
+        import_web_server()
     warm_libraries()
     connections.close_all()
     return lambda part: fork(part, lambda: _PARTS[part](options))
