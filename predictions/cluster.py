@@ -30,6 +30,7 @@ from predictions import figures, incidents, queue, workers
 from predictions.golden_checks import GoldenChecks
 from predictions.models import Prediction
 from predictions.warming import warm_libraries, warm_models_in_background
+from registry.direct_upload import DirectUpload
 
 log = logging.getLogger(__name__)
 
@@ -165,11 +166,13 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
 
 
 def _give_back_what_is_held_by(killed: Sequence[int]) -> None:
-    """Killed beside one that crashed, three times perhaps: that must not count as attempts of healthy predictions."""
+    """Killed beside one that crashed, three times perhaps: that must not count as attempts of what is healthy."""
+    holders = [f"{workers.host_name()}:{pid}" for pid in killed]
     try:
         close_old_connections()
-        for pid in killed:
-            Prediction.objects.give_back(holder=f"{workers.host_name()}:{pid}")
+        for holder in holders:
+            Prediction.objects.give_back(holder=holder)
+        DirectUpload.objects.give_back(holders=holders)
     except DatabaseError as error:
         log.warning("What was killed beside another worker has lost an attempt: %s", error)
 

@@ -102,6 +102,11 @@ class DirectUploadQuerySet(models.QuerySet["DirectUpload"]):
         again = {"status": Status.QUEUED, "attempts": F("attempts") - 1, **_NO_LEASE}
         return bool(self._held(upload).update(**again))
 
+    def give_back(self, *, holders: Sequence[str]) -> int:
+        """The same for workers that were ended for no fault of what they inspected."""
+        again = {"status": Status.QUEUED, "attempts": F("attempts") - 1, **_NO_LEASE}
+        return self.inspecting().filter(lease_holder__in=holders).update(**again)
+
     def release_expired(self, *, now: datetime) -> int:
         """inspecting → queued for what no living worker holds; → failed after MLSERVE_MAX_ATTEMPTS."""
         return self._release(Q(lease_expires_at__lt=now), now)

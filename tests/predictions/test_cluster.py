@@ -16,6 +16,7 @@ from predictions import cluster, workers
 from predictions.claiming import claim
 from predictions.cluster import _give_back_what_is_held_by
 from predictions.submission import submit
+from registry.direct_upload import DirectUpload, Status
 from registry.models import ModelVersion
 
 _KILLED = 2**22 + 1  # above the largest process number of Linux
@@ -44,6 +45,19 @@ def test_it_counts_no_attempt_of_what_was_killed_beside_another(
 
     held.refresh_from_db()
     assert (held.status, held.attempts) == ("queued", 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_counts_no_attempt_of_an_upload_either() -> None:
+    now = timezone.now()
+    queued = {"status": Status.QUEUED, "created_at": now, "submitted_at": now}
+    upload = DirectUpload.objects.create(size_bytes=1, part_bytes=1, **queued)
+    assert DirectUpload.objects.claim(holder=f"{workers.host_name()}:{_KILLED}", now=now)
+
+    _give_back_what_is_held_by([_KILLED])
+
+    upload.refresh_from_db()
+    assert (upload.status, upload.attempts, upload.lease_holder) == (Status.QUEUED, 0, "")
 
 
 @pytest.mark.once
