@@ -9,9 +9,10 @@ import pytest
 from django.utils import timezone
 from django_q.exceptions import TimeoutException
 
-from predictions import draining, incidents, tasks, workers
+from predictions import draining, incidents, runtime, tasks, workers
 from predictions.claiming import Precedence, claim
 from predictions.models import Prediction
+from predictions.rests import _Rest
 from predictions.status import Status
 from registry import pipelines
 from registry.incident import Kind
@@ -129,6 +130,22 @@ def test_it_lets_nobody_wait_for_ever_under_load(
 
     assert [each.pk for each in draining._claim()] == [theirs.pk]
     assert draining._State.last_turn > time.monotonic() - 10
+
+
+def test_it_takes_them_last_although_something_was_away_once(
+    submit_rows: Submit,
+    troubled: ModelVersion,
+    publish_penguins: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A version that was to be loaded in advance while the storage was away, and which nobody has asked for since."""
+    another = publish_penguins("1.0", model="another", is_public=True).version
+    runtime.unreachable._rests[another.pk] = _Rest(until=time.monotonic() - 60, seconds=0.5)
+    submit_rows(version=troubled)
+    other = submit_rows()
+    monkeypatch.setattr(draining._State, "last_turn", time.monotonic())
+
+    assert [each.pk for each in draining._claim()] == [other.pk]
 
 
 def test_it_gives_each_output_what_was_asked_although_a_step_writes_into_its_input(penguins: ModelVersion) -> None:

@@ -33,3 +33,14 @@ def test_it_stays_away_when_the_pause_has_ended_and_begins_anew_after_a_success(
     assert not rests.away()
     assert rests.seconds_left() is None
     assert rests.begin("a") == 0.5
+
+
+def test_it_forgets_what_nobody_asks_for_any_more() -> None:
+    clock = Clock()
+    rests = Rests[str](clock=clock)
+    for _ in range(3):
+        rests.begin("a")
+
+    clock.now += 60
+
+    assert (list(rests.away()), rests.seconds_left(), rests.begin("a")) == ([], None, 0.5)
