@@ -202,7 +202,10 @@ class _StopFlag:
 
 
 class _SignOfLife:
-    """Each host tells of its own workers that they live; the sweep, which one host runs, cannot know the others'."""
+    """Each host tells of its own workers that they live; the sweep, which one host runs, cannot know the others'.
+
+    It also sees to it that there is a sweep.
+    """
 
     def __init__(self) -> None:
         self._due = time.monotonic() + _SIGN_EVERY_SECONDS
@@ -214,6 +217,7 @@ class _SignOfLife:
         try:
             close_old_connections()
             workers.see_living_workers()
+            queue.keep_sweep_due()
         except DatabaseError as error:
             log.warning("The workers of this host could not tell that they live: %s", error)
 

@@ -22,8 +22,10 @@ from registry.direct_upload import inspection_task_seconds
 
 log = logging.getLogger(__name__)
 
-# A ring that nobody answered for so long was lost; a drain that is due begins within milliseconds.
+# A ring that nobody answered for so long was lost; a drain that is due begins within milliseconds. So was one from so
+# far in the future: a clock was ahead for a moment.
 WAKE_UP_PATIENCE_SECONDS = 10
+_SCHEDULE, _SWEEP_EVERY = "mlserve sweep", timedelta(minutes=1)
 # Everything that a message may ask of a worker, without arguments: what is to be done stands in the tables.
 TASKS = {
     "attend": "predictions.tasks.attend",
@@ -167,13 +169,13 @@ def _bell(_database: str, queue_name: str) -> Doorbell:
 
 def _ring() -> bool:
     """Compare-and-set: True for the one caller who changed a silent or stale bell into a ringing one."""
-    now = timezone.now()
-    stale = now - timedelta(seconds=WAKE_UP_PATIENCE_SECONDS)
+    now, patience = timezone.now(), timedelta(seconds=WAKE_UP_PATIENCE_SECONDS)
     bell = WakeUp.objects.filter(queue=_queue_name())
     state = bell.values_list("rung_at", flat=True).first()
-    if state is not None and stale < state:
+    if state is not None and abs(now - state) < patience:
         return False  # the usual case in a burst: one read, no write
-    if bell.filter(Q(rung_at=None) | Q(rung_at__lt=stale)).update(rung_at=now):
+    is_lost = Q(rung_at__lte=now - patience) | Q(rung_at__gte=now + patience)
+    if bell.filter(Q(rung_at=None) | is_lost).update(rung_at=now):
         return True
     _, is_first = WakeUp.objects.get_or_create(queue=_queue_name(), defaults={"rung_at": now})
     return is_first
@@ -196,8 +198,16 @@ def schedule_sweep(**_: Any) -> None:
 
     try:
         Schedule.objects.update_or_create(
-            name="mlserve sweep",
+            name=_SCHEDULE,
             defaults={"func": SWEEP, "schedule_type": Schedule.MINUTES, "minutes": 1},
         )
     except DatabaseError:
         log.warning("django-q2's tables are not there yet; the sweep is scheduled at the next migrate")
+
+
+def keep_sweep_due() -> None:
+    """A clock that was ahead for a moment has put the sweep off until that time comes: until tomorrow, or for years."""
+    from django_q.models import Schedule
+
+    now = timezone.now()
+    Schedule.objects.filter(name=_SCHEDULE, next_run__gt=now + 2 * _SWEEP_EVERY).update(next_run=now)

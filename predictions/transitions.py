@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# A lease that ends so much later than any that begins now was given by a clock that was ahead.
+_NO_CLOCKS_DIFFER_SO_MUCH = timedelta(hours=1)
 # A sweep makes room for predictions again after so long; what is left is the next one's, a minute later.
 _SWEEP_SECONDS = 5.0
 
@@ -118,7 +120,8 @@ class PredictionQuerySet(QuerySet["Prediction"]):
 
     def release_expired(self, *, now: datetime) -> int:
         """running → queued for what no living worker holds; → failed after MLSERVE_MAX_ATTEMPTS."""
-        return self._release(Q(lease_expires_at__lt=now), now)
+        latest = now + lease_duration() + _NO_CLOCKS_DIFFER_SO_MUCH
+        return self._release(Q(lease_expires_at__lt=now) | Q(lease_expires_at__gt=latest), now)
 
     def release_held_by(self, holders: Sequence[str], *, now: datetime) -> int:
         """The same for workers that are known to be gone."""

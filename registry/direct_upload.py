@@ -27,6 +27,10 @@ OPEN_FOR = timedelta(hours=24)
 _TRANSFER_SECONDS = 300
 
 
+# A lease that ends so much later than any that begins now was given by a clock that was ahead.
+_NO_CLOCKS_DIFFER_SO_MUCH = timedelta(hours=1)
+
+
 class Status(models.TextChoices):
     OPEN = "open", _("open")
     QUEUED = "queued", _("queued")
@@ -44,6 +48,11 @@ def inspection_task_seconds() -> int:
     """The longest that one upload may keep a worker."""
     seconds: int = settings.MLSERVE_INSPECTION_SECONDS + _TRANSFER_SECONDS
     return seconds
+
+
+def _lease_duration() -> timedelta:
+    """Fifteen seconds to write down how it ended after the worker's time is up."""
+    return timedelta(seconds=inspection_task_seconds() + 15)
 
 
 class DirectUploadQuerySet(models.QuerySet["DirectUpload"]):
@@ -76,13 +85,11 @@ class DirectUploadQuerySet(models.QuerySet["DirectUpload"]):
         oldest = self.queued().order_by("submitted_at", "pk").first()
         if oldest is None:
             return None
-        # Fifteen seconds to write down how it ended after the worker's time is up.
-        lease_end = now + timedelta(seconds=inspection_task_seconds() + 15)
         try:
             with transaction.atomic():
                 claimed = self.queued().filter(pk=oldest.pk).update(
                     status=Status.INSPECTING, attempts=F("attempts") + 1, lease_holder=holder,
-                    lease_expires_at=lease_end, progress={"step": "fetching", "checks": []},
+                    lease_expires_at=now + _lease_duration(), progress={"step": "fetching", "checks": []},
                 )  # fmt: skip
         except IntegrityError:  # another worker began to inspect another one just now
             return None
@@ -109,7 +116,8 @@ class DirectUploadQuerySet(models.QuerySet["DirectUpload"]):
 
     def release_expired(self, *, now: datetime) -> int:
         """inspecting → queued for what no living worker holds; → failed after MLSERVE_MAX_ATTEMPTS."""
-        return self._release(Q(lease_expires_at__lt=now), now)
+        latest = now + _lease_duration() + _NO_CLOCKS_DIFFER_SO_MUCH
+        return self._release(Q(lease_expires_at__lt=now) | Q(lease_expires_at__gt=latest), now)
 
     def release_held_by(self, holders: Sequence[str], *, now: datetime) -> int:
         """The same for workers that are known to be gone."""

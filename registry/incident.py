@@ -73,7 +73,7 @@ def standing_of(incidents: Iterable[Seen], *, now: datetime) -> Standing:
     for seen in incidents:
         if seen.kind != Kind.KILLED:
             apart.add(seen.version_id)
-        elif now - seen.happened_at < _KILLED_WITHIN:
+        elif abs(now - seen.happened_at) < _KILLED_WITHIN:  # a clock may have been ahead
             times = killed[seen.version_id]
             # All processes of a host may be killed at once.
             if not times or seen.happened_at - times[-1] >= _KILLED_SECONDS:

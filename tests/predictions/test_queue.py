@@ -51,6 +51,14 @@ def test_it_rings_again_when_nobody_answered_for_long(submit_rows: Submit) -> No
     assert OrmQ.objects.count() == 2
 
 
+def test_it_rings_again_when_a_clock_that_was_ahead_rang_last(submit_rows: Submit) -> None:
+    submit_rows()
+    WakeUp.objects.update(rung_at=timezone.now() + timedelta(days=365))
+
+    assert queue.call_worker()
+    assert not queue.call_worker()
+
+
 def test_it_finds_a_row_that_was_committed_while_a_worker_began(
     submit_rows: Submit, monkeypatch: Any, settings: Any
 ) -> None:
@@ -95,6 +103,15 @@ def test_the_sweep_leaves_an_empty_queue_alone(penguins: Any) -> None:
     tasks.sweep()
 
     assert not OrmQ.objects.exists()
+
+
+def test_it_sweeps_although_a_clock_that_was_ahead_has_put_it_off(db: None) -> None:
+    queue.schedule_sweep()
+    Schedule.objects.update(next_run=timezone.now() + timedelta(days=365))
+
+    queue.keep_sweep_due()
+
+    assert Schedule.objects.get().next_run <= timezone.now()
 
 
 def test_it_schedules_the_sweep_once(db: None) -> None:

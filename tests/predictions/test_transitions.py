@@ -132,6 +132,13 @@ def test_it_keeps_a_lease_that_has_not_run_out(submit_rows: Submit) -> None:
     assert Prediction.objects.release_expired(now=timezone.now()) == 0
 
 
+def test_it_takes_back_what_a_clock_that_was_ahead_gave_for_long(submit_rows: Submit) -> None:
+    submit_rows()
+    claim(now=timezone.now() + timedelta(days=365))
+
+    assert Prediction.objects.release_expired(now=timezone.now()) == 1
+
+
 def test_it_gives_up_after_the_allowed_attempts(submit_rows: Submit, settings: Any) -> None:
     settings.MLSERVE_MAX_ATTEMPTS = 2
     prediction = submit_rows()

@@ -108,6 +108,14 @@ def test_it_puts_back_what_a_dead_worker_held(make: Make, now: datetime) -> None
     assert (upload.status, upload.attempts, upload.progress) == (Status.QUEUED, 1, None)
 
 
+def test_it_takes_back_what_a_clock_that_was_ahead_gave_for_long(make: Make, now: datetime) -> None:
+    """Else no other upload would be inspected until then."""
+    make(Status.QUEUED)
+    DirectUpload.objects.claim(holder="dead", now=now + timedelta(days=365))
+
+    assert DirectUpload.objects.release_expired(now=now) == 1
+
+
 def test_it_gives_up_after_some_attempts(make: Make, now: datetime, settings: Any) -> None:
     settings.MLSERVE_MAX_ATTEMPTS = 2
     upload = make(Status.QUEUED)

@@ -30,6 +30,7 @@ def test_it_keeps_apart_who_did_it_once_until_somebody_clears_it(kind: Kind) -> 
         ((20, 10), False, False),
         ((30, 20, 10), True, True),
         ((90, 80, 70), False, False),
+        ((-1000,), False, False),  # by a clock that was ahead
     ],
 )
 def test_it_takes_a_killed_process_for_a_coincidence_unless_it_is_often(
