@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from mlserve.leftovers import forget_callers
 from mlserve.orphans import end_with_parent
-from predictions import figures, incidents, queue, workers
+from predictions import call_marker, figures, incidents, queue, workers
 from predictions.attendance import Attendance
 from predictions.draining import drain as drain  # noqa: PLC0414 - a task's own word for it
 from predictions.draining import seconds_to_next_try
@@ -58,6 +58,7 @@ def _attend() -> int:
     if _Late.is_unknown:
         _introduce()
         _Late.is_unknown = False
+    call_marker.renew()
     queue.answer()
     with Attendance() as attendance:
         ended = drain(deadline, attendance)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django_q.models import OrmQ
 
-from predictions import attendance, draining, queue, tasks
+from predictions import attendance, call_marker, draining, queue, tasks
 from predictions.models import Prediction, WakeUp
 from predictions.status import Status
 from registry.models import ModelVersion
@@ -91,6 +91,18 @@ def test_it_begins_no_batch_that_its_time_limit_would_end(submit_rows: Submit, s
 
     assert tasks.attend() == 1  # which may have taken nearly all of the time
     assert OrmQ.objects.count() == 1
+
+
+def test_it_does_not_hold_against_a_version_what_ran_out_of_memory_before(
+    penguins: ModelVersion, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewed: list[int] = []
+    monkeypatch.setattr(call_marker, "renew", lambda: renewed.append(1))
+    settings.MLSERVE_DRAIN_SECONDS = 0
+
+    tasks.attend()
+
+    assert renewed
 
 
 def test_it_leaves_at_once_when_it_is_dismissed(penguins: ModelVersion, worker: Worker) -> None:
