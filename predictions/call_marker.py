@@ -55,6 +55,8 @@ class _Marker:
 
 _marker: _Marker | None = None
 _interrupted: int | None = None
+# What this process calls and loads, in whichever thread.
+_now: dict[str, int] = {}
 
 
 def begin(folder: Path, process: str) -> None:
@@ -104,6 +106,7 @@ def noted(what: str, version_id: int) -> Iterator[None]:
     marker = _marker
     if marker is not None:
         marker.note(what, version_id)
+    _now[what] = version_id
     try:
         yield
     except Exception:
@@ -112,8 +115,14 @@ def noted(what: str, version_id: int) -> Iterator[None]:
         _interrupted = version_id
         raise
     finally:
+        _now.pop(what, None)
         if marker is not None:
             marker.note(what, 0)
+
+
+def is_loading(version_id: int) -> bool:
+    """Whether this process is at it, in whichever thread."""
+    return _now.get(LOAD) == version_id
 
 
 def take_interrupted() -> int | None:

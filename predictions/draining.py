@@ -42,8 +42,10 @@ class _State:
     """Of this worker, which has one thread that drains."""
 
     last_turn = time.monotonic()
-    # Waiting for the storage. A time limit that strikes then is no fault of the prediction's.
-    is_fetching = False
+    # The version whose artifact and rows are being fetched, and whether its results wait for the database. A time limit
+    # that strikes then is no fault of the prediction's.
+    fetching: int | None = None
+    waits_for_database = False
     # Rows are claimed in this worker's name that it could not give back.
     holds_leftovers = False
 
@@ -126,7 +128,7 @@ def _execute(batch: Sequence[Prediction], attendance: Attendance | None) -> list
             works, outcomes = _fetched(batch)
             outcomes += execute(version, works)
         except Unavailable as error:
-            _State.is_fetching = False
+            _State.fetching = None
             log.warning("%s waits for the storage: %s", version, error.detail)
             _give_back([prediction.pk for prediction in batch])
             return []
@@ -140,7 +142,7 @@ def _fetched(batch: Sequence[Prediction]) -> tuple[list[Work], list[Outcome]]:
     Those whose rows cannot be had at the moment go back. Raises Unavailable when the pipeline cannot be had.
     """
     works, lost, waiting = [], [], []
-    _State.is_fetching = True
+    _State.fetching = batch[0].version_id
     for prediction in batch:
         try:
             works.append(Work.of(prediction))
@@ -152,7 +154,7 @@ def _fetched(batch: Sequence[Prediction]) -> tuple[list[Work], list[Outcome]]:
     _give_back(waiting)
     if works:
         _load(batch[0].version)
-    _State.is_fetching = False
+    _State.fetching = None
     return works, lost
 
 
@@ -171,6 +173,7 @@ def _finish(batch: Sequence[Prediction], outcomes: Sequence[Outcome]) -> int:
         try:
             now = timezone.now()
             count = Prediction.objects.finish(outcomes, holder=holder, now=now)
+            _State.waits_for_database = False
             figures.count_finished(batch, outcomes, count=count, now=now)
             return count
         except Unavailable as error:
@@ -181,6 +184,7 @@ def _finish(batch: Sequence[Prediction], outcomes: Sequence[Outcome]) -> int:
             if time.monotonic() > deadline:
                 raise
             log.warning("Results wait for the database: %s", error)
+            _State.waits_for_database = True
             _drop_broken_connection()
             time.sleep(_PAUSE_SECONDS)
 
@@ -192,13 +196,14 @@ def _give_back(ids: Sequence[UUID]) -> None:
 
 def _let_go(error: BaseException) -> None:
     """Give back what is claimed; whoever's fault it was has used an attempt."""
-    version_id, now = call_marker.take_interrupted(), timezone.now()
-    is_nobodys_fault = isinstance(error, _AWAY) or (_State.is_fetching and not isinstance(error, Exception))
+    is_waiting = _State.fetching is not None or _State.waits_for_database
+    is_nobodys_fault = isinstance(error, _AWAY) or (is_waiting and not isinstance(error, Exception))
+    version_id, now = _interrupted(error), timezone.now()
     if version_id is not None:
         limit = settings.MLSERVE_BATCH_SECONDS
         incidents.report(version_id, Kind.HUNG, f"A worker waited for it for longer than {limit} s.")
         is_nobodys_fault = False
-    _State.is_fetching = False
+    _State.fetching, _State.waits_for_database = None, False
     try:
         _drop_broken_connection()
         if is_nobodys_fault:
@@ -208,6 +213,15 @@ def _let_go(error: BaseException) -> None:
     except DatabaseError as also:
         log.warning("What this worker had claimed stays claimed until the database answers: %s", also)
         _State.holds_leftovers = True
+
+
+def _interrupted(error: BaseException) -> int | None:
+    """The version whose call or load has taken too long, if one has."""
+    version_id, fetching = call_marker.take_interrupted(), _State.fetching
+    is_loaded_beside = fetching is not None and call_marker.is_loading(fetching)
+    if version_id is None and is_loaded_beside and not isinstance(error, Exception):
+        return fetching  # this thread only waited for the one that loads versions in advance
+    return version_id
 
 
 def _drop_broken_connection() -> None:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import logging
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +18,13 @@ from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
 from mlserve.errors import Overloaded
-from predictions import draining, payloads, queue, runtime, submission, tasks, workers
+from predictions import call_marker, draining, payloads, queue, runtime, submission, tasks, workers
 from predictions.claiming import claim
 from predictions.models import Prediction
 from predictions.status import Status
 from predictions.transitions import Outcome
 from registry import storage
+from registry.incident import Kind
 from registry.models import Incident, ModelVersion
 from tests.predictions.conftest import Submit
 
@@ -47,6 +50,25 @@ def end_pauses() -> None:
     for rests in (runtime.unreachable, payloads.away):
         for key, rest in rests._rests.items():
             rests._rests[key] = dataclasses.replace(rest, until=0.0)  # type: ignore[index]
+
+
+@contextmanager
+def loading_in_advance(version_id: int) -> Iterator[None]:
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def load() -> None:
+        with call_marker.noted(call_marker.LOAD, version_id):
+            has_begun.set()
+            may_end.wait(20)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    assert has_begun.wait(20)
+    try:
+        yield
+    finally:
+        may_end.set()
+        thread.join()
 
 
 def stored_payloads() -> list[Path]:
@@ -179,6 +201,43 @@ def test_it_blames_nobody_for_a_time_limit_that_strikes_while_it_fetches(
 
     assert state_of(prediction) == (Status.QUEUED, 0, "")
     assert not Incident.objects.exists()
+
+
+def test_it_blames_a_version_that_never_gets_loaded_in_advance(
+    submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for the thread that loads it would go on waiting in each worker, and others with it."""
+
+    def time_is_up(_: Any) -> None:
+        raise TimeoutException("Task exceeded maximum timeout value")
+
+    prediction = submit_rows()
+    monkeypatch.setattr(runtime, "load", time_is_up)
+
+    with loading_in_advance(prediction.version_id), pytest.raises(TimeoutException):
+        tasks.drain()
+
+    assert state_of(prediction) == (Status.QUEUED, 1, "")
+    assert Incident.objects.get().kind == Kind.HUNG
+
+
+def test_it_blames_nobody_for_a_time_limit_that_strikes_while_results_wait(
+    submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: Any, **__: Any) -> int:
+        raise OperationalError("database is locked")
+
+    def time_is_up(_: float) -> None:
+        raise TimeoutException("Task exceeded maximum timeout value")
+
+    prediction = submit_rows()
+    monkeypatch.setattr(type(Prediction.objects.all()), "finish", locked)
+    monkeypatch.setattr(time, "sleep", time_is_up)
+
+    with pytest.raises(TimeoutException):
+        tasks.drain()
+
+    assert state_of(prediction) == (Status.QUEUED, 0, "")
 
 
 def test_it_finishes_once_the_database_is_back(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
