@@ -1,6 +1,8 @@
 """What is done to the service: a table. Each harm returns once it is over; the recovery is awaited elsewhere."""
 
+import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +19,7 @@ Harm = Callable[[System, random.Random], None]
 _CLOCK_OFFSET_SECONDS = 300
 # Of another worker, and to do what the first one had begun.
 _START_SECONDS = 6
+_OTHER_HOST = "another-host"
 
 
 def _nothing_lacks(_: System) -> str:
@@ -68,6 +71,17 @@ def _pause_workers(system: System, _: random.Random) -> None:
             send(pid, signal.SIGCONT)
         other.terminate()
         other.wait(120)
+
+
+def _lose_host(system: System, _: random.Random) -> None:
+    """Nothing of it is left that could tell what it held, and nobody on another host can know; its leases do."""
+    other = system.second_worker(0, host=_OTHER_HOST)
+    system.kill_amid_a_batch(other.pid, _OTHER_HOST)
+    other.wait(10)
+
+
+def _sweep_early(system: System, _: random.Random) -> None:
+    system.sweep_early()
 
 
 def _restart_database(system: System, _: random.Random) -> None:
@@ -146,6 +160,10 @@ def _without_clock(system: System) -> str:
     return system.clock.lacking
 
 
+def _without_host_names(_: System) -> str:
+    return "" if os.geteuid() == 0 and shutil.which("unshare") else "only root may name a host: run it as root"
+
+
 def _web(system: System) -> Sequence[int]:
     return system.unit.workers_of("web")
 
@@ -164,6 +182,8 @@ FAULTS = (
     Fault("kill-all", "every process at once: kill -9", _kill_all),
     Fault("stop-worker", "a busy worker stands still, past its lease", partial(_stop_for_a_while, System.busy_worker)),
     Fault("pause-workers", "all workers stand still, others take over, they wake up", _pause_workers),
+    Fault("lose-host", "another host dies amid a batch, for good", _lose_host, _without_host_names),
+    Fault("early-sweep", "a sweep takes away what living workers are at", _sweep_early),
     Fault("stop-web", "a web process stands still", partial(_stop_for_a_while, _web)),
     Fault("database-restart", "PostgreSQL crashes and is started at once", _restart_database, _without_server),
     Fault("database-away", "PostgreSQL crashes and is away for a while", _take_database_away, _without_server),
@@ -189,5 +209,5 @@ BY_NAME: Mapping[str, Fault] = {fault.name: fault for fault in FAULTS}
 # A minute's worth, each of another kind.
 SHORT = (
     "kill-web", "kill-worker", "storage-away", "queue-purged", "database-restart", "database-locked",
-    "model-raises", "model-exits", "kill-cluster", "kill-supervisor",
+    "model-raises", "model-exits", "kill-cluster", "kill-supervisor", "early-sweep",
 )  # fmt: skip

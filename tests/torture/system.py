@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.flows.service import MANAGE
+from tests.flows.service import MANAGE, ROOT
 from tests.torture.clock import Clock
 from tests.torture.databases import Database, Postgres, Sqlite
 from tests.torture.journal import Journal
@@ -22,6 +23,8 @@ BATCH_SECONDS = 8
 # A worker that is stopped for longer has lost its lease (predictions/transitions.py).
 LEASE_SECONDS = BATCH_SECONDS + 15
 _BUSY_WITHIN_SECONDS = 3.0
+# A second worker has to start first.
+_BUSY_OTHER_SECONDS = 60.0
 _TRIES_TO_PAUSE = 20
 _SWEEP_SECONDS = 120
 
@@ -125,13 +128,36 @@ class System:
         command = [*MANAGE, "sweep_predictions"]
         subprocess.run(command, env=self.unit.environment, check=False, capture_output=True, timeout=_SWEEP_SECONDS)
 
-    def second_worker(self, offset_seconds: int) -> "subprocess.Popen[bytes]":
-        """Another worker whose clock is wrong by so much."""
+    def sweep_early(self) -> None:
+        """As by a host whose clock is ahead; fewer times than a prediction has attempts."""
+        code = "import django; django.setup(); from tests.torture.early_sweep import sweep_early; sweep_early(2)"
+        environment = {**self.unit.environment, "DJANGO_SETTINGS_MODULE": "mlserve.settings"}
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, timeout=_SWEEP_SECONDS)
+
+    def second_worker(self, offset_seconds: int, *, host: str = "") -> "subprocess.Popen[bytes]":
+        """Another worker whose clock is wrong by so much; of another host, if it has a name."""
         self.clock_of_the_other.set(offset_seconds)
         environment = {**self.unit.environment, **self.clock_of_the_other.variables}
+        prefix = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', host] if host else []
         with (self._files / "second-worker.log").open("ab") as log:
-            command = [*MANAGE, "serve", "--only", "worker", "--workers", "1"]
+            command = [*prefix, *MANAGE, "serve", "--only", "worker", "--workers", "1"]
             return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+    def kill_amid_a_batch(self, pid: int, host: str) -> None:
+        """Everything of another host at once, while it holds predictions, if it does so within a while."""
+        held = f"SELECT count(*) FROM predictions_prediction WHERE status = 'running' AND lease_holder LIKE '{host}-%'"
+        deadline = time.monotonic() + _BUSY_OTHER_SECONDS
+        while True:
+            everything = [pid, *self.unit.children(pid)]
+            for each in everything:
+                send(each, signal.SIGSTOP)
+            if self.database.ask(held) != [(0,)] or time.monotonic() > deadline:
+                break
+            for each in everything:
+                send(each, signal.SIGCONT)
+            time.sleep(0.02)
+        for each in everything:
+            send(each, signal.SIGKILL)
 
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.unit.url, timeout=60)
