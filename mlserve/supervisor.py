@@ -78,17 +78,30 @@ class Supervisor:
         while not self._asked_to_stop:
             for running in self._running:
                 if running.restart_at is not None:
-                    if self._clock() >= running.restart_at:
-                        running.process, running.restart_at = running.program.start(), None
-                elif (status := running.process.poll()) is not None and self._died_for_good(running, status):
+                    is_over = self._clock() >= running.restart_at and self._cannot_be_started(running)
+                else:
+                    is_over = (status := running.process.poll()) is not None and self._died_for_good(running, status)
+                if is_over:
                     return 1
             at_each_look()
             time.sleep(_LOOK_EVERY_SECONDS)
         return 0
 
+    def _cannot_be_started(self, running: _Running) -> bool:
+        try:
+            running.process, running.restart_at = running.program.start(), None
+        except OSError as error:  # for want of memory, say, which may be there in a moment
+            log.error("The %s cannot be started: %s", running.program.name, error)  # noqa: TRY400
+            return self._is_given_up(running, status=1)
+        return False
+
     def _died_for_good(self, running: _Running, status: int) -> bool:
-        now = self._clock()
         running.process.kill_all()
+        return self._is_given_up(running, status)
+
+    def _is_given_up(self, running: _Running, status: int) -> bool:
+        """If not, it is started again after a pause."""
+        now = self._clock()
         name, is_wish = running.program.name, status == running.program.restart_status
         (running.wishes if is_wish else running.deaths).append(now)
         running.deaths = [death for death in running.deaths if death > now - WITHIN_SECONDS]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mlserve.children import execute
+from mlserve.children import Child, execute
 from mlserve.supervisor import DEATHS, Program, Supervisor
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -108,6 +108,26 @@ def test_it_starts_again_what_asks_for_it_however_often(tmp_path: Path) -> None:
         supervisor.ask_to_stop()
 
     assert run(supervisor, stop_after_many) == 0
+
+
+def test_it_tries_again_what_cannot_be_started_for_the_moment(tmp_path: Path) -> None:
+    fragile, starts = program(tmp_path, "fragile", FOREVER), list[int]()
+
+    def start() -> Child:
+        starts.append(len(starts))
+        if len(starts) == 2:
+            raise BlockingIOError("Resource temporarily unavailable")
+        return fragile.start()
+
+    supervisor = Supervisor([dataclasses.replace(fragile, start=start)])
+
+    def kill_once() -> None:
+        os.kill(pids(tmp_path, "fragile")[0], signal.SIGKILL)
+        pids(tmp_path, "fragile", at_least=2)
+        supervisor.ask_to_stop()
+
+    assert run(supervisor, kill_once) == 0
+    assert starts == [0, 1, 2]
 
 
 def test_it_kills_what_does_not_stop_in_time(tmp_path: Path) -> None:
