@@ -51,7 +51,8 @@ def claim(
 
     At most MLSERVE_BATCH_ROWS rows together (a larger prediction comes alone), one prediction at a time for versions
     that are not batchable, and alone for what was tried before: should it kill the worker again, it takes no
-    neighbour along. Two workers never get the same row. Versions apart come when no other waits, or when it is their
+    neighbour along. The last attempt is made while nothing else is tried again, for what kills a worker may take the
+    whole host along. Two workers never get the same row. Versions apart come when no other waits, or when it is their
     turn.
     """
     first = _FIRST.first()
@@ -71,6 +72,9 @@ def claim(
 def _choose(first: UUID) -> list[Prediction]:
     # PostgreSQL's index still holds what was claimed before `first`; one walk over it is enough.
     row = _OLDEST.first(first=first)
+    if row is not None and _is_last_attempt(row) and (_is_another_tried_again() or _FIRST.first() != (row[0],)):
+        # Or one in front of it is being claimed at this moment, by somebody who has not committed yet.
+        row = _OLDEST_UNTRIED.first(first=first)
     if row is None:
         return []
     oldest = Prediction.from_db(DEFAULT_DB_ALIAS, _FIELDS, row)
@@ -111,9 +115,12 @@ def _oldest_of(versions: "QuerySet[ModelVersion]", precedence: Precedence) -> li
         first = first.exclude(inputs__startswith=REFERENCE)
     found = versions.annotate(first=Subquery(first.values("pk")[:1])).exclude(first=None).order_by("first")
     for version_id in found.values_list("pk", flat=True):
-        row = waiting.filter(version=version_id).values_list(*_FIELDS).first()
+        mine = waiting.filter(version=version_id).values_list(*_FIELDS)
+        row = mine.first()
+        if row is not None and _is_last_attempt(row) and _is_another_tried_again():
+            row = mine.filter(attempts=0).first()
         if row is None:
-            continue  # others were faster
+            continue  # others were faster, or it has to wait
         oldest = Prediction.from_db(DEFAULT_DB_ALIAS, _FIELDS, row)
         oldest.version = version_by_id(oldest.version_id)
         if not _may_have_company(oldest):
@@ -122,6 +129,16 @@ def _oldest_of(versions: "QuerySet[ModelVersion]", precedence: Precedence) -> li
         more = waiting.filter(version=version_id, attempts=0, pk__gt=oldest.pk).values_list(*_FIELDS)[:limit]
         return _filled_up(oldest, more)
     return []
+
+
+def _is_last_attempt(row: tuple[Any, ...]) -> bool:
+    tried: int = row[_FIELDS.index("attempts")]
+    return tried >= max(settings.MLSERVE_MAX_ATTEMPTS - 1, 1)
+
+
+def _is_another_tried_again() -> bool:
+    """Whoever does so looks for more afterwards, and the sweep calls somebody when that one is gone."""
+    return Prediction.objects.running().filter(attempts__gt=1).exists()
 
 
 def _may_have_company(oldest: Prediction) -> bool:
@@ -165,6 +182,10 @@ def _unlocked() -> "QuerySet[Prediction]":
     return _waiting().select_for_update(skip_locked=True, of=("self",))
 
 
+def _oldest_untried() -> "QuerySet[Any, Any]":
+    return _unlocked().filter(pk__gte=Parameter("first", _ID), attempts=0).values_list(*_FIELDS)[:1]
+
+
 def _oldest() -> "QuerySet[Any, Any]":
     return _unlocked().filter(pk__gte=Parameter("first", _ID)).values_list(*_FIELDS)[:1]
 
@@ -185,3 +206,4 @@ def _others(limit: int) -> PreparedQuery:
 _ID: "Field[Any, Any]" = Prediction._meta.pk
 _FIRST = PreparedQuery(lambda: _waiting().values_list("pk")[:1])
 _OLDEST = PreparedQuery(_oldest)
+_OLDEST_UNTRIED = PreparedQuery(_oldest_untried)

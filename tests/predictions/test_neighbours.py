@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from predictions import cluster, workers
-from predictions.claiming import claim
+from predictions.claiming import Precedence, claim
 from predictions.models import Prediction
 from predictions.status import Status
 from predictions.transitions import Outcome
@@ -43,6 +43,25 @@ def test_it_gives_up_only_those_that_end_their_worker_in_a_batch_of_many(submit_
 
     assert ends(healthy) == [(Status.SUCCEEDED, 2)] * 3
     assert ends(crashing) == [(Status.FAILED, 3)] * 3
+
+
+@pytest.mark.parametrize("apart", [frozenset(), frozenset({0})], ids=["all alike", "some apart"])
+def test_it_gives_up_only_who_takes_its_whole_host_along(
+    submit_rows: Submit, settings: Any, apart: frozenset[int]
+) -> None:
+    """Nobody is left who could tell which of them did it."""
+    settings.MLSERVE_BATCH_ROWS = 1
+    crashing, healthy = submit_rows(), submit_rows()
+
+    for _ in range(settings.MLSERVE_MAX_ATTEMPTS):
+        for one in ("one", "two"):
+            claim(holder=one, now=timezone.now(), precedence=Precedence(apart))
+        Prediction.objects.release_held_by(["one", "two"], now=timezone.now())
+    assert ends([crashing, healthy]) == [(Status.FAILED, 3), (Status.QUEUED, 2)]
+
+    late = submit_rows()
+    last = [claim(holder=one, now=timezone.now(), precedence=Precedence(apart)) for one in ("one", "two")]
+    assert [each.pk for batch in last for each in batch] == [healthy.pk, late.pk]
 
 
 def test_it_gives_up_nothing_however_often_others_crash_beside_it(submit_rows: Submit, settings: Any) -> None:
