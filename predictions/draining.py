@@ -169,6 +169,7 @@ def _load(version: ModelVersion) -> None:
 def _finish(batch: Sequence[Prediction], outcomes: Sequence[Outcome]) -> int:
     """How many ended. A database that is away is waited for: it would be a pity about the results."""
     holder, deadline = workers.worker_name(), time.monotonic() + _PATIENCE_SECONDS
+    outcomes = [outcome.with_kept_result() for outcome in outcomes]
     while True:
         try:
             now = timezone.now()

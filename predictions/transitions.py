@@ -6,7 +6,7 @@ Every arrow is one compare-and-set: it filters on the state it expects, updates,
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,8 @@ _SWEEP_SECONDS = 5.0
 class Outcome:
     """How one prediction ended: a result, or an error (a problem object). Times are the batch's.
 
-    `inputs` is the JSON that is kept of its rows, where that is not everything.
+    `inputs` is the JSON that is kept of its rows, where that is not everything. `kept_result` is what the row will hold
+    of the result, once that is known.
     """
 
     prediction_id: UUID
@@ -49,6 +50,14 @@ class Outcome:
     warnings: tuple[dict[str, Any], ...] = ()
     predict_seconds: float = 0.0
     inputs: bytes | None = None
+    kept_result: str | None = None
+
+    def with_kept_result(self) -> "Outcome":
+        """A large one lies in the storage then, so that whoever has to try `finish` again does not store it again."""
+        return self if self.error is not None else replace(self, kept_result=self.what_is_kept())
+
+    def what_is_kept(self) -> str:
+        return self.kept_result or keep_anyhow(dump_json(self.result), self.prediction_id, "result")
 
 
 class PredictionQuerySet(QuerySet["Prediction"]):
@@ -284,7 +293,7 @@ def _finished_row(outcome: Outcome) -> list[Any]:
     return [
         outcome.prediction_id if connection.vendor == "postgresql" else outcome.prediction_id.hex,
         Status.SUCCEEDED.value if succeeded else Status.FAILED.value,
-        keep_anyhow(dump_json(outcome.result), outcome.prediction_id, "result") if succeeded else None,
+        outcome.what_is_kept() if succeeded else None,
         None if succeeded else dump_json(outcome.error).decode(),
         dump_json(outcome.warnings).decode(),
         outcome.predict_seconds,

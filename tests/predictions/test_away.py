@@ -18,7 +18,7 @@ from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
 from mlserve.errors import Overloaded
-from predictions import call_marker, draining, payloads, queue, runtime, submission, tasks, workers
+from predictions import call_marker, draining, payloads, queue, runtime, submission, tasks, transitions, workers
 from predictions.claiming import claim
 from predictions.models import Prediction
 from predictions.status import Status
@@ -255,6 +255,26 @@ def test_it_finishes_once_the_database_is_back(submit_rows: Submit, monkeypatch:
 
     assert tasks.drain() == 1
     assert state_of(prediction)[:2] == (Status.SUCCEEDED, 1)
+
+
+def test_it_stores_a_large_result_once_however_long_the_database_is_away(
+    submit_rows: Submit, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prediction, tries, sql = submit_rows(), list[int](), transitions._finish_sql
+    settings.MLSERVE_ROW_BYTES = 10
+
+    def sometimes(*arguments: Any, **named: Any) -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OperationalError("connection refused")
+        return sql(*arguments, **named)
+
+    monkeypatch.setattr(transitions, "_finish_sql", sometimes)
+    monkeypatch.setattr(draining, "_PAUSE_SECONDS", 0.01)
+
+    assert tasks.drain() == 1
+    assert state_of(prediction)[0] == Status.SUCCEEDED
+    assert len(stored_payloads()) == 1
 
 
 def test_it_gives_back_later_what_it_could_not_give_back(
