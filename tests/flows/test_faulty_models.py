@@ -17,7 +17,7 @@ _GIVEN_UP = ("failed", "given-up")
 _STEP = ("freezes", FunctionTransformer(freezing.freezes))
 FREEZES = Model("freezes", models._numbers(lambda x: x + 0.5, _STEP), (_GIVEN_UP,), is_faulty=True)
 # No test may find what another one has taught the service about a model.
-HANGS_TOO = replace(BY_NAME["hangs"], name="hangs-too")
+HANGS_TOO, CRASHES_TOO = (replace(BY_NAME[name], name=f"{name}-too") for name in ("hangs", "crashes"))
 HEALTHY, SLOW = BY_NAME["squares"], BY_NAME["roots"]
 BAD, GOOD = [{"x": -1, "serial": 0}], [{"x": 7, "serial": 0}]
 PATIENT = {"Prefer": "wait=20"}
@@ -35,7 +35,7 @@ def harmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service.launch("--prepare", "--web-processes", "1")
     service.wait_for(lambda: service.get("/readyz").status_code == 200, "the service to be ready", seconds=240)
     faulty = [BY_NAME[name] for name in ("hangs", "exits", "crashes", "quits")]
-    models.publish([HEALTHY, SLOW, FREEZES, HANGS_TOO, *faulty], folder, service.manage)
+    models.publish([HEALTHY, SLOW, FREEZES, HANGS_TOO, CRASHES_TOO, *faulty], folder, service.manage)
     yield service
     service.stop()
 
@@ -125,7 +125,7 @@ def test_it_gives_up_nothing_that_was_predicted_beside_a_model_that_crashes(harm
     """Each has one attempt only, and each crash ends the other worker amid a batch."""
     a_batch = GOOD * 512
     beside = [ask(harmed, SLOW.name, a_batch) for _ in range(20)]
-    crashing = [ask(harmed, "crashes", BAD) for _ in range(4)]
+    crashing = [ask(harmed, CRASHES_TOO.name, BAD) for _ in range(4)]
     beside += [ask(harmed, SLOW.name, a_batch) for _ in range(20)]
 
     assert {end_of(harmed, each) for each in beside} == {("succeeded", "")}
