@@ -1,14 +1,13 @@
 """What no object of an artifact may be once all of it is loaded. Pure, but for what trusted classes do.
 
 The rules of reading and loading are about names. A file of nothing but trusted names can still hold words that
-scikit-learn and NumPy obey: the name of a method that is called with the caller's rows, an address in memory, a way to
-read files. How such a word came to where it stands does not matter here, nor whether it was changed on its way.
+scikit-learn obeys: the name of a method that is called with the caller's rows, a way to read files. How such a word
+came to where it stands does not matter here, nor whether it was changed on its way.
 """
 
 import gc
 import sys
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
@@ -28,9 +27,6 @@ _PYTHON = sys.stdlib_module_names - {"builtins", "collections", "functools"}
 _METHODS = {"auto", "predict", "predict_proba", "predict_log_proba", "decision_function"}
 # Attributes by which scikit-learn's classes choose a method to call.
 _CHOICES: Mapping[str, set[str]] = dict.fromkeys(("stack_method_", "response_method", "_response_method"), _METHODS)
-# What NumPy asks an object for, and then believes to be where its numbers lie in memory.
-_MEMORY = frozenset({"__array_interface__", "__array_struct__"})
-_ADDRESS = "The file names what NumPy takes for an address in memory."
 _HARMLESS_CLASSES = {("builtins", "object"), ("numpy", "ndarray")}
 
 
@@ -46,8 +42,6 @@ def require_harmless(root: Any) -> None:
             continue
         seen.add(id(value))
         parts = _parts(value)
-        if not _MEMORY.isdisjoint(part for part in parts if isinstance(part, str)):
-            raise Refused(_ADDRESS, NEVER)
         if isinstance(value, np.ndarray | np.void):
             kept.append(parts)  # made just now: nothing else may come to lie where it lies
         pending.extend(part for part in parts if type(part) not in _PLAIN)
@@ -86,8 +80,6 @@ def _objects_in(value: Any) -> list[Any]:
         return [np.ndarray.tolist(value)]
     if isinstance(value, np.void) and value.dtype.hasobject:
         return [value.item()]
-    if isinstance(value, np.ndarray) and value.dtype.kind == "U":
-        return [name for name in _MEMORY if np.any(value == name)]
     return []
 
 
@@ -102,17 +94,9 @@ def _require_plain(value: Any, attributes: Mapping[Any, Any]) -> None:
     kind = type(value)
     if any(isinstance(name, str) and name.startswith("__") for name in attributes):
         raise Refused(f"A {kind.__name__} of the file has an attribute such as __class__.", NEVER)
-    if hasattr(kind, "__getattr__") and any(not hasattr(kind, name) and _has(value, name) for name in _MEMORY):
-        raise Refused(f"A {kind.__name__} of the file would be taken for an address in memory.", NEVER)
     if any(str(base.__module__).startswith("sklearn.") for base in kind.__mro__):
         _require_own_methods(kind, attributes)
         _require_choices(kind.__name__, attributes)
-
-
-def _has(value: Any, name: str) -> bool:
-    with suppress(Exception):  # `__getattr__` is a trusted class's, which may raise anything
-        return getattr(value, name, None) is not None
-    return False
 
 
 def _require_own_methods(kind: type, attributes: Mapping[Any, Any]) -> None:

@@ -40,7 +40,7 @@ LAYERS: dict[str, list[str]] = {
         "privacy environment landlock system_calls trusted_list unloadable",
         "cage trusted_names pickle_streams",
         "pickle_names json_schema violations report golden json_files",
-        "staging signals remembered remote_address digest s3_client array_types loaded_objects",
+        "staging signals remembered remote_address digest s3_client array_types array_addresses loaded_objects",
         "schema form_config skops_files unpickling remote artifact_cache bucket_settings admission",
         "frames samples remote_uploads findings",
         "pipelines formats sending",
@@ -85,7 +85,8 @@ PURE = {
         "schema", "environment", "trusted_list", "trusted_names", "unloadable", "pickle_streams", "pickle_names",
         "unpickling", "skops_files", "privacy", "json_schema", "json_files", "violations", "frames", "formats",
         "pipelines", "samples", "form_config", "report", "schema_sources", "inspector", "golden", "staging",
-        "remote_address", "landlock", "system_calls", "cage", "findings", "array_types", "loaded_objects",
+        "remote_address", "landlock", "system_calls", "cage", "findings", "array_types", "array_addresses",
+        "loaded_objects",
     )),
 }  # fmt: skip
 # One door per outside system: the only modules that import each package.

@@ -11,12 +11,10 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import StackingClassifier
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
-from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils import Bunch
 
 from registry import formats
 from registry.formats import Refused
@@ -24,8 +22,6 @@ from registry.loaded_objects import require_harmless
 from tests.registry.test_pickle_names import pickled, text
 
 pytestmark = pytest.mark.once
-
-ADDRESS = {"data": (4096, False), "shape": (4,), "typestr": "|u1", "version": 3}
 
 
 @pytest.fixture
@@ -61,12 +57,6 @@ HOSTILE: dict[str, Callable[[], Any]] = {
     "a reader of what is open": lambda: HashingVectorizer(input="file"),
     "a reader of files by an array": lambda: CountVectorizer(input=np.array("filename")),
     "a reader of files by a subclass of text": lambda: CountVectorizer(input=np.str_("filename")),
-    "an address in a dict with attributes": lambda: Bunch(__array_interface__=ADDRESS),
-    "an address behind a frozen estimator": lambda: FrozenEstimator(Bunch(__array_interface__=ADDRESS)),
-    "an address in a column": lambda: pd.Series([ADDRESS], index=["__array_interface__"]),
-    "an address for a step to come": lambda: FunctionTransformer(dict, kw_args={"__array_interface__": ADDRESS}),
-    "a label for a step to come": lambda: FunctionTransformer(pd.Series, kw_args={"index": ["__array_struct__"]}),
-    "a label in an array": lambda: FunctionTransformer(pd.Series, kw_args={"index": np.array(["__array_interface__"])}),
     "a function in the place of a method": lambda: with_attributes(LogisticRegression(), predict=np.log1p),
     "a class that may only be made": lambda: FunctionTransformer(Pipeline),
 }
