@@ -383,5 +383,7 @@ LOGGING = {
         "botocore": {"level": "WARNING"},
         # A refused request is the caller's business; the server's own errors stay at ERROR.
         "django.request": {"level": "ERROR"},
+        # Anybody can send a wrong Host header, as often as they like; the access log has a 400 for each.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
     },
 }

@@ -63,6 +63,14 @@ def test_it_says_where_a_host_belongs() -> None:
     assert b"adds it to ALLOWED_HOSTS" in answered(DisallowedHost("Invalid HTTP_HOST header: 'evil'.")).content
 
 
+@pytest.mark.parametrize("path", ["/", "/api/models"])
+def test_it_writes_no_error_for_a_wrong_host(client: Client, caplog: pytest.LogCaptureFixture, path: str) -> None:
+    answer = client.get(path, headers={"host": "scanner.example"})
+
+    assert answer.status_code == 400
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 def test_it_rounds_the_wait_of_a_throttled_caller_up() -> None:
     assert answered(exceptions.Throttled(wait=2.5))["Retry-After"] == "3"
 
