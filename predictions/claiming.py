@@ -44,12 +44,22 @@ class Precedence:
 _NO_PRECEDENCE = Precedence()
 
 
+def _as_many_as_allowed(_version_id: int) -> int:
+    rows: int = settings.MLSERVE_BATCH_ROWS
+    return rows
+
+
 def claim(
-    *, holder: str, now: datetime, precedence: Precedence = _NO_PRECEDENCE, is_turn_of_those_apart: bool = False
+    *,
+    holder: str,
+    now: datetime,
+    precedence: Precedence = _NO_PRECEDENCE,
+    is_turn_of_those_apart: bool = False,
+    most_rows: Callable[[int], int] = _as_many_as_allowed,
 ) -> list[Prediction]:
     """The oldest waiting prediction and others of its version, as one batch that is `holder`'s from now on.
 
-    At most MLSERVE_BATCH_ROWS rows together (a larger prediction comes alone), one prediction at a time for versions
+    At most `most_rows` of its version together (a larger prediction comes alone), one prediction at a time for versions
     that are not batchable, and alone for what was tried before: should it kill the worker again, it takes no
     neighbour along. The last attempt is made while nothing else is tried again, for what kills a worker may take the
     whole host along. Two workers never get the same row. Versions apart come when no other waits, or when it is their
@@ -59,7 +69,11 @@ def claim(
     if first is None:
         return []  # without taking SQLite's write lock
     with transaction.atomic():
-        chosen = _by_precedence(precedence, is_turn_of_those_apart) if precedence else _choose(first[0])
+        chosen = (
+            _by_precedence(precedence, is_turn_of_those_apart, most_rows)
+            if precedence
+            else _choose(first[0], most_rows)
+        )
         if chosen and _mark(chosen, holder, now) != len(chosen):
             raise AssertionError("rows that this transaction locked changed under it")
     for prediction in chosen:
@@ -69,7 +83,7 @@ def claim(
     return chosen
 
 
-def _choose(first: UUID) -> list[Prediction]:
+def _choose(first: UUID, most_rows: Callable[[int], int]) -> list[Prediction]:
     # PostgreSQL's index still holds what was claimed before `first`; one walk over it is enough.
     row = _OLDEST.first(first=first)
     if row is not None and _is_last_attempt(row) and (_is_another_tried_again() or _FIRST.first() != (row[0],)):
@@ -82,19 +96,22 @@ def _choose(first: UUID) -> list[Prediction]:
     if not _may_have_company(oldest):
         return [oldest]
     others = _others(min(settings.MLSERVE_BATCH_ROWS, _MOST_CLAIMED))
-    return _filled_up(oldest, others.all(version=oldest.version_id, oldest=oldest.pk))
+    found = others.all(version=oldest.version_id, oldest=oldest.pk)
+    return _filled_up(oldest, found, most_rows(oldest.version_id))
 
 
-def _by_precedence(precedence: Precedence, is_turn_of_those_apart: bool) -> list[Prediction]:
+def _by_precedence(
+    precedence: Precedence, is_turn_of_those_apart: bool, most_rows: Callable[[int], int]
+) -> list[Prediction]:
     apart = precedence.apart - precedence.resting
     others = ModelVersion.objects.exclude(pk__in=precedence.apart)
-    ways: list[Callable[[], list[Prediction]]] = [lambda: _oldest_of(others, precedence)]
+    ways: list[Callable[[], list[Prediction]]] = [lambda: _oldest_of(others, precedence, most_rows)]
     if apart:
-        ways.insert(0 if is_turn_of_those_apart else 1, lambda: _oldest_apart(apart, precedence))
+        ways.insert(0 if is_turn_of_those_apart else 1, lambda: _oldest_apart(apart, precedence, most_rows))
     return next((chosen for way in ways if (chosen := way())), [])
 
 
-def _oldest_apart(apart: frozenset[int], precedence: Precedence) -> list[Prediction]:
+def _oldest_apart(apart: frozenset[int], precedence: Precedence, most_rows: Callable[[int], int]) -> list[Prediction]:
     """Nothing while a worker of any host is at one of them: else they would occupy all workers."""
     mine = ModelVersion.objects.filter(pk__in=apart)
     # Whoever holds these rows decides alone, and the next one sees what was decided.
@@ -102,10 +119,12 @@ def _oldest_apart(apart: frozenset[int], precedence: Precedence) -> list[Predict
         return []  # one was deleted; its standing is read anew in a moment
     if Prediction.objects.running().filter(version__in=precedence.apart).exists():
         return []
-    return _oldest_of(mine, precedence)
+    return _oldest_of(mine, precedence, most_rows)
 
 
-def _oldest_of(versions: "QuerySet[ModelVersion]", precedence: Precedence) -> list[Prediction]:
+def _oldest_of(
+    versions: "QuerySet[ModelVersion]", precedence: Precedence, most_rows: Callable[[int], int]
+) -> list[Prediction]:
     """One look into the index per version: what waits for one version may be very much."""
     waiting = _unlocked()
     if precedence.is_storage_resting:
@@ -127,7 +146,7 @@ def _oldest_of(versions: "QuerySet[ModelVersion]", precedence: Precedence) -> li
             return [oldest]
         limit = min(settings.MLSERVE_BATCH_ROWS, _MOST_CLAIMED)
         more = waiting.filter(version=version_id, attempts=0, pk__gt=oldest.pk).values_list(*_FIELDS)[:limit]
-        return _filled_up(oldest, more)
+        return _filled_up(oldest, more, most_rows(version_id))
     return []
 
 
@@ -146,12 +165,12 @@ def _may_have_company(oldest: Prediction) -> bool:
     return oldest.version.is_batchable and is_small and not oldest.attempts
 
 
-def _filled_up(oldest: Prediction, others: Iterable[tuple[Any, ...]]) -> list[Prediction]:
+def _filled_up(oldest: Prediction, others: Iterable[tuple[Any, ...]], most_rows: int) -> list[Prediction]:
     chosen, rows = [oldest], oldest.row_count
     for row in others:
         prediction = Prediction.from_db(DEFAULT_DB_ALIAS, _FIELDS, row)
         rows += prediction.row_count
-        if rows > settings.MLSERVE_BATCH_ROWS:
+        if rows > most_rows:
             break
         prediction.version = oldest.version
         chosen.append(prediction)

@@ -22,15 +22,17 @@ from predictions.claiming import Precedence, claim
 from predictions.counting import about_batch
 from predictions.execution import Work, execute
 from predictions.models import Prediction
+from predictions.pace import Paces
 from predictions.transitions import Outcome
 from registry.incident import Kind
 from registry.models import ModelVersion
 
 log = logging.getLogger(__name__)
 
-# A batch of a version whose last one took no longer is not worth another worker's attention.
-_QUICK_SECONDS = 0.1
-_seconds_of_last_batch: dict[int, float] = {}
+# Of versions, as this worker has met them.
+paces = Paces()
+# Of the time that a batch may take, so much is planned for: the next one may be slower than the last.
+_PLANNED_SHARE = 0.25
 # Under load that never ends, versions apart get a turn so often.
 _TURN_EVERY_SECONDS = 30.0
 # For how long results wait for a database that is away, before they are computed again.
@@ -99,17 +101,27 @@ def _claim() -> list[Prediction]:
     # What was away is asked for as soon as its pause has ended, whatever else waits: nothing may be wrong any more.
     is_due = bool(unreachable.away() - unreachable.resting()) or now > _State.last_turn + _TURN_EVERY_SECONDS
     batch = claim(
-        holder=workers.worker_name(), now=timezone.now(), precedence=precedence, is_turn_of_those_apart=is_due
+        holder=workers.worker_name(),
+        now=timezone.now(),
+        precedence=precedence,
+        is_turn_of_those_apart=is_due,
+        most_rows=_most_rows,
     )
     if batch and batch[0].version_id in precedence.apart:
         _State.last_turn = now
     return batch
 
 
+def _most_rows(version_id: int) -> int:
+    return paces.rows_within(
+        version_id, seconds=settings.MLSERVE_BATCH_SECONDS * _PLANNED_SHARE, most=settings.MLSERVE_BATCH_ROWS
+    )
+
+
 def _share_work(batch: Sequence[Prediction], attendance: Attendance | None) -> None:
     version = batch[0].version
     is_quick = _is_quick(version) and version.pk not in incidents.standing().apart
-    is_full = sum(prediction.row_count for prediction in batch) >= settings.MLSERVE_BATCH_ROWS
+    is_full = sum(prediction.row_count for prediction in batch) >= _most_rows(version.pk)
     if attendance is not None and not is_quick:
         attendance.step_aside()
     if (is_full or not is_quick) and Prediction.objects.queued().exists():
@@ -117,7 +129,7 @@ def _share_work(batch: Sequence[Prediction], attendance: Attendance | None) -> N
 
 
 def _is_quick(version: ModelVersion) -> bool:
-    return _seconds_of_last_batch.get(version.pk, _QUICK_SECONDS) < _QUICK_SECONDS
+    return paces.is_quick(version.pk)
 
 
 def _execute(batch: Sequence[Prediction], attendance: Attendance | None) -> list[Outcome]:
@@ -126,13 +138,16 @@ def _execute(batch: Sequence[Prediction], attendance: Attendance | None) -> list
     with attendance.call() if attendance else nullcontext():
         try:
             works, outcomes = _fetched(batch)
+            fetched = time.monotonic()
             outcomes += execute(version, works)
         except Unavailable as error:
             _State.fetching = None
             log.warning("%s waits for the storage: %s", version, error.detail)
             _give_back([prediction.pk for prediction in batch])
             return []
-    _seconds_of_last_batch[version.pk] = time.monotonic() - started
+    ended = time.monotonic()
+    called_rows = sum(len(work.rows) for work in works)
+    paces.note(version.pk, rows=called_rows, seconds=ended - started, call_seconds=ended - fetched)
     return outcomes
 
 

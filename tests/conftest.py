@@ -27,7 +27,7 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "penguins"
 @pytest.fixture(autouse=True)
 def _own_files(settings: Any, tmp_path: Path) -> Iterator[None]:
     """Artifacts and caches of a test lie in its own folder, and no loaded pipeline outlives it."""
-    from predictions import incidents, payloads, runtime
+    from predictions import draining, incidents, payloads, runtime
     from registry import lookup
 
     settings.STORAGES = {
@@ -42,6 +42,7 @@ def _own_files(settings: Any, tmp_path: Path) -> Iterator[None]:
     runtime.forget_all()
     incidents.forget_all()
     payloads.away.forget_all()
+    draining.paces.forget_all()
     lookup.forget_all()  # a test's first version has the same id as the last test's
     cache.clear()
     yield

@@ -58,7 +58,7 @@ LAYERS: dict[str, list[str]] = {
         "admin urls management apps",
     ],
     "predictions": [
-        "rests",
+        "rests pace",
         "status batching gathering group_commit doorbell payloads questions rehearsal figure time_limit call_marker",
         "redaction counting",
         "answers controls transitions sqs_messages redis_messages",
@@ -83,6 +83,7 @@ PURE = {
     "mlserve.errors", "mlserve.orphans", "mlserve.prefer", "mlserve.secret_key", "mlserve.rates",
     "mlserve.request_ids", "mlserve.tally",
     "predictions.batching", "predictions.gathering", "predictions.group_commit", "predictions.rests",
+    "predictions.pace",
     *(f"registry.{name}" for name in (
         "schema", "environment", "trusted_list", "trusted_names", "unloadable", "pickle_streams", "pickle_names",
         "unpickling", "skops_files", "privacy", "json_schema", "json_files", "violations", "frames", "formats",

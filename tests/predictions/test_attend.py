@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django_q.models import OrmQ
 
-from predictions import attendance, call_marker, draining, queue, tasks
+from predictions import attendance, call_marker, draining, pace, queue, tasks
 from predictions.models import Prediction, WakeUp
 from predictions.status import Status
 from registry.models import ModelVersion
@@ -27,7 +27,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 @pytest.fixture(autouse=True)
 def _own_bell(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
     """Nothing is known of how quick a version is, and nobody listens yet."""
-    monkeypatch.setattr(draining, "_seconds_of_last_batch", {})
+    monkeypatch.setattr(draining, "paces", pace.Paces())
     settings.MLSERVE_DRAIN_SECONDS = PATIENCE_SECONDS
     yield
     queue.attending_bell().close()
@@ -36,7 +36,7 @@ def _own_bell(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
 @pytest.fixture
 def known_quick(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
     """The version was called before and counts as quick, however slow the machine is that runs the tests."""
-    monkeypatch.setattr(draining, "_QUICK_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(pace, "_QUICK_SECONDS", PATIENCE_SECONDS)
     submit_rows()
     tasks.drain()
     Prediction.objects.all().delete()
@@ -200,7 +200,7 @@ def test_it_remembers_how_slow_a_version_was(
     submit_rows: Submit, worker: Worker, gate: Gate, known_quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker.start_listening()
-    monkeypatch.setattr(draining, "_QUICK_SECONDS", 0.0)  # so it was slow
+    monkeypatch.setattr(pace, "_QUICK_SECONDS", 0.0)  # so it was slow
     gate.close()
     submit_rows()
     assert gate.is_called.wait(PATIENCE_SECONDS)

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django_q.models import OrmQ
 
-from predictions import attendance, draining, queue, runtime, tasks
+from predictions import attendance, draining, pace, queue, runtime, tasks
 from predictions.attendance import Attendance
 from predictions.doorbell import Doorbell
 from predictions.models import Prediction
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def _own_bell(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
     """Nothing is known of how quick a version is, and nobody listens yet."""
-    monkeypatch.setattr(draining, "_seconds_of_last_batch", {})
+    monkeypatch.setattr(draining, "paces", pace.Paces())
     settings.MLSERVE_DRAIN_SECONDS = PATIENCE_SECONDS
     yield
     queue.attending_bell().close()

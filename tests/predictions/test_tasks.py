@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from django_q.models import OrmQ
 from predictions import runtime, tasks, workers
 from predictions.claiming import claim
 from predictions.models import Prediction, Worker
+from predictions.pace import FIRST_ROWS
 from predictions.status import Status
 from registry.inspection import Submission
 from registry.models import ModelVersion
@@ -48,20 +50,45 @@ def test_it_gives_each_prediction_what_it_asked_for(submit_rows: Submit, penguin
     assert (probable.result or "").count("Gentoo") == 4  # two labels, two probabilities
 
 
-def test_it_predicts_a_burst_in_few_calls(submit_rows: Submit, monkeypatch: Any) -> None:
-    sizes: list[int] = []
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Of the calls, in rows."""
+    found: list[int] = []
     predict = runtime.predict
 
     def counted(version: ModelVersion, rows: Any, outputs: Any) -> Any:
-        sizes.append(len(rows))
+        found.append(len(rows))
         return predict(version, rows, outputs)
 
     monkeypatch.setattr(runtime, "predict", counted)
+    return found
+
+
+def test_it_predicts_a_burst_in_few_calls(submit_rows: Submit, sizes: list[int]) -> None:
     for _ in range(600):
         submit_rows()
 
     assert tasks.drain() == 600
-    assert sizes == [512, 88]
+    assert sizes == [FIRST_ROWS, 512, 600 - FIRST_ROWS - 512]
+
+
+def test_it_calls_a_slow_version_with_what_fits_into_its_time(
+    submit_rows: Submit, sizes: list[int], monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.MLSERVE_BATCH_SECONDS = 2
+    predict = runtime.predict
+
+    def slow(version: ModelVersion, rows: Any, outputs: Any) -> Any:
+        time.sleep(0.02 * len(rows))
+        return predict(version, rows, outputs)
+
+    monkeypatch.setattr(runtime, "predict", slow)
+    for _ in range(80):
+        submit_rows()
+
+    assert tasks.drain() == 80
+    assert sizes[0] == FIRST_ROWS
+    assert max(sizes) <= 2 / 0.02 / 4
 
 
 def test_it_serves_several_versions_one_after_the_other(
