@@ -10,13 +10,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from django.conf import settings
 from django.db import close_old_connections
 
-from predictions import figures, queue, tasks, workers
+from predictions import figures, incidents, queue, tasks, workers
 from predictions.golden_checks import GoldenChecks
 from predictions.time_limit import GRACE_SECONDS, TimeLimitReached, time_limit
 
@@ -55,11 +55,19 @@ def deliver(records: Iterable[Mapping[str, Any]], seconds_left: SecondsLeft) -> 
 
     `records` are SQS records (`messageId`, `body`); `seconds_left` tells when the caller will be ended.
     """
+    _begin()
     asked, failed = _read(records)
     for name, task in _TASKS.items():
         if asked[name] and not _is_done(f"Task {name!r}", partial(_run, task, seconds_left)):
             failed += asked[name]
     return failed
+
+
+@cache
+def _begin() -> None:
+    """Once per process: what the one before it was at, in the same sandbox, when a model took it along."""
+    incidents.report_left_behind()
+    incidents.begin_marking()
 
 
 def _read(records: Iterable[Mapping[str, Any]]) -> tuple[defaultdict[str, list[str]], list[str]]:

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,10 +13,12 @@ from django.utils import timezone
 from django_q.conf import Conf
 from django_q.tasks import async_task
 
-from predictions import deliveries, queue, runtime, tasks, workers
+from predictions import deliveries, incidents, queue, runtime, tasks, workers
 from predictions.models import Prediction, WakeUp, Worker
 from predictions.status import Status
+from registry.models import Incident, ModelVersion
 from tests.predictions.conftest import Submit
+from tests.predictions.test_call_marker import run as run_marked
 from tests.stand_ins.aws import StandIn
 
 pytestmark = [
@@ -24,6 +26,16 @@ pytestmark = [
     pytest.mark.parametrize("queue_kind", ["sqs"], indirect=True),
     pytest.mark.usefixtures("queue_kind"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """How often this process began to note what it calls, which the process of the tests does not do."""
+    begun: list[str] = []
+    monkeypatch.setattr(incidents, "begin_marking", lambda: begun.append("begun"))
+    deliveries._begin.cache_clear()
+    yield begun
+    deliveries._begin.cache_clear()
 
 
 class Context:
@@ -284,3 +296,15 @@ def test_it_only_logs_a_sweep_that_failed(monkeypatch: pytest.MonkeyPatch, caplo
     deliveries.handle_schedule()
 
     assert "The sweep failed" in caplog.text
+
+
+def test_it_tells_what_the_process_before_it_was_at(penguins: ModelVersion, settings: Any, begun: list[str]) -> None:
+    """A model took that process along; Lambda begins another one in the same sandbox."""
+    code = f"with call_marker.noted(call_marker.CALL, {penguins.pk}): os._exit(3)"
+    run_marked(settings.MLSERVE_CALLS_DIR, code)
+
+    failed_of([])
+    failed_of([])
+
+    assert [incident.version_id for incident in Incident.objects.all()] == [penguins.pk]
+    assert begun == ["begun"]
