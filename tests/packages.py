@@ -4,6 +4,7 @@ Both come from `.venv-deploy`, which `make test` installs; with pytest alone its
 """
 
 import fcntl
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -50,8 +51,16 @@ def lambda_runtime(deploy_python: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 def _run(python: Path, *arguments: str) -> None:
+    # Without the suite's own settings, which trust its modules.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLSERVE_")}
     done = subprocess.run(
-        [str(python), *arguments], cwd=ROOT, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False
+        [str(python), *arguments],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=_BUILD_SECONDS,
+        check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
