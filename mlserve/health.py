@@ -24,7 +24,11 @@ _MOST_NAMED = 10
 
 
 class _NotReady(Exception):
-    """What a check of ours found, as a sentence."""
+    """What a check of ours found, as a sentence; `facts` are for programs."""
+
+    def __init__(self, sentence: str, **facts: int) -> None:
+        super().__init__(sentence)
+        self.facts = facts
 
 
 def live(_request: HttpRequest) -> JsonResponse:
@@ -41,16 +45,20 @@ def ready(_request: HttpRequest) -> JsonResponse:
 
 
 def _probe(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    facts: dict[str, int] = {}
     try:
         return {"ok": True, **check()}
-    except (_NotReady, MlserveError) as error:
+    except _NotReady as error:
+        found = shown = str(error)
+        facts = error.facts
+    except MlserveError as error:
         found = shown = str(error)
     except Exception as error:  # noqa: BLE001 - a probe reports whatever is wrong instead of failing itself
         found = f"{type(error).__name__}: {error}"
         # Drivers name hosts, users and buckets, and anybody may read this page.
         shown = found if settings.ON_LAPTOP else f"{type(error).__name__}; the log says more"
     log.info("Not ready: %s", found)
-    return {"ok": False, "detail": shown}
+    return {"ok": False, "detail": shown, **facts}
 
 
 def _database() -> dict[str, Any]:
@@ -88,7 +96,9 @@ def _models() -> dict[str, Any]:
             "install the packages of before, roll back, or upload again under a new tag"
         )
     if found and time.monotonic() < _STARTED + _PENDING_HOLDS_SECONDS:
-        raise _NotReady(f"not asked in this environment yet: {_named(found)}; a worker does it in a moment")
+        raise _NotReady(
+            f"not asked in this environment yet: {_named(found)}; a worker does it in a moment", pending=len(found)
+        )
     return {"pending": len(found)}
 
 

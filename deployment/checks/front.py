@@ -42,18 +42,18 @@ def ready(evidence: Evidence) -> Finding:
     if answer.status == 200:
         return ok("database, storage, queue and workers answer")
     parts = _parts_down(answer)
-    if set(parts) == {"workers"}:
-        return warning("no worker was seen lately", "one is called each minute: see `schedule`; zappa tail worker")
-    if parts:
-        found = "; ".join(f"{name}: {detail}" for name, detail in parts.items())
-        return failed(found, "see the check of that name with -reached")
-    return failed(f"{evidence.url()}/readyz answered {answer.status}{_hint(answer)}", _fix(answer))
+    if not parts:
+        return failed(f"{evidence.url()}/readyz answered {answer.status}{_hint(answer)}", _fix(answer))
+    found = "; ".join(f"{name}: {part.get('detail', '')}" for name, part in parts.items())
+    if all(name == "workers" or "pending" in part for name, part in parts.items()):
+        return warning(found, "a worker is called each minute, and asks one model: see `schedule`; zappa tail worker")
+    return failed(found, "see the check of that name with -reached")
 
 
-def _parts_down(answer: Answer) -> dict[str, str]:
+def _parts_down(answer: Answer) -> dict[str, dict[str, Any]]:
     try:
         told: Any = json.loads(answer.body)
-        return {name: str(part.get("detail", "")) for name, part in told["checks"].items() if not part["ok"]}
+        return {name: dict(part) for name, part in told["checks"].items() if not part["ok"]}
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
 

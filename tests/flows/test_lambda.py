@@ -243,7 +243,13 @@ def test_it_refuses_large_bodies_by_itself_before_lambda_does(on_lambda: OnLambd
 
 
 def test_it_is_well_by_its_own_judgement(on_lambda: OnLambda) -> None:
+    def is_ready() -> bool:
+        """Each minute the worker asks one of the models that were inspected by another Python than Lambda's."""
+        on_lambda.region.tick()
+        return httpx.get(f"{on_lambda.url}/readyz", timeout=60).status_code == 200
+
+    on_lambda.wait_for(is_ready, "the service to be ready", seconds=120)
+
     done = on_lambda.manage("deploy_check", "--json", "--url", on_lambda.url)
 
     assert done.returncode == 0, done.stdout
-    assert httpx.get(f"{on_lambda.url}/readyz", timeout=60).status_code == 200

@@ -114,7 +114,10 @@ def test_it_waits_for_golden_answers_at_its_start(
     GoldenCheck.objects.update(environment="0" * 64)
     monkeypatch.setattr(health, "_STARTED", time.monotonic())
 
-    assert "not asked in this environment yet: penguins 1.0" in models_part(client)["detail"]
+    part = models_part(client)
+
+    assert "not asked in this environment yet: penguins 1.0" in part["detail"]
+    assert (part["ok"], part["pending"]) == (False, 1)
 
 
 def test_it_does_not_wait_for_ever(client: Client, penguins: ModelVersion, long_since: None) -> None:
