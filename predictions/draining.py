@@ -22,7 +22,7 @@ from predictions.claiming import Precedence, claim
 from predictions.counting import about_batch
 from predictions.execution import Work, execute
 from predictions.models import Prediction
-from predictions.pace import Paces
+from predictions.pace import FIRST_ROWS, Paces
 from predictions.transitions import Outcome
 from registry.incident import Kind
 from registry.models import ModelVersion
@@ -31,8 +31,6 @@ log = logging.getLogger(__name__)
 
 # Of versions, as this worker has met them.
 paces = Paces()
-# Of the time that a batch may take, so much is planned for: the next one may be slower than the last.
-_PLANNED_SHARE = 0.25
 # Under load that never ends, versions apart get a turn so often.
 _TURN_EVERY_SECONDS = 30.0
 # For how long results wait for a database that is away, before they are computed again.
@@ -114,7 +112,7 @@ def _claim() -> list[Prediction]:
 
 def _most_rows(version_id: int) -> int:
     return paces.rows_within(
-        version_id, seconds=settings.MLSERVE_BATCH_SECONDS * _PLANNED_SHARE, most=settings.MLSERVE_BATCH_ROWS
+        version_id, settings.MLSERVE_BATCH_SECONDS, at_first=FIRST_ROWS, most=settings.MLSERVE_BATCH_ROWS
     )
 
 

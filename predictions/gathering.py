@@ -56,7 +56,7 @@ class Gathering(Generic[Item]):
         settle: Callable[[Sequence[Item]], None],
         *,
         most_waiting: int,
-        most_weight: Callable[[], int],
+        most_weight: Callable[[Hashable], int],
     ) -> None:
         self._call, self._settle = call, settle
         self._most_waiting, self._most_weight = most_waiting, most_weight
@@ -194,8 +194,9 @@ class Gathering(Generic[Item]):
         first = self._line.popleft()
         taken, weight = [first], first.weight
         if first.key is not None:
+            most_weight = self._most_weight(first.key)
             for place in list(self._line):
-                if place.key == first.key and weight + place.weight <= self._most_weight():
+                if place.key == first.key and weight + place.weight <= most_weight:
                     self._line.remove(place)
                     taken.append(place)
                     weight += place.weight

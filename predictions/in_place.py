@@ -5,10 +5,12 @@ next call, and its finished rows are stored together before any of its callers i
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import DataError, IntegrityError
@@ -20,8 +22,9 @@ from predictions.counting import about_batch
 from predictions.execution import Work, execute
 from predictions.gathering import CallEnded, Gathering, Overfull
 from predictions.models import Prediction
+from predictions.pace import Paces
 from predictions.recording import record
-from predictions.transitions import end_at_once
+from predictions.transitions import Outcome, end_at_once
 from predictions.waiting import MOST_WAITING
 from registry.models import ModelVersion
 from registry.schema import Row
@@ -30,6 +33,8 @@ log = logging.getLogger(__name__)
 
 # Who comes while a call runs for longer is served sooner by a worker than by the next call.
 _LONG_CALL_SECONDS = 2.0
+# Of versions, as the calls of this process have met them.
+paces = Paces()
 
 
 @dataclass
@@ -50,11 +55,17 @@ def fits_in_place(version: ModelVersion, rows: Sequence[Row]) -> bool:
     """
     return (
         version.size_bytes <= settings.MLSERVE_IN_PLACE_BYTES
-        and len(rows) <= settings.MLSERVE_BATCH_ROWS
+        and len(rows) <= _most_rows(version.pk)
         and _gathering.seconds_in_call() < min(settings.MLSERVE_BATCH_SECONDS, _LONG_CALL_SECONDS)
         and version.pk not in incidents.standing().not_in_web
         and version.pk not in runtime.unreachable.resting()
     )
+
+
+def _most_rows(version_id: Any) -> int:
+    """That a call of it may have. All that are allowed, as long as nothing is known of it."""
+    most: int = settings.MLSERVE_BATCH_ROWS
+    return paces.rows_within(version_id, settings.MLSERVE_BATCH_SECONDS, at_first=most, most=most)
 
 
 def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_seconds: float) -> bool:
@@ -128,10 +139,18 @@ def _call(batch: Sequence[_Waiting]) -> None:
     except Unavailable as error:
         raise _NotToBeHad(error.detail) from error
     by_id = {outcome.prediction_id: outcome for outcome in outcomes}
+    _note_pace(version, batch, by_id)
     now = timezone.now()
     for waiting in batch:
         outcome = by_id[waiting.prediction.pk]
         waiting.end = partial(end_at_once, waiting.prediction, outcome, started_at=started_at, now=now)
+
+
+def _note_pace(version: ModelVersion, batch: Sequence[_Waiting], by_id: Mapping[UUID, Outcome]) -> None:
+    """Without the loading; those that asked for the same outputs shared their calls."""
+    by_outputs = {waiting.work.outputs: by_id[waiting.prediction.pk].predict_seconds for waiting in batch}
+    seconds, rows = sum(by_outputs.values()), sum(len(waiting.work.rows) for waiting in batch)
+    paces.note(version.pk, rows=rows, seconds=seconds, call_seconds=seconds)
 
 
 def _call_and_tell(batch: Sequence[_Waiting]) -> None:
@@ -155,6 +174,4 @@ def _record_ended(predictions: Sequence[Prediction]) -> None:
     figures.count_stored(predictions)
 
 
-_gathering: Gathering[_Waiting] = Gathering(
-    _call_and_tell, _settle, most_waiting=MOST_WAITING, most_weight=lambda: settings.MLSERVE_BATCH_ROWS
-)
+_gathering: Gathering[_Waiting] = Gathering(_call_and_tell, _settle, most_waiting=MOST_WAITING, most_weight=_most_rows)

@@ -4,42 +4,53 @@ A call of most models costs the same for one row and for hundreds, and a full ba
 second for each row would exceed its time limit with a full batch, and be taken for one that hangs.
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 # A batch of a version whose last one took no longer is not worth another worker's attention.
 _QUICK_SECONDS = 0.1
-# Of a version that this process has not called yet: few enough for one that takes seconds for each.
+# Of a version that this worker has not called yet: few enough for one that takes seconds for each.
 FIRST_ROWS = 16
+# Of the time that a batch may take, so much is planned for: the next one may be slower than the last.
+_PLANNED_SHARE = 0.25
+# Whoever sends elsewhere what was slow would never learn that it is slow no more.
+_FORGOTTEN_AFTER_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class _Measured:
+    at: float
     seconds: float
     seconds_per_row: float
 
 
 class Paces:
-    """By version, as last measured. Of one thread."""
+    """By version, as last measured, by one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._measured: dict[int, _Measured] = {}
 
     def note(self, version_id: int, *, rows: int, seconds: float, call_seconds: float) -> None:
         """`seconds` is what a batch took altogether, `call_seconds` what of it grows with its `rows`."""
-        self._measured[version_id] = _Measured(seconds, call_seconds / max(rows, 1))
+        self._measured[version_id] = _Measured(self._clock(), seconds, call_seconds / max(rows, 1))
 
     def is_quick(self, version_id: int) -> bool:
         measured = self._measured.get(version_id)
         return measured is not None and measured.seconds < _QUICK_SECONDS
 
-    def rows_within(self, version_id: int, *, seconds: float, most: int) -> int:
-        """At least one; `most` where that many take less time by all that is known."""
-        measured = self._measured.get(version_id)
-        if measured is None:
-            return min(FIRST_ROWS, most)
-        if measured.seconds_per_row * most <= seconds:
+    def rows_within(self, version_id: int, limit_seconds: float, *, at_first: int, most: int) -> int:
+        """How many rows make a batch that ends long before its time limit: at least one, at most `most`.
+
+        `at_first`: while nothing is known of the version, or nothing any more.
+        """
+        measured, planned_seconds = self._measured.get(version_id), limit_seconds * _PLANNED_SHARE
+        if measured is None or measured.at < self._clock() - _FORGOTTEN_AFTER_SECONDS:
+            return min(at_first, most)
+        if measured.seconds_per_row * most <= planned_seconds:
             return most
-        return max(1, int(seconds / measured.seconds_per_row))
+        return max(1, int(planned_seconds / measured.seconds_per_row))
 
     def forget_all(self) -> None:
         self._measured.clear()

@@ -27,7 +27,7 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "penguins"
 @pytest.fixture(autouse=True)
 def _own_files(settings: Any, tmp_path: Path) -> Iterator[None]:
     """Artifacts and caches of a test lie in its own folder, and no loaded pipeline outlives it."""
-    from predictions import draining, incidents, payloads, runtime
+    from predictions import draining, in_place, incidents, payloads, runtime
     from registry import lookup
 
     settings.STORAGES = {
@@ -43,6 +43,7 @@ def _own_files(settings: Any, tmp_path: Path) -> Iterator[None]:
     incidents.forget_all()
     payloads.away.forget_all()
     draining.paces.forget_all()
+    in_place.paces.forget_all()
     lookup.forget_all()  # a test's first version has the same id as the last test's
     cache.clear()
     yield

@@ -92,7 +92,7 @@ def machine() -> Iterator[Machine]:
 
 @pytest.fixture
 def gathering(machine: Machine) -> Gathering[Any]:
-    return Gathering(machine.call, machine.settle, most_waiting=10, most_weight=lambda: 100)
+    return Gathering(machine.call, machine.settle, most_waiting=10, most_weight=lambda _key: 100)
 
 
 @pytest.fixture
@@ -375,7 +375,7 @@ def test_it_tells_for_how_long_the_present_call_runs(
 
 
 def test_it_serves_everybody_exactly_once_under_load(machine: Machine) -> None:
-    gathering: Gathering[Any] = Gathering(machine.call, machine.settle, most_waiting=1000, most_weight=lambda: 7)
+    gathering: Gathering[Any] = Gathering(machine.call, machine.settle, most_waiting=1000, most_weight=lambda _key: 7)
     results: list[bool] = []
 
     def many(caller: int) -> None:

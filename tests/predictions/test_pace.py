@@ -4,30 +4,45 @@ import pytest
 
 from predictions.pace import FIRST_ROWS, Paces
 
+pytestmark = pytest.mark.once
 
-@pytest.mark.once
+LIMIT_SECONDS = 60.0
+
+
+def rows_of(paces: Paces, *, most: int = 512) -> int:
+    return paces.rows_within(7, LIMIT_SECONDS, at_first=FIRST_ROWS, most=most)
+
+
 @pytest.mark.parametrize(
     ("rows", "call_seconds", "fit"),
     [(1, 0.004, 512), (512, 0.004, 512), (16, 3.2, 75), (1, 20.0, 1), (16, 480.0, 1), (100, 0.0, 512)],
 )
-def test_it_fits_rows_into_the_time(rows: int, call_seconds: float, fit: int) -> None:
+def test_it_fits_rows_into_a_quarter_of_the_time(rows: int, call_seconds: float, fit: int) -> None:
     paces = Paces()
 
     paces.note(7, rows=rows, seconds=call_seconds + 1, call_seconds=call_seconds)
 
-    assert paces.rows_within(7, seconds=15, most=512) == fit
+    assert rows_of(paces) == fit
 
 
-@pytest.mark.once
 def test_it_begins_small() -> None:
     paces = Paces()
 
-    assert paces.rows_within(7, seconds=15, most=512) == FIRST_ROWS
-    assert paces.rows_within(7, seconds=15, most=1) == 1
+    assert rows_of(paces) == FIRST_ROWS
+    assert rows_of(paces, most=1) == 1
     assert not paces.is_quick(7)
 
 
-@pytest.mark.once
+def test_it_forgets_what_was_long_ago() -> None:
+    now = 0.0
+    paces = Paces(clock=lambda: now)
+    paces.note(7, rows=1, seconds=15, call_seconds=15)
+
+    now = 61.0
+
+    assert rows_of(paces) == FIRST_ROWS
+
+
 @pytest.mark.parametrize(("seconds", "is_quick"), [(0.05, True), (0.5, False)])
 def test_it_counts_loading_where_others_wait_for_it(seconds: float, is_quick: bool) -> None:
     paces = Paces()
