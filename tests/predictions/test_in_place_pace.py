@@ -18,9 +18,10 @@ def test_it_leaves_to_workers_what_would_take_too_long(
 ) -> None:
     """A slow version would be taken for one that hangs, if one call had as many rows as may be."""
     settings.MLSERVE_BATCH_SECONDS = 4
-    predict, api = runtime.predict, APIClient()
+    predict, api, sizes = runtime.predict, APIClient(), list[int]()
 
     def slow(version: ModelVersion, rows: Any, outputs: Any) -> Any:
+        sizes.append(len(rows))
         time.sleep(0.1 * len(rows))
         return predict(version, rows, outputs)
 
@@ -30,3 +31,4 @@ def test_it_leaves_to_workers_what_would_take_too_long(
 
     assert (few.status_code, few.json()["status"]) == (200, "succeeded")
     assert (many.status_code, many.json()["status"]) == (202, "queued")
+    assert sizes == [2]
