@@ -25,9 +25,9 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "penguins"
 
 
 @pytest.fixture(autouse=True)
-def _own_files(settings: Any, tmp_path: Path) -> Iterator[None]:
+def _own_files(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Artifacts and caches of a test lie in its own folder, and no loaded pipeline outlives it."""
-    from predictions import draining, in_place, incidents, payloads, runtime
+    from predictions import call_marker, draining, in_place, incidents, payloads, runtime
     from registry import lookup
 
     settings.STORAGES = {
@@ -39,6 +39,8 @@ def _own_files(settings: Any, tmp_path: Path) -> Iterator[None]:
     }
     settings.MLSERVE_CACHE_DIR = tmp_path / "cache"
     settings.MLSERVE_CALLS_DIR = tmp_path / "calls"
+    # Where a process notes what it calls, a watchdog may end it, and all tests with it.
+    monkeypatch.setattr(call_marker, "begin", lambda *_: None)
     runtime.forget_all()
     incidents.forget_all()
     payloads.away.forget_all()
