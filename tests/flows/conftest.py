@@ -9,6 +9,8 @@ from tests.flows.on_lambda import OnLambda
 from tests.flows.service import ROOT, Service
 from tests.stand_ins.region import Region
 
+# moto's state is the process's, so an empty region is one that no other test of the process has used.
+_UNUSED_REGIONS = iter(["eu-north-1", "eu-west-1", "eu-west-2", "ap-south-1"])
 _PREPARE = "import django; django.setup(); from mlserve.laptop import prepare; prepare()"
 
 
@@ -46,7 +48,8 @@ def new_on_lambda(
 
     def made() -> OnLambda:
         python = str(deploy_python.resolve())  # Lambda's, which knows of no environment
-        region = Region(tmp_path_factory.mktemp("region"), name="eu-central-1", python=python, runtime=lambda_runtime)
+        name = next(_UNUSED_REGIONS)
+        region = Region(tmp_path_factory.mktemp("region"), name=name, python=python, runtime=lambda_runtime)
         return OnLambda(region, postgres_url, deploy_python=deploy_python)
 
     return made

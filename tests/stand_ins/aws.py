@@ -15,13 +15,13 @@ from moto.server import ThreadedMotoServer
 class StandIn:
     """One for the whole run. Its tests share it, so each takes buckets and queues of its own."""
 
-    def __init__(self, endpoint_url: str) -> None:
+    def __init__(self, endpoint_url: str, *, region: str | None = None) -> None:
         self.endpoint_url = endpoint_url
-        self._session = boto3.Session()
+        self._session = boto3.Session(region_name=region)
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
-        """A client of the region in AWS_DEFAULT_REGION; made once."""
+        """A client of its region, else of that in AWS_DEFAULT_REGION; made once."""
         if service not in self._clients:
             self._clients[service] = self._session.client(service, endpoint_url=self.endpoint_url)
         return self._clients[service]

@@ -44,7 +44,7 @@ class Region(StandIn):
         self._corrections = Corrections(lambda_backends[ACCOUNT][name], sqs_backends[ACCOUNT][name])
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._application, threaded=True, request_handler=_QuietHandler)
-        super().__init__(f"http://127.0.0.1:{self._server.server_port}")
+        super().__init__(f"http://127.0.0.1:{self._server.server_port}", region=name)
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         self.functions = Functions(folder, Interpreter(python, runtime, self.variables))
         self.pollers = Pollers(self.client("sqs"), self._mappings, self.invoke)
