@@ -76,6 +76,11 @@ def stored_payloads() -> list[Path]:
     return [path for path in root.glob("predictions/**/*") if path.is_file()]
 
 
+def time_is_up(_: Any) -> None:
+    """As django-q2's alarm interrupts a worker."""
+    raise TimeoutException("Task exceeded maximum timeout value")
+
+
 def test_it_waits_for_an_artifact_whose_storage_is_away(submit_rows: Submit, tmp_path: Path) -> None:
     prediction = submit_rows()
 
@@ -190,9 +195,6 @@ def test_it_keeps_a_large_result_in_the_row_when_the_storage_does_not_take_it(
 def test_it_blames_nobody_for_a_time_limit_that_strikes_while_it_fetches(
     submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def time_is_up(_: Any) -> None:
-        raise TimeoutException("Task exceeded maximum timeout value")
-
     prediction = submit_rows()
     monkeypatch.setattr(runtime, "load", time_is_up)
 
@@ -207,10 +209,6 @@ def test_it_blames_a_version_that_never_gets_loaded_in_advance(
     submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever waits for the thread that loads it would go on waiting in each worker, and others with it."""
-
-    def time_is_up(_: Any) -> None:
-        raise TimeoutException("Task exceeded maximum timeout value")
-
     prediction = submit_rows()
     monkeypatch.setattr(runtime, "load", time_is_up)
 
