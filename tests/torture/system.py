@@ -41,7 +41,7 @@ class Pace:
 
 
 SHORT = Pace(away=(2, 3), locked=3, stopped=3, between=(0.5, 1), clients=4)
-LONG = Pace(away=(10, 30), locked=25, stopped=LEASE_SECONDS + 4, between=(2, 5), clients=6)
+LONG = Pace(away=(30, 40), locked=25, stopped=LEASE_SECONDS + 4, between=(2, 5), clients=6)
 
 
 class System:
