@@ -21,10 +21,10 @@ from predictions import figures, incidents, runtime
 from predictions.counting import about_batch
 from predictions.execution import Work, execute
 from predictions.gathering import CallEnded, Gathering, Overfull
-from predictions.models import Prediction
+from predictions.models import Prediction, end_at_once
 from predictions.pace import Paces
 from predictions.recording import record
-from predictions.transitions import Outcome, end_at_once
+from predictions.transitions import Outcome
 from predictions.waiting import MOST_WAITING
 from registry.models import ModelVersion
 from registry.schema import Row

@@ -14,9 +14,8 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Q, QuerySet
 
 from mlserve.permissions import sees_everything
-from predictions.models import Prediction
+from predictions.models import Prediction, PredictionQuerySet
 from predictions.status import Status
-from predictions.transitions import PredictionQuerySet
 from registry.models import ModelVersion
 
 _MOST_EXAMINED, _MOST_AT_ONCE = 10_000, 1_000

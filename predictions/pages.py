@@ -19,10 +19,9 @@ from mlserve.errors import InvalidRows, NoLiveVersion, NotFound
 from mlserve.permissions import sees_everything
 from predictions.answers import answers_of, duration_text
 from predictions.forms import RecordForm
-from predictions.models import Prediction
+from predictions.models import Prediction, queue_seconds
 from predictions.questions import sections_of, text_of
 from predictions.reading import find_readable, may_see_inputs, shown_error
-from predictions.serializers import queue_seconds
 from predictions.status import Status
 from predictions.submission import Target, resolve, submit
 from registry.models import Model, ModelVersion

@@ -11,7 +11,7 @@ from django.urls import get_script_prefix, reverse
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from predictions.models import Prediction
+from predictions.models import Prediction, queue_seconds
 from predictions.reading import may_see_inputs, shown_error
 from predictions.status import Status
 
@@ -92,9 +92,3 @@ def prediction_url(prediction: Prediction, request: Request | HttpRequest) -> st
 def _detail_path(_script_prefix: str) -> str:
     """The path of a prediction without its id."""
     return reverse("prediction-detail", kwargs={"pk": _ANY_ID}).removesuffix(str(_ANY_ID))
-
-
-def queue_seconds(prediction: Prediction) -> float | None:
-    """From accepted to claimed, or to its end when it never was."""
-    until = prediction.started_at or (prediction.finished_at if prediction.status != Status.QUEUED else None)
-    return None if until is None else (until - prediction.created_at).total_seconds()

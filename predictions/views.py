@@ -24,7 +24,7 @@ from mlserve.permissions import PREDICT, require_permission
 from mlserve.prefer import Preference, read_preference
 from predictions.in_place import approaching
 from predictions.listing import Page, listing_for
-from predictions.models import Prediction
+from predictions.models import Prediction, PredictionQuerySet
 from predictions.reading import find_readable
 from predictions.serializers import (
     ID_OR_NOTHING,
@@ -35,7 +35,6 @@ from predictions.serializers import (
 )
 from predictions.status import Status
 from predictions.submission import Target, parse_outputs, resolve, submit
-from predictions.transitions import PredictionQuerySet
 from predictions.waiting import wait_until_ended
 
 # Of what others asked; what nobody with an account asked belongs to whoever holds its id.
