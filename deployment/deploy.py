@@ -13,9 +13,10 @@ from typing import Any
 
 from deployment import package_store
 from deployment.account import Absent, Account
+from deployment.checking import Check, run
 from deployment.checks import BEFORE, PACKAGE
 from deployment.evidence import STAGES, WEB, WORKER, Evidence
-from deployment.findings import Check, NotKnown, NotYet, run
+from deployment.findings import NotKnown, NotYet
 from deployment.front import get
 from deployment.package_store import Package
 from deployment.stack import mend_stack

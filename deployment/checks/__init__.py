@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from deployment.checking import Check
 from deployment.checks import account, environment, front, functions, inside, models, package, queue, roles, storage
 from deployment.evidence import STAGES, WEB, WORKER
-from deployment.findings import Check
 
 # What can be known, and must be right, before anything is deployed.
 BEFORE: Sequence[Check] = (

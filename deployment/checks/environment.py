@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from deployment import stages
+from deployment.checking import judged
 from deployment.evidence import STAGES, WEB, WORKER, Evidence
-from deployment.findings import Finding, NotKnown, failed, judged, ok, warning
+from deployment.findings import Finding, NotKnown, failed, ok, warning
 from mlserve.secret_key import weakness
 
 _PARAMETER = "ssm:"

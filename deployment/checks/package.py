@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from deployment.archive import LIMIT_BYTES, platform_problems
+from deployment.checking import judged
 from deployment.evidence import WORKER, Evidence
-from deployment.findings import Finding, NotKnown, NotYet, failed, judged, ok, warning
+from deployment.findings import Finding, NotKnown, NotYet, failed, ok, warning
 
 _LITTLE_ROOM_BYTES = 10_000_000
 # Amazon's dates from docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html as of 2026-11; after them no function

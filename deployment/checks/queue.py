@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from functools import partial
 
 from deployment.account import Absent
+from deployment.checking import judged, told
 from deployment.evidence import WORKER, Evidence
-from deployment.findings import Finding, NotYet, failed, judged, ok, told, warning
+from deployment.findings import Finding, NotYet, failed, ok, warning
 
 # Amazon's advice: room for a batch to be throttled and tried again before its messages show up once more.
 _VISIBILITY_TIMES = 6

@@ -1,8 +1,9 @@
 """The artifacts' bucket."""
 
 from deployment.account import Absent
+from deployment.checking import judged, told
 from deployment.evidence import Evidence
-from deployment.findings import Finding, NotYet, judged, told
+from deployment.findings import Finding, NotYet
 
 
 def bucket(evidence: Evidence) -> Finding:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from deployment import checks
+from deployment.checking import Check, run
 from deployment.checks import account, environment, functions, inside, models, package, queue
-from deployment.findings import Check, Finding, NotYet, Status, run
+from deployment.findings import Finding, NotYet, Status
 from tests.deployment.told import ENVIRONMENT, ToldEvidence
 
 pytestmark = pytest.mark.once

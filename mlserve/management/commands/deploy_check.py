@@ -14,7 +14,7 @@ from rich.text import Text
 from mlserve.terminal import TerminalCommand, cell, plain_table
 
 if TYPE_CHECKING:
-    from deployment.findings import Row
+    from deployment.checking import Row
 
 _STYLES = {"ok": "green", "failed": "bold red", "warning": "yellow", "not yet": "dim", "not known": "dim"}
 _STAGES = ("web", "worker")
@@ -55,9 +55,9 @@ class Command(TerminalCommand):
     def _rows(self, stages: Sequence[str], url: str) -> list["Row"]:
         try:
             from deployment.account import Account
+            from deployment.checking import run
             from deployment.checks import CHECKS
             from deployment.evidence import Evidence
-            from deployment.findings import run
         except ModuleNotFoundError as error:
             raise CommandError(f"{error}. Run it in a checkout of mlserve; the package does not hold it.") from error
         from mlserve.vitals import vitals
