@@ -49,6 +49,14 @@ def test_it_knows_again_what_it_signed() -> None:
 
 
 @pytest.mark.once
+def test_it_knows_again_what_an_earlier_release_signed(settings: Any) -> None:
+    """Rows outlive releases: neither a moved module nor a renamed one may change what is signed."""
+    settings.SECRET_KEY = "the-key-of-an-earlier-release-and-long-enough-for-all-checks"
+
+    assert why_not_admitted(ADMITTED, "1:1-zzdJ7qoUkWsOvY8ErS-7KBKX8E3IWs-fHG4YMCU0I") == ""
+
+
+@pytest.mark.once
 @pytest.mark.parametrize("other", OTHERS, ids=["digest", "size", "format"])
 def test_it_takes_no_signature_of_something_else(other: Admitted) -> None:
     assert "is wrong" in why_not_admitted(other, admission_of(ADMITTED))
