@@ -18,11 +18,11 @@ from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
 from mlserve.errors import Overloaded
-from predictions import call_marker, draining, payloads, queue, runtime, submission, tasks, transitions, workers
+from predictions import call_marker, draining, payloads, queue, runtime, submission, tasks, workers
 from predictions.claiming import claim
 from predictions.models import Prediction
 from predictions.status import Status
-from predictions.transitions import Outcome
+from predictions.transitions import Outcome, finish_sql
 from registry import storage
 from registry.incident import Kind
 from registry.models import Incident, ModelVersion
@@ -258,7 +258,7 @@ def test_it_finishes_once_the_database_is_back(submit_rows: Submit, monkeypatch:
 def test_it_stores_a_large_result_once_however_long_the_database_is_away(
     submit_rows: Submit, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prediction, tries, sql = submit_rows(), list[int](), transitions._finish_sql
+    prediction, tries, sql = submit_rows(), list[int](), finish_sql
     settings.MLSERVE_ROW_BYTES = 10
 
     def sometimes(*arguments: Any, **named: Any) -> str:
@@ -267,7 +267,7 @@ def test_it_stores_a_large_result_once_however_long_the_database_is_away(
             raise OperationalError("connection refused")
         return sql(*arguments, **named)
 
-    monkeypatch.setattr(transitions, "_finish_sql", sometimes)
+    monkeypatch.setattr("predictions.models.finish_sql", sometimes)
     monkeypatch.setattr(draining, "_PAUSE_SECONDS", 0.01)
 
     assert tasks.drain() == 1
