@@ -35,7 +35,7 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: $(RUNTIME) ## run web and worker at HOST:PORT (127.0.0.1:8000) until Ctrl-C
-	@test -f .env || $(BIN)/python -m mlserve.dotenv
+	@test -f .env || $(BIN)/python -m mlserve.conf.dotenv
 	@exec $(BIN)/python manage.py serve --prepare
 
 # One process per core; the tests of a file stay in one of them, so that services are started once.

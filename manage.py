@@ -10,7 +10,7 @@ def main() -> None:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
 
-        from mlserve.dotenv import load_dotenv_once
+        from mlserve.conf.dotenv import load_dotenv_once
     except ModuleNotFoundError as error:
         sys.exit(f"{error}. Run it as .venv/bin/python manage.py …, which `make serve` prepares.")
     load_dotenv_once()

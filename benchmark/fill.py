@@ -207,7 +207,7 @@ def main() -> int:
 
     import django
 
-    from mlserve.dotenv import load_dotenv_once
+    from mlserve.conf.dotenv import load_dotenv_once
 
     load_dotenv_once()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlserve.settings")

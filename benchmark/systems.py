@@ -14,7 +14,7 @@ from benchmark.connection import BadAnswer
 from benchmark.dialects import HANDWRITTEN, MLSERVE_POLLING, MLSERVE_WAITING, QUEUED, Polling, Waiting, WrongAnswer
 from benchmark.example import Example
 from benchmark.programs import Program, free_port, run_to_end
-from mlserve.dotenv import ENV_FILE
+from mlserve.conf.dotenv import ENV_FILE
 
 ROOT = Path(__file__).resolve().parent.parent
 _MANAGE = [sys.executable, str(ROOT / "manage.py")]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from deployment import archive
 from deployment.contents import Incomplete, entries
-from mlserve.env import Env
+from mlserve.conf.env import Env
 
 ROOT = Path(__file__).resolve().parent.parent
 # Half a minute on a slow disk; a hang would be noticed.

@@ -13,9 +13,9 @@ from typing import Any
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from mlserve.env import Env
-from mlserve.library_settings import *  # noqa: F403 - whatever stands there
-from mlserve.parameters import resolved
+from mlserve.conf.env import Env
+from mlserve.conf.library_settings import *  # noqa: F403 - whatever stands there
+from mlserve.conf.parameters import resolved
 
 env = Env(resolved(os.environ))
 BASE_DIR = Path(__file__).resolve().parent.parent

@@ -24,10 +24,10 @@ from rest_framework.throttling import BaseThrottle
 
 from mlserve import rate_counts
 from mlserve.addresses import client_network
+from mlserve.conf.rates import Rate, Share
 from mlserve.errors import TooManyRequests
 from mlserve.permissions import token_id_of
 from mlserve.problems import problem_response
-from mlserve.rates import Rate, Share
 
 log = logging.getLogger(__name__)
 

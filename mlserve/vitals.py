@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from mlserve.secret_key import fingerprint, weakness
+from mlserve.conf.secret_key import fingerprint, weakness
 from predictions import queue, workers
 from predictions.models import Prediction
 from registry.environment import PACKAGES, installed

@@ -6,7 +6,7 @@ from deployment import stages
 from deployment.checking import judged
 from deployment.evidence import STAGES, WEB, WORKER, Evidence
 from deployment.findings import Finding, NotKnown, failed, ok, warning
-from mlserve.secret_key import weakness
+from mlserve.conf.secret_key import weakness
 
 _PARAMETER = "ssm:"
 # API Gateway ends a request after 29 s, and the answer has to travel.

@@ -5,7 +5,7 @@ from typing import Any
 from deployment.checks.functions import most_at_once
 from deployment.evidence import STAGES, WEB, WORKER, Evidence, sound
 from deployment.findings import Finding, NotKnown, failed, ok, warning
-from mlserve.secret_key import fingerprint
+from mlserve.conf.secret_key import fingerprint
 
 _LATE_SECONDS, _TOO_LATE_SECONDS = 120, 900
 # Lambda's 6 MB hold the body in base64, and its headers.

@@ -8,7 +8,7 @@ from typing import Any
 from deployment.account import Account
 from deployment.evidence import Evidence
 from deployment.findings import NotYet
-from mlserve.secret_key import fingerprint
+from mlserve.conf.secret_key import fingerprint
 
 KEY = "a-key-of-the-tests-that-is-long-enough-for-every-check"
 ENVIRONMENT = {

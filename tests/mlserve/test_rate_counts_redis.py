@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from mlserve import rate_counts, throttling
-from mlserve.rates import Rate
+from mlserve.conf.rates import Rate
 from mlserve.throttling import wait_seconds
 from tests.stand_ins.redis import RedisServer
 

@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils import timezone
 
 from mlserve import throttling
+from mlserve.conf.rates import Rate
 from mlserve.leftovers import forget_callers
-from mlserve.rates import Rate
 from mlserve.tokens import make_token
 from registry.models import ModelVersion
 from tests.mlserve.test_lean import RECORD, URL, Program, basic

@@ -13,9 +13,9 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from mlserve import rate_counts, throttling
+from mlserve.conf.rates import Rate
 from mlserve.leftovers import forget_callers
 from mlserve.models import RateWindow
-from mlserve.rates import Rate
 from mlserve.throttling import wait_seconds
 from mlserve.tokens import make_token
 from registry.models import ModelVersion

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from mlserve.secret_key import fingerprint
+from mlserve.conf.secret_key import fingerprint
 from mlserve.vitals import vitals
 from predictions import queue, workers
 from registry.models import ModelVersion

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import dotenv
 
-from mlserve.dotenv import write_laptop_env
+from mlserve.conf.dotenv import write_laptop_env
 
 
 def test_it_writes_what_a_laptop_needs(tmp_path: Path) -> None:

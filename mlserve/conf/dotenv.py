@@ -1,4 +1,4 @@
-"""The laptop's `.env`: read by `manage.py`, written once by `python -m mlserve.dotenv`."""
+"""The laptop's `.env`: read by `manage.py`, written once by `python -m mlserve.conf.dotenv`."""
 
 import os
 import secrets

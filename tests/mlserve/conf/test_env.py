@@ -1,7 +1,7 @@
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from mlserve.env import Env
+from mlserve.conf.env import Env
 
 
 def env(value: str) -> Env:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlserve.secret_key import fingerprint, weakness
+from mlserve.conf.secret_key import fingerprint, weakness
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlserve.rates import Rate, Share, rate_of
+from mlserve.conf.rates import Rate, Share, rate_of
 
 pytestmark = pytest.mark.once
 

@@ -4,16 +4,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from mlserve.parameters import resolved
+from mlserve.conf.parameters import resolved
+from tests.paths import ROOT
 from tests.stand_ins.aws import StandIn
-
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture
