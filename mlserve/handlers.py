@@ -17,12 +17,12 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 
-from mlserve import logs
 from mlserve.bodies import Body, Readers, has_body
 from mlserve.browser_headers import protect
 from mlserve.lean import is_program
-from mlserve.request_ids import HEADER, request_id_of
-from mlserve.tally import tally
+from mlserve.observability import logs
+from mlserve.observability.counters import tally
+from mlserve.observability.request_ids import HEADER, request_id_of
 
 log = logging.getLogger("mlserve.access")
 

@@ -130,8 +130,8 @@ def _load() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlserve.settings")
     django.setup(set_prefix=False)
 
-    from mlserve import logs
-    from mlserve.monitoring import require_packages, start_monitoring
+    from mlserve.observability import logs
+    from mlserve.observability.monitoring import require_packages, start_monitoring
 
     require_packages()
 

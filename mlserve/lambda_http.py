@@ -10,7 +10,7 @@ from urllib.parse import quote
 from apig_wsgi import make_lambda_handler
 
 from mlserve.errors import AnswerTooLarge, problem_object
-from mlserve.tracing import flush_spans, traced
+from mlserve.observability.tracing import flush_spans, traced
 from mlserve.wsgi import application
 from predictions import figures
 

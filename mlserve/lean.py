@@ -14,8 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from mlserve import logs
 from mlserve.jsonbody import StrictJSONParser
+from mlserve.observability import logs
 from mlserve.renderers import OrjsonRenderer, dump_json
 
 _PARSER = StrictJSONParser()

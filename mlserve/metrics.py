@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from mlserve.errors import Unavailable
-from mlserve.tally import BUCKETS, INFINITE, SUM, Series
+from mlserve.observability.counters import BUCKETS, INFINITE, SUM, Series
 from predictions import counting, figures
 from predictions.figures import Moment
 

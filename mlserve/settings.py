@@ -369,8 +369,8 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "json": {"()": "mlserve.log_lines.JsonLines", "quotes_values": ON_LAPTOP},
-        "text": {"()": "mlserve.log_lines.TextLines", "quotes_values": ON_LAPTOP},
+        "json": {"()": "mlserve.observability.log_lines.JsonLines", "quotes_values": ON_LAPTOP},
+        "text": {"()": "mlserve.observability.log_lines.TextLines", "quotes_values": ON_LAPTOP},
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": MLSERVE_LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": env.choice("MLSERVE_LOG_LEVEL", _LOG_LEVELS, default="INFO")},

@@ -8,10 +8,10 @@ from typing import Any
 from django.conf import settings
 from django.urls import get_resolver
 
-from mlserve import logs
-from mlserve.monitoring import start_monitoring
+from mlserve.observability import logs
+from mlserve.observability.monitoring import start_monitoring
+from mlserve.observability.tracing import traced
 from mlserve.orphans import end_with_parent
-from mlserve.tracing import traced
 
 # A request may wait for MLSERVE_MAX_WAIT; the rest is for its answer.
 _SECONDS_BEYOND_WAIT = 15

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from django.conf import settings
 
-from mlserve import logs
-from mlserve.tally import tally
-from mlserve.tracing import batch_span
+from mlserve.observability import logs
+from mlserve.observability.counters import tally
+from mlserve.observability.tracing import batch_span
 from predictions.status import Status
 
 if TYPE_CHECKING:

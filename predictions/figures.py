@@ -19,7 +19,7 @@ from django.db import Error as AnyDatabaseError
 from django.db import connection, connections, transaction
 from django.db.models import Count
 
-from mlserve.tally import Series, tally
+from mlserve.observability.counters import Series, tally
 from predictions import workers
 from predictions.counting import Ended, count_ended, kind_of, note_batch
 from predictions.figure import Figure

@@ -27,7 +27,7 @@ from django.db import close_old_connections, connections
 from django.utils import timezone
 
 from mlserve.children import CAN_FORK, Child, fork
-from mlserve.logs import name_process
+from mlserve.observability.logs import name_process
 from predictions.verification import verify
 from registry.models import GoldenCheck, ModelVersion
 

@@ -18,7 +18,7 @@ from typing import Any
 from django.conf import settings
 
 from mlserve.errors import ArtifactUnavailable, NotAdmitted, Unavailable
-from mlserve.tracing import span
+from mlserve.observability.tracing import span
 from predictions.call_marker import CALL, LOAD, noted
 from predictions.counting import count_load
 from predictions.rests import Rests

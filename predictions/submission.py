@@ -11,8 +11,8 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import DataError, IntegrityError
 from django.utils import timezone
 
-from mlserve import logs
 from mlserve.errors import BadParameter, InvalidRows, MlserveError, NoLiveVersion, NotFound, TooLarge
+from mlserve.observability import logs
 from mlserve.permissions import token_id_of
 from mlserve.renderers import dump_json
 from predictions.counting import count_refused

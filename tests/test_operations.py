@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from mlserve.metrics import metric_families
-from mlserve.tally import Tally
+from mlserve.observability.counters import Tally
 from predictions.figures import Moment
 from tests.flows.service import ROOT
 

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from mlserve.tally import BUCKETS, tally
+from mlserve.observability.counters import BUCKETS, tally
 from predictions import tasks
 from predictions.models import Prediction
 from predictions.submission import submit

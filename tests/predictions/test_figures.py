@@ -17,7 +17,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
 from mlserve.errors import InvalidRows
-from mlserve.tally import Series, tally
+from mlserve.observability.counters import Series, tally
 from predictions import figures, tasks
 from predictions.figure import Figure
 from predictions.models import Prediction
@@ -167,7 +167,7 @@ import os, sys, time
 import django
 django.setup()
 from mlserve.children import fork
-from mlserve.tally import tally
+from mlserve.observability.counters import tally
 from predictions import figures
 
 def main():

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, OperationalError
 
-from mlserve import logs
-from mlserve.log_lines import JsonLines, TextLines
+from mlserve.observability import logs
+from mlserve.observability.log_lines import JsonLines, TextLines
 from tests.flows.service import ROOT
 
 pytestmark = pytest.mark.once
@@ -145,7 +145,7 @@ import os, sys, threading, warnings
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlserve.settings")
 import django
 django.setup()
-from mlserve.log_lines import log_what_nobody_catches
+from mlserve.observability.log_lines import log_what_nobody_catches
 log_what_nobody_catches(quotes_values=False)
 warnings.warn("saw Maria")
 warnings.warn("old", FutureWarning)

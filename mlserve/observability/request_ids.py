@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 HEADER = "X-Request-ID"
-# Where tracing leaves the name of its span (mlserve/monitoring.py), by which a worker finds the trace again.
+# Where tracing leaves the name of its span (mlserve/observability/monitoring.py), by which a worker finds the trace
+# again.
 OF_TRACE = "mlserve.trace"
 # What names of proxies and traces are made of. Nothing of it can end a line, a header or a quoted string.
 _SANE = re.compile(r"[A-Za-z0-9._:/+=@-]{1,100}")

@@ -79,7 +79,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from mlserve import logs, urls
 from mlserve.children import fork
-from mlserve.monitoring import start_monitoring
+from mlserve.observability.monitoring import start_monitoring
 
 @csrf_exempt
 def broken(request):
@@ -138,8 +138,8 @@ from datetime import UTC, datetime, timedelta
 from wsgiref.util import setup_testing_defaults
 from mlserve import logs
 from mlserve.children import fork
-from mlserve.monitoring import start_monitoring
-from mlserve.tracing import batch_span, span, traced
+from mlserve.observability.monitoring import start_monitoring
+from mlserve.observability.tracing import batch_span, span, traced
 
 def ask(named=""):
     from mlserve.handlers import Application
@@ -235,8 +235,8 @@ def test_it_costs_nothing_where_nobody_asks(tmp_path: Path) -> None:
     program = """
 import django, sys
 django.setup()
-from mlserve.monitoring import require_packages, start_monitoring
-from mlserve.tracing import batch_span, flush_spans, span, traced
+from mlserve.observability.monitoring import require_packages, start_monitoring
+from mlserve.observability.tracing import batch_span, flush_spans, span, traced
 require_packages()
 start_monitoring()
 flush_spans()

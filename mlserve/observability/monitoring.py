@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from mlserve import logs
-from mlserve.log_lines import causes_first, safely_said, without_secrets
-from mlserve.tracing import start_tracing
+from mlserve.observability import logs
+from mlserve.observability.log_lines import causes_first, safely_said, without_secrets
+from mlserve.observability.tracing import start_tracing
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 from django.db import DataError, IntegrityError
 
-from mlserve import logs
+from mlserve.observability import logs
 
 log = logging.getLogger(__name__)
 

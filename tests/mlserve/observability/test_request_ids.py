@@ -9,7 +9,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 
 from mlserve.handlers import Application
-from mlserve.request_ids import request_id_of
+from mlserve.observability.request_ids import request_id_of
 from predictions.models import Prediction
 from registry.models import ModelVersion
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from mlserve.tally import Series, Tally
+from mlserve.observability.counters import Series, Tally
 
 pytestmark = pytest.mark.once
 

@@ -1,7 +1,8 @@
 """Spans for OpenTelemetry, where OTEL_EXPORTER_OTLP_ENDPOINT asks for them; nothing, at no cost, elsewhere.
 
-A request's span names the request (mlserve/request_ids.py), and that name lies in the rows of its predictions: a worker
-finds the trace again by it, without a column of its own. No span bears inputs, a query string or an exception's words.
+A request's span names the request (mlserve/observability/request_ids.py), and that name lies in the rows of its
+predictions: a worker finds the trace again by it, without a column of its own. No span bears inputs, a query string or
+an exception's words.
 """
 
 import re
@@ -11,8 +12,8 @@ from datetime import datetime
 from multiprocessing.util import Finalize
 from typing import Any
 
-from mlserve import logs
-from mlserve.request_ids import OF_TRACE
+from mlserve.observability import logs
+from mlserve.observability.request_ids import OF_TRACE
 
 # trace and span, as a request id names them.
 _NAME = re.compile(r"([0-9a-f]{32})-([0-9a-f]{16})")
