@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmark import processes
-from mlserve.orphans import end_with_parent
+from mlserve.processes.orphans import end_with_parent
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0

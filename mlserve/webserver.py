@@ -11,7 +11,7 @@ from django.urls import get_resolver
 from mlserve.observability import logs
 from mlserve.observability.monitoring import start_monitoring
 from mlserve.observability.tracing import traced
-from mlserve.orphans import end_with_parent
+from mlserve.processes.orphans import end_with_parent
 
 # A request may wait for MLSERVE_MAX_WAIT; the rest is for its answer.
 _SECONDS_BEYOND_WAIT = 15

@@ -21,7 +21,7 @@ from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 
 from mlserve.errors import MlserveError
-from mlserve.orphans import end_with_parent
+from mlserve.processes.orphans import end_with_parent
 from predictions import queue, workers
 from predictions.doorbell import Doorbell
 

@@ -25,7 +25,7 @@ from django_q.signals import post_spawn
 from django_q.worker import worker
 
 from mlserve.errors import QueueMissing, Unavailable
-from mlserve.orphans import end_with_parent
+from mlserve.processes.orphans import end_with_parent
 from predictions import figures, incidents, queue, workers
 from predictions.golden_checks import GoldenChecks
 from predictions.models import Prediction

@@ -26,8 +26,8 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, connections
 from django.utils import timezone
 
-from mlserve.children import CAN_FORK, Child, fork
 from mlserve.observability.logs import name_process
+from mlserve.processes.children import CAN_FORK, Child, fork
 from predictions.verification import verify
 from registry.models import GoldenCheck, ModelVersion
 

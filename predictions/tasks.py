@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 from django.utils import timezone
 
 from mlserve.leftovers import forget_callers
-from mlserve.orphans import end_with_parent
+from mlserve.processes.orphans import end_with_parent
 from predictions import call_marker, figures, incidents, queue, workers
 from predictions.attendance import Attendance
 from predictions.draining import drain as drain  # noqa: PLC0414 - a task's own word for it

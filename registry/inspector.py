@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mlserve.errors import BadUpload, InvalidRows
-from mlserve.orphans import end_with_parent
+from mlserve.processes.orphans import end_with_parent
 from registry import formats, pipelines, samples, schema_sources
 from registry.cage import Cage, enter
 from registry.environment import installed_here

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mlserve.children import CAN_FORK
+from mlserve.processes.children import CAN_FORK
 from tests.flows.service import Service
 
 pytestmark = pytest.mark.skipif(not CAN_FORK, reason="versions are asked by forked processes; Linux has them")

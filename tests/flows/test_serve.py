@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from mlserve.children import CAN_FORK
+from mlserve.processes.children import CAN_FORK
 from tests import pipelines
 from tests.flows.service import MANAGE, Service, command_of, is_running
 

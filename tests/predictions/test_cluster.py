@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
-from mlserve.children import CAN_FORK
+from mlserve.processes.children import CAN_FORK
 from predictions import cluster, workers
 from predictions.claiming import claim
 from predictions.cluster import _give_back_what_is_held_by

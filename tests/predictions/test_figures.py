@@ -166,7 +166,7 @@ _COUNT_AND_END = """
 import os, sys, time
 import django
 django.setup()
-from mlserve.children import fork
+from mlserve.processes.children import fork
 from mlserve.observability.counters import tally
 from predictions import figures
 

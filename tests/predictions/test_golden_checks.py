@@ -9,7 +9,7 @@ import pytest
 from django.core.files.storage import storages
 from django.utils import timezone
 
-from mlserve.children import CAN_FORK
+from mlserve.processes.children import CAN_FORK
 from predictions import golden_checks
 from predictions.golden_checks import GoldenChecks
 from registry import environment

@@ -13,13 +13,13 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connections
 
-from mlserve.children import CAN_FORK, Child, execute, fork
 from mlserve.greeting import Greeting
 from mlserve.observability import logs
 from mlserve.observability.log_lines import log_what_nobody_catches
 from mlserve.observability.monitoring import require_packages, start_monitoring
-from mlserve.orphans import end_with_input
-from mlserve.supervisor import Program, Supervisor
+from mlserve.processes.children import CAN_FORK, Child, execute, fork
+from mlserve.processes.orphans import end_with_input
+from mlserve.processes.supervisor import Program, Supervisor
 from mlserve.terminal import TerminalCommand
 from mlserve.webserver import PortTaken, import_web_server, require_free_port, run_web_server
 

@@ -78,7 +78,7 @@ from wsgiref.util import setup_testing_defaults
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from mlserve import logs, urls
-from mlserve.children import fork
+from mlserve.processes.children import fork
 from mlserve.observability.monitoring import start_monitoring
 
 @csrf_exempt
@@ -137,7 +137,7 @@ import io, time
 from datetime import UTC, datetime, timedelta
 from wsgiref.util import setup_testing_defaults
 from mlserve import logs
-from mlserve.children import fork
+from mlserve.processes.children import fork
 from mlserve.observability.monitoring import start_monitoring
 from mlserve.observability.tracing import batch_span, span, traced
 

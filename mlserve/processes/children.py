@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from mlserve.orphans import end_with_parent
+from mlserve.processes.orphans import end_with_parent
 
 log = logging.getLogger(__name__)
 

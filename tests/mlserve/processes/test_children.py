@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from mlserve.children import CAN_FORK, Child, execute, fork
+from mlserve.processes.children import CAN_FORK, Child, execute, fork
+from tests.paths import ROOT
 
 # The suite's own threads are none of what the children use.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 Start = Callable[[str], Child]
 
@@ -118,8 +118,8 @@ def test_it_has_a_name_of_its_own(tmp_path: Path) -> None:
 
 PARENT = """
 import sys, time
-from mlserve.children import execute, fork
-from mlserve.orphans import end_with_input
+from mlserve.processes.children import execute, fork
+from mlserve.processes.orphans import end_with_input
 
 def main():
     time.sleep(600)
@@ -127,7 +127,7 @@ def main():
 if sys.argv[1] == "forked":
     child = fork("test", main)
 else:
-    child = execute([sys.executable, "-c", "from mlserve.orphans import end_with_input; import time; "
+    child = execute([sys.executable, "-c", "from mlserve.processes.orphans import end_with_input; import time; "
                      "end_with_input(); time.sleep(600)"])
 print(child.pid, flush=True)
 time.sleep(600)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from mlserve.children import Child, execute
-from mlserve.supervisor import DEATHS, Program, Supervisor
+from mlserve.processes.children import Child, execute
+from mlserve.processes.supervisor import DEATHS, Program, Supervisor
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 

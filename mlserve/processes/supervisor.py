@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from mlserve.children import Child
+from mlserve.processes.children import Child
 
 log = logging.getLogger(__name__)
 
