@@ -82,7 +82,7 @@ def _predictions(versions: Sequence["ModelVersion"], chance: random.Random) -> I
 
 def _example(version: "ModelVersion", chance: random.Random) -> tuple[str, str]:
     """One row and its answer as they are stored."""
-    from mlserve.renderers import dump_json
+    from mlserve.http.renderers import dump_json
 
     rows = version.sample_rows or [version.record_schema.example()]
     number = chance.randrange(len(rows))

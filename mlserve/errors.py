@@ -1,6 +1,6 @@
 """Everything mlserve refuses, as one table of exceptions.
 
-Pure: neither Django nor HTTP is imported. `mlserve/problems.py` turns a row into `application/problem+json`,
+Pure: neither Django nor HTTP is imported. `mlserve/http/problems.py` turns a row into `application/problem+json`,
 commands turn it into one line on stderr and exit status 1. `slug` names the page `/problems/<slug>`.
 """
 

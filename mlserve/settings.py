@@ -74,8 +74,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
-    "mlserve.browser_headers.BrowserHeadersMiddleware",
-    "mlserve.problems.ProblemMiddleware",
+    "mlserve.http.browser_headers.BrowserHeadersMiddleware",
+    "mlserve.http.problems.ProblemMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -87,8 +87,8 @@ MIDDLEWARE = [
     # The last one: it replaces the answer to whoever is locked out.
     "axes.middleware.AxesMiddleware",
 ]
-# For requests of the API that no browser sent (mlserve/handlers.py).
-MLSERVE_API_MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", "mlserve.problems.ProblemMiddleware"]
+# For requests of the API that no browser sent (mlserve/http/handlers.py).
+MLSERVE_API_MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", "mlserve.http.problems.ProblemMiddleware"]
 ROOT_URLCONF = "mlserve.urls"
 WSGI_APPLICATION = "mlserve.wsgi.application"
 APPEND_SLASH = False
@@ -123,7 +123,7 @@ FORMAT_MODULE_PATH = "mlserve.times"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
-CSRF_FAILURE_VIEW = "mlserve.problems.csrf_failure"
+CSRF_FAILURE_VIEW = "mlserve.http.problems.csrf_failure"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -339,14 +339,14 @@ REST_FRAMEWORK = {
     # Who may see which model is decided per object (registry.models.ModelQuerySet.visible_to).
     "DEFAULT_PERMISSION_CLASSES": ["mlserve.permissions.TokenScope"],
     "DEFAULT_THROTTLE_CLASSES": ["mlserve.throttling.CallerRate"],
-    "DEFAULT_PARSER_CLASSES": ["mlserve.jsonbody.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["mlserve.http.jsonbody.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": [
-        "mlserve.renderers.OrjsonRenderer",
-        "mlserve.renderers.BrowsableRenderer",
+        "mlserve.http.renderers.OrjsonRenderer",
+        "mlserve.http.renderers.BrowsableRenderer",
     ],
-    "DEFAULT_METADATA_CLASS": "mlserve.metadata.PlainMetadata",
+    "DEFAULT_METADATA_CLASS": "mlserve.http.metadata.PlainMetadata",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "mlserve.problems.exception_handler",
+    "EXCEPTION_HANDLER": "mlserve.http.problems.exception_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 

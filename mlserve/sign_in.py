@@ -6,7 +6,7 @@ from axes.backends import AxesStandaloneBackend
 from django.http import HttpRequest, HttpResponse
 
 from mlserve.errors import TooManyRequests
-from mlserve.problems import problem_response
+from mlserve.http.problems import problem_response
 from mlserve.tokens import LOCKED_SECONDS
 
 

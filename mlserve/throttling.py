@@ -23,11 +23,11 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from mlserve import rate_counts
-from mlserve.addresses import client_network
 from mlserve.conf.rates import Rate, Share
 from mlserve.errors import TooManyRequests
+from mlserve.http.addresses import client_network
+from mlserve.http.problems import problem_response
 from mlserve.permissions import token_id_of
-from mlserve.problems import problem_response
 
 log = logging.getLogger(__name__)
 

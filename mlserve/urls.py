@@ -7,7 +7,8 @@ from django.urls import include, path, re_path
 from django.utils.functional import lazy
 from django.views.generic import RedirectView
 
-from mlserve import health, metrics, openapi, pages, problems
+from mlserve import health, metrics, openapi, pages
+from mlserve.http import problems
 
 urlpatterns = [
     path("healthz", health.live, name="healthz"),
@@ -26,5 +27,5 @@ urlpatterns = [
     path("", include("predictions.page_urls")),
     re_path(r"", problems.unknown_address),
 ]
-handler400 = "mlserve.problems.bad_request"
-handler403 = "mlserve.problems.forbidden"
+handler400 = "mlserve.http.problems.bad_request"
+handler403 = "mlserve.http.problems.forbidden"

@@ -7,6 +7,6 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlserve.settings")
 django.setup(set_prefix=False)
 
-from mlserve.handlers import Application  # noqa: E402 - it needs the apps
+from mlserve.http.handlers import Application  # noqa: E402 - it needs the apps
 
 application = Application()

@@ -15,7 +15,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from django.utils import timezone
 
 from mlserve.errors import Unavailable
-from mlserve.problems import stored_problem
+from mlserve.http.problems import stored_problem
 from predictions import call_marker, figures, incidents, payloads, queue, runtime, workers
 from predictions.attendance import Attendance
 from predictions.claiming import Precedence, claim

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.conf import settings
 
 from mlserve.errors import FieldError, MlserveError, PredictionFailed, Unavailable
-from mlserve.problems import stored_problem
+from mlserve.http.problems import stored_problem
 from predictions import runtime
 from predictions.batching import Answers, RowFailure, call_in_batches
 from predictions.models import Prediction

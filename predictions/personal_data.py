@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from mlserve.errors import NotFound, Unavailable
-from mlserve.renderers import dump_json
+from mlserve.http.renderers import dump_json
 from predictions import payloads
 from predictions.models import Prediction
 

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 
 from mlserve.audit import note
 from mlserve.errors import BadParameter, NotFound
-from mlserve.lean import LeanMixin
+from mlserve.http.lean import LeanMixin
 from mlserve.permissions import PREDICT, may, token_id_of
 from predictions.personal_data import Whose, erase, export, of_token
 from predictions.serializers import ID_OR_NOTHING

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from mlserve.errors import PayloadLost, Unavailable
-from mlserve.renderers import dump_json
+from mlserve.http.renderers import dump_json
 from predictions.payloads import fetch, is_tidy, replace, tidied
 from registry.lookup import version_by_id
 from registry.models import ModelVersion

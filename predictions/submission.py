@@ -12,9 +12,9 @@ from django.db import DataError, IntegrityError
 from django.utils import timezone
 
 from mlserve.errors import BadParameter, InvalidRows, MlserveError, NoLiveVersion, NotFound, TooLarge
+from mlserve.http.renderers import dump_json
 from mlserve.observability import logs
 from mlserve.permissions import token_id_of
-from mlserve.renderers import dump_json
 from predictions.counting import count_refused
 from predictions.in_place import fits_in_place, predict_in_place, turn_away
 from predictions.models import Prediction

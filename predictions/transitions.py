@@ -10,8 +10,8 @@ from django.conf import settings
 from django.db import connection
 
 from mlserve.errors import GivenUp
-from mlserve.problems import stored_problem
-from mlserve.renderers import dump_json
+from mlserve.http.problems import stored_problem
+from mlserve.http.renderers import dump_json
 from predictions.payloads import keep_anyhow
 from predictions.status import Status
 

@@ -18,10 +18,10 @@ from rest_framework.utils.urls import replace_query_param
 
 from mlserve.audit import note
 from mlserve.errors import AlreadyEnded, BadParameter, NotFound
-from mlserve.jsonbody import json_of
-from mlserve.lean import LeanMixin
+from mlserve.http.jsonbody import json_of
+from mlserve.http.lean import LeanMixin
+from mlserve.http.prefer import Preference, read_preference
 from mlserve.permissions import PREDICT, require_permission
-from mlserve.prefer import Preference, read_preference
 from predictions.in_place import approaching
 from predictions.listing import Page, listing_for
 from predictions.models import Prediction, PredictionQuerySet

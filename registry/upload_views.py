@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from mlserve.errors import BadRequest, BadUpload
-from mlserve.jsonbody import json_of
+from mlserve.http.jsonbody import json_of
 from mlserve.permissions import UPLOAD, require_permission
 from registry import uploads
 from registry.models import DirectUpload

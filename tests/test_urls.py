@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
-from mlserve.problems import unknown_address
+from mlserve.http.problems import unknown_address
 from predictions.submission import submit
 from registry.direct_upload import DirectUpload
 from registry.models import Model, ModelVersion

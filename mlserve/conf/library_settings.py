@@ -17,7 +17,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 # Who is locked out already prolongs nothing, and adds no rows.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
-AXES_CLIENT_IP_CALLABLE = "mlserve.addresses.client_network"
+AXES_CLIENT_IP_CALLABLE = "mlserve.http.addresses.client_network"
 AXES_LOCKOUT_CALLABLE = "mlserve.sign_in.locked_out"
 # Names and addresses are kept for the quarter of an hour that they are needed, and nothing else of what was sent.
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken", "next"]
@@ -49,5 +49,5 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/api",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "POSTPROCESSING_HOOKS": ["mlserve.openapi.add_live_models", "mlserve.openapi_responses.add_problems"],
+    "POSTPROCESSING_HOOKS": ["mlserve.openapi.add_live_models", "mlserve.http.openapi_responses.add_problems"],
 }

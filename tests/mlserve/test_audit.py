@@ -15,11 +15,11 @@ from rest_framework.test import APIClient
 
 from mlserve.audit import INPUTS_SEEN, note
 from mlserve.errors import FieldError, PredictionFailed
-from mlserve.problems import stored_problem
+from mlserve.http.problems import stored_problem
 from predictions.models import Prediction
 from registry.models import Model, ModelVersion
 from registry.upload_inspection import inspect_next
-from tests.mlserve.test_lean import RECORD, URL
+from tests.mlserve.http.test_lean import RECORD, URL
 from tests.registry.uploading import submitted
 
 pytestmark = pytest.mark.django_db

@@ -19,7 +19,7 @@ from predictions.models import Prediction
 from registry import lookup
 from registry.models import DirectUpload, Model, ModelVersion
 from registry.uploads import open_upload
-from tests.mlserve.test_lean import RECORD, URL, Program, basic, browser
+from tests.mlserve.http.test_lean import RECORD, URL, Program, basic, browser
 
 pytestmark = pytest.mark.django_db
 

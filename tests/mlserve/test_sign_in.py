@@ -15,7 +15,7 @@ from mlserve.conf.rates import Rate
 from mlserve.leftovers import forget_callers
 from mlserve.tokens import make_token
 from registry.models import ModelVersion
-from tests.mlserve.test_lean import RECORD, URL, Program, basic
+from tests.mlserve.http.test_lean import RECORD, URL, Program, basic
 
 pytestmark = pytest.mark.django_db
 

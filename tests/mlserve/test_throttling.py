@@ -19,7 +19,7 @@ from mlserve.models import RateWindow
 from mlserve.throttling import wait_seconds
 from mlserve.tokens import make_token
 from registry.models import ModelVersion
-from tests.mlserve.test_lean import RECORD, URL, Program
+from tests.mlserve.http.test_lean import RECORD, URL, Program
 
 pytestmark = pytest.mark.django_db
 

@@ -20,7 +20,7 @@ from mlserve.permissions import SCOPES
 from mlserve.tokens import make_token, revoke
 from predictions.models import Prediction
 from registry.models import Model, ModelVersion
-from tests.mlserve.test_lean import RECORD, URL, Program, browser
+from tests.mlserve.http.test_lean import RECORD, URL, Program, browser
 
 pytestmark = pytest.mark.django_db
 

@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from mlserve.errors import InvalidRows
-from mlserve.jsonbody import StrictJSONParser
+from mlserve.http.jsonbody import StrictJSONParser
 from registry.frames import to_frame
 from registry.pipelines import run
 from registry.schema import RecordSchema, Row

@@ -94,7 +94,7 @@ urls.urlpatterns.insert(0, path("api/broken", broken))
 def main():
     logs.name_process("web")
     start_monitoring()
-    from mlserve.handlers import Application
+    from mlserve.http.handlers import Application
     body = b"{INPUT}"
     environ = {{
         "PATH_INFO": "/api/broken", "REQUEST_METHOD": "POST", "HTTP_HOST": "localhost", "HTTP_X_REQUEST_ID": "afar",
@@ -142,7 +142,7 @@ from mlserve.observability.monitoring import start_monitoring
 from mlserve.observability.tracing import batch_span, span, traced
 
 def ask(named=""):
-    from mlserve.handlers import Application
+    from mlserve.http.handlers import Application
     environ = {{
         "PATH_INFO": "/healthz", "HTTP_HOST": "localhost", "QUERY_STRING": "name={INPUT}",
         "HTTP_AUTHORIZATION": "Basic {INPUT}", "HTTP_TRACEPARENT": f"00-{{'a' * 32}}-{{'b' * 16}}-01",

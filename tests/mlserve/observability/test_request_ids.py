@@ -8,7 +8,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from mlserve.handlers import Application
+from mlserve.http.handlers import Application
 from mlserve.observability.request_ids import request_id_of
 from predictions.models import Prediction
 from registry.models import ModelVersion

@@ -1,6 +1,6 @@
 import pytest
 
-from mlserve.prefer import read_preference
+from mlserve.http.prefer import read_preference
 
 
 @pytest.mark.parametrize(

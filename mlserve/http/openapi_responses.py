@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from mlserve import errors
-from mlserve.renderers import PROBLEM_MEDIA_TYPE
+from mlserve.http.renderers import PROBLEM_MEDIA_TYPE
 
 _KINDS: tuple[type[errors.MlserveError], ...] = (
     errors.BadRequest, errors.NotAuthenticated, errors.Forbidden, errors.NotFound, errors.NotAcceptable,

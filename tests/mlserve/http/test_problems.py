@@ -10,7 +10,7 @@ from rest_framework import exceptions
 from rest_framework.test import APIClient
 
 from mlserve.errors import Unavailable
-from mlserve.problems import problem_response
+from mlserve.http.problems import problem_response
 
 
 def answered(error: Exception, path: str = "/api/models") -> Any:

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mlserve.addresses import address_of
 from mlserve.errors import TooManyRequests
+from mlserve.http.addresses import address_of
 
 _PIECE_BYTES = 2**16
 # What a proxy has collected comes at once; for whoever sends it over a slow line there is no point in waiting.

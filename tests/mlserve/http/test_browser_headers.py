@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 from urllib.parse import urldefrag, urljoin, urlsplit
 
@@ -18,9 +17,9 @@ from rest_framework.test import APIClient
 from predictions.submission import submit
 from registry.models import ModelVersion
 from tests.browser import browsing, require_chromium
+from tests.paths import ROOT
 
 UPLOAD_PAGE = "/admin/registry/modelversion/add/"
-ROOT = Path(__file__).resolve().parent.parent.parent
 _LISTENER = (
     "addEventListener('securitypolicyviolation', e => console.error(e.violatedDirective, e.blockedURI, e.sample))"
 )

@@ -17,9 +17,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 
-from mlserve.bodies import Body, Readers, has_body
-from mlserve.browser_headers import protect
-from mlserve.lean import is_program
+from mlserve.http.bodies import Body, Readers, has_body
+from mlserve.http.browser_headers import protect
+from mlserve.http.lean import is_program
 from mlserve.observability import logs
 from mlserve.observability.counters import tally
 from mlserve.observability.request_ids import HEADER, request_id_of

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mlserve.bodies import Body, Readers, has_body
 from mlserve.errors import TooManyRequests
+from mlserve.http.bodies import Body, Readers, has_body
 
 pytestmark = pytest.mark.once
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from rest_framework.test import APIClient
 
-from mlserve.handlers import Application
+from mlserve.http.handlers import Application
 from predictions.models import Prediction
 from registry.models import Model, ModelVersion
 

@@ -14,9 +14,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from mlserve.jsonbody import StrictJSONParser
+from mlserve.http.jsonbody import StrictJSONParser
+from mlserve.http.renderers import OrjsonRenderer, dump_json
 from mlserve.observability import logs
-from mlserve.renderers import OrjsonRenderer, dump_json
 
 _PARSER = StrictJSONParser()
 _RENDERER = OrjsonRenderer()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.test import RequestFactory
 
-from mlserve.addresses import address_of, client_network, network_of
+from mlserve.http.addresses import address_of, client_network, network_of
 
 pytestmark = pytest.mark.once
 

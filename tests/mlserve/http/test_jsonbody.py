@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from mlserve.errors import NotJson, TooLarge
-from mlserve.jsonbody import parse_json, read_limited
+from mlserve.http.jsonbody import parse_json, read_limited
 
 BOM = b"\xef\xbb\xbf"
 

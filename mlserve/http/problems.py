@@ -17,7 +17,7 @@ from rest_framework.response import Response
 
 from mlserve import errors
 from mlserve.errors import BadRequest, LengthRequired, MlserveError, NotFound, TooLarge, Unavailable, problem_object
-from mlserve.renderers import PROBLEM_MEDIA_TYPE, dump_json
+from mlserve.http.renderers import PROBLEM_MEDIA_TYPE, dump_json
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.test import APIClient, ForceAuthClientHandler
 from rest_framework.throttling import AnonRateThrottle
 
-from mlserve.handlers import ShortChain
-from mlserve.lean import is_program
+from mlserve.http.handlers import ShortChain
+from mlserve.http.lean import is_program
 from predictions import tasks
 from predictions.models import Prediction
 from predictions.views import PredictionViewSet

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from mlserve.renderers import BrowsableRenderer, OrjsonRenderer, dump_json
+from mlserve.http.renderers import BrowsableRenderer, OrjsonRenderer, dump_json
 
 
 @pytest.mark.parametrize(
