@@ -17,10 +17,10 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from mlserve.audit import note
+from mlserve.access.audit import note
+from mlserve.access.tokens import MOST_DAYS, make_token, revoke
 from mlserve.models import ApiToken
 from mlserve.permissions import PREDICT, SCOPES
-from mlserve.tokens import MOST_DAYS, make_token, revoke
 from registry.admin_rows import confirm, found
 
 _SYMBOLS = {"active": "●", "expired": "○", "revoked": "✗", "user inactive": "–"}

@@ -8,6 +8,6 @@ class MlserveConfig(AppConfig):
     def ready(self) -> None:
         from django.contrib.auth.signals import user_login_failed
 
-        from mlserve.throttling import count_failure
+        from mlserve.access.throttling import count_failure
 
         user_login_failed.connect(count_failure, dispatch_uid="mlserve-count-failure")

@@ -15,7 +15,7 @@ from registry.models import ModelVersion
 class _BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How the document says that a token is sent; drf-spectacular finds it by its class."""
 
-    target_class = "mlserve.tokens.ApiTokenAuthentication"
+    target_class = "mlserve.access.tokens.ApiTokenAuthentication"
     name = "tokenAuth"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
@@ -23,7 +23,7 @@ class _BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
 
 
 class _BasicScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    target_class = "mlserve.tokens.PasswordAuthentication"
+    target_class = "mlserve.access.tokens.PasswordAuthentication"
     name = "basicAuth"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:

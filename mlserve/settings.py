@@ -81,7 +81,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     # Pages that send something, before anybody reads what.
-    "mlserve.throttling.FormThrottleMiddleware",
+    "mlserve.access.throttling.FormThrottleMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     # The last one: it replaces the answer to whoever is locked out.
@@ -332,13 +332,13 @@ Q_CLUSTER: dict[str, Any] = {
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         # The first one answers 401 with what each wants; sessions alone would answer 403.
-        "mlserve.tokens.ApiTokenAuthentication",
-        "mlserve.tokens.PasswordAuthentication",
+        "mlserve.access.tokens.ApiTokenAuthentication",
+        "mlserve.access.tokens.PasswordAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     # Who may see which model is decided per object (registry.models.ModelQuerySet.visible_to).
     "DEFAULT_PERMISSION_CLASSES": ["mlserve.permissions.TokenScope"],
-    "DEFAULT_THROTTLE_CLASSES": ["mlserve.throttling.CallerRate"],
+    "DEFAULT_THROTTLE_CLASSES": ["mlserve.access.throttling.CallerRate"],
     "DEFAULT_PARSER_CLASSES": ["mlserve.http.jsonbody.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": [
         "mlserve.http.renderers.OrjsonRenderer",

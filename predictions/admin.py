@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from django_q import admin as queue_admin
 from django_q.models import Failure, OrmQ, Schedule, Success
 
-from mlserve.audit import note_inputs_seen
+from mlserve.access.audit import note_inputs_seen
 from predictions.listing import Page, listing_of_model
 from predictions.models import Prediction, WakeUp, Worker
 from predictions.reading import may_see_inputs, shown_error

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from mlserve.audit import note_inputs_seen
+from mlserve.access.audit import note_inputs_seen
 from mlserve.errors import InvalidRows, NoLiveVersion, NotFound
 from mlserve.permissions import sees_everything
 from predictions.answers import answers_of, duration_text

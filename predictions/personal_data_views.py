@@ -11,7 +11,7 @@ from rest_framework import serializers, viewsets
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
-from mlserve.audit import note
+from mlserve.access.audit import note
 from mlserve.errors import BadParameter, NotFound
 from mlserve.http.lean import LeanMixin
 from mlserve.permissions import PREDICT, may, token_id_of

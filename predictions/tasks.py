@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 from django.utils import timezone
 
-from mlserve.leftovers import forget_callers
+from mlserve.access.expired_rows import forget_callers
 from mlserve.processes.orphans import end_with_parent
 from predictions import call_marker, figures, incidents, queue, workers
 from predictions.attendance import Attendance

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from mlserve.audit import note
+from mlserve.access.audit import note
 from mlserve.errors import AlreadyEnded, BadParameter, NotFound
 from mlserve.http.jsonbody import json_of
 from mlserve.http.lean import LeanMixin

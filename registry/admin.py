@@ -19,7 +19,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from mlserve.audit import note
+from mlserve.access.audit import note
 from mlserve.errors import MlserveError, NotFound
 from registry.admin_rows import Unchanging, confirm, found, page
 from registry.comparison import shown, tables_of

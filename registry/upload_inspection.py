@@ -24,7 +24,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from mlserve.audit import note
+from mlserve.access.audit import note
 from mlserve.errors import ArtifactRejected, MlserveError, Unavailable
 from registry import storage
 from registry.artifact_cache import ArtifactCache

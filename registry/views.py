@@ -12,7 +12,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mlserve.audit import note
+from mlserve.access.audit import note
 from mlserve.errors import NotFound
 from mlserve.permissions import require_permission
 from registry.incoming import submission_of

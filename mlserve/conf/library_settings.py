@@ -9,7 +9,7 @@ REST_KNOX = {"TOKEN_PREFIX": "mls_", "AUTH_HEADER_PREFIX": "Bearer"}
 MIGRATION_MODULES = {"knox": None}
 
 # --- Passwords: locks by django-axes ---
-AUTHENTICATION_BACKENDS = ["mlserve.sign_in.Locks", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["mlserve.access.sign_in.Locks", "django.contrib.auth.backends.ModelBackend"]
 # Of one name from one address: a stranger who guesses must not lock its owner out, and many names from one address are
 # slowed by MLSERVE_RATE_ADDRESS.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -18,7 +18,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
 AXES_CLIENT_IP_CALLABLE = "mlserve.http.addresses.client_network"
-AXES_LOCKOUT_CALLABLE = "mlserve.sign_in.locked_out"
+AXES_LOCKOUT_CALLABLE = "mlserve.access.sign_in.locked_out"
 # Names and addresses are kept for the quarter of an hour that they are needed, and nothing else of what was sent.
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken", "next"]
 AXES_DISABLE_ACCESS_LOG = True

@@ -13,8 +13,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from mlserve.access.tokens import make_token
 from mlserve.models import ApiToken
-from mlserve.tokens import make_token
 from predictions import tasks
 from predictions.claiming import claim
 from predictions.models import Prediction

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from pytest_django.live_server_helper import LiveServer
 
-from mlserve.tokens import make_token
+from mlserve.access.tokens import make_token
 from registry import remote_uploads
 from registry.direct_upload import DirectUpload, Status
 from registry.models import Model, ModelVersion

@@ -7,10 +7,10 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 
-from mlserve.audit import note
+from mlserve.access.audit import note
+from mlserve.access.tokens import MOST_DAYS, make_token
 from mlserve.permissions import PREDICT, SCOPES
 from mlserve.terminal import TerminalCommand, printable, shell_user
-from mlserve.tokens import MOST_DAYS, make_token
 
 
 class Command(TerminalCommand):

@@ -5,10 +5,10 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from mlserve.audit import note
+from mlserve.access.audit import note
+from mlserve.access.tokens import revoke
 from mlserve.models import ApiToken
 from mlserve.terminal import TerminalCommand, shell_user
-from mlserve.tokens import revoke
 
 
 class Command(TerminalCommand):

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from mlserve.audit import note
+from mlserve.access.audit import note
 from mlserve.terminal import TerminalCommand, printable, shell_user
 from predictions.management.owners import add_owner, owner_of
 from predictions.personal_data import erase

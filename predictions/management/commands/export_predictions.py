@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from mlserve.audit import note
+from mlserve.access.audit import note
 from mlserve.errors import BadParameter
 from mlserve.terminal import TerminalCommand, shell_user
 from predictions.management.owners import add_owner, owner_of

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from mlserve.audit import note
+from mlserve.access.audit import note
 from mlserve.terminal import TerminalCommand, shell_user
 from registry.models import ModelVersion
 from registry.publishing import rollback

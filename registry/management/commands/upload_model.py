@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management import CommandError
 from rich.filesize import decimal
 
-from mlserve.audit import note
+from mlserve.access.audit import note
 from mlserve.errors import ArtifactRejected
 from mlserve.terminal import shell_user
 from registry.inspection import Inspected, Submission, inspect

@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from mlserve.audit import INPUTS_SEEN, note
+from mlserve.access.audit import INPUTS_SEEN, note
 from mlserve.errors import FieldError, PredictionFailed
 from mlserve.http.problems import stored_problem
 from predictions.models import Prediction

@@ -25,11 +25,11 @@ from rest_framework.authentication import BasicAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied, Throttled
 from rest_framework.request import Request
 
+from mlserve.access.throttling import require_calm
 from mlserve.errors import BadParameter
 from mlserve.models import ApiToken, TokenUser
 from mlserve.permissions import SCOPES
 from mlserve.prepared import Parameter, PreparedQuery
-from mlserve.throttling import require_calm
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from typing import Any
 from axes.backends import AxesStandaloneBackend
 from django.http import HttpRequest, HttpResponse
 
+from mlserve.access.tokens import LOCKED_SECONDS
 from mlserve.errors import TooManyRequests
 from mlserve.http.problems import problem_response
-from mlserve.tokens import LOCKED_SECONDS
 
 
 class Locks(AxesStandaloneBackend):  # type: ignore[misc]  # it has no types

@@ -1,7 +1,7 @@
 """Throttles: how often one token, one person or one address may ask, over all processes and hosts.
 
 1. who asks: a token, else whoever is signed in, else a network address    2. their share in this process
-3. none left: take another one (`mlserve/rate_counts.py`)    4. none to be had: 429 until the window ends
+3. none left: take another one (`mlserve/access/rate_counts.py`)    4. none to be had: 429 until the window ends
 
 Runs after authentication and before anything is parsed. Most requests touch a dictionary only. Where the counts cannot
 be reached, a process allows the whole rate by itself until the window ends: a limit is not worth an outage.
@@ -22,7 +22,7 @@ from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from mlserve import rate_counts
+from mlserve.access import rate_counts
 from mlserve.conf.rates import Rate, Share
 from mlserve.errors import TooManyRequests
 from mlserve.http.addresses import client_network

@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from mlserve.tokens import make_token
+from mlserve.access.tokens import make_token
 from predictions.models import Prediction
 from registry import lookup
 from registry.models import DirectUpload, Model, ModelVersion

@@ -1,7 +1,7 @@
 """Where all processes count together: the database, or Redis where the queue is there.
 
 A count is one statement or one round trip, and either can fail: whoever counts then goes on alone
-(`mlserve/throttling.py`).
+(`mlserve/access/throttling.py`).
 """
 
 from datetime import UTC, datetime

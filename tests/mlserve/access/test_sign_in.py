@@ -10,10 +10,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from mlserve import throttling
+from mlserve.access import throttling
+from mlserve.access.expired_rows import forget_callers
+from mlserve.access.tokens import make_token
 from mlserve.conf.rates import Rate
-from mlserve.leftovers import forget_callers
-from mlserve.tokens import make_token
 from registry.models import ModelVersion
 from tests.mlserve.http.test_lean import RECORD, URL, Program, basic
 

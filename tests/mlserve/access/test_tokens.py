@@ -13,11 +13,11 @@ from django.utils import timezone
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.test import APIClient
 
-from mlserve import tokens
+from mlserve.access import tokens
+from mlserve.access.tokens import make_token, revoke
 from mlserve.errors import BadParameter
 from mlserve.models import ApiToken, TokenUser
 from mlserve.permissions import SCOPES
-from mlserve.tokens import make_token, revoke
 from predictions.models import Prediction
 from registry.models import Model, ModelVersion
 from tests.mlserve.http.test_lean import RECORD, URL, Program, browser

@@ -9,8 +9,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from mlserve.access.tokens import make_token
 from mlserve.models import ApiToken
-from mlserve.tokens import make_token
 
 pytestmark = pytest.mark.django_db
 

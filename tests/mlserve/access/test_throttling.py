@@ -12,12 +12,12 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from mlserve import rate_counts, throttling
+from mlserve.access import rate_counts, throttling
+from mlserve.access.expired_rows import forget_callers
+from mlserve.access.throttling import wait_seconds
+from mlserve.access.tokens import make_token
 from mlserve.conf.rates import Rate
-from mlserve.leftovers import forget_callers
 from mlserve.models import RateWindow
-from mlserve.throttling import wait_seconds
-from mlserve.tokens import make_token
 from registry.models import ModelVersion
 from tests.mlserve.http.test_lean import RECORD, URL, Program
 

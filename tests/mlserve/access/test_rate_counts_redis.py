@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from mlserve import rate_counts, throttling
+from mlserve.access import rate_counts, throttling
+from mlserve.access.throttling import wait_seconds
 from mlserve.conf.rates import Rate
-from mlserve.throttling import wait_seconds
 from tests.stand_ins.redis import RedisServer
 
 pytestmark = pytest.mark.once
