@@ -43,7 +43,7 @@ def import_web_server() -> None:
 
     from mlserve import wsgi  # noqa: F401
     from predictions.warming import warm_libraries
-    from registry import form_config  # noqa: F401 - otherwise imported by the first page
+    from registry.schema import form_config  # noqa: F401 - otherwise imported by the first page
 
     _ = get_resolver().url_patterns  # imports the views
     if settings.MLSERVE_IN_PLACE_BYTES:

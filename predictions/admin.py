@@ -26,7 +26,7 @@ from predictions.reading import may_see_inputs, shown_error
 from predictions.status import Status
 from predictions.sweep_admin import ScheduleAdmin
 from predictions.workers import SEEN_WITHIN
-from registry.privacy import Mark, shown_text
+from registry.schema.privacy import Mark, shown_text
 
 # Success and Failure are always empty, for we keep none of django-q2's own records (save_limit -1), and OrmQ holds
 # wake-ups that name no prediction: they would be read as our queue and results. Importing its admin first makes

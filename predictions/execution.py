@@ -18,7 +18,7 @@ from predictions.models import Prediction
 from predictions.redaction import kept_text
 from predictions.transitions import Outcome
 from registry.models import ModelVersion
-from registry.schema import Row, row_pointer
+from registry.schema.record import Row, row_pointer
 
 log = logging.getLogger(__name__)
 

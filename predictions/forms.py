@@ -9,12 +9,12 @@ from django.http import QueryDict
 from mlserve.errors import FieldError
 from predictions.controls import UNKNOWN_SUFFIX, widget_for
 from predictions.questions import Question, sections_of
-from registry.privacy import NOTE, note
-from registry.schema import RecordSchema, Row
-from registry.violations import pointer
+from registry.schema.privacy import NOTE, note
+from registry.schema.record import RecordSchema, Row
+from registry.schema.violations import pointer
 
 if TYPE_CHECKING:
-    from registry.form_config import FormConfig
+    from registry.schema.form_config import FormConfig
 
 
 class ColumnField(forms.Field):

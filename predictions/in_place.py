@@ -27,7 +27,7 @@ from predictions.recording import record
 from predictions.transitions import Outcome
 from predictions.waiting import MOST_WAITING
 from registry.models import ModelVersion
-from registry.schema import Row
+from registry.schema.record import Row
 
 log = logging.getLogger(__name__)
 

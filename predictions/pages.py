@@ -25,11 +25,11 @@ from predictions.reading import find_readable, may_see_inputs, shown_error
 from predictions.status import Status
 from predictions.submission import Target, resolve, submit
 from registry.models import Model, ModelVersion
-from registry.privacy import Mark, shown_text, without_marked
-from registry.schema import Row
+from registry.schema.privacy import Mark, shown_text, without_marked
+from registry.schema.record import Row
 
 if TYPE_CHECKING:
-    from registry.form_config import FormConfig
+    from registry.schema.form_config import FormConfig
 
 # Longer than this, the permalink with its own news is better company than a page that does not come.
 _MOST_WAIT_SECONDS = 10
@@ -137,7 +137,9 @@ def _readable(request: HttpRequest, pk: UUID) -> Prediction:
 
 
 def _config(version: ModelVersion) -> "FormConfig":
-    from registry.form_config import FormConfig  # pydantic costs a process that shows no page a tenth of a second
+    from registry.schema.form_config import (
+        FormConfig,  # pydantic costs a process that shows no page a tenth of a second
+    )
 
     return FormConfig.model_validate(version.form_config or {})
 

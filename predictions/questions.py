@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from registry.json_schema import types_of
-from registry.samples import cell_value
-from registry.schema import RecordSchema
+from registry.schema.flattening import types_of
+from registry.schema.record import RecordSchema
+from registry.schema.row_files import cell_value
 
 if TYPE_CHECKING:
-    from registry.form_config import FieldConfig, FormConfig
+    from registry.schema.form_config import FieldConfig, FormConfig
 
 _WORDS = {True: "Yes", False: "No"}
 
@@ -98,7 +98,9 @@ class Section:
 
 def sections_of(schema: RecordSchema, config: "FormConfig") -> list[Section]:
     """The configured sections in their order; columns that none of them names follow in one more."""
-    from registry.form_config import FieldConfig  # pydantic costs a process that shows no page a tenth of a second
+    from registry.schema.form_config import (
+        FieldConfig,  # pydantic costs a process that shows no page a tenth of a second
+    )
 
     sections = [
         Section(section.title or "", tuple(_question(schema, field) for field in section.fields))

@@ -23,7 +23,7 @@ from mlserve.http.renderers import dump_json
 from predictions.payloads import fetch, is_tidy, replace, tidied
 from registry.lookup import version_by_id
 from registry.models import ModelVersion
-from registry.privacy import what_is_kept
+from registry.schema.privacy import what_is_kept
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from registry.frames import to_frame
 from registry.pipelines import run
-from registry.schema import RecordSchema, Row
+from registry.schema.record import RecordSchema, Row
 
 _SCHEMA = {
     "type": "object",

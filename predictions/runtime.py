@@ -26,7 +26,7 @@ from registry.admission import Admitted
 from registry.digest import Digest
 from registry.lookup import require_admitted
 from registry.models import ModelVersion
-from registry.schema import Row
+from registry.schema.record import Row
 from registry.storage import local_copy
 
 # What a loaded pipeline takes at the least, where memory cannot be measured.

@@ -14,7 +14,7 @@ from registry.environment import installed
 from registry.golden import same_answer
 from registry.golden_check import GoldenCheck, Verdict
 from registry.models import ModelVersion
-from registry.violations import pointer
+from registry.schema.violations import pointer
 
 log = logging.getLogger(__name__)
 

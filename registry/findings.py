@@ -15,7 +15,7 @@ from typing import Any
 from mlserve.errors import BadUpload, InvalidRows
 from registry.cage import MAX_FILE_BYTES, PARTS
 from registry.report import CHECKS, Check
-from registry.schema import RecordSchema
+from registry.schema.record import RecordSchema
 
 MAX_GOLDEN_ROWS = 100
 _MAX_SHOWN = 4000

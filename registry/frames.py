@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from registry.json_schema import types_of
-from registry.schema import Column, RecordSchema, Row
+from registry.schema.flattening import types_of
+from registry.schema.record import Column, RecordSchema, Row
 
 
 class NotJsonable(ValueError):

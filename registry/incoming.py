@@ -63,7 +63,7 @@ def small_files(files: Mapping[str, Any]) -> dict[str, bytes]:
 
 def form_config_of(path: Path) -> dict[str, Any]:
     """The form configuration in a file. Raises BadUpload."""
-    from registry.form_config import parse_form_config  # pydantic costs a web process a tenth of a second
+    from registry.schema.form_config import parse_form_config  # pydantic costs a web process a tenth of a second
 
     try:
         return parse_form_config(path.read_text("utf-8"))

@@ -14,15 +14,16 @@ from typing import Any
 
 from mlserve.errors import BadUpload, InvalidRows
 from mlserve.processes.orphans import end_with_parent
-from registry import formats, pipelines, samples, schema_sources
+from registry import formats, pipelines, schema_sources
 from registry.cage import Cage, enter
 from registry.environment import installed_here
-from registry.form_config import checked_form_config
 from registry.frames import NotJsonable
 from registry.golden import same_answer
-from registry.privacy import description
 from registry.report import REQUEST_FILE, RESULT_FILE, Check
-from registry.schema import RecordSchema, Row
+from registry.schema import row_files
+from registry.schema.form_config import checked_form_config
+from registry.schema.privacy import description
+from registry.schema.record import RecordSchema, Row
 
 MAX_SAMPLE_ROWS = 10_000
 MAX_GOLDEN_ROWS = 100
@@ -243,7 +244,7 @@ class _Inspection:
         if path is None:
             return []
         try:
-            rows = samples.read_rows(Path(path), schema)
+            rows = row_files.read_rows(Path(path), schema)
         except BadUpload as error:
             raise _Failed(Check("accepts", "failed", error.detail, _READABLE_SAMPLE_FIX)) from error
         if not rows:

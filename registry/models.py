@@ -17,7 +17,7 @@ from registry.direct_upload import DirectUpload as DirectUpload  # noqa: PLC0414
 from registry.golden_check import GoldenCheck as GoldenCheck  # noqa: PLC0414
 from registry.incident import Incident as Incident  # noqa: PLC0414
 from registry.incident import in_words
-from registry.schema import RecordSchema
+from registry.schema.record import RecordSchema
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 _name_validator = RegexValidator(

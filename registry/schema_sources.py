@@ -15,12 +15,12 @@ import pandas as pd
 from pydantic import BaseModel
 
 from mlserve.errors import BadUpload
-from registry import privacy
 from registry.frames import label_text
-from registry.json_files import read_json
-from registry.json_schema import DIALECT, types_of
 from registry.pipelines import leaves
-from registry.schema import Container, RecordSchema, Row
+from registry.schema import privacy
+from registry.schema.flattening import DIALECT, types_of
+from registry.schema.json_files import read_json
+from registry.schema.record import Container, RecordSchema, Row
 
 DEFAULT_CLASS = "RawData"
 # The smallest and largest of fewer rows would warn of perfectly usual values.

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mlserve.errors import BadParameter, BadUpload
-from registry.samples import read_rows, rows_from_json
-from registry.schema import RecordSchema, Row
+from registry.schema.record import RecordSchema, Row
+from registry.schema.row_files import read_rows, rows_from_json
 
 STDIN = "-"
 _SUFFIXES = (".csv", ".json")

@@ -64,7 +64,7 @@ def test_it_makes_the_configured_control(name: str, node: dict[str, Any], render
 def test_it_knows_every_widget_of_a_form_configuration() -> None:
     from typing import get_args
 
-    from registry.form_config import Widget
+    from registry.schema.form_config import Widget
 
     assert set(CONTROLS) == set(get_args(Widget))
 

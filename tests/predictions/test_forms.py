@@ -7,8 +7,8 @@ from django.http import QueryDict
 
 from mlserve.errors import FieldError, InvalidRows
 from predictions.forms import RecordForm
-from registry.form_config import FormConfig
-from registry.schema import RecordSchema
+from registry.schema.form_config import FormConfig
+from registry.schema.record import RecordSchema
 
 SCHEMA = RecordSchema.from_json_schema(
     {

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from predictions.questions import Question, humanised, sections_of, text_of
-from registry.form_config import FormConfig
-from registry.schema import RecordSchema
+from registry.schema.form_config import FormConfig
+from registry.schema.record import RecordSchema
 
 
 def question(node: dict[str, Any], *, required: bool = True, **config: Any) -> Question:

@@ -22,7 +22,7 @@ from mlserve.errors import InvalidRows
 from mlserve.http.jsonbody import StrictJSONParser
 from registry.frames import to_frame
 from registry.pipelines import run
-from registry.schema import RecordSchema, Row
+from registry.schema.record import RecordSchema, Row
 
 pytestmark = pytest.mark.once
 

@@ -23,8 +23,8 @@ from sklearn.preprocessing import (
 )
 
 from mlserve.errors import BadUpload
-from registry.samples import read_rows
-from registry.schema import RecordSchema
+from registry.schema.record import RecordSchema
+from registry.schema.row_files import read_rows
 from registry.schema_sources import from_pipeline
 from tests import pipelines
 

@@ -14,7 +14,7 @@ from predictions.execution import predict_rows
 from predictions.management.row_files import read, require_writable, with_answers, write_whole
 from predictions.submission import parse_outputs, require_outputs
 from registry.models import Model, ModelVersion
-from registry.schema import Row, RowWarning, row_pointer
+from registry.schema.record import Row, RowWarning, row_pointer
 
 
 class Command(TerminalCommand):

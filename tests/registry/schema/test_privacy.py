@@ -7,8 +7,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from mlserve.errors import BadUpload
-from registry.privacy import what_is_kept, without_marked
-from registry.schema import RecordSchema
+from registry.schema.privacy import what_is_kept, without_marked
+from registry.schema.record import RecordSchema
 from tests.conftest import EXAMPLE
 
 pytestmark = pytest.mark.once

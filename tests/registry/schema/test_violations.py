@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from mlserve.errors import InvalidRows
-from registry.schema import RecordSchema
-from registry.violations import any_of, pointer, type_sentence
+from registry.schema.record import RecordSchema
+from registry.schema.violations import any_of, pointer, type_sentence
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ writes them, are dissolved. Own annotations, which validators ignore:
 - `x-training-range`: [smallest, largest] value seen in training; outside is a warning
 - `x-training-usual`: [mean, standard deviation] in training; more than 4 deviations away is a warning
 - `x-training-values`: values seen in training; another one is a warning
-- `x-stored`: "no" or "hashed" for a column whose values are not to be kept (registry/privacy.py)
+- `x-stored`: "no" or "hashed" for a column whose values are not to be kept (registry/schema/privacy.py)
 """
 
 import math
@@ -20,7 +20,7 @@ from typing import Any
 import jsonschema_rs
 
 from mlserve.errors import BadUpload
-from registry.privacy import NOTE, require_mark
+from registry.schema.privacy import NOTE, require_mark
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SCALARS = frozenset({"number", "integer", "boolean", "string"})

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mlserve.errors import BadUpload
-from registry.json_files import read_json
-from registry.json_schema import types_of
-from registry.schema import RecordSchema, Row
+from registry.schema.flattening import types_of
+from registry.schema.json_files import read_json
+from registry.schema.record import RecordSchema, Row
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
 # What `pandas.read_csv`, which most training data came through, takes for a missing value, spelled as there.

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from mlserve.errors import BadUpload
-from registry.form_config import checked_form_config, parse_form_config
+from registry.schema.form_config import checked_form_config, parse_form_config
 from tests.pipelines import EXAMPLE
 
 COLUMNS = ["age", "city"]

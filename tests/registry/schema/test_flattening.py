@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from mlserve.errors import BadUpload
-from registry.json_schema import default_dtype, example_record, flat_record_schema, in_column_order
-from registry.schema import RecordSchema
+from registry.schema.flattening import default_dtype, example_record, flat_record_schema, in_column_order
+from registry.schema.record import RecordSchema
 
 
 class Island(Enum):

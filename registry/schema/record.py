@@ -11,9 +11,9 @@ from typing import Any, Literal, NoReturn
 import jsonschema_rs
 
 from mlserve.errors import BadUpload, FieldError, InvalidRows
-from registry.json_schema import column_dtype, example_record, flat_record_schema, in_column_order, types_of
-from registry.privacy import NOTE, Mark, marks_of
-from registry.violations import count, pointer, sentences, unexpected
+from registry.schema.flattening import column_dtype, example_record, flat_record_schema, in_column_order, types_of
+from registry.schema.privacy import NOTE, Mark, marks_of
+from registry.schema.violations import count, pointer, sentences, unexpected
 
 Container = Literal["frame", "array"]
 Row = dict[str, Any]

@@ -16,7 +16,7 @@ _TYPE_NAMES = {
     "null": "null",
     "object": 'an object {"column": value, …}',
 }
-# Nanoseconds in 64 bits reach no further; `registry.schema` names these formats for columns that count them.
+# Nanoseconds in 64 bits reach no further; `registry.schema.record` names these formats for columns that count them.
 _NS = "between 1677-09-22 and 2262-04-11"
 _FORMAT_NAMES = {
     "date": "a date as 2026-01-31",

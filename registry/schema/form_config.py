@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlserve.errors import BadUpload
-from registry.json_files import read_json
+from registry.schema.json_files import read_json
 
 Widget = Literal["number", "range", "select", "radio", "checkbox", "text", "textarea", "date"]
 _Text = Annotated[str, Field(max_length=2000)]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlserve.errors import BadUpload
-from registry.samples import cell_value, read_rows, rows_from_csv, rows_from_json
-from registry.schema import RecordSchema
+from registry.schema.record import RecordSchema
+from registry.schema.row_files import cell_value, read_rows, rows_from_csv, rows_from_json
 
 SCHEMA = RecordSchema.from_json_schema(
     {
