@@ -158,7 +158,7 @@ def _load_and_count(version: ModelVersion) -> LoadedModel:
 
 
 def _load(admitted: Admitted, version_id: int) -> LoadedModel:
-    from registry import formats
+    from registry.formats import loading as formats
     from registry.pipelines import use_one_thread
 
     started, resident_before = time.monotonic(), _resident_bytes()

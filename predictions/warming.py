@@ -30,7 +30,7 @@ def warm_libraries() -> None:
     from sklearn import ensemble  # noqa: F401
 
     from predictions.rehearsal import rehearse
-    from registry import formats  # noqa: F401
+    from registry.formats import loading  # noqa: F401
 
     rehearse()
     gc.freeze()

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from registry import landlock, system_calls
-from registry.trusted_names import problem_of
+from registry.formats.trust import problem_of
 
 
 @register(deploy=True)

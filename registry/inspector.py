@@ -14,9 +14,10 @@ from typing import Any
 
 from mlserve.errors import BadUpload, InvalidRows
 from mlserve.processes.orphans import end_with_parent
-from registry import formats, pipelines, schema_sources
+from registry import pipelines, schema_sources
 from registry.cage import Cage, enter
 from registry.environment import installed_here
+from registry.formats import loading
 from registry.frames import NotJsonable
 from registry.golden import same_answer
 from registry.report import REQUEST_FILE, RESULT_FILE, Check
@@ -68,24 +69,24 @@ class _Inspection:
         """Before anything of the file is loaded. What is no file to load at all is for the next check to say."""
         path, trusted = Path(self.request["artifact"]), self.request["trusted_modules"]
         try:
-            names = formats.read_names(path, max_bytes=self.request["memory_bytes"])
-        except formats.Refused as error:
+            names = loading.read_names(path, max_bytes=self.request["memory_bytes"])
+        except loading.Refused as error:
             raise _Failed(Check("names", "failed", error.detail, error.fix)) from error
-        except formats.CannotLoad as error:
+        except loading.CannotLoad as error:
             raise _Failed(Check("loads", "failed", error.detail, error.fix)) from error
-        if refused := formats.refused(names, trusted):
+        if refused := loading.refused(names, trusted):
             raise _Failed(_refused_names(refused))
         return Check("names", "passed", f"{len(names)} names, all of them trusted.")
 
     def check_loads(self) -> Check:
         started = time.monotonic()
         try:
-            loaded = formats.load(
+            loaded = loading.load(
                 Path(self.request["artifact"]),
                 trusted=self.request["trusted_modules"],
                 max_bytes=self.request["memory_bytes"],
             )
-        except formats.CannotLoad as error:
+        except loading.CannotLoad as error:
             raise _Failed(Check("loads", "failed", error.detail, error.fix)) from error
         self.pipeline = loaded.pipeline
         seconds = time.monotonic() - started
@@ -288,7 +289,7 @@ def _shown_sample(names: Sequence[str]) -> str:
     )
 
 
-def _refused_names(refused: list[formats.Refusal]) -> Check:
+def _refused_names(refused: list[loading.Refusal]) -> Check:
     """The worst first: what would be run, then what would only be referred to."""
     worst_first = sorted(refused, key=lambda each: -each.reference.use)
     shown = "; ".join(f"{each.does} {each.reference}" for each in worst_first[:_SHOWN_NAMES])

@@ -349,9 +349,9 @@ def penguin_schema() -> RecordSchema:
 def test_it_predicts_as_on_a_frame_made_by_hand(
     rows: list[dict[str, Any]], penguins_artifact: Any, penguin_schema: RecordSchema, by_hand: Any
 ) -> None:
-    from registry import formats
+    from registry.formats import loading
 
-    pipeline = formats.load(penguins_artifact).pipeline
+    pipeline = loading.load(penguins_artifact).pipeline
 
     data = frame_of(penguin_schema, penguin_schema.validated(rows))
 

@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from registry import pickle_names, pickle_streams, skops_files
-from registry.pickle_names import Reference
-from registry.trusted_names import Trust, Use
-from registry.unloadable import HOW_TO_SAVE, OF_A_NOTEBOOK, CannotLoad, Refused
+from registry.formats import compression, pickle_scan, skops_load
+from registry.formats.errors import HOW_TO_SAVE, OF_A_NOTEBOOK, CannotLoad, Refused
+from registry.formats.pickle_scan import Reference
+from registry.formats.trust import Trust, Use
 
 __all__ = ["CannotLoad", "Loaded", "Refused", "VersionMismatch", "load", "read_names", "recognize", "refused"]
 
 _HEAD_BYTES = 256
-_DAMAGED = (*pickle_streams.DAMAGED, pickle.UnpicklingError)
+_DAMAGED = (*compression.DAMAGED, pickle.UnpicklingError)
 # As MLSERVE_INSPECTION_BYTES.
 _MAX_BYTES = 8 * 2**30
 
@@ -79,7 +79,7 @@ FORMATS: tuple[Format, ...] = (
     Format("joblib-xz", _magic(b"\xfd7zXZ\x00")),
     Format("joblib-lzma", _magic(b"]\x00\x00")),
     Format("joblib-zlib", _is_zlib),
-    Format(skops_files.NAME, _magic(b"PK\x03\x04")),
+    Format(skops_load.NAME, _magic(b"PK\x03\x04")),
 )
 _NOT_ACCEPTED: tuple[Format, ...] = (
     Format("HDF5 (a Keras model?)", _magic(b"\x89HDF")),
@@ -119,10 +119,10 @@ def read_names(path: Path, *, max_bytes: int = _MAX_BYTES) -> tuple[Reference, .
     """
     name = recognize(path)
     try:
-        if name == skops_files.NAME:
-            return skops_files.read_names(path, max_bytes=max_bytes)
-        with pickle_streams.opened(path, name, max_bytes=max_bytes) as file:
-            return pickle_names.read_names(file)
+        if name == skops_load.NAME:
+            return skops_load.read_names(path, max_bytes=max_bytes)
+        with compression.opened(path, name, max_bytes=max_bytes) as file:
+            return pickle_scan.read_names(file)
     except CannotLoad:
         raise
     except MemoryError as error:
@@ -140,7 +140,7 @@ def refused(references: Iterable[Reference], trusted: Iterable[str] = ()) -> lis
 def _refusal(reference: Reference, trust: Trust) -> Refusal:
     root = reference.module.partition(".")[0]
     would = {Use.MENTIONED: "refer to", Use.INSTANTIATED: "make an object of", Use.CALLED: "run"}[reference.use]
-    if root == "__main__" or root in pickle_names.CODE_WRITERS:
+    if root == "__main__" or root in pickle_scan.CODE_WRITERS:
         return Refusal(reference, would, OF_A_NOTEBOOK)
     if trust.use_of(reference.module, reference.name) is not None:
         return Refusal(reference, would, "No file that pickle or joblib wrote does that. Do not load it anywhere.")
@@ -197,8 +197,8 @@ def load(path: Path, *, trusted: Iterable[str] = (), max_bytes: int = _MAX_BYTES
 def _load(path: Path, name: str, trust: Trust, max_bytes: int) -> Any:
     try:
         # Here, because whoever only recognizes a format needs neither numpy nor joblib.
-        from registry.array_addresses import let_nothing_held_be_an_address
-        from registry.loaded_objects import require_harmless
+        from registry.formats.numpy_interfaces import let_nothing_held_be_an_address
+        from registry.formats.object_scan import require_harmless
 
         let_nothing_held_be_an_address()
         loaded = _made_of(path, name, trust, max_bytes)
@@ -229,11 +229,11 @@ def _load(path: Path, name: str, trust: Trust, max_bytes: int) -> Any:
 
 
 def _made_of(path: Path, name: str, trust: Trust, max_bytes: int) -> Any:
-    if name == skops_files.NAME:
-        return skops_files.load(path, trust, max_bytes=max_bytes)
-    from registry.unpickling import unpickled
+    if name == skops_load.NAME:
+        return skops_load.load(path, trust, max_bytes=max_bytes)
+    from registry.formats.pickle_load import unpickled
 
-    with pickle_streams.opened(path, name, max_bytes=max_bytes) as file:
+    with compression.opened(path, name, max_bytes=max_bytes) as file:
         return unpickled(file, trust)
 
 

@@ -22,10 +22,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from registry import formats, pickle_names
-from registry.formats import CannotLoad, Refused
-from registry.pickle_names import PythonUnpickler
-from registry.trusted_names import Use
+from registry.formats import loading, pickle_scan
+from registry.formats.loading import CannotLoad, Refused
+from registry.formats.pickle_scan import PythonUnpickler
+from registry.formats.trust import Use
 from tests import pipelines
 
 pytestmark = pytest.mark.once
@@ -67,7 +67,7 @@ def require_refused(tmp_path: Path, mark: Path) -> Callable[[bytes], None]:
         path.write_bytes(content)
         assert is_refused(path)
         with pytest.raises(CannotLoad):
-            formats.load(path)
+            loading.load(path)
         assert not mark.exists()
 
     return require
@@ -75,14 +75,14 @@ def require_refused(tmp_path: Path, mark: Path) -> Callable[[bytes], None]:
 
 def is_refused_when_loaded(path: Path) -> bool:
     with suppress(Refused):
-        formats.load(path)
+        loading.load(path)
         return False
     return True
 
 
 def is_refused(path: Path) -> bool:
     try:
-        return bool(formats.refused(formats.read_names(path)))
+        return bool(loading.refused(loading.read_names(path)))
     except CannotLoad:
         return True
 
@@ -260,9 +260,9 @@ def test_it_limits_what_is_unpacked(tmp_path: Path) -> None:
     path.write_bytes(zlib.compress(pickle.dumps(bytes(50 * 2**20)), 9))
 
     with pytest.raises(CannotLoad, match="unpacks to more than") as refusal:
-        formats.read_names(path, max_bytes=2**20)
+        loading.read_names(path, max_bytes=2**20)
     with pytest.raises(CannotLoad, match="unpacks to more than"):
-        formats.load(path, max_bytes=2**20)
+        loading.load(path, max_bytes=2**20)
 
     assert "MLSERVE_INSPECTION_BYTES" in refusal.value.fix
 
@@ -273,7 +273,7 @@ def test_it_tells_what_is_done_with_each_name(tmp_path: Path) -> None:
         pickled(b"(" + called("os", "system", "ls") + b"cnumpy\nlog1p\ncsklearn.dummy\nDummyClassifier\n)\x81t")
     )
 
-    found = {str(each): each.use for each in formats.read_names(path)}
+    found = {str(each): each.use for each in loading.read_names(path)}
 
     assert found == {
         "numpy.log1p": Use.MENTIONED,
@@ -286,7 +286,7 @@ def test_it_says_what_a_file_would_run(tmp_path: Path) -> None:
     path = tmp_path / "model.pickle"
     path.write_bytes(pickled(called("os", "system", "ls")))
 
-    refusal = formats.refused(formats.read_names(path))[0]
+    refusal = loading.refused(loading.read_names(path))[0]
 
     assert (refusal.does, str(refusal.reference)) == ("run", "os.system")
     assert "do not load it anywhere" in refusal.fix
@@ -304,7 +304,7 @@ def test_it_says_how_to_have_a_name_trusted(tmp_path: Path, module: str, fix: st
     path = tmp_path / "model.pickle"
     path.write_bytes(pickled(text(module) + text("Name") + b"\x93"))
 
-    assert fix in formats.refused(formats.read_names(path))[0].fix
+    assert fix in loading.refused(loading.read_names(path))[0].fix
 
 
 class _Recording(PythonUnpickler):  # type: ignore[misc]
@@ -315,7 +315,7 @@ class _Recording(PythonUnpickler):  # type: ignore[misc]
         self.asked: set[tuple[str, str]] = set()
 
     def find_class(self, module: str, name: str) -> Any:
-        self.asked.add(pickle_names.renamed(self.proto, module, name))
+        self.asked.add(pickle_scan.renamed(self.proto, module, name))
         raise LookupError
 
 
@@ -328,7 +328,7 @@ PLAIN = st.recursive(
 @given(value=PLAIN, protocol=st.sampled_from(range(2, 6)))
 @settings(deadline=None, max_examples=50)
 def test_it_finds_no_names_in_plain_values(value: Any, protocol: int) -> None:
-    names = pickle_names.read_names(io.BytesIO(pickle.dumps(value, protocol)))
+    names = pickle_scan.read_names(io.BytesIO(pickle.dumps(value, protocol)))
 
     assert {str(name) for name in names} <= {"_codecs.encode", "builtins.bytes"}
 
@@ -351,7 +351,7 @@ def test_it_survives_damage_and_overlooks_no_name(saved: list[bytes], data: st.D
     recording = _Recording(bytes(content))
 
     try:
-        names = {(each.module, each.name) for each in pickle_names.read_names(io.BytesIO(bytes(content)))}
+        names = {(each.module, each.name) for each in pickle_scan.read_names(io.BytesIO(bytes(content)))}
     except CannotLoad:
         return
     with pytest.raises(Exception):  # noqa: B017, PT011 - whatever damage leads to
@@ -364,7 +364,7 @@ def test_it_refuses_what_follows(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps(1) + b"\n")
 
     with pytest.raises(Refused, match="follows the end"):
-        formats.read_names(path)
+        loading.read_names(path)
 
 
 @pytest.mark.parametrize("name", ["sys", "joblib.load", "joblib", "LinearRegression", "runpy.run_path", "Path"])
@@ -374,4 +374,4 @@ def test_it_takes_from_a_trusted_module_only_what_it_defines(tmp_path: Path, nam
     path.write_bytes(pickled(text("tests.pipelines") + text(name) + b"\x93"))
 
     with pytest.raises(Refused, match="is not defined in tests"):
-        formats.load(path, trusted=["tests.pipelines"])
+        loading.load(path, trusted=["tests.pipelines"])

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import skops.io
 
-from registry import formats
-from registry.formats import CannotLoad, Refused
+from registry.formats import loading
+from registry.formats.loading import CannotLoad, Refused
 from tests import pipelines
 
 pytestmark = pytest.mark.once
@@ -43,19 +43,19 @@ def test_it_loads_a_skops_file(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.anything"
     path.write_bytes(content)
 
-    loaded = formats.load(path)
+    loaded = loading.load(path)
 
-    assert formats.refused(formats.read_names(path)) == []
+    assert loading.refused(loading.read_names(path)) == []
     assert loaded.format == "skops"
     assert list(loaded.pipeline.classes_) == ["old", "young"]
 
 
 def is_refused(path: Path) -> bool:
     try:
-        names = formats.read_names(path)
+        names = loading.read_names(path)
     except CannotLoad:
         return True
-    return bool(formats.refused(names))
+    return bool(loading.refused(names))
 
 
 def node(kind: str, module: str, name: str, **more: Any) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def test_it_refuses_what_models_do_not_need(changed: Any, hostile: dict[str, Any
 
     assert is_refused(path)
     with pytest.raises(CannotLoad):
-        formats.load(path)
+        loading.load(path)
 
 
 def text_node(value: str) -> dict[str, Any]:
@@ -144,14 +144,14 @@ def test_it_reads_no_number_of_two_objects(tmp_path: Path) -> None:
 
     assert is_refused(path)
     with pytest.raises(Refused, match="the same number"):
-        formats.load(path)
+        loading.load(path)
 
 
 def test_it_lets_in_an_object_that_occurs_twice(tmp_path: Path) -> None:
     same = attributes(7, input=text_node("content"))
     path = saved_as(tmp_path / "model.skops", listing(same, vectorizer(same)))
 
-    first, second = formats.load(path).pipeline
+    first, second = loading.load(path).pipeline
 
     assert vars(second) == first
 
@@ -163,7 +163,7 @@ def test_it_looks_at_what_was_loaded(tmp_path: Path) -> None:
     path = saved_as(tmp_path / "model.skops", vectorizer(attributes(7, input=made)))
 
     with pytest.raises(Refused, match="reads files"):
-        formats.load(path)
+        loading.load(path)
 
 
 def test_it_lets_no_class_be_called_that_may_only_be_made(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_it_lets_no_class_be_called_that_may_only_be_made(tmp_path: Path) -> Non
     path = saved_as(tmp_path / "model.skops", vectorizer(attributes(7, tokenizer=kind)))
 
     with pytest.raises(Refused, match=r"numpy\.memmap as a value"):
-        formats.load(path)
+        loading.load(path)
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 3, -1, True, "2", None, 2.0])
@@ -197,7 +197,7 @@ def test_it_refuses_a_description_that_is_none(tmp_path: Path, schema: str) -> N
         archive.writestr("schema.json", schema)
 
     with pytest.raises(CannotLoad):
-        formats.load(path)
+        loading.load(path)
 
 
 def test_it_limits_what_is_unpacked(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_it_limits_what_is_unpacked(tmp_path: Path) -> None:
         archive.writestr("1.npy", bytes(2**24))
 
     with pytest.raises(CannotLoad, match="more than is allowed"):
-        formats.read_names(path, max_bytes=2**20)
+        loading.read_names(path, max_bytes=2**20)
 
 
 def changed_bytes(content: bytes, signature: bytes, offset: int, new: bytes) -> bytes:
@@ -235,7 +235,7 @@ def test_it_refuses_archives_that_readers_see_differently(content: bytes, tmp_pa
     path.write_bytes(ARCHIVES[archive](content))
 
     with pytest.raises(CannotLoad):
-        formats.load(path)
+        loading.load(path)
 
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.99])
@@ -244,7 +244,7 @@ def test_it_refuses_a_truncated_file(content: bytes, tmp_path: Path, part: float
     path.write_bytes(content[: int(len(content) * part)])
 
     with pytest.raises(CannotLoad):
-        formats.load(path)
+        loading.load(path)
 
 
 def test_it_reports_another_version_of_scikit_learn(changed: Any) -> None:
@@ -255,6 +255,6 @@ def test_it_reports_another_version_of_scikit_learn(changed: Any) -> None:
         schema.clear()
         schema.update(json.loads(text))
 
-    mismatches = formats.load(changed(pretend)).mismatches
+    mismatches = loading.load(changed(pretend)).mismatches
 
     assert {mismatch.trained_with for mismatch in mismatches} == {"0.99.0"}

@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import all_estimators
 
-from registry import formats
+from registry.formats import loading
 from tests import pipelines
 
 pytestmark = pytest.mark.once
@@ -41,9 +41,9 @@ WAYS: Mapping[str, Callable[[Any, Path], Any]] = {
 def loaded(pipeline: Any, path: Path, way: str) -> Any:
     save: Any = WAYS[way]
     save(pipeline, path)
-    refused = formats.refused(formats.read_names(path))
+    refused = loading.refused(loading.read_names(path))
     assert [str(each.reference) for each in refused] == []
-    return formats.load(path).pipeline
+    return loading.load(path).pipeline
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +121,8 @@ def test_it_lets_in_every_estimator(tmp_path: Path, data: tuple[np.ndarray, np.n
         for way in ("pickle 2", "joblib"):
             path = tmp_path / "model"
             WAYS[way](pipeline, path)
-            names = formats.refused(formats.read_names(path))
-            if names or not np.array_equal(formats.load(path).pipeline.predict(data[0]), pipeline.predict(data[0])):
+            names = loading.refused(loading.read_names(path))
+            if names or not np.array_equal(loading.load(path).pipeline.predict(data[0]), pipeline.predict(data[0])):
                 refused.append((cls.__name__, way, [str(each.reference) for each in names]))
 
     assert refused == []

@@ -7,7 +7,7 @@ from enum import IntEnum
 from functools import cache
 from types import MappingProxyType
 
-from registry import trusted_list
+from registry.formats import allowlist
 
 
 class Use(IntEnum):
@@ -34,9 +34,9 @@ _PYTHON = sys.stdlib_module_names | {"__main__", "__builtin__"}
 def listed() -> Mapping[tuple[str, str], Use]:
     """(module, name) → what may be done with it."""
     texts = {
-        Use.MENTIONED: trusted_list.MENTIONED,
-        Use.INSTANTIATED: trusted_list.INSTANTIATED,
-        Use.CALLED: trusted_list.CALLED,
+        Use.MENTIONED: allowlist.MENTIONED,
+        Use.INSTANTIATED: allowlist.INSTANTIATED,
+        Use.CALLED: allowlist.CALLED,
     }
     found: dict[tuple[str, str], Use] = {}
     for use, text in texts.items():

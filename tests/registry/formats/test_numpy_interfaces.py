@@ -10,7 +10,7 @@ import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 
-from registry import formats
+from registry.formats import loading
 
 pytestmark = pytest.mark.once
 
@@ -25,7 +25,7 @@ HOLDERS: dict[str, Callable[[Any], Any]] = {
 @pytest.fixture
 def door(save: Callable[..., Path]) -> None:
     """Through which every artifact comes."""
-    formats.load(save({"a": 1}))
+    loading.load(save({"a": 1}))
 
 
 @pytest.mark.parametrize("holder", HOLDERS)

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from registry.pickle_names import NEVER
-from registry.trusted_names import Use, listed
-from registry.unloadable import Refused
+from registry.formats.errors import Refused
+from registry.formats.pickle_scan import NEVER
+from registry.formats.trust import Use, listed
 
 # Nothing is inside of these, and a model may have millions.
 _PLAIN = {str, int, float, complex, bool, bytes, bytearray, type(None), slice, range}

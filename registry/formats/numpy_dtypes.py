@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from registry.pickle_names import NEVER
-from registry.unloadable import Refused
+from registry.formats.errors import Refused
+from registry.formats.pickle_scan import NEVER
 
 # numpy's NPY_ITEM_REFCOUNT, NPY_LIST_PICKLE and NPY_ITEM_IS_POINTER; then all flags that a type of objects needs.
 _HOLDS_OBJECTS, _OF_OBJECTS = 0x07, 0x3F

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
-from registry.unloadable import CannotLoad
+from registry.formats.errors import CannotLoad
 
 # What decompressing raises for damaged bytes.
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from registry.pickle_names import NEVER, PARTIAL_FIX, PARTIAL_OF, Reference, require_plain_state
-from registry.trusted_names import Trust, Use
-from registry.unloadable import HOW_TO_SAVE, CannotLoad, Refused
+from registry.formats.errors import HOW_TO_SAVE, CannotLoad, Refused
+from registry.formats.pickle_scan import NEVER, PARTIAL_FIX, PARTIAL_OF, Reference, require_plain_state
+from registry.formats.trust import Trust, Use
 
 NAME = "skops"
 SCHEMA = "schema.json"

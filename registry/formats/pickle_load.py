@@ -1,7 +1,7 @@
 """Load a pickle or a joblib file, and let it have only what is trusted. Pure, but for what trusted classes do.
 
-It repeats every rule of the reading (registry/pickle_names.py) at the moment when it counts: a name is asked for on the
-list when it would be imported, and only what came from the list is called.
+It repeats every rule of the reading (registry/formats/pickle_scan.py) at the moment when it counts: a name is asked
+for on the list when it would be imported, and only what came from the list is called.
 """
 
 import functools
@@ -14,8 +14,9 @@ from typing import IO, Any, NoReturn
 import numpy as np
 from joblib.numpy_pickle import NumpyArrayWrapper
 
-from registry.array_types import own_state, require_sound
-from registry.pickle_names import (
+from registry.formats.errors import Refused
+from registry.formats.numpy_dtypes import own_state, require_sound
+from registry.formats.pickle_scan import (
     BIT_GENERATOR,
     DTYPE,
     GENERATORS,
@@ -33,8 +34,7 @@ from registry.pickle_names import (
     require_one_pickle,
     require_plain_state,
 )
-from registry.trusted_names import Trust, Use
-from registry.unloadable import Refused
+from registry.formats.trust import Trust, Use
 
 # An array of a file is an array in memory: whoever trained with memory maps has not sent the file beside it.
 _INSTEAD = {("numpy", "memmap"): ("numpy", "ndarray")}

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import FunctionTransformer
 
-from registry import formats
-from registry.array_types import require_sound
-from registry.formats import Refused
-from tests.registry.test_pickle_names import pickled, text
+from registry.formats import loading
+from registry.formats.loading import Refused
+from registry.formats.numpy_dtypes import require_sound
+from tests.registry.formats.test_pickle_scan import pickled, text
 
 pytestmark = pytest.mark.once
 
@@ -26,7 +26,7 @@ def load(tmp_path: Path) -> Callable[[bytes], Any]:
     def through(content: bytes) -> Any:
         path = tmp_path / "model.pickle"
         path.write_bytes(content)
-        return formats.load(path).pipeline
+        return loading.load(path).pipeline
 
     return through
 
@@ -94,7 +94,7 @@ def test_it_refuses_to_change_a_type_in_use(load: Any, tmp_path: Path) -> None:
 
     (tmp_path / "model.pickle").write_bytes(body)
     with pytest.raises(Refused, match="not whole yet"):
-        formats.read_names(tmp_path / "model.pickle")
+        loading.read_names(tmp_path / "model.pickle")
     with pytest.raises(Refused, match="not whole yet"):
         load(body)
 
@@ -130,9 +130,9 @@ def test_it_agrees_with_loading_where_an_array_of_objects_ends(load: Any, tmp_pa
     path.write_bytes(content.replace(b"K?t", b"K\x00t", 1))
 
     with pytest.raises(Refused, match="whose size cannot be told"):
-        formats.read_names(path)
+        loading.read_names(path)
     with pytest.raises(Refused, match=r"numpy\.dtype"):
-        formats.load(path)
+        loading.load(path)
 
 
 def test_it_reads_no_shape_twice(tmp_path: Path) -> None:
@@ -145,4 +145,4 @@ def test_it_reads_no_shape_twice(tmp_path: Path) -> None:
     path.write_bytes(content[:3] + (frame + len(second)).to_bytes(8, "little") + content[11:at] + second + content[at:])
 
     with pytest.raises(Refused, match="whose size cannot be told"):
-        formats.read_names(path)
+        loading.read_names(path)

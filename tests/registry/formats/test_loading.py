@@ -22,8 +22,8 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from registry import formats
-from registry.formats import CannotLoad
+from registry.formats import loading
+from registry.formats.loading import CannotLoad
 from tests import pipelines
 
 PICKLE_OF_A_NUMBER = pickle.dumps(7)
@@ -36,7 +36,7 @@ def pipeline() -> Any:
 
 def refusal_of(path: Path, *, trusted: tuple[str, ...] = ("tests",)) -> CannotLoad:
     with pytest.raises(CannotLoad) as refusal:
-        formats.load(path, trusted=trusted)
+        loading.load(path, trusted=trusted)
     return refusal.value
 
 
@@ -50,7 +50,7 @@ def test_it_loads_every_pickle_protocol(pipeline: Any, tmp_path: Path, protocol:
     path = tmp_path / "model.pickle"
     path.write_bytes(pickle.dumps(pipeline, protocol))
 
-    loaded = formats.load(path)
+    loaded = loading.load(path)
 
     assert loaded.format == "pickle"
     assert list(loaded.pipeline.classes_) == ["old", "young"]
@@ -74,7 +74,7 @@ def test_it_loads_every_pickle_protocol(pipeline: Any, tmp_path: Path, protocol:
 def test_it_loads_every_joblib_compression(
     pipeline: Any, save: Callable[..., Path], options: dict[str, Any], name: str
 ) -> None:
-    loaded = formats.load(save(pipeline, **options))
+    loaded = loading.load(save(pipeline, **options))
 
     assert loaded.format == name
     assert loaded.mismatches == ()
@@ -88,11 +88,11 @@ def test_it_loads_a_compressed_pickle(tmp_path: Path, compress: Callable[[bytes]
     path = tmp_path / "model.pickle.gz"
     path.write_bytes(compress(PICKLE_OF_A_NUMBER))
 
-    assert formats.load(path).pipeline == 7
+    assert loading.load(path).pipeline == 7
 
 
 def test_it_does_not_look_at_the_name(pipeline: Any, save: Callable[..., Path]) -> None:
-    assert formats.load(save(pipeline, "model.zip")).format == "pickle"
+    assert loading.load(save(pipeline, "model.zip")).format == "pickle"
 
 
 def a_zip_file() -> bytes:
@@ -167,7 +167,7 @@ def test_it_never_fails_otherwise(tmp_path_factory: pytest.TempPathFactory, nois
     path.write_bytes(head + noise.replace(b"c", b"").replace(b"i", b"").replace(b"\x93", b""))
 
     with suppress(CannotLoad):
-        formats.load(path)
+        loading.load(path)
 
 
 def test_it_names_a_missing_module(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_it_explains_classes_of_a_notebook(tmp_path: Path) -> None:
     path = tmp_path / "model.pickle"
     path.write_bytes(reference_to("__main__", "MyTransformer"))
 
-    refusal = formats.refused(formats.read_names(path))[0]
+    refusal = loading.refused(loading.read_names(path))[0]
 
     assert str(refusal.reference) == "__main__.MyTransformer"
     assert "Move it into a module" in refusal.fix
@@ -205,7 +205,7 @@ def test_it_explains_lambdas_that_were_written_by_name(writer: str, tmp_path: Pa
     path = tmp_path / "model.pickle"
     path.write_bytes(reference_to(writer, "_create_function"))
 
-    assert "lambda" in formats.refused(formats.read_names(path))[0].fix
+    assert "lambda" in loading.refused(loading.read_names(path))[0].fix
 
 
 def test_it_explains_lambdas_that_were_written_as_code(tmp_path: Path) -> None:
@@ -213,8 +213,8 @@ def test_it_explains_lambdas_that_were_written_as_code(tmp_path: Path) -> None:
     path = tmp_path / "model.pickle"
     path.write_bytes(cloudpickle.dumps(pipeline))
 
-    with pytest.raises(formats.Refused, match="as cloudpickle writes it") as refused:
-        formats.read_names(path)
+    with pytest.raises(loading.Refused, match="as cloudpickle writes it") as refused:
+        loading.read_names(path)
 
     assert "lambda" in refused.value.fix
 
@@ -249,7 +249,7 @@ def test_it_turns_whatever_loading_raises_into_a_refusal(tmp_path: Path, error: 
 def test_it_reports_another_version_of_scikit_learn(save: Callable[..., Path]) -> None:
     path = pipelines.with_other_sklearn(save(pipelines.mixed_classifier()))
 
-    mismatches = formats.load(path).mismatches
+    mismatches = loading.load(path).mismatches
 
     assert "LogisticRegression" in {mismatch.estimator for mismatch in mismatches}
     assert {mismatch.trained_with for mismatch in mismatches} == {pipelines.OTHER_SKLEARN}
@@ -260,7 +260,7 @@ def test_it_shows_no_warning_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "model.joblib"
     joblib.dump(WarnsWhenLoaded(), path)
 
-    assert formats.load(path, trusted=("tests",)).mismatches == ()
+    assert loading.load(path, trusted=("tests",)).mismatches == ()
 
 
 class WarnsWhenLoaded:

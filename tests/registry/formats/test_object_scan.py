@@ -16,10 +16,10 @@ from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from registry import formats
-from registry.formats import Refused
-from registry.loaded_objects import require_harmless
-from tests.registry.test_pickle_names import pickled, text
+from registry.formats import loading
+from registry.formats.loading import Refused
+from registry.formats.object_scan import require_harmless
+from tests.registry.formats.test_pickle_scan import pickled, text
 
 pytestmark = pytest.mark.once
 
@@ -31,8 +31,8 @@ def load(tmp_path: Path) -> Callable[[Any], Any]:
     def through(value: Any) -> Any:
         path = tmp_path / "model.pickle"
         path.write_bytes(value if isinstance(value, bytes) else pickle.dumps(value))
-        assert formats.refused(formats.read_names(path)) == []
-        return formats.load(path).pipeline
+        assert loading.refused(loading.read_names(path)) == []
+        return loading.load(path).pipeline
 
     return through
 

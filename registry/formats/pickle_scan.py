@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any, NoReturn
 
-from registry.trusted_names import Use
-from registry.unloadable import OF_A_NOTEBOOK, CannotLoad, Refused
+from registry.formats.errors import OF_A_NOTEBOOK, CannotLoad, Refused
+from registry.formats.trust import Use
 
 # HistGradientBoosting's preprocessor holds one; any other could call what it likes with arguments that it likes.
 PARTIAL, PARTIAL_OF = ("functools", "partial"), {("sklearn.utils.validation", "check_array")}

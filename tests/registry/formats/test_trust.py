@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from registry.checks import trusted_modules
-from registry.trusted_names import Trust, Use, listed, problem_of
+from registry.formats.trust import Trust, Use, listed, problem_of
 
 pytestmark = pytest.mark.once
 
@@ -46,7 +46,7 @@ def test_it_lists_every_estimator_of_the_installed_scikit_learn() -> None:
         if (cls.__module__, cls.__qualname__) not in listed()
     ]
 
-    assert missing == [], "enter them into registry/trusted_list.py"
+    assert missing == [], "enter them into registry/formats/allowlist.py"
 
 
 def test_it_lists_only_what_exists() -> None:
@@ -82,8 +82,8 @@ def test_it_lists_no_module_and_nothing_that_reads_or_runs() -> None:
 @pytest.mark.parametrize(
     "entry",
     ["os", "subprocess", "builtins", "builtins:getattr", "os:system", "importlib.util", "__main__", "numpy",
-     "sklearn.utils", "pandas", "scipy.stats", "joblib", "pickle", "django", "mlserve", "registry.formats", "a b", "",
-     "a..b", "our:", "our:na me", "our:*", "*", "our.*"],
+     "sklearn.utils", "pandas", "scipy.stats", "joblib", "pickle", "django", "mlserve", "registry.formats.loading",
+     "a b", "", "a..b", "our:", "our:na me", "our:*", "*", "our.*"],
 )  # fmt: skip
 def test_it_trusts_no_entry_that_lets_in_everything(entry: str) -> None:
     assert problem_of(entry)
@@ -131,7 +131,7 @@ def test_it_reads_the_list_without_the_libraries(tmp_path: Path) -> None:
     import sys
 
     code = (
-        "import sys; from registry.trusted_names import listed; import registry.formats; listed(); "
+        "import sys; from registry.formats.trust import listed; import registry.formats.loading; listed(); "
         "print({'numpy', 'sklearn', 'joblib', 'skops', 'pandas'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

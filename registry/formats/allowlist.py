@@ -3,7 +3,7 @@
 Whole modules never: in each large one something calls back. What is missing of the installed scikit-learn, and what is
 listed but not there, a test tells. Not here on purpose: anything of `operator`, `numpy.load` and its like,
 `joblib.Memory`, numpy's `_ufunc_reconstruct`, which imports any name, and scipy.stats' distributions, which execute
-text of their state. `functools.partial` is let in for one function only (registry/pickle_names.py).
+text of their state. `functools.partial` is let in for one function only (registry/formats/pickle_scan.py).
 """
 
 # May be called with arguments of the file's choosing: they rebuild values, and do nothing else whatever they are given.

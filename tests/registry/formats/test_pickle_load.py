@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from registry import formats
-from registry.formats import Refused
-from tests.registry.test_pickle_names import pickled, text
+from registry.formats import loading
+from registry.formats.loading import Refused
+from tests.registry.formats.test_pickle_scan import pickled, text
 
 pytestmark = pytest.mark.once
 
@@ -22,8 +22,8 @@ def load(tmp_path: Path) -> Callable[[bytes], Any]:
     def through(content: bytes) -> Any:
         path = tmp_path / "model.pickle"
         path.write_bytes(content)
-        assert formats.refused(formats.read_names(path)) == []
-        return formats.load(path).pipeline
+        assert loading.refused(loading.read_names(path)) == []
+        return loading.load(path).pipeline
 
     return through
 
