@@ -6,8 +6,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from registry import landlock, system_calls
 from registry.formats.trust import problem_of
+from registry.sandbox import landlock, seccomp
 
 
 @register(deploy=True)
@@ -43,7 +43,7 @@ def trusted_modules(**_: Any) -> list[CheckMessage]:
 def cage_with_gaps(**_: Any) -> list[CheckMessage]:
     """What an uploaded file's code could still do while it is inspected. Lambda's kernel has no Landlock."""
     missing = []
-    if sys.platform == "linux" and not system_calls.is_possible():
+    if sys.platform == "linux" and not seccomp.is_possible():
         missing.append("system calls (seccomp)")
     if sys.platform == "linux" and not landlock.version() and not settings.ON_LAMBDA:
         missing.append("files (Landlock)")

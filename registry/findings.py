@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from mlserve.errors import BadUpload, InvalidRows
-from registry.cage import MAX_FILE_BYTES, PARTS
 from registry.report import CHECKS, Check
+from registry.sandbox.sandbox import MAX_FILE_BYTES, PARTS
 from registry.schema.record import RecordSchema
 
 MAX_GOLDEN_ROWS = 100

@@ -15,12 +15,12 @@ from typing import Any
 from mlserve.errors import BadUpload, InvalidRows
 from mlserve.processes.orphans import end_with_parent
 from registry import pipelines, schema_sources
-from registry.cage import Cage, enter
 from registry.environment import installed_here
 from registry.formats import loading
 from registry.frames import NotJsonable
 from registry.golden import same_answer
 from registry.report import REQUEST_FILE, RESULT_FILE, Check
+from registry.sandbox.sandbox import Cage, enter
 from registry.schema import row_files
 from registry.schema.form_config import checked_form_config
 from registry.schema.privacy import description

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from registry import cage, landlock, system_calls
+from registry.sandbox import landlock, sandbox, seccomp
 from tests.requirements import everything_is_required
 
 pytestmark = [
@@ -25,7 +25,7 @@ pytestmark = [
 _SETUP = """
 import ctypes, errno, json, os, signal, socket, subprocess, sys, threading, time
 from pathlib import Path
-from registry.cage import Cage, enter
+from registry.sandbox.sandbox import Cage, enter
 inside, outside, parent, port, listener = {inside!r}, {outside!r}, {parent}, {port}, {listener}
 held = enter(Cage({memory}, {seconds}, (Path(inside),)))
 
@@ -151,17 +151,17 @@ def require(part: str, outcomes: dict[str, Any]) -> None:
 def test_it_ends_an_attempt_to(name: str, outcomes: dict[str, Any]) -> None:
     expected = ATTEMPTS[name][1]
     if expected[0] != "done":
-        require(cage.FILES if expected == DENIED else cage.SYSTEM_CALLS, outcomes)
+        require(sandbox.FILES if expected == DENIED else sandbox.SYSTEM_CALLS, outcomes)
 
     assert outcomes[name] == expected
 
 
 def test_it_says_which_parts_hold(outcomes: dict[str, Any]) -> None:
-    expected = [cage.LIMITS]
-    if system_calls.architecture():
-        expected.append(cage.SYSTEM_CALLS)
+    expected = [sandbox.LIMITS]
+    if seccomp.architecture():
+        expected.append(sandbox.SYSTEM_CALLS)
     if landlock.version():
-        expected.append(cage.FILES)
+        expected.append(sandbox.FILES)
 
     assert outcomes["held"] == expected
 
@@ -176,7 +176,7 @@ def test_it_bounds_what_is_written_to_what_is_open(place: Path) -> None:
     with (place / "output").open("wb") as output:
         run(place, "for _ in range(200): os.write(1, bytes(2**20))", stdout=output)
 
-    assert (place / "output").stat().st_size == cage.MAX_FILE_BYTES
+    assert (place / "output").stat().st_size == sandbox.MAX_FILE_BYTES
 
 
 def test_it_ends_code_that_only_calculates(place: Path) -> None:
@@ -197,10 +197,10 @@ def test_it_refuses_the_other_ways_to_number_system_calls(place: Path) -> None:
     assert run(place, "print(tried(lambda: libc('syscall', 0x40000000 | 39)))").stdout.strip() == "['OSError', 38]"
 
 
-@pytest.mark.parametrize("kind", system_calls.ARCHITECTURES.values(), ids=system_calls.ARCHITECTURES)
-def test_it_makes_a_program_that_always_returns(kind: system_calls.Architecture) -> None:
+@pytest.mark.parametrize("kind", seccomp.ARCHITECTURES.values(), ids=seccomp.ARCHITECTURES)
+def test_it_makes_a_program_that_always_returns(kind: seccomp.Architecture) -> None:
     """Every jump stays in the program, as the kernel asks, for both architectures."""
-    program = system_calls.filter_for(kind, 4711, may_have_threads=True)
+    program = seccomp.filter_for(kind, 4711, may_have_threads=True)
     steps = list(struct.iter_unpack("HBBI", program))
 
     assert len(steps) < 4096

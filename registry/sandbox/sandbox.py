@@ -20,8 +20,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry.landlock import LIST, READ, refuse_files
-from registry.system_calls import refuse_system_calls
+from registry.sandbox.landlock import LIST, READ, refuse_files
+from registry.sandbox.seccomp import refuse_system_calls
 
 LIMITS, SYSTEM_CALLS, FILES = "limits", "system calls", "files"
 PARTS = (LIMITS, SYSTEM_CALLS, FILES)
