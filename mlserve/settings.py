@@ -200,13 +200,13 @@ DATABASES = {"default": _database()}
 # --- Files -------------------------------------------------------------------------------------------------
 MLSERVE_BUCKET = env.text("MLSERVE_BUCKET")
 _LOCAL_ARTIFACTS = {
-    "BACKEND": "registry.disk.AtomicFileSystemStorage",
+    "BACKEND": "registry.storage.disk.AtomicFileSystemStorage",
     "OPTIONS": {"location": str(VAR_DIR / "artifacts")},
 }
 # What S3 is asked for with every object; `none` for S3-compatible storage that cannot encrypt.
 _BUCKET_ENCRYPTION = env.choice("MLSERVE_BUCKET_ENCRYPTION", ("AES256", "aws:kms", "none"), default="AES256")
 _S3_ARTIFACTS = {
-    "BACKEND": "registry.s3.S3ArtifactStorage",
+    "BACKEND": "registry.storage.s3.S3ArtifactStorage",
     "OPTIONS": {
         "bucket_name": MLSERVE_BUCKET,
         "default_acl": None,

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from mlserve.errors import Unavailable
 from predictions.rests import Rests
-from registry import storage
+from registry.storage import artifacts
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def tidied(kept: str) -> str:
     """Delete the objects that were replaced; what stands in the row then. Raises Unavailable."""
     current, *obsolete = _keys(kept)
     for key in obsolete:
-        storage.remove_or_raise(key)
+        artifacts.remove_or_raise(key)
     return f"{REFERENCE}{current}"
 
 
@@ -74,12 +74,12 @@ def fetch(kept: str) -> str | bytes:
     if not kept.startswith(REFERENCE):
         return kept
     with _noticed():
-        return storage.get(_keys(kept)[0])
+        return artifacts.get(_keys(kept)[0])
 
 
 def discard(kept: Iterable[str | None]) -> None:
     """Delete the objects that are referred to, after their rows; what cannot be deleted is logged and stays."""
-    storage.remove([key for text in kept if text and text.startswith(REFERENCE) for key in _keys(text)])
+    artifacts.remove([key for text in kept if text and text.startswith(REFERENCE) for key in _keys(text)])
 
 
 def delete(*kept: str | None) -> None:
@@ -87,14 +87,14 @@ def delete(*kept: str | None) -> None:
     for text in kept:
         if text and text.startswith(REFERENCE):
             for key in _keys(text):
-                storage.remove_or_raise(key)
+                artifacts.remove_or_raise(key)
 
 
 def _stored(text: bytes, prediction_id: UUID, name: str) -> str:
     key = f"{_FOLDER}/{prediction_id}/{name}-{uuid4().hex[:8]}.json"
     with _noticed():
-        storage.require_there()  # what is written beside an absent disk would not be found again
-        storage.put(key, text)
+        artifacts.require_there()  # what is written beside an absent disk would not be found again
+        artifacts.put(key, text)
     return f"{REFERENCE}{key}"
 
 

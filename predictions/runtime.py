@@ -23,11 +23,11 @@ from predictions.call_marker import CALL, LOAD, noted
 from predictions.counting import count_load
 from predictions.rests import Rests
 from registry.admission import Admitted
-from registry.digest import Digest
 from registry.lookup import require_admitted
 from registry.models import ModelVersion
 from registry.schema.record import Row
-from registry.storage import local_copy
+from registry.storage.artifacts import local_copy
+from registry.storage.digest import Digest
 
 # What a loaded pipeline takes at the least, where memory cannot be measured.
 _MEMORY_PER_FILE_BYTE = 2

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.core.signing import BadSignature, Signer
 
-from registry.digest import Digest
+from registry.storage.digest import Digest
 
 # What stands before each signature. Another number when an admission begins to mean something else, such as a stricter
 # list of names: what was admitted before must then be inspected again.

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.admission import Admitted, why_not_admitted
-from registry.digest import Digest
 from registry.environment import installed
 from registry.golden import same_answer
 from registry.models import ModelVersion
 from registry.report import report_from_json
 from registry.schema.flattening import types_of
+from registry.storage.digest import Digest
 
 _EXACT_INTEGERS = 2**53
 _MOST_GOLDEN_CHECKS = 20

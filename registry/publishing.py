@@ -18,11 +18,11 @@ from mlserve.errors import (
     TagTaken,
 )
 from registry.admission import Admitted, admission_of
-from registry.digest import Digest, digest_of
 from registry.inspection import Inspected, Submission, inspect
 from registry.models import GoldenCheck, Model, ModelVersion, Promotion, validate_name
 from registry.report import Report, report_from_json
-from registry.storage import store
+from registry.storage.artifacts import store
+from registry.storage.digest import Digest, digest_of
 
 _MAX_TITLE = Model._meta.get_field("title").max_length or 200
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from mlserve.errors import MlserveError
 from registry.admission import Admitted, admission_of, is_by_an_old_key
-from registry.digest import Digest
 from registry.golden import same_answer
 from registry.inspection import Inspected, StoredRecord, Submission, inspect
 from registry.models import ModelVersion
-from registry.storage import local_copy
+from registry.storage.artifacts import local_copy
+from registry.storage.digest import Digest
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from django.core.files.storage import Storage
 
 from mlserve.errors import BadUpload, Conflict, Unavailable, UploadIncomplete
-from registry.s3_client import Answered, answering
 from registry.staging import ADDRESS_SECONDS, PART_BYTES, Staging, require_all
+from registry.storage.s3_client import Answered, answering
 
 # S3's names for what is not there.
 _ABSENT = frozenset({"NoSuchUpload", "NoSuchKey", "404"})

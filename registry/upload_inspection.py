@@ -26,14 +26,14 @@ from django.utils import timezone
 
 from mlserve.access.audit import note
 from mlserve.errors import ArtifactRejected, MlserveError, Unavailable
-from registry import storage
-from registry.artifact_cache import ArtifactCache
-from registry.digest import Digest
 from registry.direct_upload import DirectUpload, Status, problem_of
 from registry.incoming import submission_from
 from registry.inspection import Inspected, Submission, inspect
 from registry.publishing import Published, Upload, publish
 from registry.report import Check
+from registry.storage import artifacts
+from registry.storage.cache import ArtifactCache
+from registry.storage.digest import Digest
 from registry.transfers import current_transfer
 from registry.uploads import discard_bytes
 
@@ -124,7 +124,7 @@ def _fetch(upload: DirectUpload, folder: Path) -> Submission:
     paths = {}
     for name, key in upload.asked["files"].items():
         path = folder / name
-        path.write_bytes(storage.get(key))
+        path.write_bytes(artifacts.get(key))
         paths[path.stem] = path
     paths["artifact"] = folder / "artifact"
     current_transfer().fetch(upload.staging, paths["artifact"])

@@ -33,12 +33,12 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from mlserve.errors import BadUpload, Conflict, NotFound, TooLarge, Unavailable
-from registry import storage
 from registry.direct_upload import OPEN_FOR, DirectUpload, Status
 from registry.incoming import small_files
 from registry.publishing import registered, require_names
 from registry.signals import inspection_wanted
 from registry.staging import part_bytes_for
+from registry.storage import artifacts
 from registry.transfers import current_transfer
 
 log = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ def submit_upload(upload: DirectUpload, wanted: Wanted) -> DirectUpload:
         is_ours = DirectUpload.objects.submit(upload, now=timezone.now())
         transaction.on_commit(lambda: inspection_wanted.send(sender=DirectUpload))
     if not is_ours:
-        storage.remove(list(keys.values()))
+        artifacts.remove(list(keys.values()))
     return _submitted(upload, wanted)
 
 
@@ -169,7 +169,7 @@ def discard_bytes(upload: DirectUpload) -> None:
     except Unavailable as error:
         log.warning("The parts of upload %s stay until the next sweep: %s", upload.pk, error.detail)
         return
-    storage.remove(list(upload.asked.get("files", {}).values()))
+    artifacts.remove(list(upload.asked.get("files", {}).values()))
     DirectUpload.objects.filter(pk=upload.pk).update(has_bytes=False)
 
 
@@ -217,7 +217,7 @@ def _keep(upload: DirectUpload, files: Mapping[str, bytes]) -> dict[str, str]:
     """Key by file name. Each submission has keys of its own, so that two at once do not mix."""
     keys = {name: f"{upload.staging.prefix}/{uuid7()}-{name}" for name in files}
     for name, content in files.items():
-        storage.put(keys[name], content)
+        artifacts.put(keys[name], content)
     return keys
 
 

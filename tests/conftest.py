@@ -33,7 +33,7 @@ def _own_files(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     settings.STORAGES = {
         **settings.STORAGES,
         "artifacts": {
-            "BACKEND": "registry.disk.AtomicFileSystemStorage",
+            "BACKEND": "registry.storage.disk.AtomicFileSystemStorage",
             "OPTIONS": {"location": str(tmp_path / "artifacts")},
         },
     }
@@ -179,7 +179,7 @@ def artifacts_in_s3(settings: Any, aws: aws_stand_in.StandIn) -> str:
     }
     settings.STORAGES = {
         **settings.STORAGES,
-        "artifacts": {"BACKEND": "registry.s3.S3ArtifactStorage", "OPTIONS": options},
+        "artifacts": {"BACKEND": "registry.storage.s3.S3ArtifactStorage", "OPTIONS": options},
     }
     return bucket
 

@@ -12,7 +12,7 @@ def bucket(evidence: Evidence) -> Finding:
         evidence.account.ask("s3", "head_bucket", Bucket=name)
     except Absent as error:
         raise NotYet(f"there is no bucket {name}") from error
-    from registry import buckets
+    from registry.storage import buckets
 
     return judged(
         told(buckets.problems_of, name),

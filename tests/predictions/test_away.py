@@ -23,9 +23,9 @@ from predictions.claiming import claim
 from predictions.models import Prediction
 from predictions.status import Status
 from predictions.transitions import Outcome, finish_sql
-from registry import storage
 from registry.incident import Kind
 from registry.models import Incident, ModelVersion
+from registry.storage import artifacts
 from tests.predictions.conftest import Submit
 
 pytestmark = pytest.mark.django_db
@@ -72,7 +72,7 @@ def loading_in_advance(version_id: int) -> Iterator[None]:
 
 
 def stored_payloads() -> list[Path]:
-    root = Path(storage._storage().path(""))  # type: ignore[attr-defined]
+    root = Path(artifacts._storage().path(""))  # type: ignore[attr-defined]
     return [path for path in root.glob("predictions/**/*") if path.is_file()]
 
 

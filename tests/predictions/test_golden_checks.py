@@ -131,7 +131,7 @@ def test_it_blames_nobody_for_a_storage_that_is_away(
     }
     settings.STORAGES = {
         **settings.STORAGES,
-        "artifacts": {"BACKEND": "registry.s3.S3ArtifactStorage", "OPTIONS": options},
+        "artifacts": {"BACKEND": "registry.storage.s3.S3ArtifactStorage", "OPTIONS": options},
     }
 
     GoldenChecks().check_one()

@@ -16,8 +16,8 @@ from mlserve.errors import PayloadLost, Unavailable
 from predictions import payloads, tasks
 from predictions.models import Prediction
 from predictions.status import Status
-from registry import storage
 from registry.models import ModelVersion
+from registry.storage import artifacts
 from tests.predictions.conftest import Submit
 
 pytestmark = pytest.mark.django_db
@@ -104,7 +104,7 @@ def test_it_keeps_a_row_whose_object_cannot_be_deleted(
     submit_rows()
     Prediction.objects.update(**dict.fromkeys(("created_at", "finished_at"), timezone.now()), status="canceled")
     with monkeypatch.context() as away:
-        away.setattr(storage, "remove_or_raise", Mock(side_effect=Unavailable("The storage is away.")))
+        away.setattr(artifacts, "remove_or_raise", Mock(side_effect=Unavailable("The storage is away.")))
         assert Prediction.objects.delete_ended_before(timezone.now()) == 1
 
     assert Prediction.objects.get() == large

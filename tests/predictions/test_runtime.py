@@ -16,9 +16,9 @@ from sklearn.pipeline import Pipeline
 from mlserve.errors import ArtifactUnavailable
 from predictions import runtime
 from registry.admission import Admitted, admission_of
-from registry.digest import Digest, digest_of
 from registry.models import Model, ModelVersion
-from registry.storage import store
+from registry.storage.artifacts import store
+from registry.storage.digest import Digest, digest_of
 
 pytestmark = pytest.mark.django_db
 

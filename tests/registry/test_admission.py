@@ -15,10 +15,10 @@ from django.db import connection
 from mlserve.errors import ArtifactUnavailable, NotAdmitted
 from predictions import runtime
 from registry.admission import Admitted, admission_of, why_not_admitted
-from registry.digest import Digest, digest_of
 from registry.models import ModelVersion
 from registry.publishing import Published
-from registry.storage import store
+from registry.storage.artifacts import store
+from registry.storage.digest import Digest, digest_of
 from tests import pipelines
 
 ADMITTED = Admitted(Digest("ab" * 32, 1000), "pickle")

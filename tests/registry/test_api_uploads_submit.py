@@ -6,10 +6,11 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
-from registry import signals, storage
+from registry import signals
 from registry.direct_upload import DirectUpload, Status
 from registry.models import Model, ModelVersion
 from registry.staging import PART_BYTES
+from registry.storage import artifacts
 from tests.registry.uploading import VERSIONS, opened, row, send, submit, submitted
 
 CONTENT = b"no pickle, which nobody looks at before the worker does"
@@ -78,7 +79,7 @@ def test_it_goes_on_after_it_was_killed_while_submitting(
     upload = opened(as_owner, len(CONTENT))
     send(as_owner, upload, CONTENT)
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "put", _die)
+        patch.setattr(artifacts, "put", _die)
         with pytest.raises(KeyboardInterrupt):
             submit(as_owner, upload, CONTENT, sample=SimpleUploadedFile("sample.csv", b"a\n1\n"))
     assert row(upload).status == Status.OPEN

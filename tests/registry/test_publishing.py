@@ -17,11 +17,11 @@ from mlserve.errors import (
     Unavailable,
 )
 from registry import publishing
-from registry.digest import Digest
 from registry.inspection import Submission
 from registry.models import Model, ModelVersion
 from registry.publishing import Published, Upload, publish
-from registry.storage import local_copy
+from registry.storage.artifacts import local_copy
+from registry.storage.digest import Digest
 from tests import pipelines
 
 Publish = Callable[..., Published]

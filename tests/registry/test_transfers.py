@@ -255,7 +255,7 @@ def test_it_addresses_a_bucket_of_amazon_by_its_region(settings: Any, monkeypatc
     options = {"bucket_name": "mine", "object_parameters": {}}
     settings.STORAGES = {
         **settings.STORAGES,
-        "artifacts": {"BACKEND": "registry.s3.S3ArtifactStorage", "OPTIONS": options},
+        "artifacts": {"BACKEND": "registry.storage.s3.S3ArtifactStorage", "OPTIONS": options},
     }
 
     address = current_transfer().address_of(Staging("uploads/one", "the-transfer", 8, 8), 1) or ""

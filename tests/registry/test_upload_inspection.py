@@ -15,13 +15,13 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from registry.digest import Digest
 from registry.direct_upload import DirectUpload, Status
 from registry.inspection import Inspected, Submission, inspect
 from registry.models import Model, ModelVersion
 from registry.report import CHECKS, Check, Report, with_skipped
 from registry.staging import PART_BYTES
-from registry.storage import local_copy
+from registry.storage.artifacts import local_copy
+from registry.storage.digest import Digest
 from registry.transfers import current_transfer
 from registry.upload_inspection import inspect_next
 from tests.conftest import EXAMPLE

@@ -6,10 +6,10 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from mlserve.errors import ArtifactRejected, BadUpload, TagTaken
-from registry.digest import Digest, digest_of
 from registry.inspection import inspect
 from registry.management.inspecting import InspectingCommand, submission_from
 from registry.models import ModelVersion, validate_name
+from registry.storage.digest import Digest, digest_of
 
 
 class Command(InspectingCommand):

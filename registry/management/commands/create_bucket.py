@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from mlserve.terminal import TerminalCommand
-from registry import buckets
-from registry.buckets import Made
+from registry.storage import buckets
+from registry.storage.buckets import Made
 
 
 class Command(TerminalCommand):

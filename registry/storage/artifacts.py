@@ -13,13 +13,13 @@ from typing import Protocol, cast
 from django.core.files.storage import storages
 
 from mlserve.errors import Unavailable
-from registry.digest import Digest
+from registry.storage.digest import Digest
 
 log = logging.getLogger(__name__)
 
 
 class ArtifactStorage(Protocol):
-    """What `registry/disk.py` and `registry/s3.py` can do, beside being a storage of Django's.
+    """What `registry/storage/disk.py` and `registry/storage/s3.py` can do, beside being a storage of Django's.
 
     Every method raises Unavailable when the storage does not answer.
     """

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from mlserve.errors import ArtifactUnavailable, Unavailable
-from registry.digest import Digest, damaged, read_digest
+from registry.storage.digest import Digest, damaged, read_digest
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from django.core.files.base import ContentFile, File
 from django.core.files.storage import storages
 
 from mlserve.errors import ArtifactUnavailable, BadUpload, PayloadLost, TooLarge, Unavailable
-from registry.digest import Digest, digest_of
-from registry.disk import AtomicFileSystemStorage
-from registry.storage import get, local_copy, put, remove, store
+from registry.storage.artifacts import get, local_copy, put, remove, store
+from registry.storage.digest import Digest, digest_of
+from registry.storage.disk import AtomicFileSystemStorage
 
 CONTENT = b"a fitted pipeline" * 100_000
 

@@ -21,9 +21,9 @@ from storages.backends.s3 import S3Storage
 from storages.utils import clean_name
 
 from mlserve.errors import BadUpload, PayloadLost, Unavailable
-from registry.artifact_cache import ArtifactCache
-from registry.digest import CHUNK_BYTES, Digest, not_stored
-from registry.s3_client import Answered, answering, config, region
+from registry.storage.cache import ArtifactCache
+from registry.storage.digest import CHUNK_BYTES, Digest, not_stored
+from registry.storage.s3_client import Answered, answering, config, region
 
 log = logging.getLogger(__name__)
 

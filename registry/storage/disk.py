@@ -13,7 +13,7 @@ from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage
 
 from mlserve.errors import PayloadLost, Unavailable
-from registry.digest import CHUNK_BYTES, Digest, damaged, not_stored, read_digest
+from registry.storage.digest import CHUNK_BYTES, Digest, damaged, not_stored, read_digest
 
 # Beside the artifacts, for a file can be renamed within one disk only.
 _INCOMING = ".incoming"

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlserve.errors import BadParameter, Conflict
-from registry import s3_client
-from registry.bucket_settings import RULES, Bucket, Found, Rule
-from registry.s3_client import Answered, answering
+from registry.storage import s3_client
+from registry.storage.bucket_settings import RULES, Bucket, Found, Rule
+from registry.storage.s3_client import Answered, answering
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 # The one region whose name S3 does not take when a bucket is made, nor gives afterwards.

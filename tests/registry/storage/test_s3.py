@@ -12,13 +12,13 @@ import pytest
 from django.core.files.storage import storages
 
 from mlserve.errors import ArtifactUnavailable, BadUpload, Unavailable
-from registry import s3
-from registry.digest import Digest, digest_of
-from registry.storage import local_copy, put, store
+from registry.storage import s3
+from registry.storage.artifacts import local_copy, put, store
+from registry.storage.digest import Digest, digest_of
+from tests.paths import ROOT
 from tests.stand_ins.aws import StandIn
 from tests.stand_ins.interference import Asked, Interference, between
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SMALL, LARGE = b"a fitted pipeline" * 10_000, os.urandom(2**20) * 35
 
 
@@ -313,8 +313,8 @@ _STORE_AND_FETCH = """
 import resource, sys, django
 django.setup()
 from pathlib import Path
-from registry.digest import digest_of
-from registry.storage import local_copy, store
+from registry.storage.digest import digest_of
+from registry.storage.artifacts import local_copy, store
 from django.core.files.storage import storages
 
 path = Path(sys.argv[1])
@@ -354,7 +354,7 @@ def test_it_never_holds_a_whole_artifact_in_memory(aws: StandIn, tmp_path: Path)
 def test_it_loads_no_client_of_aws_without_a_bucket(tmp_path: Path) -> None:
     """It would cost each process a fifth of a second and 30 MB."""
     code = (
-        "import django, sys; django.setup(); import mlserve.urls, registry.storage, predictions.runtime\n"
+        "import django, sys; django.setup(); import mlserve.urls, registry.storage.artifacts, predictions.runtime\n"
         "from django.core.files.storage import storages; storages['artifacts'].exists('ready')\n"
         "print(sorted({'boto3', 'botocore', 'storages'} & set(sys.modules)))"
     )

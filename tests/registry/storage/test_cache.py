@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from mlserve.errors import ArtifactUnavailable, Unavailable
-from registry.artifact_cache import ArtifactCache
-from registry.digest import Digest
+from registry.storage.cache import ArtifactCache
+from registry.storage.digest import Digest
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 KIB = 1024
 
 
@@ -212,8 +212,8 @@ _FETCH = """
 import hashlib, os, resource, signal, sys, time
 from pathlib import Path
 from mlserve.errors import MlserveError
-from registry.artifact_cache import ArtifactCache
-from registry.digest import Digest
+from registry.storage.cache import ArtifactCache
+from registry.storage.digest import Digest
 
 root, what, data = Path(sys.argv[1]), sys.argv[2], sys.argv[3].encode() * 4096
 

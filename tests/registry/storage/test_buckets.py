@@ -18,8 +18,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import make_server
 
 from mlserve.errors import Unavailable
-from registry import buckets
-from registry.bucket_settings import RULES
+from registry.storage import buckets
+from registry.storage.bucket_settings import RULES
 from tests.stand_ins.aws import StandIn
 from tests.stand_ins.interference import Asked, between
 
