@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from mlserve.errors import GivenUp, MlserveError
-from registry.staging import Staging
+from registry.multipart.parts import Staging
 
 # Parts of an upload that nobody submitted for so long are deleted.
 OPEN_FOR = timedelta(hours=24)

@@ -29,12 +29,12 @@ from mlserve.errors import ArtifactRejected, MlserveError, Unavailable
 from registry.direct_upload import DirectUpload, Status, problem_of
 from registry.incoming import submission_from
 from registry.inspection import Inspected, Submission, inspect
+from registry.multipart.destination import current_transfer
 from registry.publishing import Published, Upload, publish
 from registry.report import Check
 from registry.storage import artifacts
 from registry.storage.cache import ArtifactCache
 from registry.storage.digest import Digest
-from registry.transfers import current_transfer
 from registry.uploads import discard_bytes
 
 log = logging.getLogger(__name__)

@@ -15,13 +15,13 @@ from mlserve.http.jsonbody import json_of
 from mlserve.permissions import UPLOAD, require_permission
 from registry import uploads
 from registry.models import DirectUpload
+from registry.multipart.parts import ADDRESS_SECONDS
 from registry.serializers import (
     DirectUploadSerializer,
     OpenUploadSerializer,
     PartAddressesSerializer,
     PartNumbersSerializer,
 )
-from registry.staging import ADDRESS_SECONDS
 from registry.views import PUBLISH
 
 

@@ -35,11 +35,11 @@ from uuid_utils.compat import uuid7
 from mlserve.errors import BadUpload, Conflict, NotFound, TooLarge, Unavailable
 from registry.direct_upload import OPEN_FOR, DirectUpload, Status
 from registry.incoming import small_files
+from registry.multipart.destination import current_transfer
+from registry.multipart.parts import part_bytes_for
 from registry.publishing import registered, require_names
 from registry.signals import inspection_wanted
-from registry.staging import part_bytes_for
 from registry.storage import artifacts
-from registry.transfers import current_transfer
 
 log = logging.getLogger(__name__)
 

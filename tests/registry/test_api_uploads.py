@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from registry import uploads
 from registry.direct_upload import DirectUpload, Status
-from registry.staging import PART_BYTES
+from registry.multipart.parts import PART_BYTES
 from tests.registry.uploading import UPLOADS, addresses, opened, put, row, send, submit, submitted
 
 CONTENT = b"no pickle, which nobody looks at before the worker does"

@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 from registry import signals
 from registry.direct_upload import DirectUpload, Status
 from registry.models import Model, ModelVersion
-from registry.staging import PART_BYTES
+from registry.multipart.parts import PART_BYTES
 from registry.storage import artifacts
 from tests.registry.uploading import VERSIONS, opened, row, send, submit, submitted
 

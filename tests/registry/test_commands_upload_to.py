@@ -40,8 +40,8 @@ def worker() -> Iterator[None]:
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server cuts even the example's artifact into parts."""
-    monkeypatch.setattr("registry.staging.PART_BYTES", 1024)
-    monkeypatch.setattr("registry.staging.part_bytes_for", lambda size_bytes: 1024)
+    monkeypatch.setattr("registry.multipart.parts.PART_BYTES", 1024)
+    monkeypatch.setattr("registry.multipart.parts.part_bytes_for", lambda size_bytes: 1024)
     monkeypatch.setattr("registry.uploads.part_bytes_for", lambda size_bytes: 1024)
 
 

@@ -18,11 +18,11 @@ from rest_framework.test import APIClient
 from registry.direct_upload import DirectUpload, Status
 from registry.inspection import Inspected, Submission, inspect
 from registry.models import Model, ModelVersion
+from registry.multipart.destination import current_transfer
+from registry.multipart.parts import PART_BYTES
 from registry.report import CHECKS, Check, Report, with_skipped
-from registry.staging import PART_BYTES
 from registry.storage.artifacts import local_copy
 from registry.storage.digest import Digest
-from registry.transfers import current_transfer
 from registry.upload_inspection import inspect_next
 from tests.conftest import EXAMPLE
 from tests.registry.uploading import opened, row, send, submit, submitted

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from django.core.files.storage import Storage
 
 from mlserve.errors import BadUpload, Conflict, Unavailable, UploadIncomplete
-from registry.staging import ADDRESS_SECONDS, PART_BYTES, Staging, require_all
+from registry.multipart.parts import ADDRESS_SECONDS, PART_BYTES, Staging, require_all
 from registry.storage.s3_client import Answered, answering
 
 # S3's names for what is not there.

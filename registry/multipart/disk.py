@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from mlserve.errors import BadRequest, BadUpload, Conflict, Unavailable
-from registry.staging import Staging, require_all
+from registry.multipart.parts import Staging, require_all
 
 _CHUNK_BYTES = 2**20
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from django.core.files.storage import FileSystemStorage, storages
 
-from registry.disk_transfer import DiskTransfer
-from registry.staging import Transfer
+from registry.multipart.disk import DiskTransfer
+from registry.multipart.parts import Transfer
 
 
 def current_transfer() -> Transfer:
@@ -13,6 +13,6 @@ def current_transfer() -> Transfer:
     storage = storages["artifacts"]
     if isinstance(storage, FileSystemStorage):
         return DiskTransfer(Path(storage.location))
-    from registry.s3_transfer import S3Transfer  # boto3 costs a web process a tenth of a second
+    from registry.multipart.s3 import S3Transfer  # boto3 costs a web process a tenth of a second
 
     return S3Transfer(storage)

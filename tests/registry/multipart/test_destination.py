@@ -12,8 +12,8 @@ import pytest
 from django.core.files.storage import FileSystemStorage, storages
 
 from mlserve.errors import BadRequest, BadUpload, Conflict, Unavailable, UploadIncomplete
-from registry.staging import PART_BYTES, Staging, Transfer, part_bytes_for
-from registry.transfers import current_transfer
+from registry.multipart.destination import current_transfer
+from registry.multipart.parts import PART_BYTES, Staging, Transfer, part_bytes_for
 
 CONTENT = os.urandom(PART_BYTES) + b"and the rest"
 
