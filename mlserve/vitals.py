@@ -18,8 +18,8 @@ from django.utils import timezone
 from mlserve.conf.secret_key import fingerprint, weakness
 from predictions import queue, workers
 from predictions.models import Prediction
-from registry.environment import PACKAGES, installed
 from registry.models import ModelVersion
+from registry.pipelines.environment import PACKAGES, installed
 
 # More live models than this are a registry's business, and an answer of Lambda has its limit.
 _MOST_MODELS = 500

@@ -12,8 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from registry.frames import to_frame
-from registry.pipelines import run
+from registry.pipelines.calls import run
+from registry.pipelines.frames import to_frame
 from registry.schema.record import RecordSchema, Row
 
 _SCHEMA = {

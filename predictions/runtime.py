@@ -101,7 +101,7 @@ def predict(version: ModelVersion, rows: Sequence[Row], outputs: Sequence[str]) 
 
     Raises Unavailable when the pipeline cannot be had, else whatever the pipeline raises.
     """
-    from registry.pipelines import run
+    from registry.pipelines.calls import run
 
     model = load(version)
     with _one_at_a_time, span("predict", rows=len(rows)), noted(CALL, version.pk), _kept_alive():
@@ -159,7 +159,7 @@ def _load_and_count(version: ModelVersion) -> LoadedModel:
 
 def _load(admitted: Admitted, version_id: int) -> LoadedModel:
     from registry.formats import loading as formats
-    from registry.pipelines import use_one_thread
+    from registry.pipelines.calls import use_one_thread
 
     started, resident_before = time.monotonic(), _resident_bytes()
     with local_copy(admitted.digest) as path:

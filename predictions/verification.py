@@ -10,10 +10,10 @@ from django.utils import timezone
 from mlserve.errors import Unavailable
 from predictions import runtime
 from predictions.batching import RowFailure, call_in_batches
-from registry.environment import installed
-from registry.golden import same_answer
 from registry.golden_check import GoldenCheck, Verdict
 from registry.models import ModelVersion
+from registry.pipelines.environment import installed
+from registry.pipelines.golden_comparison import same_answer
 from registry.schema.violations import pointer
 
 log = logging.getLogger(__name__)

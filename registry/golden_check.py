@@ -6,7 +6,7 @@ from typing import Any
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from registry.environment import environment, fingerprint
+from registry.pipelines.environment import environment, fingerprint
 
 _MOST_DETAIL = 2000
 

@@ -14,11 +14,12 @@ from typing import Any
 
 from mlserve.errors import BadUpload, InvalidRows
 from mlserve.processes.orphans import end_with_parent
-from registry import pipelines, schema_sources
-from registry.environment import installed_here
+from registry import schema_sources
 from registry.formats import loading
-from registry.frames import NotJsonable
-from registry.golden import same_answer
+from registry.pipelines import calls
+from registry.pipelines.environment import installed_here
+from registry.pipelines.frames import NotJsonable
+from registry.pipelines.golden_comparison import same_answer
 from registry.report import REQUEST_FILE, RESULT_FILE, Check
 from registry.sandbox.sandbox import Cage, enter
 from registry.schema import row_files
@@ -97,12 +98,12 @@ class _Inspection:
 
     def check_pipeline(self) -> Check:
         try:
-            pipelines.require_fitted_pipeline(self.pipeline)
-        except pipelines.Unusable as error:
+            calls.require_fitted_pipeline(self.pipeline)
+        except calls.Unusable as error:
             raise _Failed(Check("pipeline", "failed", error.detail, error.fix)) from error
-        pipelines.use_one_thread(self.pipeline)
-        self.found["outputs"] = pipelines.available_outputs(self.pipeline)
-        self.found["class_labels"] = pipelines.class_labels(self.pipeline)
+        calls.use_one_thread(self.pipeline)
+        self.found["outputs"] = calls.available_outputs(self.pipeline)
+        self.found["class_labels"] = calls.class_labels(self.pipeline)
         steps = " → ".join(f"{name} ({type(step).__name__})" for name, step in self.pipeline.steps)
         return Check("pipeline", "passed", f"{steps}; it can {', '.join(self.found['outputs'])}.")
 
@@ -182,7 +183,7 @@ class _Inspection:
         rows, schema = self.found["sample_rows"], self._require_schema()
         started = time.monotonic()
         try:
-            self.answers = pipelines.run(self.pipeline, schema, rows, self.found["outputs"])
+            self.answers = calls.run(self.pipeline, schema, rows, self.found["outputs"])
         except NotJsonable as error:
             where = "" if error.row is None else f"Row {error.row}: "
             raise _Failed(Check("json", "failed", f"{where}{error}.", _JSON_FIX)) from error
@@ -205,7 +206,7 @@ class _Inspection:
         differing = None
         for index, row in enumerate(rows):
             try:
-                alone = pipelines.run(self.pipeline, schema, [row], self.found["outputs"])
+                alone = calls.run(self.pipeline, schema, [row], self.found["outputs"])
             except Exception as error:  # the pipeline is the uploader's code, which may raise anything
                 detail = f"Row {index} cannot be predicted alone: {type(error).__name__}: {error}"
                 raise _Failed(Check("batching", "failed", detail, _BATCHING_FIX)) from error

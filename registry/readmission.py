@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from mlserve.errors import MlserveError
 from registry.admission import Admitted, admission_of, is_by_an_old_key
-from registry.golden import same_answer
 from registry.inspection import Inspected, StoredRecord, Submission, inspect
 from registry.models import ModelVersion
+from registry.pipelines.golden_comparison import same_answer
 from registry.storage.artifacts import local_copy
 from registry.storage.digest import Digest
 

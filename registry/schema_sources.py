@@ -15,8 +15,8 @@ import pandas as pd
 from pydantic import BaseModel
 
 from mlserve.errors import BadUpload
-from registry.frames import label_text
-from registry.pipelines import leaves
+from registry.pipelines.calls import leaves
+from registry.pipelines.frames import label_text
 from registry.schema import privacy
 from registry.schema.flattening import DIALECT, types_of
 from registry.schema.json_files import read_json

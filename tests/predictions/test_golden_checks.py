@@ -12,9 +12,9 @@ from django.utils import timezone
 from mlserve.processes.children import CAN_FORK
 from predictions import golden_checks
 from predictions.golden_checks import GoldenChecks
-from registry import environment
 from registry.golden_check import GoldenCheck, Verdict
 from registry.models import ModelVersion
+from registry.pipelines import environment
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

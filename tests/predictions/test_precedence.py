@@ -14,9 +14,9 @@ from predictions.claiming import Precedence, claim
 from predictions.models import Prediction
 from predictions.rests import _Rest
 from predictions.status import Status
-from registry import pipelines
 from registry.incident import Kind
 from registry.models import Incident, ModelVersion
+from registry.pipelines import calls
 from tests.predictions.conftest import Submit
 
 pytestmark = pytest.mark.django_db
@@ -83,7 +83,7 @@ def test_it_notes_a_call_that_a_time_limit_ended(submit_rows: Submit, monkeypatc
         raise TimeoutException("Task exceeded maximum timeout value")
 
     prediction = submit_rows()
-    monkeypatch.setattr(pipelines, "run", hang)
+    monkeypatch.setattr(calls, "run", hang)
 
     with pytest.raises(TimeoutException):
         tasks.drain()
@@ -110,7 +110,7 @@ def test_it_fails_the_rows_of_a_model_that_raises_what_ends_others(
 
     prediction = submit_rows()
     with monkeypatch.context() as patch:
-        patch.setattr(pipelines, "run", leave)
+        patch.setattr(calls, "run", leave)
         patch.setattr("signal.getsignal", lambda _: None)  # as in a worker, whose SIGINT is handled
         assert tasks.drain() == 1
 
@@ -163,7 +163,7 @@ def test_it_gives_each_output_what_was_asked_although_a_step_writes_into_its_inp
 
     rows = [dict.fromkeys((column.name for column in penguins.record_schema.columns), None) | {"year": 2007}]
 
-    answers = pipelines.run(Writes(), penguins.record_schema, rows, ["predict", "predict_proba"])
+    answers = calls.run(Writes(), penguins.record_schema, rows, ["predict", "predict_proba"])
 
     assert answers["predictions"] == [0]
     assert 2007.0 in answers["probabilities"][0].values()

@@ -13,10 +13,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from registry.environment import environment
 from registry.golden_check import GoldenCheck, Verdict
 from registry.inspection import Submission
 from registry.models import Model, ModelVersion, Promotion
+from registry.pipelines.environment import environment
 from registry.publishing import Upload, promote, publish
 from tests import pipelines
 from tests.conftest import EXAMPLE

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlserve.errors import InvalidRows
-from registry.frames import to_frame
+from registry.pipelines.frames import to_frame
 from registry.schema.record import MAX_LISTED_ERRORS, MAX_LISTED_WARNINGS, RecordSchema
 
 SCHEMA = RecordSchema.from_json_schema(

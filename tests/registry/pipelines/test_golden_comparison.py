@@ -20,8 +20,8 @@ from sklearn.preprocessing import OneHotEncoder
 
 from mlserve.errors import InvalidRows
 from mlserve.http.jsonbody import StrictJSONParser
-from registry.frames import to_frame
-from registry.pipelines import run
+from registry.pipelines.calls import run
+from registry.pipelines.frames import to_frame
 from registry.schema.record import RecordSchema, Row
 
 pytestmark = pytest.mark.once

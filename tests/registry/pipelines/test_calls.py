@@ -20,8 +20,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 
-from registry.frames import NotJsonable
-from registry.pipelines import (
+from registry.pipelines.calls import (
     Unusable,
     available_outputs,
     class_labels,
@@ -30,6 +29,7 @@ from registry.pipelines import (
     run,
     use_one_thread,
 )
+from registry.pipelines.frames import NotJsonable
 from registry.schema_sources import from_pipeline
 from tests import pipelines
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from registry.frames import NotJsonable, predictions_to_json, probabilities_to_json, to_input
+from registry.pipelines.frames import NotJsonable, predictions_to_json, probabilities_to_json, to_input
 from registry.schema.record import RecordSchema, Row
 
 # The methods that a caller may ask for with `?outputs=`, with the name of each in the result.
