@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
 from registry.incoming import form_config_of
-from registry.inspection import Submission, schema_source
+from registry.inspection.inspect import Submission, schema_source
 from registry.models import Model
 from registry.publishing import Upload, publish
 

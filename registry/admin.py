@@ -26,9 +26,9 @@ from registry.comparison import shown, tables_of
 from registry.deletion import why_kept
 from registry.forms import PROMOTE, ComparisonForm, DescriptionForm, UploadForm, has_permission
 from registry.incident_admin import incidents_of, trust_view
+from registry.inspection.report import CHECKS, Report, report_from_json
 from registry.models import DirectUpload, Model, ModelVersion, Promotion
 from registry.publishing import mark_default, promote, rollback
-from registry.report import CHECKS, Report, report_from_json
 from registry.upload_admin import DirectUploadAdmin, letting_send
 from registry.uploads import own_upload
 

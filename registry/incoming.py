@@ -10,7 +10,7 @@ from typing import Any
 from django.core.files.uploadedfile import UploadedFile
 
 from mlserve.errors import BadUpload, TooLarge
-from registry.inspection import Submission, schema_source
+from registry.inspection.inspect import Submission, schema_source
 
 # Of a schema, a sample or a form that goes through the web server, beside an artifact that does not.
 MAX_SMALL_FILE_BYTES = 5 * 2**20

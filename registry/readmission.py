@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mlserve.errors import MlserveError
 from registry.admission import Admitted, admission_of, is_by_an_old_key
-from registry.inspection import Inspected, StoredRecord, Submission, inspect
+from registry.inspection.inspect import Inspected, StoredRecord, Submission, inspect
 from registry.models import ModelVersion
 from registry.pipelines.golden_comparison import same_answer
 from registry.storage.artifacts import local_copy

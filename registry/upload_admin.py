@@ -16,8 +16,8 @@ from django.utils.safestring import SafeString
 from mlserve.errors import MlserveError, Unavailable
 from registry.admin_rows import Unchanging, confirm, found
 from registry.direct_upload import DirectUpload, Status
+from registry.inspection.report import CHECKS, report_from_json
 from registry.multipart.destination import current_transfer
-from registry.report import CHECKS, report_from_json
 from registry.uploads import abandon, arrived_parts
 
 _SYMBOLS = {

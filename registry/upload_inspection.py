@@ -28,10 +28,10 @@ from mlserve.access.audit import note
 from mlserve.errors import ArtifactRejected, MlserveError, Unavailable
 from registry.direct_upload import DirectUpload, Status, problem_of
 from registry.incoming import submission_from
-from registry.inspection import Inspected, Submission, inspect
+from registry.inspection.inspect import Inspected, Submission, inspect
+from registry.inspection.report import Check
 from registry.multipart.destination import current_transfer
 from registry.publishing import Published, Upload, publish
-from registry.report import Check
 from registry.storage import artifacts
 from registry.storage.cache import ArtifactCache
 from registry.storage.digest import Digest

@@ -15,7 +15,7 @@ from django.db import connection
 from rest_framework.test import APIClient
 
 from registry.incoming import form_config_of
-from registry.inspection import Inspected, Submission, inspect, schema_source
+from registry.inspection.inspect import Inspected, Submission, inspect, schema_source
 from registry.models import ModelVersion
 from registry.publishing import Published, Upload, publish
 from tests import pipelines

@@ -12,14 +12,14 @@ from rich.filesize import decimal
 
 from mlserve.errors import MlserveError, RemoteRefusal
 from mlserve.terminal import TerminalCommand
-from registry.inspection import SchemaSource, Submission
+from registry.inspection.inspect import SchemaSource, Submission
+from registry.inspection.report import CHECKS, report_from_json
 from registry.management.inspecting import InspectingCommand, submission_from
 from registry.publishing import require_names
 from registry.remembered import RememberedUploads
 from registry.remote import Fields, RemoteServer
 from registry.remote_address import Address, UnusableAddress, address_of, authorization_of
 from registry.remote_uploads import RemoteUpload, Source, followed, hashed, opened, submitted
-from registry.report import CHECKS, report_from_json
 from registry.sending import send_parts
 
 _WRONG_USAGE = 2

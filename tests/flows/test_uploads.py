@@ -136,7 +136,7 @@ def test_it_inspects_again_after_its_worker_was_killed(
 
 
 def inspections(service: Service) -> list[int]:
-    return [pid for pid in service.children() if re.search("registry.inspector", command_of(pid))]
+    return [pid for pid in service.children() if re.search("registry.inspection.child", command_of(pid))]
 
 
 def inspecting_worker(service: Service) -> int:

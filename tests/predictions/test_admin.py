@@ -17,7 +17,7 @@ from predictions import queue
 from predictions.models import Prediction, Worker
 from predictions.submission import submit
 from predictions.tasks import drain
-from registry.inspection import Submission
+from registry.inspection.inspect import Submission
 from registry.models import ModelVersion
 from registry.publishing import Upload, publish
 from registry.uploads import open_upload

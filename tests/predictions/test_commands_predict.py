@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from django.core.management import CommandError, call_command
 
-from registry.inspection import Submission
+from registry.inspection.inspect import Submission
 from registry.models import ModelVersion
 from registry.publishing import Upload, publish
 from tests import pipelines

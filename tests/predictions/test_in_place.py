@@ -21,7 +21,7 @@ from predictions.status import Status
 from predictions.watchdog import Watchdog
 from registry import lookup
 from registry.incident import Kind
-from registry.inspection import Submission
+from registry.inspection.inspect import Submission
 from registry.models import Incident, ModelVersion
 from registry.publishing import Upload, publish
 from tests import pipelines

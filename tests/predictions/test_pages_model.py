@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from predictions.models import Prediction
-from registry.inspection import Submission
+from registry.inspection.inspect import Submission
 from registry.models import Model, ModelVersion
 from registry.publishing import Upload, publish
 from tests import pipelines

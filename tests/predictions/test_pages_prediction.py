@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from predictions import tasks
 from predictions.models import Prediction
-from registry.inspection import Submission
+from registry.inspection.inspect import Submission
 from registry.models import Model, ModelVersion
 from registry.publishing import Upload, promote, publish
 from tests import pipelines

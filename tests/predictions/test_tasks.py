@@ -18,7 +18,7 @@ from predictions.claiming import claim
 from predictions.models import Prediction, Worker
 from predictions.pace import FIRST_ROWS
 from predictions.status import Status
-from registry.inspection import Submission
+from registry.inspection.inspect import Submission
 from registry.models import ModelVersion
 from registry.publishing import Upload, publish
 from tests import pipelines

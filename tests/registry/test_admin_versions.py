@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 
 from registry.golden_check import GoldenCheck, Verdict
-from registry.inspection import Submission
+from registry.inspection.inspect import Submission
 from registry.models import Model, ModelVersion, Promotion
 from registry.pipelines.environment import environment
 from registry.publishing import Upload, promote, publish

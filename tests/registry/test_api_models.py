@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from rest_framework.test import APIClient
 
-from registry.inspection import Inspected, Submission
+from registry.inspection.inspect import Inspected, Submission
 from registry.models import Model, ModelVersion
 from registry.publishing import Upload, promote, publish
 

@@ -9,10 +9,10 @@ from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
-from registry.inspection import Inspected, Submission
+from registry.inspection.inspect import Inspected, Submission
+from registry.inspection.report import CHECKS
 from registry.models import Model, ModelVersion
 from registry.publishing import Upload, publish
-from registry.report import CHECKS
 from tests.conftest import EXAMPLE
 
 URL = "/api/models/penguins/versions"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from registry.inspection import Submission
+from registry.inspection.inspect import Submission
 from registry.models import ModelVersion
 from registry.publishing import Upload, publish
 

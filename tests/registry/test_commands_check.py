@@ -7,8 +7,8 @@ import joblib
 import pytest
 from django.core.management import CommandError, call_command
 
+from registry.inspection.report import CHECKS
 from registry.models import Model, ModelVersion
-from registry.report import CHECKS
 from tests.conftest import EXAMPLE
 from tests.pipelines import array_regressor
 

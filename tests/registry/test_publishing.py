@@ -17,7 +17,7 @@ from mlserve.errors import (
     Unavailable,
 )
 from registry import publishing
-from registry.inspection import Submission
+from registry.inspection.inspect import Submission
 from registry.models import Model, ModelVersion
 from registry.publishing import Published, Upload, publish
 from registry.storage.artifacts import local_copy

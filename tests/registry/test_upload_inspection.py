@@ -16,11 +16,11 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from registry.direct_upload import DirectUpload, Status
-from registry.inspection import Inspected, Submission, inspect
+from registry.inspection.inspect import Inspected, Submission, inspect
+from registry.inspection.report import CHECKS, Check, Report, with_skipped
 from registry.models import Model, ModelVersion
 from registry.multipart.destination import current_transfer
 from registry.multipart.parts import PART_BYTES
-from registry.report import CHECKS, Check, Report, with_skipped
 from registry.storage.artifacts import local_copy
 from registry.storage.digest import Digest
 from registry.upload_inspection import inspect_next

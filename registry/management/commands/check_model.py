@@ -6,7 +6,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from mlserve.errors import ArtifactRejected, BadUpload, TagTaken
-from registry.inspection import inspect
+from registry.inspection.inspect import inspect
 from registry.management.inspecting import InspectingCommand, submission_from
 from registry.models import ModelVersion, validate_name
 from registry.storage.digest import Digest, digest_of

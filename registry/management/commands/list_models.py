@@ -6,8 +6,8 @@ from typing import Any
 from rich.filesize import decimal
 
 from mlserve.terminal import TerminalCommand, cell, plain_table
+from registry.inspection.report import Report, report_from_json
 from registry.models import ModelVersion
-from registry.report import Report, report_from_json
 
 _HOW_TO_BEGIN = (
     "No model is registered yet. Upload the first: "

@@ -9,12 +9,12 @@ from rich.filesize import decimal
 from mlserve.access.audit import note
 from mlserve.errors import ArtifactRejected
 from mlserve.terminal import shell_user
-from registry.inspection import Inspected, Submission, inspect
+from registry.inspection.inspect import Inspected, Submission, inspect
+from registry.inspection.report import report_from_json
 from registry.management.inspecting import InspectingCommand, submission_from
 from registry.management.remotely import add_remote_arguments, upload_to
 from registry.models import ModelVersion
 from registry.publishing import Published, Upload, publish
-from registry.report import report_from_json
 
 
 class Command(InspectingCommand):

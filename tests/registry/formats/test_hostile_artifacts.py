@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from registry.inspection import SchemaSource, Submission, inspect
-from tests.registry.test_inspection import failure_of, two_columns
+from registry.inspection.inspect import SchemaSource, Submission, inspect
+from tests.registry.inspection.test_inspect import failure_of, two_columns
 
 Save = Callable[..., Path]
 

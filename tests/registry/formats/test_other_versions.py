@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
 from registry.forms import UploadForm
-from registry.inspection import Inspected, Submission
+from registry.inspection.inspect import Inspected, Submission
 from registry.models import ModelVersion
 from registry.publishing import Upload, publish
 from registry.upload_inspection import inspect_next

@@ -20,6 +20,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 
+from registry.inspection.schema_sources import from_pipeline
 from registry.pipelines.calls import (
     Unusable,
     available_outputs,
@@ -30,7 +31,6 @@ from registry.pipelines.calls import (
     use_one_thread,
 )
 from registry.pipelines.frames import NotJsonable
-from registry.schema_sources import from_pipeline
 from tests import pipelines
 
 X = pd.DataFrame({"a": [1.0, 2, 3, 4, 5, 6], "b": [10.0, 20, 30, 40, 50, 60], "c": [0.0, 1, 0, 1, 0, 1]})

@@ -338,7 +338,7 @@ def by_hand() -> Callable[[list[dict[str, Any]]], pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def penguin_schema() -> RecordSchema:
-    from registry.schema_sources import from_pydantic
+    from registry.inspection.schema_sources import from_pydantic
     from tests.pipelines import EXAMPLE
 
     return RecordSchema.from_json_schema(from_pydantic(EXAMPLE / "validation.py", "RawData"))

@@ -11,10 +11,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from mlserve.errors import BadUpload
+from registry.inspection.schema_sources import explicit, from_json_file, from_pydantic
 from registry.schema.record import RecordSchema
-from registry.schema_sources import explicit, from_json_file, from_pydantic
 from tests import pipelines
-from tests.registry.test_schema_sources import CITIES, NUMBERS, Y, forest, many
+from tests.registry.inspection.test_schema_sources import CITIES, NUMBERS, Y, forest, many
 
 
 def written(**properties: dict[str, Any]) -> dict[str, Any]:

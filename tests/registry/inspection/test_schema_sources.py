@@ -23,9 +23,9 @@ from sklearn.preprocessing import (
 )
 
 from mlserve.errors import BadUpload
+from registry.inspection.schema_sources import from_pipeline
 from registry.schema.record import RecordSchema
 from registry.schema.row_files import read_rows
-from registry.schema_sources import from_pipeline
 from tests import pipelines
 
 NUMBERS = pd.DataFrame({"a": [1.0, 2, 3, 4, 5, 6], "b": [10.0, 20, 30, 40, 50, 60]})

@@ -16,8 +16,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from mlserve.errors import BadUpload
-from registry.inspection import Inspected, SchemaSource, Submission, inspect, schema_source
-from registry.report import CHECKS, Check
+from registry.inspection.inspect import Inspected, SchemaSource, Submission, inspect, schema_source
+from registry.inspection.report import CHECKS, Check
 from tests import pipelines
 from tests.pipelines import EXAMPLE
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from registry import findings
-from registry.findings import Findings, read_findings
+from registry.inspection import child_report
+from registry.inspection.child_report import Findings, read_findings
+from registry.inspection.report import CHECKS
 from registry.pipelines import calls
-from registry.report import CHECKS
 
 pytestmark = pytest.mark.once
 
@@ -57,7 +57,7 @@ def test_it_reads_what_an_inspection_writes(read: Any) -> None:
 
 
 def test_it_knows_the_outputs_that_pipelines_have() -> None:
-    assert findings._OUTPUTS == calls.RESULT_NAMES
+    assert child_report._OUTPUTS == calls.RESULT_NAMES
 
 
 def changed(**changes: Any) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from typing import Any, Literal
 from django.conf import settings
 
 from mlserve.errors import BadUpload
-from registry.findings import Findings, read_findings, shown
-from registry.report import CHECKS, REQUEST_FILE, RESULT_FILE, Check, Report, with_skipped
+from registry.inspection.child_report import Findings, read_findings, shown
+from registry.inspection.report import CHECKS, REQUEST_FILE, RESULT_FILE, Check, Report, with_skipped
 
 # Only what an interpreter needs: the child must not see keys, passwords or addresses.
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT", "LD_LIBRARY_PATH")
@@ -143,7 +143,7 @@ def _run_child(folder: Path, on_check: OnCheck | None) -> str:
         "TMPDIR": str(folder),
         **_ONE_THREAD,
     }
-    command = [sys.executable, "-m", "registry.inspector", str(folder)]
+    command = [sys.executable, "-m", "registry.inspection.child", str(folder)]
     with (folder / "output.txt").open("wb") as output:
         child = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mlserve.errors import BadUpload, InvalidRows
-from registry.report import CHECKS, Check
+from registry.inspection.report import CHECKS, Check
 from registry.sandbox.sandbox import MAX_FILE_BYTES, PARTS
 from registry.schema.record import RecordSchema
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from registry.report import CHECKS, Check, Report, Status, report_from_json, with_skipped
+from registry.inspection.report import CHECKS, Check, Report, Status, report_from_json, with_skipped
 
 PASSED = tuple(Check(name, "passed", "Fine.") for name in CHECKS)
 

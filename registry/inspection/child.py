@@ -1,4 +1,4 @@
-"""The inspection itself: runs in a child process (`python -m registry.inspector FOLDER`) without Django.
+"""The inspection itself: runs in a child process (`python -m registry.inspection.child FOLDER`) without Django.
 
 Reads `request.json` in the folder, enters the cage, appends one JSON line per finished check to `result.jsonl`, so
 that a crash leaves what was found before it, and at last a line with what was read from the artifact.
@@ -14,13 +14,13 @@ from typing import Any
 
 from mlserve.errors import BadUpload, InvalidRows
 from mlserve.processes.orphans import end_with_parent
-from registry import schema_sources
 from registry.formats import loading
+from registry.inspection import schema_sources
+from registry.inspection.report import REQUEST_FILE, RESULT_FILE, Check
 from registry.pipelines import calls
 from registry.pipelines.environment import installed_here
 from registry.pipelines.frames import NotJsonable
 from registry.pipelines.golden_comparison import same_answer
-from registry.report import REQUEST_FILE, RESULT_FILE, Check
 from registry.sandbox.sandbox import Cage, enter
 from registry.schema import row_files
 from registry.schema.form_config import checked_form_config
