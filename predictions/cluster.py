@@ -30,7 +30,7 @@ from predictions import figures, incidents, queue, workers
 from predictions.golden_checks import GoldenChecks
 from predictions.models import Prediction
 from predictions.warming import warm_libraries, warm_models_in_background
-from registry.direct_upload import DirectUpload
+from registry.models.direct_upload import DirectUpload
 
 log = logging.getLogger(__name__)
 

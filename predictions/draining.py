@@ -24,8 +24,8 @@ from predictions.execution import Work, execute
 from predictions.models import Prediction
 from predictions.pace import FIRST_ROWS, Paces
 from predictions.transitions import Outcome
-from registry.incident import Kind
 from registry.models import ModelVersion
+from registry.models.incident import Kind
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from django.utils import timezone
 from predictions import call_marker
 from predictions.call_marker import LeftBehind
 from predictions.workers import worker_name
-from registry.incident import Kind, Seen, Standing, standing_of
 from registry.models import Incident
+from registry.models.incident import Kind, Seen, Standing, standing_of
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 from mlserve.errors import Unavailable
 from predictions.doorbell import Doorbell
 from predictions.models import WakeUp
-from registry.direct_upload import inspection_task_seconds
+from registry.models.direct_upload import inspection_task_seconds
 
 log = logging.getLogger(__name__)
 

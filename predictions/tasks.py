@@ -21,7 +21,7 @@ from predictions.draining import drain as drain  # noqa: PLC0414 - a task's own 
 from predictions.draining import seconds_to_next_try
 from predictions.models import Prediction
 from predictions.retention import delete_what_is_too_old
-from registry.direct_upload import DirectUpload
+from registry.models.direct_upload import DirectUpload
 from registry.upload_inspection import inspect_next
 from registry.uploads import sweep_uploads
 

@@ -10,8 +10,8 @@ from django.utils import timezone
 from mlserve.errors import Unavailable
 from predictions import runtime
 from predictions.batching import RowFailure, call_in_batches
-from registry.golden_check import GoldenCheck, Verdict
 from registry.models import ModelVersion
+from registry.models.golden_check import GoldenCheck, Verdict
 from registry.pipelines.environment import installed
 from registry.pipelines.golden_comparison import same_answer
 from registry.schema.violations import pointer

@@ -16,7 +16,7 @@ from django.db import connection
 
 from predictions import call_marker, incidents
 from predictions.in_place import seconds_in_call, send_away_from_a_long_call, version_in_call
-from registry.incident import Kind
+from registry.models.incident import Kind
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from django.utils import timezone
 
 from predictions.models import Prediction, Worker
-from registry.direct_upload import DirectUpload
+from registry.models.direct_upload import DirectUpload
 
 # Each worker is seen when it starts, and each host tells every minute which of its workers live; on Lambda the
 # schedule's function tells of itself.

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from registry.admin_rows import confirm, found
 from registry.forms import PROMOTE, has_permission
-from registry.incident import in_words
 from registry.models import ModelVersion
+from registry.models.incident import in_words
 
 _MOST_SHOWN = 20
 _CONSEQUENCE = (

@@ -7,8 +7,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from registry.golden_check import Verdict
 from registry.models import NAME_PATTERN, DirectUpload, Model, ModelVersion
+from registry.models.golden_check import Verdict
 
 _ACCOUNTS = ("uploaded_by", "other_versions_allowed_by")
 

@@ -15,8 +15,8 @@ from django.utils.safestring import SafeString
 
 from mlserve.errors import MlserveError, Unavailable
 from registry.admin_rows import Unchanging, confirm, found
-from registry.direct_upload import DirectUpload, Status
 from registry.inspection.report import CHECKS, report_from_json
+from registry.models.direct_upload import DirectUpload, Status
 from registry.multipart.destination import current_transfer
 from registry.uploads import abandon, arrived_parts
 

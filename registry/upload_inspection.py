@@ -26,10 +26,10 @@ from django.utils import timezone
 
 from mlserve.access.audit import note
 from mlserve.errors import ArtifactRejected, MlserveError, Unavailable
-from registry.direct_upload import DirectUpload, Status, problem_of
 from registry.incoming import submission_from
 from registry.inspection.inspect import Inspected, Submission, inspect
 from registry.inspection.report import Check
+from registry.models.direct_upload import DirectUpload, Status, problem_of
 from registry.multipart.destination import current_transfer
 from registry.publishing import Published, Upload, publish
 from registry.storage import artifacts

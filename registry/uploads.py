@@ -33,8 +33,8 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from mlserve.errors import BadUpload, Conflict, NotFound, TooLarge, Unavailable
-from registry.direct_upload import OPEN_FOR, DirectUpload, Status
 from registry.incoming import small_files
+from registry.models.direct_upload import OPEN_FOR, DirectUpload, Status
 from registry.multipart.destination import current_transfer
 from registry.multipart.parts import part_bytes_for
 from registry.publishing import registered, require_names

@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from mlserve.http.problems import unknown_address
 from predictions.submission import submit
-from registry.direct_upload import DirectUpload
 from registry.models import Model, ModelVersion
+from registry.models.direct_upload import DirectUpload
 
 pytestmark = pytest.mark.django_db
 

@@ -9,8 +9,8 @@ from pytest_django.live_server_helper import LiveServer
 from deployment.checks import front
 from deployment.findings import Status
 from mlserve import health
-from registry.golden_check import GoldenCheck, Verdict
 from registry.models import ModelVersion
+from registry.models.golden_check import GoldenCheck, Verdict
 from tests.deployment.told import ToldEvidence
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -29,7 +29,7 @@ def checkout(tmp_path: Path) -> Path:
     """A checkout with all that a developer has lying about."""
     root = tmp_path / "checkout"
     for name in (
-        "mlserve/urls.py", "mlserve/.env", "mlserve/key.pem", "registry/models.py", "registry/db.sqlite3",
+        "mlserve/urls.py", "mlserve/.env", "mlserve/key.pem", "registry/models/model.py", "registry/db.sqlite3",
         "predictions/views.py", "predictions/__pycache__/views.cpython-313.pyc", "templates/home.html",
         ".env", "var/mlserve.sqlite3", "var/artifacts/model.joblib", "tests/test_x.py", "deployment/stages.py",
         "docs/x.md", ".git/config", "examples/train.py", "benchmark/run.py", "manage.py", "zappa_settings.json",
@@ -56,7 +56,7 @@ def test_it_takes_only_what_it_names(checkout: Path, site_packages: Path, tmp_pa
     found = names(entries(checkout, site_packages, tmp_path / "nothing"))
 
     assert found == [
-        "mlserve/urls.py", "predictions/views.py", "registry/models.py", "solver-1.2.dist-info/METADATA",
+        "mlserve/urls.py", "predictions/views.py", "registry/models/model.py", "solver-1.2.dist-info/METADATA",
         "solver/__init__.py", "templates/home.html",
     ]  # fmt: skip
 

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from mlserve import health
 from predictions import queue, workers
-from registry.golden_check import GoldenCheck, Verdict
 from registry.models import Model, ModelVersion
+from registry.models.golden_check import GoldenCheck, Verdict
 
 pytestmark = pytest.mark.django_db
 

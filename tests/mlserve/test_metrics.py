@@ -15,8 +15,8 @@ from mlserve.observability.counters import BUCKETS, tally
 from predictions import tasks
 from predictions.models import Prediction
 from predictions.submission import submit
-from registry.incident import Kind
 from registry.models import Incident, ModelVersion
+from registry.models.incident import Kind
 
 pytestmark = pytest.mark.django_db
 SCRAPER = {"Authorization": "Bearer a-long-token-of-the-scraper"}

@@ -23,8 +23,8 @@ from predictions.claiming import claim
 from predictions.models import Prediction
 from predictions.status import Status
 from predictions.transitions import Outcome, finish_sql
-from registry.incident import Kind
 from registry.models import Incident, ModelVersion
+from registry.models.incident import Kind
 from registry.storage import artifacts
 from tests.predictions.conftest import Submit
 

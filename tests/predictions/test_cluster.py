@@ -16,8 +16,8 @@ from predictions import cluster, workers
 from predictions.claiming import claim
 from predictions.cluster import _give_back_what_is_held_by
 from predictions.submission import submit
-from registry.direct_upload import DirectUpload, Status
 from registry.models import ModelVersion
+from registry.models.direct_upload import DirectUpload, Status
 
 _KILLED = 2**22 + 1  # above the largest process number of Linux
 _FAILS = """

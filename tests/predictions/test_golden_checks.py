@@ -12,8 +12,8 @@ from django.utils import timezone
 from mlserve.processes.children import CAN_FORK
 from predictions import golden_checks
 from predictions.golden_checks import GoldenChecks
-from registry.golden_check import GoldenCheck, Verdict
 from registry.models import ModelVersion
+from registry.models.golden_check import GoldenCheck, Verdict
 from registry.pipelines import environment
 
 pytestmark = [

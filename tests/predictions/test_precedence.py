@@ -14,8 +14,8 @@ from predictions.claiming import Precedence, claim
 from predictions.models import Prediction
 from predictions.rests import _Rest
 from predictions.status import Status
-from registry.incident import Kind
 from registry.models import Incident, ModelVersion
+from registry.models.incident import Kind
 from registry.pipelines import calls
 from tests.predictions.conftest import Submit
 

@@ -11,8 +11,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from registry.incident import Kind
 from registry.models import Incident, ModelVersion
+from registry.models.incident import Kind
 from tests.registry.test_admin_versions import allow
 
 pytestmark = pytest.mark.django_db

@@ -11,8 +11,8 @@ from django.test import Client
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from registry.direct_upload import DirectUpload, Status
 from registry.models import ModelVersion
+from registry.models.direct_upload import DirectUpload, Status
 from registry.publishing import Published
 from registry.upload_inspection import inspect_next
 from tests.registry.uploading import opened, row, send, submitted

@@ -13,9 +13,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from registry.golden_check import GoldenCheck, Verdict
 from registry.inspection.inspect import Submission
 from registry.models import Model, ModelVersion, Promotion
+from registry.models.golden_check import GoldenCheck, Verdict
 from registry.pipelines.environment import environment
 from registry.publishing import Upload, promote, publish
 from tests import pipelines

@@ -10,7 +10,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from registry import uploads
-from registry.direct_upload import DirectUpload, Status
+from registry.models.direct_upload import DirectUpload, Status
 from registry.multipart.parts import PART_BYTES
 from tests.registry.uploading import UPLOADS, addresses, opened, put, row, send, submit, submitted
 

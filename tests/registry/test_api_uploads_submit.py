@@ -7,8 +7,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
 from registry import signals
-from registry.direct_upload import DirectUpload, Status
 from registry.models import Model, ModelVersion
+from registry.models.direct_upload import DirectUpload, Status
 from registry.multipart.parts import PART_BYTES
 from registry.storage import artifacts
 from tests.registry.uploading import VERSIONS, opened, row, send, submit, submitted

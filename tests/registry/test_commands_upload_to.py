@@ -12,8 +12,8 @@ from pytest_django.live_server_helper import LiveServer
 
 from mlserve.access.tokens import make_token
 from registry import remote_uploads
-from registry.direct_upload import DirectUpload, Status
 from registry.models import Model, ModelVersion
+from registry.models.direct_upload import DirectUpload, Status
 from registry.publishing import Published
 from registry.remembered import cache_folder
 from tests.conftest import EXAMPLE

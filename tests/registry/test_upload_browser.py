@@ -10,8 +10,8 @@ from django.test import Client
 from playwright.sync_api import Page, Route, expect
 from pytest_django.live_server_helper import LiveServer
 
-from registry.direct_upload import DirectUpload, Status
 from registry.models import ModelVersion
+from registry.models.direct_upload import DirectUpload, Status
 from registry.publishing import Published
 from tests.browser import browsing, require_chromium
 from tests.conftest import EXAMPLE

@@ -15,10 +15,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from registry.direct_upload import DirectUpload, Status
 from registry.inspection.inspect import Inspected, Submission, inspect
 from registry.inspection.report import CHECKS, Check, Report, with_skipped
 from registry.models import Model, ModelVersion
+from registry.models.direct_upload import DirectUpload, Status
 from registry.multipart.destination import current_transfer
 from registry.multipart.parts import PART_BYTES
 from registry.storage.artifacts import local_copy

@@ -7,7 +7,7 @@ from typing import Any
 
 from rest_framework.test import APIClient
 
-from registry.direct_upload import DirectUpload
+from registry.models.direct_upload import DirectUpload
 
 UPLOADS = "/api/uploads"
 VERSIONS = "/api/models/penguins/versions"

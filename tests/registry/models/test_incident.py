@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from registry.incident import MOST_KEPT, Kind, Seen, Standing, in_words, standing_of
 from registry.models import Incident, ModelVersion
+from registry.models.incident import MOST_KEPT, Kind, Seen, Standing, in_words, standing_of
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

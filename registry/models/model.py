@@ -12,11 +12,8 @@ from django.db import models
 from django.db.models import Prefetch, Q
 from django.utils.translation import gettext_lazy as _
 
-# Django looks for models here.
-from registry.direct_upload import DirectUpload as DirectUpload  # noqa: PLC0414
-from registry.golden_check import GoldenCheck as GoldenCheck  # noqa: PLC0414
-from registry.incident import Incident as Incident  # noqa: PLC0414
-from registry.incident import in_words
+from registry.models.golden_check import GoldenCheck
+from registry.models.incident import Incident, in_words
 from registry.schema.record import RecordSchema
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]*"

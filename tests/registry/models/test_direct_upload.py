@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from registry.direct_upload import DirectUpload, Status, inspection_task_seconds
+from registry.models.direct_upload import DirectUpload, Status, inspection_task_seconds
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
