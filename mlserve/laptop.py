@@ -13,7 +13,7 @@ from django.core.management import call_command
 from registry.incoming import form_config_of
 from registry.inspection.inspect import Submission, schema_source
 from registry.models import Model
-from registry.publishing import Upload, publish
+from registry.publishing.publish import Upload, publish
 
 EXAMPLE = Path(settings.BASE_DIR) / "examples" / "penguins"
 ADMIN_NAME = "admin"

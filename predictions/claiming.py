@@ -16,8 +16,8 @@ from predictions.models import Prediction
 from predictions.payloads import REFERENCE
 from predictions.status import Status
 from predictions.transitions import lease_duration
-from registry.lookup import version_by_id
 from registry.models import ModelVersion
+from registry.publishing.lookup import version_by_id
 
 # More rows than this are not worth one statement: SQLite and PostgreSQL bound the parameters of a query.
 _MOST_CLAIMED = 1000

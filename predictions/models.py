@@ -27,8 +27,8 @@ from predictions.payloads import REFERENCE, delete, discard
 from predictions.redaction import Kept, end_raw, in_place_of, mend
 from predictions.status import ENDED, Status
 from predictions.transitions import Outcome, finish_sql, finished_row, given_up_error, lease_duration
-from registry.lookup import version_by_id
 from registry.models import ModelVersion
+from registry.publishing.lookup import version_by_id
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from mlserve.errors import PredictionFailed
 from mlserve.permissions import may, sees_everything
 from mlserve.prepared import Parameter, PreparedQuery
 from predictions.models import Prediction
-from registry.lookup import Identity, version_of
+from registry.publishing.lookup import Identity, version_of
 
 VIEW_INPUTS = "predictions.view_inputs"
 _UNSAID = "The model raised an error. Its words may repeat what was put in, which your account may not see."

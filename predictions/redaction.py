@@ -21,8 +21,8 @@ from django.db.models import QuerySet
 from mlserve.errors import PayloadLost, Unavailable
 from mlserve.http.renderers import dump_json
 from predictions.payloads import fetch, is_tidy, replace, tidied
-from registry.lookup import version_by_id
 from registry.models import ModelVersion
+from registry.publishing.lookup import version_by_id
 from registry.schema.privacy import what_is_kept
 
 log = logging.getLogger(__name__)

@@ -22,9 +22,9 @@ from mlserve.observability.tracing import span
 from predictions.call_marker import CALL, LOAD, noted
 from predictions.counting import count_load
 from predictions.rests import Rests
-from registry.admission import Admitted
-from registry.lookup import require_admitted
 from registry.models import ModelVersion
+from registry.publishing.admission import Admitted
+from registry.publishing.lookup import require_admitted
 from registry.schema.record import Row
 from registry.storage.artifacts import local_copy
 from registry.storage.digest import Digest

@@ -22,8 +22,8 @@ from predictions.payloads import discard, keep
 from predictions.reading import find_readable
 from predictions.recording import record
 from predictions.waiting import wait_until_ended
-from registry.lookup import find_version
 from registry.models import Model, ModelVersion
+from registry.publishing.lookup import find_version
 
 User = AbstractBaseUser | AnonymousUser
 

@@ -28,7 +28,7 @@ from registry.forms import PROMOTE, ComparisonForm, DescriptionForm, UploadForm,
 from registry.incident_admin import incidents_of, trust_view
 from registry.inspection.report import CHECKS, Report, report_from_json
 from registry.models import DirectUpload, Model, ModelVersion, Promotion
-from registry.publishing import mark_default, promote, rollback
+from registry.publishing.publish import mark_default, promote, rollback
 from registry.upload_admin import DirectUploadAdmin, letting_send
 from registry.uploads import own_upload
 

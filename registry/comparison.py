@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from registry.admission import Admitted, why_not_admitted
 from registry.inspection.report import report_from_json
 from registry.models import ModelVersion
 from registry.pipelines.environment import installed
 from registry.pipelines.golden_comparison import same_answer
+from registry.publishing.admission import Admitted, why_not_admitted
 from registry.schema.flattening import types_of
 from registry.storage.digest import Digest
 

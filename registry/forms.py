@@ -14,7 +14,7 @@ from registry.incoming import small_files, submission_of
 from registry.inspection.inspect import Submission
 from registry.inspection.report import Report, report_from_json
 from registry.models import Model, ModelVersion, validate_name
-from registry.publishing import Published, Upload, publish
+from registry.publishing.publish import Published, Upload, publish
 
 PROMOTE = "registry.change_modelversion"
 ALLOW_OTHER_VERSIONS = "registry.allow_other_versions"

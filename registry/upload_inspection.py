@@ -31,7 +31,7 @@ from registry.inspection.inspect import Inspected, Submission, inspect
 from registry.inspection.report import Check
 from registry.models.direct_upload import DirectUpload, Status, problem_of
 from registry.multipart.destination import current_transfer
-from registry.publishing import Published, Upload, publish
+from registry.publishing.publish import Published, Upload, publish
 from registry.storage import artifacts
 from registry.storage.cache import ArtifactCache
 from registry.storage.digest import Digest

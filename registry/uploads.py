@@ -37,7 +37,7 @@ from registry.incoming import small_files
 from registry.models.direct_upload import OPEN_FOR, DirectUpload, Status
 from registry.multipart.destination import current_transfer
 from registry.multipart.parts import part_bytes_for
-from registry.publishing import registered, require_names
+from registry.publishing.publish import registered, require_names
 from registry.signals import inspection_wanted
 from registry.storage import artifacts
 

@@ -17,7 +17,7 @@ from mlserve.errors import NotFound
 from mlserve.permissions import require_permission
 from registry.incoming import submission_of
 from registry.models import Model, ModelQuerySet, ModelVersion
-from registry.publishing import Upload, promote, publish, rollback
+from registry.publishing.publish import Upload, promote, publish, rollback
 from registry.serializers import (
     DirectUploadSerializer,
     ModelSerializer,

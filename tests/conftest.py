@@ -17,7 +17,7 @@ from rest_framework.test import APIClient
 from registry.incoming import form_config_of
 from registry.inspection.inspect import Inspected, Submission, inspect, schema_source
 from registry.models import ModelVersion
-from registry.publishing import Published, Upload, publish
+from registry.publishing.publish import Published, Upload, publish
 from tests import pipelines
 from tests.stand_ins import aws as aws_stand_in
 
@@ -28,7 +28,7 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "penguins"
 def _own_files(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Artifacts and caches of a test lie in its own folder, and no loaded pipeline outlives it."""
     from predictions import call_marker, draining, in_place, incidents, payloads, runtime
-    from registry import lookup
+    from registry.publishing import lookup
 
     settings.STORAGES = {
         **settings.STORAGES,

@@ -15,7 +15,7 @@ from mlserve.terminal import TerminalCommand
 from registry.inspection.inspect import SchemaSource, Submission
 from registry.inspection.report import CHECKS, report_from_json
 from registry.management.inspecting import InspectingCommand, submission_from
-from registry.publishing import require_names
+from registry.publishing.publish import require_names
 from registry.remembered import RememberedUploads
 from registry.remote import Fields, RemoteServer
 from registry.remote_address import Address, UnusableAddress, address_of, authorization_of

@@ -113,7 +113,7 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
 class ModelVersion(models.Model):
     """One artifact under one tag, with everything read from it at its inspection. Never changes but in status.
 
-    `status` is written by registry/publishing.py only.
+    `status` is written by registry/publishing/publish.py only.
     """
 
     class Status(models.TextChoices):

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from registry import lookup
 from registry.models import ModelVersion
+from registry.publishing import lookup
 
 # Values that appear nowhere else.
 ISLAND, MASS = "Biscoe", 4517.25

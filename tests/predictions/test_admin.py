@@ -19,7 +19,7 @@ from predictions.submission import submit
 from predictions.tasks import drain
 from registry.inspection.inspect import Submission
 from registry.models import ModelVersion
-from registry.publishing import Upload, publish
+from registry.publishing.publish import Upload, publish
 from registry.uploads import open_upload
 
 LIST = "/admin/predictions/prediction/"

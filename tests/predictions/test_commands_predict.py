@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 
 from registry.inspection.inspect import Submission
 from registry.models import ModelVersion
-from registry.publishing import Upload, publish
+from registry.publishing.publish import Upload, publish
 from tests import pipelines
 from tests.conftest import EXAMPLE
 

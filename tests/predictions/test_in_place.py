@@ -19,11 +19,11 @@ from predictions.execution import Work
 from predictions.models import Prediction
 from predictions.status import Status
 from predictions.watchdog import Watchdog
-from registry import lookup
 from registry.inspection.inspect import Submission
 from registry.models import Incident, ModelVersion
 from registry.models.incident import Kind
-from registry.publishing import Upload, publish
+from registry.publishing import lookup
+from registry.publishing.publish import Upload, publish
 from tests import pipelines
 from tests.predictions.conftest import Submit
 

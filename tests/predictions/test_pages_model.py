@@ -10,7 +10,7 @@ from django.test import Client
 from predictions.models import Prediction
 from registry.inspection.inspect import Submission
 from registry.models import Model, ModelVersion
-from registry.publishing import Upload, publish
+from registry.publishing.publish import Upload, publish
 from tests import pipelines
 from tests.predictions.conftest import Submit
 from tests.predictions.draining import draining

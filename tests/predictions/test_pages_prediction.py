@@ -12,7 +12,7 @@ from predictions import tasks
 from predictions.models import Prediction
 from registry.inspection.inspect import Submission
 from registry.models import Model, ModelVersion
-from registry.publishing import Upload, promote, publish
+from registry.publishing.publish import Upload, promote, publish
 from tests import pipelines
 from tests.predictions.conftest import Submit
 from tests.predictions.page import Page

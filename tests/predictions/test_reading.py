@@ -14,7 +14,7 @@ from predictions.models import Prediction
 from predictions.reading import find_readable
 from predictions.submission import submit
 from registry.models import Model, ModelVersion
-from registry.publishing import promote
+from registry.publishing.publish import promote
 from tests.predictions.conftest import Submit
 
 pytestmark = pytest.mark.django_db

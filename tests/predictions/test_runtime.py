@@ -15,8 +15,8 @@ from sklearn.pipeline import Pipeline
 
 from mlserve.errors import ArtifactUnavailable
 from predictions import runtime
-from registry.admission import Admitted, admission_of
 from registry.models import Model, ModelVersion
+from registry.publishing.admission import Admitted, admission_of
 from registry.storage.artifacts import store
 from registry.storage.digest import Digest, digest_of
 

@@ -20,7 +20,7 @@ from predictions.pace import FIRST_ROWS
 from predictions.status import Status
 from registry.inspection.inspect import Submission
 from registry.models import ModelVersion
-from registry.publishing import Upload, publish
+from registry.publishing.publish import Upload, publish
 from tests import pipelines
 from tests.predictions.conftest import Submit
 

@@ -8,7 +8,7 @@ from predictions import runtime
 from predictions.rehearsal import rehearse
 from predictions.warming import warm_models
 from registry.models import ModelVersion
-from registry.publishing import Published
+from registry.publishing.publish import Published
 from tests import pipelines
 
 Publish = Callable[..., Published]

@@ -17,7 +17,7 @@ from registry.inspection.inspect import Submission
 from registry.models import Model, ModelVersion, Promotion
 from registry.models.golden_check import GoldenCheck, Verdict
 from registry.pipelines.environment import environment
-from registry.publishing import Upload, promote, publish
+from registry.publishing.publish import Upload, promote, publish
 from tests import pipelines
 from tests.conftest import EXAMPLE
 

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from registry.inspection.inspect import Inspected, Submission
 from registry.models import Model, ModelVersion
-from registry.publishing import Upload, promote, publish
+from registry.publishing.publish import Upload, promote, publish
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from registry.inspection.inspect import Inspected, Submission
 from registry.inspection.report import CHECKS
 from registry.models import Model, ModelVersion
-from registry.publishing import Upload, publish
+from registry.publishing.publish import Upload, publish
 from tests.conftest import EXAMPLE
 
 URL = "/api/models/penguins/versions"

@@ -14,7 +14,7 @@ from mlserve.access.tokens import make_token
 from registry import remote_uploads
 from registry.models import Model, ModelVersion
 from registry.models.direct_upload import DirectUpload, Status
-from registry.publishing import Published
+from registry.publishing.publish import Published
 from registry.remembered import cache_folder
 from tests.conftest import EXAMPLE
 from tests.registry.inspecting import inspecting

@@ -12,7 +12,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from registry.models import ModelVersion
 from registry.models.direct_upload import DirectUpload, Status
-from registry.publishing import Published
+from registry.publishing.publish import Published
 from tests.browser import browsing, require_chromium
 from tests.conftest import EXAMPLE
 from tests.registry.inspecting import inspecting

@@ -7,10 +7,10 @@ from django.core.management.base import CommandError
 
 from mlserve.errors import NotFound
 from mlserve.terminal import TerminalCommand, shell_user
-from registry.admission import Admitted, why_not_admitted
 from registry.management.inspecting import add_allowance
 from registry.models import Model, ModelVersion
-from registry.readmission import Readmission, readmit, renew
+from registry.publishing.admission import Admitted, why_not_admitted
+from registry.publishing.readmission import Readmission, readmit, renew
 from registry.storage.digest import Digest
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from mlserve.access.audit import note
 from mlserve.terminal import TerminalCommand, shell_user
 from registry.models import ModelVersion
-from registry.publishing import promote
+from registry.publishing.publish import promote
 
 
 class Command(TerminalCommand):

@@ -14,7 +14,7 @@ from registry.inspection.report import report_from_json
 from registry.management.inspecting import InspectingCommand, submission_from
 from registry.management.remotely import add_remote_arguments, upload_to
 from registry.models import ModelVersion
-from registry.publishing import Published, Upload, publish
+from registry.publishing.publish import Published, Upload, publish
 
 
 class Command(InspectingCommand):

@@ -16,8 +16,8 @@ from django.test.utils import CaptureQueriesContext
 
 from mlserve.access.tokens import make_token
 from predictions.models import Prediction
-from registry import lookup
 from registry.models import DirectUpload, Model, ModelVersion
+from registry.publishing import lookup
 from registry.uploads import open_upload
 from tests.mlserve.http.test_lean import RECORD, URL, Program, basic, browser
 

@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 from registry.forms import UploadForm
 from registry.inspection.inspect import Inspected, Submission
 from registry.models import ModelVersion
-from registry.publishing import Upload, publish
+from registry.publishing.publish import Upload, publish
 from registry.upload_inspection import inspect_next
 from tests import pipelines
 from tests.registry.uploading import submitted

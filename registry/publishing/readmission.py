@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlserve.errors import MlserveError
-from registry.admission import Admitted, admission_of, is_by_an_old_key
 from registry.inspection.inspect import Inspected, StoredRecord, Submission, inspect
 from registry.models import ModelVersion
 from registry.pipelines.golden_comparison import same_answer
+from registry.publishing.admission import Admitted, admission_of, is_by_an_old_key
 from registry.storage.artifacts import local_copy
 from registry.storage.digest import Digest
 

@@ -16,10 +16,10 @@ from mlserve.errors import (
     TooLarge,
     Unavailable,
 )
-from registry import publishing
 from registry.inspection.inspect import Submission
 from registry.models import Model, ModelVersion
-from registry.publishing import Published, Upload, publish
+from registry.publishing import publish as publishing
+from registry.publishing.publish import Published, Upload, publish
 from registry.storage.artifacts import local_copy
 from registry.storage.digest import Digest
 from tests import pipelines

@@ -12,8 +12,8 @@ from django.db.models import QuerySet
 
 from mlserve.errors import NotAdmitted, Unavailable
 from mlserve.prepared import Parameter, PreparedQuery
-from registry.admission import Admitted, why_not_admitted
 from registry.models import Model, ModelVersion
+from registry.publishing.admission import Admitted, why_not_admitted
 from registry.storage.digest import Digest
 
 _MOST_VERSIONS = 256

@@ -12,10 +12,10 @@ from django.db import connection
 from mlserve.errors import NotFound
 from mlserve.prepared import PreparedQuery
 from predictions.submission import Target, resolve
-from registry import lookup
-from registry.lookup import find_version, version_by_id
 from registry.models import Model, ModelVersion
-from registry.publishing import Published, mark_default, promote, rollback
+from registry.publishing import lookup
+from registry.publishing.lookup import find_version, version_by_id
+from registry.publishing.publish import Published, mark_default, promote, rollback
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ from django.db import IntegrityError, connection, transaction
 
 from mlserve.errors import Conflict, MlserveError, NotFound, NothingToRollBack
 from registry.models import Model, ModelVersion, Promotion
-from registry.publishing import Published, mark_default, promote, rollback
+from registry.publishing.publish import Published, mark_default, promote, rollback
 
 Publish = Callable[..., Published]
 

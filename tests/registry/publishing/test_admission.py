@@ -14,9 +14,9 @@ from django.db import connection
 
 from mlserve.errors import ArtifactUnavailable, NotAdmitted
 from predictions import runtime
-from registry.admission import Admitted, admission_of, why_not_admitted
 from registry.models import ModelVersion
-from registry.publishing import Published
+from registry.publishing.admission import Admitted, admission_of, why_not_admitted
+from registry.publishing.publish import Published
 from registry.storage.artifacts import store
 from registry.storage.digest import Digest, digest_of
 from tests import pipelines

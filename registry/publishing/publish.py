@@ -17,10 +17,10 @@ from mlserve.errors import (
     NothingToRollBack,
     TagTaken,
 )
-from registry.admission import Admitted, admission_of
 from registry.inspection.inspect import Inspected, Submission, inspect
 from registry.inspection.report import Report, report_from_json
 from registry.models import GoldenCheck, Model, ModelVersion, Promotion, validate_name
+from registry.publishing.admission import Admitted, admission_of
 from registry.storage.artifacts import store
 from registry.storage.digest import Digest, digest_of
 
