@@ -10,10 +10,10 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
-from registry.incoming import form_config_of
 from registry.inspection.inspect import Submission, schema_source
 from registry.models import Model
 from registry.publishing.publish import Upload, publish
+from registry.uploads.incoming import form_config_of
 
 EXAMPLE = Path(settings.BASE_DIR) / "examples" / "penguins"
 ADMIN_NAME = "admin"

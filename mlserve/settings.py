@@ -257,7 +257,7 @@ MLSERVE_MAX_BODY_BYTES = env.size_bytes("MLSERVE_MAX_BODY_BYTES", default=(4 if 
 DATA_UPLOAD_MAX_MEMORY_SIZE = MLSERVE_MAX_BODY_BYTES
 # Files do not count for it. They are taken only from those who may upload, and never more than an artifact may have.
 FILE_UPLOAD_HANDLERS = [
-    "registry.received_files.FilesOfUploaders",
+    "registry.uploads.upload_handler.FilesOfUploaders",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]

@@ -11,7 +11,7 @@ class PredictionsConfig(AppConfig):
         from predictions import checks  # noqa: F401 - registers the system checks
         from predictions.queue import call_inspector, schedule_sweep
         from predictions.tasks import start_worker
-        from registry.signals import inspection_wanted
+        from registry.uploads.signals import inspection_wanted
 
         inspection_wanted.connect(call_inspector, dispatch_uid="mlserve-call-inspector")
         post_spawn.connect(start_worker, dispatch_uid="mlserve-start-worker")

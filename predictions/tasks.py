@@ -22,8 +22,8 @@ from predictions.draining import seconds_to_next_try
 from predictions.models import Prediction
 from predictions.retention import delete_what_is_too_old
 from registry.models.direct_upload import DirectUpload
-from registry.upload_inspection import inspect_next
-from registry.uploads import sweep_uploads
+from registry.uploads.sender import sweep_uploads
+from registry.uploads.worker import inspect_next
 
 log = logging.getLogger(__name__)
 

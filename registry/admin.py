@@ -30,7 +30,7 @@ from registry.inspection.report import CHECKS, Report, report_from_json
 from registry.models import DirectUpload, Model, ModelVersion, Promotion
 from registry.publishing.publish import mark_default, promote, rollback
 from registry.upload_admin import DirectUploadAdmin, letting_send
-from registry.uploads import own_upload
+from registry.uploads.sender import own_upload
 
 admin.site.site_header = "mlserve"
 admin.site.site_title = "mlserve"

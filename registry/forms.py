@@ -10,11 +10,11 @@ from django.core.exceptions import NON_FIELD_ERRORS
 
 from mlserve.errors import ArtifactRejected, MlserveError, TagTaken
 from registry.comparison import Comparison, compare
-from registry.incoming import small_files, submission_of
 from registry.inspection.inspect import Submission
 from registry.inspection.report import Report, report_from_json
 from registry.models import Model, ModelVersion, validate_name
 from registry.publishing.publish import Published, Upload, publish
+from registry.uploads.incoming import small_files, submission_of
 
 PROMOTE = "registry.change_modelversion"
 ALLOW_OTHER_VERSIONS = "registry.allow_other_versions"

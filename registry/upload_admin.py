@@ -18,7 +18,7 @@ from registry.admin_rows import Unchanging, confirm, found
 from registry.inspection.report import CHECKS, report_from_json
 from registry.models.direct_upload import DirectUpload, Status
 from registry.multipart.destination import current_transfer
-from registry.uploads import abandon, arrived_parts
+from registry.uploads.sender import abandon, arrived_parts
 
 _SYMBOLS = {
     Status.OPEN: "○",

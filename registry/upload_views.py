@@ -13,7 +13,6 @@ from rest_framework.reverse import reverse
 from mlserve.errors import BadRequest, BadUpload
 from mlserve.http.jsonbody import json_of
 from mlserve.permissions import UPLOAD, require_permission
-from registry import uploads
 from registry.models import DirectUpload
 from registry.multipart.parts import ADDRESS_SECONDS
 from registry.serializers import (
@@ -22,6 +21,7 @@ from registry.serializers import (
     PartAddressesSerializer,
     PartNumbersSerializer,
 )
+from registry.uploads import sender
 from registry.views import PUBLISH
 
 
@@ -38,7 +38,7 @@ class DirectUploadViewSet(viewsets.GenericViewSet[DirectUpload]):
         """Open an upload. Then ask for the addresses of its parts, send them, and submit it as a version."""
         require_permission(request, PUBLISH)
         asked = _validated(OpenUploadSerializer, request)
-        upload = uploads.open_upload(request.user, **asked)
+        upload = sender.open_upload(request.user, **asked)
         body = document(upload, request)
         return Response(body, status=201, headers={"Location": body["url"]})
 
@@ -50,7 +50,7 @@ class DirectUploadViewSet(viewsets.GenericViewSet[DirectUpload]):
     @extend_schema(responses={204: OpenApiResponse(description="Abandoned; what had arrived is deleted.")})
     def destroy(self, request: Request, upload: UUID) -> Response:
         """Abandon an open upload."""
-        uploads.abandon(self._own(request, upload))
+        sender.abandon(self._own(request, upload))
         return Response(status=204)
 
     @extend_schema(request=PartNumbersSerializer, responses=PartAddressesSerializer)
@@ -61,7 +61,7 @@ class DirectUploadViewSet(viewsets.GenericViewSet[DirectUpload]):
         parts = [
             {"number": number, "url": url or _own_address(request, found, number),
              "size_bytes": found.staging.bytes_of(number)}
-            for number, url in uploads.part_addresses(found, numbers).items()
+            for number, url in sender.part_addresses(found, numbers).items()
         ]  # fmt: skip
         return Response({"parts": parts, "expires_in_seconds": ADDRESS_SECONDS})
 
@@ -74,17 +74,17 @@ class DirectUploadViewSet(viewsets.GenericViewSet[DirectUpload]):
         found = self._own(request, upload)
         _require_length(request, found, number)
         # Whatever the type says, these are bytes; DRF would look for a parser and read all of them into memory.
-        uploads.receive_part(found, number, cast(IO[bytes], request._request))
+        sender.receive_part(found, number, cast(IO[bytes], request._request))
         return Response(status=204)
 
     def _own(self, request: Request, upload: UUID) -> DirectUpload:
         require_permission(request, PUBLISH)
-        return uploads.own_upload(request.user, upload)
+        return sender.own_upload(request.user, upload)
 
 
 def document(upload: DirectUpload, request: Request) -> dict[str, Any]:
     """The upload as JSON. Raises Unavailable when the storage does not tell which parts arrived."""
-    context = {"request": request, "arrived": uploads.arrived_parts(upload)}
+    context = {"request": request, "arrived": sender.arrived_parts(upload)}
     return dict(DirectUploadSerializer(upload, context=context).data)
 
 

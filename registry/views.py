@@ -15,7 +15,6 @@ from rest_framework.response import Response
 from mlserve.access.audit import note
 from mlserve.errors import NotFound
 from mlserve.permissions import require_permission
-from registry.incoming import submission_of
 from registry.models import Model, ModelQuerySet, ModelVersion
 from registry.publishing.publish import Upload, promote, publish, rollback
 from registry.serializers import (
@@ -26,7 +25,8 @@ from registry.serializers import (
     VersionSerializer,
     VersionUploadSerializer,
 )
-from registry.uploads import Wanted, own_upload, submit_upload
+from registry.uploads.incoming import submission_of
+from registry.uploads.sender import Wanted, own_upload, submit_upload
 
 PUBLISH, PROMOTE = "registry.add_modelversion", "registry.change_modelversion"
 CHANGE_MODEL = "registry.change_model"

@@ -14,10 +14,10 @@ from django.core.files.storage import storages
 from django.db import connection
 from rest_framework.test import APIClient
 
-from registry.incoming import form_config_of
 from registry.inspection.inspect import Inspected, Submission, inspect, schema_source
 from registry.models import ModelVersion
 from registry.publishing.publish import Published, Upload, publish
+from registry.uploads.incoming import form_config_of
 from tests import pipelines
 from tests.stand_ins import aws as aws_stand_in
 

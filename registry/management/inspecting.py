@@ -7,9 +7,9 @@ from typing import Any
 
 from mlserve.errors import BadUpload
 from mlserve.terminal import TerminalCommand, cell, plain_table
-from registry.incoming import form_config_of
 from registry.inspection.inspect import Submission, schema_source
 from registry.inspection.report import Check, Report
+from registry.uploads.incoming import form_config_of
 
 # How each status looks: its sign and its style on a terminal.
 _LOOKS: Mapping[str, tuple[str, str]] = {

@@ -20,7 +20,7 @@ from predictions.tasks import drain
 from registry.inspection.inspect import Submission
 from registry.models import ModelVersion
 from registry.publishing.publish import Upload, publish
-from registry.uploads import open_upload
+from registry.uploads.sender import open_upload
 
 LIST = "/admin/predictions/prediction/"
 

@@ -20,8 +20,8 @@ from rest_framework.test import APIClient
 
 from predictions import queue, tasks, workers
 from predictions.models import Worker
-from registry import upload_inspection
 from registry.models.direct_upload import DirectUpload, Status, inspection_task_seconds
+from registry.uploads import worker as upload_inspection
 from tests.registry.uploading import row, submitted
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager
 
-from registry.upload_inspection import inspect_next
+from registry.uploads.worker import inspect_next
 from tests.meanwhile import repeating
 
 

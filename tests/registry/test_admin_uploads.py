@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 from registry.models import ModelVersion
 from registry.models.direct_upload import DirectUpload, Status
 from registry.publishing.publish import Published
-from registry.upload_inspection import inspect_next
+from registry.uploads.worker import inspect_next
 from tests.registry.uploading import opened, row, send, submitted
 
 CHECK = "/admin/registry/modelversion/add/check/"

@@ -9,9 +9,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from rest_framework.test import APIClient
 
-from registry import uploads
 from registry.models.direct_upload import DirectUpload, Status
 from registry.multipart.parts import PART_BYTES
+from registry.uploads import sender
 from tests.registry.uploading import UPLOADS, addresses, opened, put, row, send, submit, submitted
 
 CONTENT = b"no pickle, which nobody looks at before the worker does"
@@ -58,7 +58,7 @@ def test_it_takes_what_is_just_small_enough(as_owner: APIClient, settings: Any) 
 
 
 def test_it_bounds_what_one_account_keeps_open(as_owner: APIClient, stranger: APIClient) -> None:
-    first, *_ = [opened(as_owner, 1) for _ in range(uploads.MOST_OPEN)]
+    first, *_ = [opened(as_owner, 1) for _ in range(sender.MOST_OPEN)]
 
     refused = as_owner.post(UPLOADS, {"size_bytes": 1}, format="json")
     assert refused.status_code == 409
@@ -219,7 +219,7 @@ def test_it_deletes_parts_that_nobody_submitted(as_owner: APIClient, place: str)
     created = row(old).created_at - timedelta(hours=25)
     DirectUpload.objects.filter(pk=old["upload_id"]).update(created_at=created)
 
-    uploads.sweep_uploads(now=row(new).created_at)
+    sender.sweep_uploads(now=row(new).created_at)
 
     assert (row(old).status, row(old).has_bytes) == (Status.CANCELED, False)
     assert row(new).status == Status.OPEN
@@ -237,7 +237,7 @@ def test_it_deletes_bytes_later_when_the_storage_was_away(
     assert row(upload).has_bytes
 
     settings.STORAGES = reachable
-    uploads.sweep_uploads(now=row(upload).created_at)
+    sender.sweep_uploads(now=row(upload).created_at)
 
     assert not row(upload).has_bytes
 
@@ -247,7 +247,7 @@ def test_it_forgets_ended_uploads_like_predictions(as_owner: APIClient, settings
     as_owner.delete(upload["url"])
     later = row(upload).created_at + timedelta(days=settings.MLSERVE_RETENTION_DAYS, hours=1)
 
-    uploads.sweep_uploads(now=later)
+    sender.sweep_uploads(now=later)
 
     assert not DirectUpload.objects.exists()
 

@@ -6,11 +6,11 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
-from registry import signals
 from registry.models import Model, ModelVersion
 from registry.models.direct_upload import DirectUpload, Status
 from registry.multipart.parts import PART_BYTES
 from registry.storage import artifacts
+from registry.uploads import signals
 from tests.registry.uploading import VERSIONS, opened, row, send, submit, submitted
 
 CONTENT = b"no pickle, which nobody looks at before the worker does"

@@ -42,7 +42,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server cuts even the example's artifact into parts."""
     monkeypatch.setattr("registry.multipart.parts.PART_BYTES", 1024)
     monkeypatch.setattr("registry.multipart.parts.part_bytes_for", lambda size_bytes: 1024)
-    monkeypatch.setattr("registry.uploads.part_bytes_for", lambda size_bytes: 1024)
+    monkeypatch.setattr("registry.uploads.sender.part_bytes_for", lambda size_bytes: 1024)
 
 
 def upload(server: LiveServer, path: Path, *options: str, tag: str = "1.0", below: str = "") -> None:

@@ -18,7 +18,7 @@ from mlserve.errors import FieldError, PredictionFailed
 from mlserve.http.problems import stored_problem
 from predictions.models import Prediction
 from registry.models import Model, ModelVersion
-from registry.upload_inspection import inspect_next
+from registry.uploads.worker import inspect_next
 from tests.mlserve.http.test_lean import RECORD, URL
 from tests.registry.uploading import submitted
 

@@ -18,7 +18,7 @@ from mlserve.access.tokens import make_token
 from predictions.models import Prediction
 from registry.models import DirectUpload, Model, ModelVersion
 from registry.publishing import lookup
-from registry.uploads import open_upload
+from registry.uploads.sender import open_upload
 from tests.mlserve.http.test_lean import RECORD, URL, Program, basic, browser
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,7 @@ from registry.forms import UploadForm
 from registry.inspection.inspect import Inspected, Submission
 from registry.models import ModelVersion
 from registry.publishing.publish import Upload, publish
-from registry.upload_inspection import inspect_next
+from registry.uploads.worker import inspect_next
 from tests import pipelines
 from tests.registry.uploading import submitted
 

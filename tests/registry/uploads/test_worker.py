@@ -23,7 +23,7 @@ from registry.multipart.destination import current_transfer
 from registry.multipart.parts import PART_BYTES
 from registry.storage.artifacts import local_copy
 from registry.storage.digest import Digest
-from registry.upload_inspection import inspect_next
+from registry.uploads.worker import inspect_next
 from tests.conftest import EXAMPLE
 from tests.registry.uploading import opened, row, send, submit, submitted
 

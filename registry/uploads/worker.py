@@ -26,7 +26,6 @@ from django.utils import timezone
 
 from mlserve.access.audit import note
 from mlserve.errors import ArtifactRejected, MlserveError, Unavailable
-from registry.incoming import submission_from
 from registry.inspection.inspect import Inspected, Submission, inspect
 from registry.inspection.report import Check
 from registry.models.direct_upload import DirectUpload, Status, problem_of
@@ -35,7 +34,8 @@ from registry.publishing.publish import Published, Upload, publish
 from registry.storage import artifacts
 from registry.storage.cache import ArtifactCache
 from registry.storage.digest import Digest
-from registry.uploads import discard_bytes
+from registry.uploads.incoming import submission_from
+from registry.uploads.sender import discard_bytes
 
 log = logging.getLogger(__name__)
 

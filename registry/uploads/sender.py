@@ -1,7 +1,7 @@
 """Uploads of any size, the sender's side: opened, sent in parts, submitted for a worker's inspection, or abandoned.
 
  1. open      a row and room in the storage        3. submit    every part is there → queued, a worker is called
- 2. send      parts, in any order, again at will   4. inspect   registry/upload_inspection.py
+ 2. send      parts, in any order, again at will   4. inspect   registry/uploads/worker.py
 
 What may happen in between, and why nothing is lost or kept for ever:
 
@@ -33,13 +33,13 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from mlserve.errors import BadUpload, Conflict, NotFound, TooLarge, Unavailable
-from registry.incoming import small_files
 from registry.models.direct_upload import OPEN_FOR, DirectUpload, Status
 from registry.multipart.destination import current_transfer
 from registry.multipart.parts import part_bytes_for
 from registry.publishing.publish import registered, require_names
-from registry.signals import inspection_wanted
 from registry.storage import artifacts
+from registry.uploads.incoming import small_files
+from registry.uploads.signals import inspection_wanted
 
 log = logging.getLogger(__name__)
 

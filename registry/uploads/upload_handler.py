@@ -7,7 +7,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.core.files.uploadhandler import FileUploadHandler
 
 from mlserve.errors import TooLarge
-from registry.incoming import MAX_SMALL_FILE_BYTES
+from registry.uploads.incoming import MAX_SMALL_FILE_BYTES
 
 # A schema, a sample and a form beside the artifact.
 _SMALL_FILES = 3
