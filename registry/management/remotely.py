@@ -12,15 +12,15 @@ from rich.filesize import decimal
 
 from mlserve.errors import MlserveError, RemoteRefusal
 from mlserve.terminal import TerminalCommand
+from registry.client.address import Address, UnusableAddress, address_of, authorization_of
+from registry.client.parts import send_parts
+from registry.client.resume_store import RememberedUploads
+from registry.client.server import Fields, RemoteServer
+from registry.client.uploads import RemoteUpload, Source, followed, hashed, opened, submitted
 from registry.inspection.inspect import SchemaSource, Submission
 from registry.inspection.report import CHECKS, report_from_json
 from registry.management.inspecting import InspectingCommand, submission_from
 from registry.publishing.publish import require_names
-from registry.remembered import RememberedUploads
-from registry.remote import Fields, RemoteServer
-from registry.remote_address import Address, UnusableAddress, address_of, authorization_of
-from registry.remote_uploads import RemoteUpload, Source, followed, hashed, opened, submitted
-from registry.sending import send_parts
 
 _WRONG_USAGE = 2
 _GO_ON = "Run the same command again to go on."

@@ -7,9 +7,9 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from rest_framework.test import APIClient
 
-from registry.remote import RemoteServer
-from registry.remote_address import address_of
-from registry.remote_uploads import Source, hashed
+from registry.client.address import address_of
+from registry.client.server import RemoteServer
+from registry.client.uploads import Source, hashed
 from tests.registry.peers import Peer, peers
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from registry.remote_uploads import RemoteUpload, _upload
+from registry.client.uploads import RemoteUpload, _upload
 
 Answer = tuple[int, dict[str, str], bytes]
 

@@ -11,11 +11,11 @@ from django.core.management import CommandError, call_command
 from pytest_django.live_server_helper import LiveServer
 
 from mlserve.access.tokens import make_token
-from registry import remote_uploads
+from registry.client import uploads
+from registry.client.resume_store import cache_folder
 from registry.models import Model, ModelVersion
 from registry.models.direct_upload import DirectUpload, Status
 from registry.publishing.publish import Published
-from registry.remembered import cache_folder
 from tests.conftest import EXAMPLE
 from tests.registry.inspecting import inspecting
 
@@ -28,7 +28,7 @@ DESCRIBED = ("--schema", f"{EXAMPLE}/validation.py:RawData", "--sample", f"{EXAM
 def _account(owner: User, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MLSERVE_TOKEN", "owner:owner-password")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
-    monkeypatch.setattr(remote_uploads, "_LOOK_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(uploads, "_LOOK_EVERY_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -310,8 +310,8 @@ def test_it_refuses_an_empty_file_and_names_that_fit_no_address(live_server: Liv
 
 
 def test_it_says_that_nobody_answers(penguins_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("registry.remote.time.sleep", lambda seconds: None)
-    monkeypatch.setattr("registry.remote.pause_before", lambda attempt: 0.0)
+    monkeypatch.setattr("registry.client.server.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("registry.client.server.pause_before", lambda attempt: 0.0)
 
     with pytest.raises(CommandError, match=r"127\.0\.0\.1:9 does not answer: .*refused") as refused:
         call_command("upload_model", str(penguins_artifact), "--model", "m", "--tag", "1", "--to", "http://127.0.0.1:9")

@@ -18,7 +18,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, LocationValueError, SSLError
 
 from mlserve.errors import MlserveError, RemoteRefusal, Unavailable
-from registry.remote_address import Address, host_of, is_of_origin, storage_address
+from registry.client.address import Address, host_of, is_of_origin, storage_address
 
 # Of one attempt: until there is a connection, or a piece of a body is taken; then until there is an answer.
 _TIMEOUT = urllib3.Timeout(connect=15, read=60)

@@ -6,8 +6,8 @@ from io import BytesIO
 import pytest
 
 from mlserve.errors import RemoteRefusal, Unavailable
-from registry import remote
-from registry.remote import RemoteServer, pause_before
+from registry.client import server as remote
+from registry.client.server import RemoteServer, pause_before
 from tests.registry.peers import Peer, as_json
 
 

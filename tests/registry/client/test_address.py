@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry.remote_address import UnusableAddress, address_of, authorization_of
+from registry.client.address import UnusableAddress, address_of, authorization_of
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from mlserve.errors import MlserveError, RemoteRefusal, Unavailable
-from registry import remote_uploads
-from registry.remembered import RememberedUploads
-from registry.remote import RemoteServer
-from registry.remote_uploads import Source, followed, hashed, opened
+from registry.client import uploads
+from registry.client.resume_store import RememberedUploads
+from registry.client.server import RemoteServer
+from registry.client.uploads import Source, followed, hashed, opened
 from tests.registry.peers import Peer, as_json, document, upload_of
 
 
@@ -23,7 +23,7 @@ def test_it_trusts_no_strange_description(peer: Peer, server: RemoteServer, chan
     peer.script(as_json(200, **document(**changes)))
 
     with pytest.raises(RemoteRefusal, match="does not know"):
-        remote_uploads.looked_up(server, "u1")
+        uploads.looked_up(server, "u1")
 
 
 def test_it_goes_on_to_look_while_the_server_is_away(peer: Peer, server: RemoteServer) -> None:
@@ -38,7 +38,7 @@ def test_it_goes_on_to_look_while_the_server_is_away(peer: Peer, server: RemoteS
 def test_it_does_not_look_for_ever(
     peer: Peer, server: RemoteServer, monkeypatch: pytest.MonkeyPatch, name: str, sentence: str
 ) -> None:
-    monkeypatch.setattr(remote_uploads, name, 0)
+    monkeypatch.setattr(uploads, name, 0)
     queued = as_json(200, **document(status="queued"))
     peer.script(queued if name == "_STILL_SECONDS" else as_json(503, detail="away"))
 

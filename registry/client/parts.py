@@ -8,8 +8,8 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from mlserve.errors import BadUpload, MlserveError, RemoteRefusal, Unavailable
-from registry.remote import RemoteServer, pause_before
-from registry.remote_uploads import OnBytes, RemoteUpload, Source
+from registry.client.server import RemoteServer, pause_before
+from registry.client.uploads import OnBytes, RemoteUpload, Source
 
 # More would not be faster on one line, and each holds a connection of the server.
 _SENDERS = 4

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from mlserve.errors import BadUpload, RemoteRefusal, Unavailable
-from registry.remembered import RememberedUploads
-from registry.remote import Fields, RemoteServer
+from registry.client.resume_store import RememberedUploads
+from registry.client.server import Fields, RemoteServer
 
 _CHUNK_BYTES = 2**20
 _LOOK_EVERY_SECONDS = 1.0

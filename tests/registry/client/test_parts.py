@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from mlserve.errors import BadUpload, RemoteRefusal
-from registry import sending
-from registry.remote import RemoteServer
-from registry.remote_uploads import Source
-from registry.sending import send_parts
+from registry.client import parts as sending
+from registry.client.parts import send_parts
+from registry.client.server import RemoteServer
+from registry.client.uploads import Source
 from tests.registry.peers import Answer, Peer, as_json, upload_of
 
 
