@@ -13,16 +13,16 @@ from rest_framework.reverse import reverse
 from mlserve.errors import BadRequest, BadUpload
 from mlserve.http.jsonbody import json_of
 from mlserve.permissions import UPLOAD, require_permission
-from registry.models import DirectUpload
-from registry.multipart.parts import ADDRESS_SECONDS
-from registry.serializers import (
+from registry.api.serializers import (
     DirectUploadSerializer,
     OpenUploadSerializer,
     PartAddressesSerializer,
     PartNumbersSerializer,
 )
+from registry.api.views import PUBLISH
+from registry.models import DirectUpload
+from registry.multipart.parts import ADDRESS_SECONDS
 from registry.uploads import sender
-from registry.views import PUBLISH
 
 
 class DirectUploadViewSet(viewsets.GenericViewSet[DirectUpload]):

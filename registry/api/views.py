@@ -15,9 +15,7 @@ from rest_framework.response import Response
 from mlserve.access.audit import note
 from mlserve.errors import NotFound
 from mlserve.permissions import require_permission
-from registry.models import Model, ModelQuerySet, ModelVersion
-from registry.publishing.publish import Upload, promote, publish, rollback
-from registry.serializers import (
+from registry.api.serializers import (
     DirectUploadSerializer,
     ModelSerializer,
     TagSerializer,
@@ -25,6 +23,8 @@ from registry.serializers import (
     VersionSerializer,
     VersionUploadSerializer,
 )
+from registry.models import Model, ModelQuerySet, ModelVersion
+from registry.publishing.publish import Upload, promote, publish, rollback
 from registry.uploads.incoming import submission_of
 from registry.uploads.sender import Wanted, own_upload, submit_upload
 

@@ -1,7 +1,7 @@
 from django.urls import path
 
-from registry.upload_views import DirectUploadViewSet
-from registry.views import ModelViewSet, VersionViewSet
+from registry.api.upload_views import DirectUploadViewSet
+from registry.api.views import ModelViewSet, VersionViewSet
 
 urlpatterns = [
     path("models", ModelViewSet.as_view({"get": "list"}), name="model-list"),
