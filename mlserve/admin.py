@@ -21,7 +21,7 @@ from mlserve.access.audit import note
 from mlserve.access.tokens import MOST_DAYS, make_token, revoke
 from mlserve.models import ApiToken
 from mlserve.permissions import PREDICT, SCOPES
-from registry.admin_rows import confirm, found
+from registry.admin.rows import confirm, found
 
 _SYMBOLS = {"active": "●", "expired": "○", "revoked": "✗", "user inactive": "–"}
 _LOOKS = {"active": "live", "expired": "expired", "revoked": "failed", "user inactive": "canceled"}

@@ -27,7 +27,7 @@ AXES_VERBOSE = False
 
 # --- Pages: django-csp ---
 # What pages may load: our own files and nothing inline, so that no text of a caller's ever runs. The page of uploads
-# adds the bucket (registry/admin.py).
+# adds the bucket (registry/admin/versions.py).
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'self'"],

@@ -25,7 +25,7 @@ from predictions.personal_data import Whose, export
 from predictions.retention import delete_what_is_too_old
 from predictions.transitions import Outcome
 from predictions.waiting import wait_until_ended
-from registry.deletion import why_kept
+from registry.admin.deletion import why_kept
 from registry.models import Model, ModelVersion
 
 pytestmark = pytest.mark.django_db

@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
-from registry.forms import UploadForm
+from registry.admin.forms import UploadForm
 from registry.inspection.inspect import Inspected, Submission
 from registry.models import ModelVersion
 from registry.publishing.publish import Upload, publish

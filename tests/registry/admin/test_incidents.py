@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from registry.models import Incident, ModelVersion
 from registry.models.incident import Kind
-from tests.registry.test_admin_versions import allow
+from tests.registry.admin.test_versions import allow
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Permissi
 from django.core.exceptions import NON_FIELD_ERRORS
 
 from mlserve.errors import ArtifactRejected, MlserveError, TagTaken
-from registry.comparison import Comparison, compare
+from registry.admin.comparison import Comparison, compare
 from registry.inspection.inspect import Submission
 from registry.inspection.report import Report, report_from_json
 from registry.models import Model, ModelVersion, validate_name

@@ -21,15 +21,15 @@ from django.utils.safestring import SafeString
 
 from mlserve.access.audit import note
 from mlserve.errors import MlserveError, NotFound
-from registry.admin_rows import Unchanging, confirm, found, page
-from registry.comparison import shown, tables_of
-from registry.deletion import why_kept
-from registry.forms import PROMOTE, ComparisonForm, DescriptionForm, UploadForm, has_permission
-from registry.incident_admin import incidents_of, trust_view
+from registry.admin.comparison import shown, tables_of
+from registry.admin.deletion import why_kept
+from registry.admin.forms import PROMOTE, ComparisonForm, DescriptionForm, UploadForm, has_permission
+from registry.admin.incidents import incidents_of, trust_view
+from registry.admin.rows import Unchanging, confirm, found, page
+from registry.admin.uploads import DirectUploadAdmin, letting_send
 from registry.inspection.report import CHECKS, Report, report_from_json
 from registry.models import DirectUpload, Model, ModelVersion, Promotion
 from registry.publishing.publish import mark_default, promote, rollback
-from registry.upload_admin import DirectUploadAdmin, letting_send
 from registry.uploads.sender import own_upload
 
 admin.site.site_header = "mlserve"

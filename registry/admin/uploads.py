@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from mlserve.errors import MlserveError, Unavailable
-from registry.admin_rows import Unchanging, confirm, found
+from registry.admin.rows import Unchanging, confirm, found
 from registry.inspection.report import CHECKS, report_from_json
 from registry.models.direct_upload import DirectUpload, Status
 from registry.multipart.destination import current_transfer

@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 
-from registry.admin_rows import confirm, found
-from registry.forms import PROMOTE, has_permission
+from registry.admin.forms import PROMOTE, has_permission
+from registry.admin.rows import confirm, found
 from registry.models import ModelVersion
 from registry.models.incident import in_words
 
