@@ -18,11 +18,11 @@ from mlserve.errors import Unavailable
 from mlserve.http.problems import stored_problem
 from predictions import call_marker, figures, incidents, payloads, queue, runtime, workers
 from predictions.attendance import Attendance
+from predictions.batching.pace import FIRST_ROWS, Paces
 from predictions.claiming import Precedence, claim
 from predictions.counting import about_batch
 from predictions.execution import Work, execute
 from predictions.models import Prediction
-from predictions.pace import FIRST_ROWS, Paces
 from predictions.transitions import Outcome
 from registry.models import ModelVersion
 from registry.models.incident import Kind

@@ -13,7 +13,7 @@ from django.conf import settings
 from mlserve.errors import FieldError, MlserveError, PredictionFailed, Unavailable
 from mlserve.http.problems import stored_problem
 from predictions import runtime
-from predictions.batching import Answers, RowFailure, call_in_batches
+from predictions.batching.halving import Answers, RowFailure, call_in_batches
 from predictions.models import Prediction
 from predictions.redaction import kept_text
 from predictions.transitions import Outcome

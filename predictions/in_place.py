@@ -18,11 +18,11 @@ from django.utils import timezone
 
 from mlserve.errors import Overloaded, Unavailable
 from predictions import figures, incidents, runtime
+from predictions.batching.micro_batching import CallEnded, Gathering, Overfull
+from predictions.batching.pace import Paces
 from predictions.counting import about_batch
 from predictions.execution import Work, execute
-from predictions.gathering import CallEnded, Gathering, Overfull
 from predictions.models import Prediction, end_at_once
-from predictions.pace import Paces
 from predictions.recording import record
 from predictions.transitions import Outcome
 from predictions.waiting import MOST_WAITING

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 
 from mlserve.errors import Unavailable
-from predictions.rests import Rests
+from predictions.batching.backoff import Rests
 from registry.storage import artifacts
 
 log = logging.getLogger(__name__)

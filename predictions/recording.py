@@ -11,7 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, DataError, IntegrityError, connection, c
 from django.db.models import DateTimeField, UUIDField
 
 from mlserve.prepared import execute_many
-from predictions.group_commit import GroupCommit
+from predictions.batching.group_commit import GroupCommit
 from predictions.models import Prediction
 from predictions.queue import wake_on_commit
 from predictions.status import Status

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from mlserve.errors import Unavailable
 from predictions import runtime
-from predictions.batching import RowFailure, call_in_batches
+from predictions.batching.halving import RowFailure, call_in_batches
 from registry.models import ModelVersion
 from registry.models.golden_check import GoldenCheck, Verdict
 from registry.pipelines.environment import installed

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from django_q.models import OrmQ
 
-from predictions import attendance, call_marker, draining, pace, queue, tasks
+from predictions import attendance, call_marker, draining, queue, tasks
+from predictions.batching import pace
 from predictions.models import Prediction, WakeUp
 from predictions.status import Status
 from registry.models import ModelVersion

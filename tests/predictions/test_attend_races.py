@@ -10,8 +10,9 @@ import pytest
 from django.db import connection
 from django_q.models import OrmQ
 
-from predictions import attendance, draining, pace, queue, runtime, tasks
+from predictions import attendance, draining, queue, runtime, tasks
 from predictions.attendance import Attendance
+from predictions.batching import pace
 from predictions.doorbell import Doorbell
 from predictions.models import Prediction
 from predictions.status import Status

@@ -10,9 +10,9 @@ from django.utils import timezone
 from django_q.exceptions import TimeoutException
 
 from predictions import draining, incidents, runtime, tasks, workers
+from predictions.batching.backoff import _Rest
 from predictions.claiming import Precedence, claim
 from predictions.models import Prediction
-from predictions.rests import _Rest
 from predictions.status import Status
 from registry.models import Incident, ModelVersion
 from registry.models.incident import Kind

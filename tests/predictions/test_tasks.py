@@ -14,9 +14,9 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from predictions import runtime, tasks, workers
+from predictions.batching.pace import FIRST_ROWS
 from predictions.claiming import claim
 from predictions.models import Prediction, Worker
-from predictions.pace import FIRST_ROWS
 from predictions.status import Status
 from registry.inspection.inspect import Submission
 from registry.models import ModelVersion

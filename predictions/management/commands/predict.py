@@ -9,7 +9,7 @@ from typing import Any
 from mlserve.errors import FieldError, NoLiveVersion, NotFound, PredictionFailed
 from mlserve.terminal import TerminalCommand
 from predictions import runtime
-from predictions.batching import Answers, RowFailure
+from predictions.batching.halving import Answers, RowFailure
 from predictions.execution import predict_rows
 from predictions.management.row_files import read, require_writable, with_answers, write_whole
 from predictions.submission import parse_outputs, require_outputs

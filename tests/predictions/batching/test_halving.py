@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from predictions.batching import MOST_NAMED_FAILURES, call_in_batches
+from predictions.batching.halving import MOST_NAMED_FAILURES, call_in_batches
 
 
 class Doubler:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from predictions.group_commit import GroupCommit
+from predictions.batching.group_commit import GroupCommit
 
 PATIENCE_SECONDS = 20
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from predictions.rests import Rests
+from predictions.batching.backoff import Rests
 
 pytestmark = pytest.mark.once
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from predictions.pace import FIRST_ROWS, Paces
+from predictions.batching.pace import FIRST_ROWS, Paces
 
 pytestmark = pytest.mark.once
 

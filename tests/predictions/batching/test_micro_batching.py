@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from predictions.gathering import CallEnded, Gathering, Overfull
+from predictions.batching.micro_batching import CallEnded, Gathering, Overfull
 
 _PATIENCE = 20.0
 
