@@ -13,9 +13,9 @@ from django.db.models import Field, OuterRef, QuerySet, Subquery
 
 from mlserve.prepared import Parameter, PreparedQuery
 from predictions.models import Prediction
-from predictions.payloads import REFERENCE
+from predictions.models.outcome import lease_duration
+from predictions.models.payloads import REFERENCE
 from predictions.status import Status
-from predictions.transitions import lease_duration
 from registry.models import ModelVersion
 from registry.publishing.lookup import version_by_id
 

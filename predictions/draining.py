@@ -16,14 +16,14 @@ from django.utils import timezone
 
 from mlserve.errors import Unavailable
 from mlserve.http.problems import stored_problem
-from predictions import call_marker, figures, incidents, payloads, queue, runtime, workers
+from predictions import call_marker, figures, incidents, queue, runtime, workers
 from predictions.attendance import Attendance
 from predictions.batching.pace import FIRST_ROWS, Paces
 from predictions.claiming import Precedence, claim
 from predictions.counting import about_batch
 from predictions.execution import Work, execute
-from predictions.models import Prediction
-from predictions.transitions import Outcome
+from predictions.models import Prediction, payloads
+from predictions.models.outcome import Outcome
 from registry.models import ModelVersion
 from registry.models.incident import Kind
 

@@ -15,8 +15,8 @@ from mlserve.http.problems import stored_problem
 from predictions import runtime
 from predictions.batching.halving import Answers, RowFailure, call_in_batches
 from predictions.models import Prediction
-from predictions.redaction import kept_text
-from predictions.transitions import Outcome
+from predictions.models.outcome import Outcome
+from predictions.models.redaction import kept_text
 from registry.models import ModelVersion
 from registry.schema.record import Row, row_pointer
 

@@ -24,8 +24,8 @@ from predictions import workers
 from predictions.counting import Ended, count_ended, kind_of, note_batch
 from predictions.figure import Figure
 from predictions.models import Prediction
+from predictions.models.outcome import Outcome
 from predictions.status import Status
-from predictions.transitions import Outcome
 from registry.models import Incident, ModelVersion
 
 log = logging.getLogger(__name__)

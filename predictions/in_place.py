@@ -23,8 +23,8 @@ from predictions.batching.pace import Paces
 from predictions.counting import about_batch
 from predictions.execution import Work, execute
 from predictions.models import Prediction, end_at_once
+from predictions.models.outcome import Outcome
 from predictions.recording import record
-from predictions.transitions import Outcome
 from predictions.waiting import MOST_WAITING
 from registry.models import ModelVersion
 from registry.schema.record import Row

@@ -16,8 +16,7 @@ from django.utils import timezone
 
 from mlserve.errors import NotFound, Unavailable
 from mlserve.http.renderers import dump_json
-from predictions import payloads
-from predictions.models import Prediction
+from predictions.models import Prediction, payloads
 
 _AT_ONCE, _WALKED_AT_ONCE = 100, 1000
 _NOBODYS_ID = -1

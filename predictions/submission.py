@@ -18,7 +18,7 @@ from mlserve.permissions import token_id_of
 from predictions.counting import count_refused
 from predictions.in_place import fits_in_place, predict_in_place, turn_away
 from predictions.models import Prediction
-from predictions.payloads import discard, keep
+from predictions.models.payloads import discard, keep
 from predictions.reading import find_readable
 from predictions.recording import record
 from predictions.waiting import wait_until_ended

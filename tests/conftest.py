@@ -27,7 +27,8 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "penguins"
 @pytest.fixture(autouse=True)
 def _own_files(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Artifacts and caches of a test lie in its own folder, and no loaded pipeline outlives it."""
-    from predictions import call_marker, draining, in_place, incidents, payloads, runtime
+    from predictions import call_marker, draining, in_place, incidents, runtime
+    from predictions.models import payloads
     from registry.publishing import lookup
 
     settings.STORAGES = {

@@ -18,11 +18,11 @@ from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
 from mlserve.errors import Overloaded
-from predictions import call_marker, draining, payloads, queue, runtime, submission, tasks, workers
+from predictions import call_marker, draining, queue, runtime, submission, tasks, workers
 from predictions.claiming import claim
-from predictions.models import Prediction
+from predictions.models import Prediction, payloads
+from predictions.models.outcome import Outcome, finish_sql
 from predictions.status import Status
-from predictions.transitions import Outcome, finish_sql
 from registry.models import Incident, ModelVersion
 from registry.models.incident import Kind
 from registry.storage import artifacts
@@ -267,7 +267,7 @@ def test_it_stores_a_large_result_once_however_long_the_database_is_away(
             raise OperationalError("connection refused")
         return sql(*arguments, **named)
 
-    monkeypatch.setattr("predictions.models.finish_sql", sometimes)
+    monkeypatch.setattr("predictions.models.prediction.finish_sql", sometimes)
     monkeypatch.setattr(draining, "_PAUSE_SECONDS", 0.01)
 
     assert tasks.drain() == 1

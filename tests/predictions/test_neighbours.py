@@ -8,8 +8,8 @@ from django.utils import timezone
 from predictions import cluster, workers
 from predictions.claiming import Precedence, claim
 from predictions.models import Prediction
+from predictions.models.outcome import Outcome
 from predictions.status import Status
-from predictions.transitions import Outcome
 from tests.predictions.conftest import Submit
 
 pytestmark = pytest.mark.django_db(transaction=True)

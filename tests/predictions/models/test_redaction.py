@@ -18,8 +18,8 @@ from mlserve.errors import Unavailable
 from predictions import runtime, tasks
 from predictions.claiming import claim
 from predictions.models import Prediction
+from predictions.models.outcome import Outcome
 from predictions.submission import submit
-from predictions.transitions import Outcome
 from registry.models import ModelVersion
 from tests.predictions.marked import ISLAND, MASS, mark, record
 

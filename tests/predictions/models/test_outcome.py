@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from predictions import claiming
 from predictions.models import Prediction
+from predictions.models.outcome import Outcome, lease_duration
 from predictions.status import Status
-from predictions.transitions import Outcome, lease_duration
 from registry.models import ModelVersion
 from tests.predictions.conftest import Submit
 

@@ -12,7 +12,7 @@ from django.db import connection
 from mlserve.errors import GivenUp
 from mlserve.http.problems import stored_problem
 from mlserve.http.renderers import dump_json
-from predictions.payloads import keep_anyhow
+from predictions.models.payloads import keep_anyhow
 from predictions.status import Status
 
 

@@ -1,8 +1,8 @@
 """What stays of an input once its prediction has ended, for versions that mark columns as not to be kept.
 
 Every arrow to an end replaces the input in its own statement. Where the input is an object in the storage, the row
-names both the new object and the old one until that is deleted (predictions/payloads.py); `mend` does so, and takes
-care of whatever an interrupted or older process left.
+names both the new object and the old one until that is deleted (predictions/models/payloads.py); `mend` does so, and
+takes care of whatever an interrupted or older process left.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from django.db.models import QuerySet
 
 from mlserve.errors import PayloadLost, Unavailable
 from mlserve.http.renderers import dump_json
-from predictions.payloads import fetch, is_tidy, replace, tidied
+from predictions.models.payloads import fetch, is_tidy, replace, tidied
 from registry.models import ModelVersion
 from registry.publishing.lookup import version_by_id
 from registry.schema.privacy import what_is_kept

@@ -13,8 +13,8 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from mlserve.errors import PayloadLost, Unavailable
-from predictions import payloads, tasks
-from predictions.models import Prediction
+from predictions import tasks
+from predictions.models import Prediction, payloads
 from predictions.status import Status
 from registry.models import ModelVersion
 from registry.storage import artifacts

@@ -21,9 +21,9 @@ from predictions import tasks
 from predictions.claiming import claim
 from predictions.listing import Listing, listing_for
 from predictions.models import Prediction
+from predictions.models.outcome import Outcome
 from predictions.personal_data import Whose, export
 from predictions.retention import delete_what_is_too_old
-from predictions.transitions import Outcome
 from predictions.waiting import wait_until_ended
 from registry.admin.deletion import why_kept
 from registry.models import Model, ModelVersion

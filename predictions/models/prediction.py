@@ -18,15 +18,12 @@ from django.db.models import F, Q, QuerySet
 from uuid_utils.compat import uuid7
 
 from mlserve.errors import GivenUp, Unavailable
-from predictions import payloads
 from predictions.counting import Ended, count_ended
-
-# Django looks for models here.
-from predictions.figure import Figure as Figure  # noqa: PLC0414
-from predictions.payloads import REFERENCE, delete, discard
-from predictions.redaction import Kept, end_raw, in_place_of, mend
+from predictions.models import payloads
+from predictions.models.outcome import Outcome, finish_sql, finished_row, given_up_error, lease_duration
+from predictions.models.payloads import REFERENCE, delete, discard
+from predictions.models.redaction import Kept, end_raw, in_place_of, mend
 from predictions.status import ENDED, Status
-from predictions.transitions import Outcome, finish_sql, finished_row, given_up_error, lease_duration
 from registry.models import ModelVersion
 from registry.publishing.lookup import version_by_id
 
@@ -234,7 +231,7 @@ class Prediction(models.Model):
     row_count = models.PositiveIntegerField()
 
     # JSON as text: jsonb would reorder names, change numbers and refuse \u0000; nothing queries inside. Large inputs
-    # and results are references (predictions/payloads.py).
+    # and results are references (predictions/models/payloads.py).
     inputs = models.TextField()
     is_raw = models.BooleanField(
         default=False, db_default=False, help_text="Whether the input still holds values that are not to be kept."
@@ -343,25 +340,3 @@ def _count_unanswered(rows: Iterable[tuple[Any, ...]], changes: Mapping[str, Any
     for pk, version_id, request_id, created_at, started_at in rows:
         ended = Ended(pk, request_id, changes["status"], created_at, started_at, changes["finished_at"], kind)
         count_ended(version_by_id(version_id), [ended])
-
-
-class WakeUp(models.Model):
-    """The worker's door bell: one row per queue name. Written by predictions/queue.py only."""
-
-    queue = models.CharField(max_length=100, primary_key=True)
-    rung_at = models.DateTimeField(null=True, blank=True)
-
-    def __str__(self) -> str:
-        return self.queue
-
-
-class Worker(models.Model):
-    """A worker process and when it was last seen, so that its leases can be taken back when it is gone."""
-
-    name = models.CharField(max_length=200, primary_key=True)
-    host = models.CharField(max_length=200)
-    pid = models.PositiveIntegerField()
-    seen_at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return self.name

@@ -1,0 +1,13 @@
+"""The wake-up on its way to a worker: one row per queue name."""
+
+from django.db import models
+
+
+class WakeUp(models.Model):
+    """The worker's door bell: one row per queue name. Written by predictions/queue.py only."""
+
+    queue = models.CharField(max_length=100, primary_key=True)
+    rung_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.queue
