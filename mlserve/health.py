@@ -11,8 +11,8 @@ from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 
 from mlserve.errors import MlserveError
-from predictions import queue, workers
 from predictions.models import Prediction
+from predictions.queue import heartbeat, wake_ups
 from registry.models import ModelVersion
 
 log = logging.getLogger(__name__)
@@ -71,12 +71,12 @@ def _storage() -> dict[str, Any]:
 
 
 def _queue() -> dict[str, Any]:
-    queue.ping()
+    wake_ups.ping()
     return {"kind": settings.MLSERVE_QUEUE}
 
 
 def _workers() -> dict[str, Any]:
-    seen = workers.count_seen()
+    seen = heartbeat.count_seen()
     if not seen:
         raise _NotReady("no worker was seen lately; is `manage.py serve` or its worker running?")
     return {"seen": seen}

@@ -16,8 +16,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from mlserve.conf.secret_key import fingerprint, weakness
-from predictions import queue, workers
 from predictions.models import Prediction
+from predictions.queue import heartbeat, wake_ups
 from registry.models import ModelVersion
 from registry.pipelines.environment import PACKAGES, installed
 
@@ -116,13 +116,13 @@ def _storage() -> dict[str, Any]:
 
 
 def _queue() -> dict[str, Any]:
-    queue.ping()
+    wake_ups.ping()
     return {"kind": settings.MLSERVE_QUEUE}
 
 
 def _waiting() -> dict[str, Any]:
     age = Prediction.objects.oldest_queued_seconds(now=timezone.now())
-    return {"oldest_queued_seconds": round(age, 1), "workers_seen": workers.count_seen()}
+    return {"oldest_queued_seconds": round(age, 1), "workers_seen": heartbeat.count_seen()}
 
 
 def _models() -> dict[str, Any]:

@@ -22,10 +22,10 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 from mlserve.access.audit import note_inputs_seen
 from predictions.listing import Page, listing_of_model
 from predictions.models import Prediction, WakeUp, Worker
+from predictions.queue.heartbeat import SEEN_WITHIN
 from predictions.reading import may_see_inputs, shown_error
 from predictions.status import Status
 from predictions.sweep_admin import ScheduleAdmin
-from predictions.workers import SEEN_WITHIN
 from registry.schema.privacy import Mark, shown_text
 
 # Success and Failure are always empty, for we keep none of django-q2's own records (save_limit -1), and OrmQ holds

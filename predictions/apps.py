@@ -9,7 +9,7 @@ class PredictionsConfig(AppConfig):
         from django_q.signals import post_spawn
 
         from predictions import checks  # noqa: F401 - registers the system checks
-        from predictions.queue import call_inspector, schedule_sweep
+        from predictions.queue.wake_ups import call_inspector, schedule_sweep
         from predictions.tasks import start_worker
         from registry.uploads.signals import inspection_wanted
 

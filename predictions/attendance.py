@@ -12,7 +12,7 @@ from typing import Self
 
 from django.db import connection
 
-from predictions import queue
+from predictions.queue import wake_ups
 
 # When a call that was expected to be quick is no longer waited for.
 _LONG_SECONDS = 1.0
@@ -22,7 +22,7 @@ class Attendance:
     """As a context: listens from the beginning to the end, if no other worker of the host does."""
 
     def __init__(self) -> None:
-        self._bell = queue.attending_bell()
+        self._bell = wake_ups.attending_bell()
         self._call_started: float | None = None
         self._lock = threading.Lock()
         self._is_aside = True
@@ -73,6 +73,6 @@ class Attendance:
                 if is_long:
                     self.step_aside()
             if is_long and started != relieved_of:
-                queue.call_worker()
+                wake_ups.call_worker()
                 relieved_of = started
         connection.close()  # this thread's own

@@ -26,9 +26,10 @@ from django_q.worker import worker
 
 from mlserve.errors import QueueMissing, Unavailable
 from mlserve.processes.orphans import end_with_parent
-from predictions import figures, incidents, queue, workers
+from predictions import figures, incidents
 from predictions.golden_checks import GoldenChecks
 from predictions.models import Prediction
+from predictions.queue import heartbeat, wake_ups
 from predictions.warming import warm_libraries, warm_models_in_background
 from registry.models.direct_upload import DirectUpload
 
@@ -95,7 +96,7 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
         in_use = [process.timer for process in self.pool] + [self._leaving]
         timer = next(timer for timer in self._timers if not any(timer is each for each in in_use))
         timer.value = _IDLE
-        self.spawn_process(worker, queue.OwnTasks(self.task_queue), self.result_queue, timer, self.timeout)
+        self.spawn_process(worker, wake_ups.OwnTasks(self.task_queue), self.result_queue, timer, self.timeout)
 
     def spawn_monitor(self) -> BaseProcess:
         process: BaseProcess = self.spawn_process(_file_results, self.result_queue, self.broker)
@@ -115,7 +116,7 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
         """Without waiting until a message comes or the broker's patience ends, which may take 20 seconds."""
         self.event_out.set()
         while self.pusher.is_alive():
-            self.pusher.terminate()  # ends its wait only (predictions/brokers.py)
+            self.pusher.terminate()  # ends its wait only (predictions/queue/brokers.py)
             self.pusher.join(_LOOK_EVERY_SECONDS)
         super().stop()
 
@@ -167,7 +168,7 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
 
 def _give_back_what_is_held_by(killed: Sequence[int]) -> None:
     """Killed beside one that crashed, three times perhaps: that must not count as attempts of what is healthy."""
-    holders = [f"{workers.host_name()}:{pid}" for pid in killed]
+    holders = [f"{heartbeat.host_name()}:{pid}" for pid in killed]
     try:
         close_old_connections()
         for holder in holders:
@@ -216,8 +217,8 @@ class _SignOfLife:
         self._due = time.monotonic() + _SIGN_EVERY_SECONDS
         try:
             close_old_connections()
-            workers.see_living_workers()
-            queue.keep_sweep_due()
+            heartbeat.see_living_workers()
+            wake_ups.keep_sweep_due()
         except DatabaseError as error:
             log.warning("The workers of this host could not tell that they live: %s", error)
 
@@ -246,7 +247,7 @@ def run_cluster(worker_count: int, *, when_spawned: Callable[[], None] = lambda:
 
     def ask_to_stop(*_: Any) -> None:
         stop.set()
-        queue.attending_bell().dismiss()  # a worker that waits for more would keep the others waiting for seconds
+        wake_ups.attending_bell().dismiss()  # a worker that waits for more would keep the others waiting for seconds
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)

@@ -16,8 +16,9 @@ from typing import Any
 from django.conf import settings
 from django.db import close_old_connections
 
-from predictions import figures, incidents, queue, tasks, workers
+from predictions import figures, incidents, tasks
 from predictions.golden_checks import GoldenChecks
+from predictions.queue import heartbeat, wake_ups
 from predictions.time_limit import GRACE_SECONDS, TimeLimitReached, time_limit
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ def _read(records: Iterable[Mapping[str, Any]]) -> tuple[defaultdict[str, list[s
     for record in records:
         message_id = str(record.get("messageId"))
         try:
-            name = queue.task_asked_for(record.get("body"))
+            name = wake_ups.task_asked_for(record.get("body"))
         except Exception as error:  # noqa: BLE001 - its sender decides what a message contains
             name = None
             log.error("Message %s cannot be read: %s", message_id, type(error).__name__)  # noqa: TRY400
@@ -102,7 +103,7 @@ def _run(task: _Task, seconds_left: SecondsLeft) -> None:
 def _attend(seconds: float) -> None:
     """Like `tasks.attend`, but nobody rings here, so there is nothing to listen for."""
     batch_seconds: int = settings.MLSERVE_BATCH_SECONDS
-    queue.answer()
+    wake_ups.answer()
     tasks.drain(time.monotonic() + seconds - batch_seconds, limit=partial(time_limit, batch_seconds))
     figures.flush_if_due(after_seconds=0)
 
@@ -120,7 +121,7 @@ _TASKS: Mapping[str, _Task] = {
 
 
 def _sweep() -> None:
-    workers.see_this_worker()
+    heartbeat.see_this_worker()
     tasks.sweep()
     GoldenChecks().check_one()
 

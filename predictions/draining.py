@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from mlserve.errors import Unavailable
 from mlserve.http.problems import stored_problem
-from predictions import call_marker, figures, incidents, queue, runtime, workers
+from predictions import call_marker, figures, incidents, runtime
 from predictions.attendance import Attendance
 from predictions.batching.pace import FIRST_ROWS, Paces
 from predictions.claiming import Precedence, claim
@@ -24,6 +24,7 @@ from predictions.counting import about_batch
 from predictions.execution import Work, execute
 from predictions.models import Prediction, payloads
 from predictions.models.outcome import Outcome
+from predictions.queue import heartbeat, wake_ups
 from registry.models import ModelVersion
 from registry.models.incident import Kind
 
@@ -72,13 +73,13 @@ def drain(
                 outcomes = _execute(batch, attendance)
             ended += _finish(batch, outcomes)
             if deadline is not None and time.monotonic() > deadline:
-                queue.call_worker()
+                wake_ups.call_worker()
                 break
     except BaseException as error:  # also django-q2's time limit, which is a SystemExit
         if attendance is not None:
             attendance.step_aside()  # nobody may rely on this worker any more
         _let_go(error)
-        queue.call_worker()
+        wake_ups.call_worker()
         raise
     return ended
 
@@ -99,7 +100,7 @@ def _claim() -> list[Prediction]:
     # What was away is asked for as soon as its pause has ended, whatever else waits: nothing may be wrong any more.
     is_due = bool(unreachable.away() - unreachable.resting()) or now > _State.last_turn + _TURN_EVERY_SECONDS
     batch = claim(
-        holder=workers.worker_name(),
+        holder=heartbeat.worker_name(),
         now=timezone.now(),
         precedence=precedence,
         is_turn_of_those_apart=is_due,
@@ -123,7 +124,7 @@ def _share_work(batch: Sequence[Prediction], attendance: Attendance | None) -> N
     if attendance is not None and not is_quick:
         attendance.step_aside()
     if (is_full or not is_quick) and Prediction.objects.queued().exists():
-        queue.call_worker(beside=workers.host_name() if attendance is not None and is_quick else "")
+        wake_ups.call_worker(beside=heartbeat.host_name() if attendance is not None and is_quick else "")
 
 
 def _is_quick(version: ModelVersion) -> bool:
@@ -181,7 +182,7 @@ def _load(version: ModelVersion) -> None:
 
 def _finish(batch: Sequence[Prediction], outcomes: Sequence[Outcome]) -> int:
     """How many ended. A database that is away is waited for: it would be a pity about the results."""
-    holder, deadline = workers.worker_name(), time.monotonic() + _PATIENCE_SECONDS
+    holder, deadline = heartbeat.worker_name(), time.monotonic() + _PATIENCE_SECONDS
     outcomes = [outcome.with_kept_result() for outcome in outcomes]
     while True:
         try:
@@ -205,7 +206,7 @@ def _finish(batch: Sequence[Prediction], outcomes: Sequence[Outcome]) -> int:
 
 def _give_back(ids: Sequence[UUID]) -> None:
     if ids:
-        Prediction.objects.give_back(holder=workers.worker_name(), ids=ids)
+        Prediction.objects.give_back(holder=heartbeat.worker_name(), ids=ids)
 
 
 def _let_go(error: BaseException) -> None:
@@ -221,9 +222,9 @@ def _let_go(error: BaseException) -> None:
     try:
         _drop_broken_connection()
         if is_nobodys_fault:
-            Prediction.objects.give_back(holder=workers.worker_name())
+            Prediction.objects.give_back(holder=heartbeat.worker_name())
         else:
-            Prediction.objects.release_held_by([workers.worker_name()], now=now)
+            Prediction.objects.release_held_by([heartbeat.worker_name()], now=now)
     except DatabaseError as also:
         log.warning("What this worker had claimed stays claimed until the database answers: %s", also)
         _State.holds_leftovers = True
@@ -246,5 +247,5 @@ def _drop_broken_connection() -> None:
 
 def _give_back_leftovers() -> None:
     if _State.holds_leftovers:
-        Prediction.objects.give_back(holder=workers.worker_name())
+        Prediction.objects.give_back(holder=heartbeat.worker_name())
         _State.holds_leftovers = False

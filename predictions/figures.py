@@ -20,11 +20,11 @@ from django.db import connection, connections, transaction
 from django.db.models import Count
 
 from mlserve.observability.counters import Series, tally
-from predictions import workers
 from predictions.counting import Ended, count_ended, kind_of, note_batch
 from predictions.figure import Figure
 from predictions.models import Prediction
 from predictions.models.outcome import Outcome
+from predictions.queue import heartbeat
 from predictions.status import Status
 from registry.models import Incident, ModelVersion
 
@@ -147,7 +147,7 @@ def this_moment(now: datetime) -> Moment:
         queued=Prediction.objects.queued().count(),
         oldest_queued_seconds=Prediction.objects.oldest_queued_seconds(now=now),
         running=Prediction.objects.running().count(),
-        workers=workers.count_seen(),
+        workers=heartbeat.count_seen(),
         live=list(_live_versions()),
         open_incidents=list(incidents[:_MOST_VERSIONS]),
     )

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from predictions import call_marker
 from predictions.call_marker import LeftBehind
-from predictions.workers import worker_name
+from predictions.queue.heartbeat import worker_name
 from registry.models import Incident
 from registry.models.incident import Kind, Seen, Standing, standing_of
 

@@ -13,7 +13,7 @@ from django.db.models import DateTimeField, UUIDField
 from mlserve.prepared import execute_many
 from predictions.batching.group_commit import GroupCommit
 from predictions.models import Prediction
-from predictions.queue import wake_on_commit
+from predictions.queue.wake_ups import wake_on_commit
 from predictions.status import Status
 
 # Bounds the memory and the time of one transaction; a single request may still have more rows of its own.

@@ -15,11 +15,12 @@ from django.utils import timezone
 
 from mlserve.access.expired_rows import forget_callers
 from mlserve.processes.orphans import end_with_parent
-from predictions import call_marker, figures, incidents, queue, workers
+from predictions import call_marker, figures, incidents
 from predictions.attendance import Attendance
 from predictions.draining import drain as drain  # noqa: PLC0414 - a task's own word for it
 from predictions.draining import seconds_to_next_try
 from predictions.models import Prediction
+from predictions.queue import heartbeat, wake_ups
 from predictions.retention import delete_what_is_too_old
 from registry.models.direct_upload import DirectUpload
 from registry.uploads.sender import sweep_uploads
@@ -49,7 +50,7 @@ def attend() -> int:
     except (OperationalError, InterfaceError) as error:
         log.error("The database does not answer, trying on: %s", error)  # noqa: TRY400
         if _wait_for_database():
-            queue.call_worker()  # as a task of its own, with the whole time limit
+            wake_ups.call_worker()  # as a task of its own, with the whole time limit
         return 0
 
 
@@ -59,7 +60,7 @@ def _attend() -> int:
         _introduce()
         _Late.is_unknown = False
     call_marker.renew()
-    queue.answer()
+    wake_ups.answer()
     with Attendance() as attendance:
         ended = drain(deadline, attendance)
         while _waits(attendance, deadline):
@@ -67,7 +68,7 @@ def _attend() -> int:
     ended += _look_once_more(deadline)
     figures.flush_if_due(after_seconds=0)
     if seconds_to_next_try() is not None:
-        queue.call_worker()
+        wake_ups.call_worker()
     return ended
 
 
@@ -80,7 +81,7 @@ def _look_once_more(deadline: float) -> int:
     if time.monotonic() < deadline:
         return drain(deadline)
     if Prediction.objects.queued().exists():
-        queue.call_worker()
+        wake_ups.call_worker()
     return 0
 
 
@@ -100,7 +101,7 @@ def _wait_for_database() -> bool:
         time.sleep(_PAUSE_SECONDS)
         try:
             close_old_connections()
-            queue.answer()
+            wake_ups.answer()
         except (OperationalError, InterfaceError):
             continue
         log.warning("The database answers again")
@@ -114,9 +115,9 @@ def inspect_uploads() -> bool:
     One upload per task: each has the whole time limit, and a worker looks for predictions in between.
     """
     try:
-        go_on = inspect_next(holder=workers.worker_name())
+        go_on = inspect_next(holder=heartbeat.worker_name())
     except BaseException:  # also django-q2's time limit, which is a SystemExit
-        DirectUpload.objects.release_held_by([workers.worker_name()], now=timezone.now())
+        DirectUpload.objects.release_held_by([heartbeat.worker_name()], now=timezone.now())
         _call_inspector_if_wanted()
         raise
     if go_on:
@@ -127,23 +128,23 @@ def inspect_uploads() -> bool:
 def _call_inspector_if_wanted() -> None:
     """Whoever inspects now looks for the next one when it has ended."""
     if DirectUpload.objects.queued().exists() and not DirectUpload.objects.inspecting().exists():
-        queue.call_inspector()
+        wake_ups.call_inspector()
 
 
 def sweep() -> dict[str, int]:
     """Take back what dead workers hold, expire what waited too long, apply retention, ring when work waits."""
     now = timezone.now()
-    workers.see_living_workers()
+    heartbeat.see_living_workers()
     incidents.report_left_behind()
     counts = {
-        "released": Prediction.objects.release_expired(now=now) + workers.release_dead_workers(),
+        "released": Prediction.objects.release_expired(now=now) + heartbeat.release_dead_workers(),
         "expired": Prediction.objects.expire(now=now),
         "deleted": delete_what_is_too_old(now=now),
     }
     Prediction.objects.mend()
     if Prediction.objects.queued().exists():
-        queue.call_worker()
-    workers.forget_unseen(now=now)
+        wake_ups.call_worker()
+    heartbeat.forget_unseen(now=now)
     sweep_uploads(now=now)
     forget_callers()
     _call_inspector_if_wanted()
@@ -170,6 +171,6 @@ def start_worker(**_: Any) -> None:
 
 
 def _introduce() -> None:
-    workers.see_this_worker()
-    queue.answer()
+    heartbeat.see_this_worker()
+    wake_ups.answer()
     sweep()

@@ -18,10 +18,10 @@ _MOST_AT_ONCE = 1000
 def made_as_it_should_be(evidence: Evidence) -> Finding:
     name = evidence.queue_name
     _attributes(evidence, name, fix_hint=True)
-    from predictions import sqs
+    from predictions.queue import sqs_queues
 
     return judged(
-        told(sqs.problems_of, name),
+        told(sqs_queues.problems_of, name),
         well=f"{name}, encrypted, with dead letters",
         fix=f"python manage.py create_queue {name}",
     )

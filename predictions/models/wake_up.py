@@ -4,7 +4,7 @@ from django.db import models
 
 
 class WakeUp(models.Model):
-    """The worker's door bell: one row per queue name. Written by predictions/queue.py only."""
+    """The worker's door bell: one row per queue name. Written by predictions/queue/wake_ups.py only."""
 
     queue = models.CharField(max_length=100, primary_key=True)
     rung_at = models.DateTimeField(null=True, blank=True)

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from mlserve import health
-from predictions import queue, workers
+from predictions.queue import heartbeat, wake_ups
 from registry.models import Model, ModelVersion
 from registry.models.golden_check import GoldenCheck, Verdict
 
@@ -23,7 +23,7 @@ def test_it_lives_without_a_database(client: Client, django_assert_num_queries: 
 
 
 def test_it_is_ready_when_every_part_answers(client: Client, penguins: ModelVersion) -> None:
-    workers.see_this_worker()
+    heartbeat.see_this_worker()
 
     response = client.get("/readyz")
 
@@ -44,8 +44,8 @@ def test_it_names_the_part_that_is_down(client: Client, penguins: ModelVersion, 
     def refuse() -> None:
         raise ConnectionError("broker gone")
 
-    workers.see_this_worker()
-    monkeypatch.setattr(queue, "ping", refuse)
+    heartbeat.see_this_worker()
+    monkeypatch.setattr(wake_ups, "ping", refuse)
 
     body = client.get("/readyz").json()
 
@@ -61,7 +61,7 @@ def test_it_keeps_names_of_hosts_to_the_log(
         raise OSError("db.internal is gone")
 
     settings.ON_LAPTOP = is_laptop
-    monkeypatch.setattr(queue, "ping", refuse)
+    monkeypatch.setattr(wake_ups, "ping", refuse)
     with caplog.at_level("INFO"):
         part = client.get("/readyz").json()["checks"]["queue"]
 
@@ -82,7 +82,7 @@ def long_since(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def models_part(client: Client) -> dict[str, Any]:
-    workers.see_this_worker()
+    heartbeat.see_this_worker()
     part: dict[str, Any] = client.get("/readyz").json()["checks"]["models"]
     return part
 

@@ -7,7 +7,7 @@ from django.db import connection
 
 from mlserve.conf.secret_key import fingerprint
 from mlserve.vitals import vitals
-from predictions import queue, workers
+from predictions.queue import heartbeat, wake_ups
 from registry.models import ModelVersion
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +33,7 @@ def test_it_tells_what_is_down_and_goes_on(monkeypatch: Any) -> None:
     def refuse() -> None:
         raise ConnectionError("broker gone")
 
-    monkeypatch.setattr(queue, "ping", refuse)
+    monkeypatch.setattr(wake_ups, "ping", refuse)
 
     facts = vitals()
 
@@ -42,7 +42,7 @@ def test_it_tells_what_is_down_and_goes_on(monkeypatch: Any) -> None:
 
 
 def test_it_counts_administrators_and_workers(owner: Any, reader: Any) -> None:
-    workers.see_this_worker()
+    heartbeat.see_this_worker()
 
     facts = vitals()
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from predictions import queue, runtime, tasks
+from predictions import runtime, tasks
 from predictions.models import Prediction
+from predictions.queue import wake_ups
 from registry.models import ModelVersion
 
 PATIENCE_SECONDS = 20
@@ -47,7 +48,7 @@ class Worker:
     def start_listening(self) -> None:
         """Returns once somebody who rings is heard."""
         self.thread.start()
-        wait_until(queue.attending_bell().ring)
+        wait_until(wake_ups.attending_bell().ring)
 
     def join(self) -> int:
         """How many predictions it ended."""
@@ -58,7 +59,7 @@ class Worker:
     def dismiss(self) -> int:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self.thread.is_alive() and time.monotonic() < deadline:
-            queue.attending_bell().dismiss()  # it may be busy, and not listen at this moment
+            wake_ups.attending_bell().dismiss()  # it may be busy, and not listen at this moment
             self.thread.join(0.01)
         return self.join()
 

@@ -10,7 +10,7 @@ import pytest
 from django_q.brokers import get_broker
 from django_q.conf import Conf
 
-from predictions import brokers, sqs_messages
+from predictions.queue import brokers, sqs_messages
 from tests.stand_ins.redis import RedisServer
 
 KINDS = ("orm", "sqs", "redis")
@@ -38,7 +38,7 @@ def using(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, setti
     settings.MLSERVE_QUEUE = name
     settings.Q_CLUSTER = {**settings.Q_CLUSTER, "name": f"queue-{uuid4().hex[:12]}"}
     monkeypatch.setattr(Conf, "CLUSTER_NAME", settings.Q_CLUSTER["name"])
-    monkeypatch.setattr(Conf, "BROKER_CLASS", f"predictions.brokers.{_BROKERS[name]}")
+    monkeypatch.setattr(Conf, "BROKER_CLASS", f"predictions.queue.brokers.{_BROKERS[name]}")
     monkeypatch.setattr(brokers, "_PAUSE_SECONDS", 0.1)
     yield from _MADE_BY[name](request, monkeypatch)
 

@@ -13,8 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django_q.models import Schedule
 
-from predictions import queue
 from predictions.models import Prediction, Worker
+from predictions.queue import wake_ups
 from predictions.submission import submit
 from predictions.tasks import drain
 from registry.inspection.inspect import Submission
@@ -201,14 +201,14 @@ def test_it_hides_the_tables_of_the_queue_that_mislead() -> None:
 
 
 def test_it_lets_nobody_schedule_a_function(admin_client: Client) -> None:
-    sweep = Schedule.objects.get(func=queue.SWEEP)
+    sweep = Schedule.objects.get(func=wake_ups.SWEEP)
     asked = {"name": "x", "func": "os.system", "args": "'true'", "schedule_type": "O", "repeats": "0"}
 
     added = admin_client.post("/admin/django_q/schedule/add/", asked)
     admin_client.post(f"/admin/django_q/schedule/{sweep.pk}/change/", asked)
 
     assert added.status_code == 403
-    assert list(Schedule.objects.values_list("func", "args", "repeats")) == [(queue.SWEEP, None, 0)]
+    assert list(Schedule.objects.values_list("func", "args", "repeats")) == [(wake_ups.SWEEP, None, 0)]
 
 
 def test_it_answers_on_every_page(admin_client: Client, owner: User, queued: Prediction) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from django_q.models import OrmQ
 
-from predictions import attendance, call_marker, draining, queue, tasks
+from predictions import attendance, call_marker, draining, tasks
 from predictions.batching import pace
 from predictions.models import Prediction, WakeUp
+from predictions.queue import wake_ups
 from predictions.status import Status
 from registry.models import ModelVersion
 from tests.predictions.attending import PATIENCE_SECONDS, Gate, Worker, all_have_ended, wait_until
@@ -31,7 +32,7 @@ def _own_bell(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
     monkeypatch.setattr(draining, "paces", pace.Paces())
     settings.MLSERVE_DRAIN_SECONDS = PATIENCE_SECONDS
     yield
-    queue.attending_bell().close()
+    wake_ups.attending_bell().close()
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def known_quick(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks.drain()
     Prediction.objects.all().delete()
     OrmQ.objects.all().delete()
-    queue.answer()
+    wake_ups.answer()
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_it_leaves_when_its_time_is_up(penguins: ModelVersion, settings: Any) ->
 
     assert tasks.attend() == 0
     assert 0.2 <= time.monotonic() - started < PATIENCE_SECONDS / 2
-    assert not queue.attending_bell().ring()
+    assert not wake_ups.attending_bell().ring()
 
 
 def test_it_begins_no_batch_that_its_time_limit_would_end(submit_rows: Submit, settings: Any) -> None:
@@ -112,7 +113,7 @@ def test_it_leaves_at_once_when_it_is_dismissed(penguins: ModelVersion, worker: 
     started = time.monotonic()
     worker.dismiss()
     assert time.monotonic() - started < PATIENCE_SECONDS / 2
-    assert not queue.attending_bell().ring()
+    assert not wake_ups.attending_bell().ring()
 
 
 def test_it_has_submissions_call_a_worker_where_none_attends(
@@ -130,9 +131,9 @@ def test_it_has_submissions_call_a_worker_where_none_attends(
 
 
 def test_it_only_empties_the_table_while_another_worker_attends(submit_rows: Submit) -> None:
-    other = queue.attending_bell()
+    other = wake_ups.attending_bell()
     assert other.listen()
-    queue._bell.cache_clear()  # as in another process
+    wake_ups._bell.cache_clear()  # as in another process
     submit_rows()
     assert not OrmQ.objects.exists()
 
@@ -140,7 +141,7 @@ def test_it_only_empties_the_table_while_another_worker_attends(submit_rows: Sub
     assert tasks.attend() == 1
     assert time.monotonic() - started < PATIENCE_SECONDS / 2
     assert other.wait(1)  # the ring is still the other one's
-    assert queue.attending_bell().ring()
+    assert wake_ups.attending_bell().ring()
     other.close()
 
 
@@ -158,7 +159,7 @@ def test_it_lets_others_attend_while_it_predicts_what_may_be_slow(
     assert OrmQ.objects.count() == 1
     gate.go.set()
     wait_until(all_have_ended)
-    wait_until(queue.attending_bell().ring)  # it is back
+    wait_until(wake_ups.attending_bell().ring)  # it is back
     assert worker.dismiss() == 2
 
 
@@ -189,11 +190,11 @@ def test_it_calls_another_worker_when_a_quick_version_hangs(
     submit_rows()  # perhaps it is heard, by one who is busy
 
     wait_until(OrmQ.objects.exists)
-    assert not queue.attending_bell().ring()
+    assert not wake_ups.attending_bell().ring()
     assert WakeUp.objects.exclude(rung_at=None).exists()
     gate.go.set()
     wait_until(all_have_ended)
-    wait_until(queue.attending_bell().ring)
+    wait_until(wake_ups.attending_bell().ring)
     assert worker.dismiss() == 2
 
 
@@ -218,7 +219,7 @@ def test_it_calls_another_worker_when_a_full_batch_leaves_some(
     for _ in range(waiting):
         submit_rows()
     OrmQ.objects.all().delete()
-    queue.answer()
+    wake_ups.answer()
 
     assert tasks.drain() == waiting
     assert OrmQ.objects.count() == calls

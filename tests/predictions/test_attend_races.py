@@ -10,11 +10,12 @@ import pytest
 from django.db import connection
 from django_q.models import OrmQ
 
-from predictions import attendance, draining, queue, runtime, tasks
+from predictions import attendance, draining, runtime, tasks
 from predictions.attendance import Attendance
 from predictions.batching import pace
-from predictions.doorbell import Doorbell
 from predictions.models import Prediction
+from predictions.queue import wake_ups
+from predictions.queue.local_socket import Doorbell
 from predictions.status import Status
 from tests.predictions.attending import PATIENCE_SECONDS, all_have_ended, wait_until
 from tests.predictions.conftest import Submit
@@ -28,7 +29,7 @@ def _own_bell(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
     monkeypatch.setattr(draining, "paces", pace.Paces())
     settings.MLSERVE_DRAIN_SECONDS = PATIENCE_SECONDS
     yield
-    queue.attending_bell().close()
+    wake_ups.attending_bell().close()
 
 
 def test_it_is_heard_although_it_stepped_aside_as_the_call_ended(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +48,7 @@ def test_it_is_heard_although_it_stepped_aside_as_the_call_ended(db: None, monke
         with attended.call():
             assert is_closing.wait(PATIENCE_SECONDS)
         assert attended.wait(PATIENCE_SECONDS)  # to look for what came meanwhile
-        threading.Timer(0.3, queue.attending_bell().ring).start()
+        threading.Timer(0.3, wake_ups.attending_bell().ring).start()
         assert attended.wait(2)
 
 
@@ -146,7 +147,7 @@ def test_it_stops_listening_when_it_is_interrupted(submit_rows: Submit, monkeypa
 
     prediction = submit_rows()
     OrmQ.objects.all().delete()
-    queue.answer()
+    wake_ups.answer()
     monkeypatch.setattr(runtime, "predict", time_is_up)
 
     with pytest.raises(SystemExit):
@@ -155,7 +156,7 @@ def test_it_stops_listening_when_it_is_interrupted(submit_rows: Submit, monkeypa
     prediction.refresh_from_db()
     assert prediction.status == Status.QUEUED
     assert OrmQ.objects.count() == 1
-    assert not queue.attending_bell().ring()
+    assert not wake_ups.attending_bell().ring()
     assert not [thread for thread in threading.enumerate() if thread.name == "attendance"]
 
 
@@ -166,16 +167,16 @@ def test_it_leaves_nothing_waiting_however_workers_come_and_go(
     """Two workers, who attend for moments and come back only when there is a task for them; no sweep helps."""
     settings.MLSERVE_DRAIN_SECONDS, settings.MLSERVE_BATCH_ROWS = 0.03, 3
     bells = threading.local()
-    attending = queue.attending_bell()._path.name  # the same place for each thread's own object
+    attending = wake_ups.attending_bell()._path.name  # the same place for each thread's own object
 
     def own_bell() -> Doorbell:
         if not hasattr(bells, "bell"):
-            bells.bell = Doorbell(f"{queue._queue_name()} attending")
+            bells.bell = Doorbell(f"{wake_ups._queue_name()} attending")
             assert bells.bell._path.name == attending
         bell: Doorbell = bells.bell
         return bell
 
-    monkeypatch.setattr(queue, "attending_bell", own_bell)
+    monkeypatch.setattr(wake_ups, "attending_bell", own_bell)
     is_over = threading.Event()
 
     def work() -> None:

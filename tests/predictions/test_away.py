@@ -18,10 +18,11 @@ from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
 from mlserve.errors import Overloaded
-from predictions import call_marker, draining, queue, runtime, submission, tasks, workers
+from predictions import call_marker, draining, runtime, submission, tasks
 from predictions.claiming import claim
 from predictions.models import Prediction, payloads
 from predictions.models.outcome import Outcome, finish_sql
+from predictions.queue import heartbeat, wake_ups
 from predictions.status import Status
 from registry.models import Incident, ModelVersion
 from registry.models.incident import Kind
@@ -297,7 +298,7 @@ def test_it_gives_back_later_what_it_could_not_give_back(
 def test_it_waits_for_a_database_that_is_away(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
     submit_rows()
     OrmQ.objects.all().delete()
-    answer, tries = queue.answer, list[int]()
+    answer, tries = wake_ups.answer, list[int]()
 
     def sometimes() -> None:
         tries.append(1)
@@ -305,7 +306,7 @@ def test_it_waits_for_a_database_that_is_away(submit_rows: Submit, monkeypatch: 
             raise OperationalError("connection refused")
         answer()
 
-    monkeypatch.setattr(queue, "answer", sometimes)
+    monkeypatch.setattr(wake_ups, "answer", sometimes)
     monkeypatch.setattr(tasks, "close_old_connections", lambda: None)  # this test's own transaction
     monkeypatch.setattr(tasks, "_PAUSE_SECONDS", 0.01)
 
@@ -342,12 +343,12 @@ def test_it_leaves_no_object_of_what_it_refused(
 
 def test_it_leaves_no_object_of_a_result_that_came_too_late(submit_rows: Submit, settings: Any) -> None:
     prediction = submit_rows()
-    claim(holder=workers.worker_name(), now=timezone.now())
-    Prediction.objects.release_held_by([workers.worker_name()], now=timezone.now())
+    claim(holder=heartbeat.worker_name(), now=timezone.now())
+    Prediction.objects.release_held_by([heartbeat.worker_name()], now=timezone.now())
     settings.MLSERVE_ROW_BYTES = 10
 
     late = Outcome(prediction.pk, result={"predictions": ["Gentoo"], "probabilities": None})
-    assert Prediction.objects.finish([late], holder=workers.worker_name(), now=timezone.now()) == 0
+    assert Prediction.objects.finish([late], holder=heartbeat.worker_name(), now=timezone.now()) == 0
 
     assert stored_payloads() == []
     assert state_of(prediction)[0] == Status.QUEUED

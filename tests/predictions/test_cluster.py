@@ -12,9 +12,10 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
 from mlserve.processes.children import CAN_FORK
-from predictions import cluster, workers
+from predictions import cluster
 from predictions.claiming import claim
 from predictions.cluster import _give_back_what_is_held_by
+from predictions.queue import heartbeat
 from predictions.submission import submit
 from registry.models import ModelVersion
 from registry.models.direct_upload import DirectUpload, Status
@@ -39,7 +40,7 @@ def test_it_counts_no_attempt_of_what_was_killed_beside_another(
     penguins: ModelVersion, penguin: dict[str, Any]
 ) -> None:
     submit(penguins, penguin, outputs=["predict"], user=AnonymousUser())
-    (held,) = claim(holder=f"{workers.host_name()}:{_KILLED}", now=timezone.now())
+    (held,) = claim(holder=f"{heartbeat.host_name()}:{_KILLED}", now=timezone.now())
 
     _give_back_what_is_held_by([_KILLED])
 
@@ -52,7 +53,7 @@ def test_it_counts_no_attempt_of_an_upload_either() -> None:
     now = timezone.now()
     queued = {"status": Status.QUEUED, "created_at": now, "submitted_at": now}
     upload = DirectUpload.objects.create(size_bytes=1, part_bytes=1, **queued)
-    assert DirectUpload.objects.claim(holder=f"{workers.host_name()}:{_KILLED}", now=now)
+    assert DirectUpload.objects.claim(holder=f"{heartbeat.host_name()}:{_KILLED}", now=now)
 
     _give_back_what_is_held_by([_KILLED])
 

@@ -13,8 +13,9 @@ from django.utils import timezone
 from django_q.conf import Conf
 from django_q.tasks import async_task
 
-from predictions import deliveries, incidents, queue, runtime, tasks, workers
+from predictions import deliveries, incidents, runtime, tasks
 from predictions.models import Prediction, WakeUp, Worker
+from predictions.queue import heartbeat, wake_ups
 from predictions.status import Status
 from registry.models import Incident, ModelVersion
 from tests.predictions.conftest import Submit
@@ -99,7 +100,7 @@ def test_it_answers_many_messages_by_one_look(submit_rows: Submit, take: Take, m
     monkeypatch.setattr(tasks, "drain", counted)
     for _ in range(3):
         submit_rows()
-        queue.answer()  # so that the next one is not told together with this one
+        wake_ups.answer()  # so that the next one is not told together with this one
 
     records = take()
 
@@ -111,8 +112,8 @@ def test_it_answers_many_messages_by_one_look(submit_rows: Submit, take: Take, m
 def test_it_inspects_uploads_when_a_message_asks_for_that(take: Take, monkeypatch: Any) -> None:
     inspected: list[bool] = []
     monkeypatch.setattr(tasks, "inspect_uploads", lambda: inspected.append(True))
-    queue.call_inspector()
-    queue.call_inspector()
+    wake_ups.call_inspector()
+    wake_ups.call_inspector()
 
     assert failed_of(take()) == []
     assert inspected == [True]
@@ -189,7 +190,7 @@ def test_it_lets_nothing_escape(raised: BaseException, submit_rows: Submit, take
 def test_it_contains_a_type_error_of_its_own(submit_rows: Submit, take: Take, monkeypatch: Any) -> None:
     submit_rows()
     records = take()
-    monkeypatch.setattr(queue, "answer", lambda too_much: None)
+    monkeypatch.setattr(wake_ups, "answer", lambda too_much: None)
 
     assert failed_of(records) == [record["messageId"] for record in records]
 
@@ -283,7 +284,7 @@ def test_it_sweeps_by_schedule_and_tells_that_it_lives(submit_rows: Submit, take
     deliveries.handle_schedule()
 
     assert len(take()) == 1
-    assert workers.count_seen() == 1
+    assert heartbeat.count_seen() == 1
     assert not Worker.objects.filter(host="long gone").exists()
 
 

@@ -18,8 +18,9 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
-from predictions import queue, tasks, workers
+from predictions import tasks
 from predictions.models import Worker
+from predictions.queue import heartbeat, wake_ups
 from registry.models.direct_upload import DirectUpload, Status, inspection_task_seconds
 from registry.uploads import worker as upload_inspection
 from tests.registry.uploading import row, submitted
@@ -40,7 +41,7 @@ def called_for() -> list[tuple[str, int]]:
     return [(each.task["func"], each.task.get("timeout")) for each in OrmQ.objects.order_by("pk")]
 
 
-INSPECTION = (queue.TASKS["inspect"], inspection_task_seconds())
+INSPECTION = (wake_ups.TASKS["inspect"], inspection_task_seconds())
 
 
 def test_it_calls_a_worker_for_an_upload(as_owner: APIClient) -> None:
@@ -107,7 +108,7 @@ def test_the_sweep_takes_back_what_a_dead_worker_of_this_host_held(as_owner: API
     upload = submitted(as_owner, CONTENT)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    name, host = f"here:{ended.pid}", workers.worker_name().partition(":")[0]
+    name, host = f"here:{ended.pid}", heartbeat.worker_name().partition(":")[0]
     Worker.objects.create(name=name, host=host, pid=ended.pid, seen_at=timezone.now())
     DirectUpload.objects.claim(holder=name, now=timezone.now())
 

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from predictions import cluster, workers
+from predictions import cluster
 from predictions.claiming import Precedence, claim
 from predictions.models import Prediction
 from predictions.models.outcome import Outcome
+from predictions.queue import heartbeat
 from predictions.status import Status
 from tests.predictions.conftest import Submit
 
@@ -20,7 +21,7 @@ _RESULT: dict[str, Any] = {"predictions": ["Gentoo"], "probabilities": None}
 
 
 def holder(pid: int) -> str:
-    return f"{workers.host_name()}:{pid}"
+    return f"{heartbeat.host_name()}:{pid}"
 
 
 def ends(predictions: list[Prediction]) -> list[tuple[str, int]]:

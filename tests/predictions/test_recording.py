@@ -335,7 +335,7 @@ def test_it_wakes_a_worker_after_the_rows_can_be_seen(new: New, monkeypatch: pyt
         connection.close()  # another connection than the one that wrote
         seen.append(Prediction.objects.count())
 
-    monkeypatch.setattr("predictions.queue.wake", look)
+    monkeypatch.setattr("predictions.queue.wake_ups.wake", look)
     record([new()])
     record([new(), new()])
     with transaction.atomic():

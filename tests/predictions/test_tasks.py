@@ -13,10 +13,11 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from predictions import runtime, tasks, workers
+from predictions import runtime, tasks
 from predictions.batching.pace import FIRST_ROWS
 from predictions.claiming import claim
 from predictions.models import Prediction, Worker
+from predictions.queue import heartbeat
 from predictions.status import Status
 from registry.inspection.inspect import Submission
 from registry.models import ModelVersion
@@ -210,9 +211,9 @@ def test_it_warns_of_values_that_training_did_not_see(submit_rows: Submit, pengu
 def test_the_sweep_takes_back_what_a_dead_worker_of_this_host_holds(submit_rows: Submit) -> None:
     prediction = submit_rows()
     gone = unused_pid()
-    name = f"{workers.host_name()}:{gone}"
+    name = f"{heartbeat.host_name()}:{gone}"
     claim(holder=name, now=timezone.now())
-    Worker.objects.create(name=name, host=workers.host_name(), pid=gone, seen_at=timezone.now())
+    Worker.objects.create(name=name, host=heartbeat.host_name(), pid=gone, seen_at=timezone.now())
 
     counts = tasks.sweep()
 
@@ -224,8 +225,8 @@ def test_the_sweep_takes_back_what_a_dead_worker_of_this_host_holds(submit_rows:
 
 def test_the_sweep_leaves_living_workers_alone(submit_rows: Submit) -> None:
     prediction = submit_rows()
-    workers.see_this_worker()
-    claim(holder=workers.worker_name(), now=timezone.now())
+    heartbeat.see_this_worker()
+    claim(holder=heartbeat.worker_name(), now=timezone.now())
 
     assert tasks.sweep()["released"] == 0
     refreshed(prediction)

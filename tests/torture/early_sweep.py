@@ -9,8 +9,8 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from predictions import queue
 from predictions.models import Prediction
+from predictions.queue import wake_ups
 
 _AHEAD = timedelta(minutes=5)
 _PAUSE_SECONDS = 1.0
@@ -27,6 +27,6 @@ def sweep_early(times: int, *, patience_seconds: float = 20) -> int:
         while taken == before and time.monotonic() < deadline:
             if Prediction.objects.running().exists():
                 taken += Prediction.objects.release_expired(now=timezone.now() + _AHEAD)
-                queue.call_worker()
+                wake_ups.call_worker()
         time.sleep(_PAUSE_SECONDS)
     return taken

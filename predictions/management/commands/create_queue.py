@@ -6,8 +6,8 @@ from typing import Any
 from django.conf import settings
 
 from mlserve.terminal import TerminalCommand
-from predictions import sqs
-from predictions.sqs import Made
+from predictions.queue import sqs_queues
+from predictions.queue.sqs_queues import Made
 
 # The longest that a function on Lambda may run.
 _LONGEST_TIMEOUT_SECONDS = 900
@@ -33,13 +33,13 @@ class Command(TerminalCommand):
         parser.add_argument(
             "--worker-timeout",
             type=_timeout,
-            default=sqs.WORKER_TIMEOUT_SECONDS,
+            default=sqs_queues.WORKER_TIMEOUT_SECONDS,
             metavar="SECONDS",
             help="of the worker function on Lambda; a message stays hidden six times as long (default: %(default)s)",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        for made in sqs.create(
+        for made in sqs_queues.create(
             options["name"], region=options["region"], worker_timeout_seconds=options["worker_timeout"]
         ):
             self.say(_sentence(made))

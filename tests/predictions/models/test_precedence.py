@@ -9,10 +9,11 @@ import pytest
 from django.utils import timezone
 from django_q.exceptions import TimeoutException
 
-from predictions import draining, incidents, runtime, tasks, workers
+from predictions import draining, incidents, runtime, tasks
 from predictions.batching.backoff import _Rest
 from predictions.claiming import Precedence, claim
 from predictions.models import Prediction
+from predictions.queue import heartbeat
 from predictions.status import Status
 from registry.models import Incident, ModelVersion
 from registry.models.incident import Kind
@@ -94,7 +95,7 @@ def test_it_notes_a_call_that_a_time_limit_ended(submit_rows: Submit, monkeypatc
     assert (incident.kind, incident.version, incident.process) == (
         Kind.HUNG,
         prediction.version,
-        workers.worker_name(),
+        heartbeat.worker_name(),
     )
     assert prediction.version_id in incidents.standing().apart
 

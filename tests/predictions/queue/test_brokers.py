@@ -14,16 +14,17 @@ from django_q.brokers import get_broker
 from django_q.conf import Conf
 
 from mlserve.errors import QueueMissing, Unavailable
-from predictions import draining, queue, tasks, workers
-from predictions.brokers import DoorbellOrmBroker
+from predictions import draining, tasks
 from predictions.models import Prediction, WakeUp
+from predictions.queue import heartbeat, wake_ups
+from predictions.queue.brokers import DoorbellOrmBroker
 from predictions.status import Status
+from tests.paths import ROOT
 from tests.predictions.attending import Worker, wait_until
 from tests.predictions.conftest import Submit
 from tests.predictions.queues import Kind
 
 pytestmark = pytest.mark.django_db(transaction=True)
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def test_it_hands_out_what_was_enqueued_once(queue_kind: Kind) -> None:
@@ -79,7 +80,7 @@ def test_it_takes_what_comes_while_it_waits(queue_kind: Kind) -> None:
 
 
 def test_it_answers_a_ping(queue_kind: Kind) -> None:
-    queue.ping()
+    wake_ups.ping()
 
 
 def test_it_carries_a_wake_up_to_a_worker(queue_kind: Kind, submit_rows: Submit, settings: Any) -> None:
@@ -88,7 +89,7 @@ def test_it_carries_a_wake_up_to_a_worker(queue_kind: Kind, submit_rows: Submit,
 
     [(_, message)] = queue_kind.broker().dequeue()
 
-    assert queue.task_asked_for(message) == "attend"
+    assert wake_ups.task_asked_for(message) == "attend"
     tasks.attend()
     prediction.refresh_from_db()
     assert prediction.status == Status.SUCCEEDED
@@ -115,14 +116,14 @@ def test_it_leaves_a_call_for_help_to_a_second_worker(queue_kind: Kind, submit_r
     """Who attends may be the one that called; on another host it is not."""
     worker = Worker()
     worker.start_listening()
-    queue.call_worker(beside=workers.host_name())
+    wake_ups.call_worker(beside=heartbeat.host_name())
     [(_, message)] = queue_kind.broker().dequeue()
 
-    queue.answer()
-    queue.call_worker(beside="another-host")
+    wake_ups.answer()
+    wake_ups.call_worker(beside="another-host")
     taken = queue_kind.broker().dequeue()
 
-    assert queue.task_asked_for(message) == "attend"
+    assert wake_ups.task_asked_for(message) == "attend"
     assert taken is None
     worker.dismiss()
 
@@ -166,7 +167,7 @@ def test_it_says_that_the_queue_is_away(remote_queue: Kind) -> None:
     remote_queue.take_away()
 
     with pytest.raises(Unavailable) as refused:
-        queue.ping()
+        wake_ups.ping()
 
     assert "of-the-queue" not in refused.value.detail
 
@@ -183,7 +184,9 @@ def test_it_waits_for_a_queue_that_is_away_and_says_so_once(
     remote_queue.broker().enqueue("payload")
 
     assert [message for _, message in broker.dequeue()] == ["payload"]
-    assert [record.message.partition(":")[0] for record in caplog.records if record.name == "predictions.brokers"] == [
+    assert [
+        record.message.partition(":")[0] for record in caplog.records if record.name == "predictions.queue.brokers"
+    ] == [
         "The queue does not answer, trying on",
         "The queue answers again",
     ]
@@ -253,7 +256,7 @@ def test_it_goes_on_after_redis_was_restarted(queue_kind: Kind) -> None:
 def submit_rows_elsewhere(submit_rows: Submit) -> Prediction:
     """A prediction whose submitter rang where nobody listens, as on another host."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(queue, "wake", queue.call_worker)
+        patch.setattr(wake_ups, "wake", wake_ups.call_worker)
         return submit_rows()
 
 

@@ -5,20 +5,18 @@ import re
 import subprocess
 import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.utils import timezone
 
-from predictions import workers
 from predictions.models import Worker
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from predictions.queue import heartbeat
+from tests.paths import ROOT
 
 
 def host_of_another(*prefix: str, **variables: str) -> str:
     """The host's name in a process of its own."""
-    code = "from predictions.workers import host_name; print(host_name())"
+    code = "from predictions.queue.heartbeat import host_name; print(host_name())"
     setup = "import django; django.setup(); "
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "mlserve.settings", **variables}
     command = [*prefix, sys.executable, "-c", setup + code]
@@ -27,16 +25,16 @@ def host_of_another(*prefix: str, **variables: str) -> str:
 
 
 def test_it_names_the_same_host_alike() -> None:
-    assert host_of_another() == workers.host_name()
-    assert workers.worker_name() == f"{workers.host_name()}:{os.getpid()}"
+    assert host_of_another() == heartbeat.host_name()
+    assert heartbeat.worker_name() == f"{heartbeat.host_name()}:{os.getpid()}"
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root may make a namespace of processes")
 def test_it_tells_containers_of_the_same_name_apart() -> None:
     container = host_of_another("unshare", "--pid", "--fork", "--mount-proc")
 
-    assert container != workers.host_name()
-    assert re.sub("-[0-9a-f]{8}$", "", container) == re.sub("-[0-9a-f]{8}$", "", workers.host_name())
+    assert container != heartbeat.host_name()
+    assert re.sub("-[0-9a-f]{8}$", "", container) == re.sub("-[0-9a-f]{8}$", "", heartbeat.host_name())
 
 
 def test_it_tells_the_sandboxes_of_a_function_apart() -> None:
@@ -53,9 +51,9 @@ def test_it_takes_a_worker_for_gone_that_nobody_has_waited_for() -> None:
         ended.kill()
         os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # until it has ended, but its number stays taken
         name = f"here:{ended.pid}"
-        Worker.objects.create(name=name, host=workers.host_name(), pid=ended.pid, seen_at=timezone.now())
+        Worker.objects.create(name=name, host=heartbeat.host_name(), pid=ended.pid, seen_at=timezone.now())
 
-        workers.release_dead_workers()
+        heartbeat.release_dead_workers()
 
         assert not Worker.objects.filter(name=name).exists()
 
@@ -64,9 +62,9 @@ def test_it_takes_a_worker_for_gone_that_nobody_has_waited_for() -> None:
 def test_it_leaves_workers_of_other_hosts_alone() -> None:
     gone = 2**22 + 1  # above the largest process number of Linux
     Worker.objects.create(name=f"elsewhere:{gone}", host="elsewhere", pid=gone, seen_at=timezone.now())
-    Worker.objects.create(name=f"here:{gone}", host=workers.host_name(), pid=gone, seen_at=timezone.now())
+    Worker.objects.create(name=f"here:{gone}", host=heartbeat.host_name(), pid=gone, seen_at=timezone.now())
 
-    workers.release_dead_workers()
+    heartbeat.release_dead_workers()
 
     assert list(Worker.objects.values_list("host", flat=True)) == ["elsewhere"]
 
@@ -77,5 +75,5 @@ def test_it_forgets_who_was_not_seen_for_a_day() -> None:
     for hours in (1, 23, 25, 100):
         Worker.objects.create(name=f"{hours}", host="elsewhere", pid=1, seen_at=now - timedelta(hours=hours))
 
-    assert workers.forget_unseen(now=now) == 2
+    assert heartbeat.forget_unseen(now=now) == 2
     assert set(Worker.objects.values_list("name", flat=True)) == {"1", "23"}

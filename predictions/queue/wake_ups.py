@@ -16,8 +16,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from mlserve.errors import Unavailable
-from predictions.doorbell import Doorbell
 from predictions.models import WakeUp
+from predictions.queue.local_socket import Doorbell
 from registry.models.direct_upload import inspection_task_seconds
 
 log = logging.getLogger(__name__)

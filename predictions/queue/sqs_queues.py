@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlserve.errors import BadParameter, QueueMissing
-from predictions.sqs_messages import LONGEST_WAIT_SECONDS, address_of, answering, attributes_of, client
+from predictions.queue.sqs_messages import LONGEST_WAIT_SECONDS, address_of, answering, attributes_of, client
 
 # The worker function's, in zappa_settings.json.
 WORKER_TIMEOUT_SECONDS = 300

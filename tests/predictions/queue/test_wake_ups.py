@@ -10,8 +10,9 @@ from django.db import transaction
 from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 
-from predictions import queue, tasks
+from predictions import tasks
 from predictions.models import Prediction, WakeUp
+from predictions.queue import wake_ups
 from predictions.status import Status
 from tests.predictions.conftest import Submit
 
@@ -27,7 +28,7 @@ def test_it_makes_one_task_of_a_burst(submit_rows: Submit) -> None:
 
 def test_it_makes_a_new_task_once_the_bell_was_answered(submit_rows: Submit) -> None:
     submit_rows()
-    queue.answer()
+    wake_ups.answer()
     submit_rows()
 
     assert OrmQ.objects.count() == 2
@@ -44,10 +45,10 @@ def test_it_wakes_nobody_when_the_transaction_is_rolled_back(submit_rows: Submit
 
 def test_it_rings_again_when_nobody_answered_for_long(submit_rows: Submit) -> None:
     submit_rows()
-    long_ago = timezone.now() - timedelta(seconds=queue.WAKE_UP_PATIENCE_SECONDS + 1)
+    long_ago = timezone.now() - timedelta(seconds=wake_ups.WAKE_UP_PATIENCE_SECONDS + 1)
     WakeUp.objects.update(rung_at=long_ago)
 
-    assert queue.call_worker()
+    assert wake_ups.call_worker()
     assert OrmQ.objects.count() == 2
 
 
@@ -55,8 +56,8 @@ def test_it_rings_again_when_a_clock_that_was_ahead_rang_last(submit_rows: Submi
     submit_rows()
     WakeUp.objects.update(rung_at=timezone.now() + timedelta(days=365))
 
-    assert queue.call_worker()
-    assert not queue.call_worker()
+    assert wake_ups.call_worker()
+    assert not wake_ups.call_worker()
 
 
 def test_it_finds_a_row_that_was_committed_while_a_worker_began(
@@ -64,13 +65,13 @@ def test_it_finds_a_row_that_was_committed_while_a_worker_began(
 ) -> None:
     """The bell is answered before the table is read: a row stored in between is read, and rings once more."""
     submit_rows()
-    answer = queue.answer
+    answer = wake_ups.answer
 
     def answer_and_submit() -> None:
         answer()
         submit_rows()
 
-    monkeypatch.setattr(queue, "answer", answer_and_submit)
+    monkeypatch.setattr(wake_ups, "answer", answer_and_submit)
     settings.MLSERVE_DRAIN_SECONDS = 0
 
     assert tasks.attend() == 2
@@ -81,7 +82,7 @@ def test_it_keeps_the_prediction_when_the_broker_is_down(submit_rows: Submit, mo
     def refuse(*_: Any) -> None:
         raise ConnectionError("no broker")
 
-    monkeypatch.setattr(queue, "_enqueue", refuse)
+    monkeypatch.setattr(wake_ups, "_enqueue", refuse)
 
     prediction = submit_rows()
 
@@ -106,17 +107,17 @@ def test_the_sweep_leaves_an_empty_queue_alone(penguins: Any) -> None:
 
 
 def test_it_sweeps_although_a_clock_that_was_ahead_has_put_it_off(db: None) -> None:
-    queue.schedule_sweep()
+    wake_ups.schedule_sweep()
     Schedule.objects.update(next_run=timezone.now() + timedelta(days=365))
 
-    queue.keep_sweep_due()
+    wake_ups.keep_sweep_due()
 
     assert Schedule.objects.get().next_run <= timezone.now()
 
 
 def test_it_schedules_the_sweep_once(db: None) -> None:
-    queue.schedule_sweep()
-    queue.schedule_sweep()
+    wake_ups.schedule_sweep()
+    wake_ups.schedule_sweep()
 
     assert Schedule.objects.filter(func="predictions.tasks.sweep").count() == 1
 
@@ -127,9 +128,9 @@ class TestOwnTasks:
     def given(self, **task: Any) -> Any:
         tasks: SimpleQueue[Any] = SimpleQueue()
         tasks.put({"id": "1", "name": "n", "ack_id": 7, "args": (), "kwargs": {}, **task})
-        return queue.OwnTasks(tasks).get()
+        return wake_ups.OwnTasks(tasks).get()
 
-    @pytest.mark.parametrize("function", [*queue.TASKS.values(), queue.SWEEP])
+    @pytest.mark.parametrize("function", [*wake_ups.TASKS.values(), wake_ups.SWEEP])
     def test_it_lets_ours_through(self, function: str) -> None:
         assert self.given(func=function, timeout=9)["func"] == function
 
@@ -137,8 +138,8 @@ class TestOwnTasks:
         "task",
         [
             {"func": "os.system", "args": ("true",)}, {"func": os.getcwd}, {"func": "predictions.tasks.drain"},
-            {"func": queue.SWEEP, "args": (1,)}, {"func": queue.SWEEP, "kwargs": {"a": 1}},
-            {"func": queue.SWEEP, "hook": "os.system"}, {"func": queue.SWEEP, "chain": [("os.getcwd", (), {})]},
+            {"func": wake_ups.SWEEP, "args": (1,)}, {"func": wake_ups.SWEEP, "kwargs": {"a": 1}},
+            {"func": wake_ups.SWEEP, "hook": "os.system"}, {"func": wake_ups.SWEEP, "chain": [("os.getcwd", (), {})]},
         ],
         ids=str,
     )  # fmt: skip
@@ -146,8 +147,8 @@ class TestOwnTasks:
         given = self.given(save=True, **task)
 
         assert given == {
-            "id": "1", "name": "n", "ack_id": 7, "func": "predictions.queue.do_nothing", "args": (), "kwargs": {},
-            "save": False,
+            "id": "1", "name": "n", "ack_id": 7, "func": "predictions.queue.wake_ups.do_nothing",
+            "args": (), "kwargs": {}, "save": False,
         }  # fmt: skip
         assert "none of ours" in caplog.text
 
@@ -155,4 +156,4 @@ class TestOwnTasks:
         tasks: SimpleQueue[Any] = SimpleQueue()
         tasks.put("STOP")
 
-        assert queue.OwnTasks(tasks).get() == "STOP"
+        assert wake_ups.OwnTasks(tasks).get() == "STOP"

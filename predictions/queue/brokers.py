@@ -22,8 +22,8 @@ from django_q.conf import Conf
 
 from mlserve.errors import MlserveError
 from mlserve.processes.orphans import end_with_parent
-from predictions import queue, workers
-from predictions.doorbell import Doorbell
+from predictions.queue import heartbeat, wake_ups
+from predictions.queue.local_socket import Doorbell
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +92,8 @@ class PatientBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
             self._wait.end()
         kept = [task for task in taken if not self._is_handed_over(task)]
         if kept and not self.has_idle_worker():
-            if queue.is_attended():
-                queue.attending_bell().dismiss()  # who only attends has time for it
+            if wake_ups.is_attended():
+                wake_ups.attending_bell().dismiss()  # who only attends has time for it
             else:
                 kept = [task for task in kept if not self._is_put_back(task)]
         return kept or None
@@ -101,7 +101,7 @@ class PatientBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
     def _has_somebody_for_a_task(self) -> bool:
         """Waits for an idle worker, or for one that attends, for a while."""
         deadline = time.monotonic() + Conf.POLL
-        while not (self.has_idle_worker() or queue.is_attended()):
+        while not (self.has_idle_worker() or wake_ups.is_attended()):
             if time.monotonic() > deadline:
                 return False
             time.sleep(_LOOK_EVERY_SECONDS)
@@ -137,7 +137,7 @@ class PatientBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
         acknowledgement, message = task
         try:
             close_old_connections()
-            is_done = queue.hand_over(message, host=workers.host_name())
+            is_done = wake_ups.hand_over(message, host=heartbeat.host_name())
         except DatabaseError as error:
             log.warning("A wake-up goes the long way: %s", error)
             return False
@@ -194,7 +194,7 @@ class SqsBroker(PatientBroker):
 
     @staticmethod
     def get_connection(list_key: str | None = None) -> Any:  # noqa: ARG004 - django-q2's
-        from predictions import sqs_messages
+        from predictions.queue import sqs_messages
 
         return sqs_messages
 
@@ -233,7 +233,7 @@ class RedisBroker(PatientBroker):
 
     @staticmethod
     def get_connection(list_key: str | None = None) -> Any:  # noqa: ARG004 - django-q2's
-        from predictions import redis_messages
+        from predictions.queue import redis_messages
 
         return redis_messages
 

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from mlserve.errors import Unavailable
-from predictions import sqs, sqs_messages
+from predictions.queue import sqs_messages, sqs_queues
 from tests.stand_ins.aws import StandIn
 
 
@@ -54,7 +54,7 @@ def test_it_makes_a_queue_and_one_for_dead_letters(aws: StandIn, name: str) -> N
         [statement] = json.loads(queue["Policy"])["Statement"]
         assert (statement["Effect"], statement["Principal"], statement["Resource"]) == ("Deny", "*", queue["QueueArn"])
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    assert sqs.problems_of(name) == []
+    assert sqs_queues.problems_of(name) == []
 
 
 def test_it_leaves_a_queue_that_is_as_it_should_be(name: str) -> None:
@@ -73,7 +73,7 @@ def test_it_mends_a_queue_that_somebody_made_by_hand(aws: StandIn, name: str) ->
 
     assert "Mended: it hides a message that was received for less than 1800 s" in said[0]
     assert f"does not put messages into {name}-dead after 5 tries" in said[0]
-    assert sqs.problems_of(name) == []
+    assert sqs_queues.problems_of(name) == []
 
 
 def test_it_keeps_what_is_better_and_what_others_allowed(aws: StandIn, name: str) -> None:
@@ -97,7 +97,7 @@ def test_it_fits_the_queue_to_the_workers_timeout(aws: StandIn, name: str) -> No
     create_queue(name, "--worker-timeout", "900")
 
     assert attributes(aws, name)["VisibilityTimeout"] == "5400"
-    assert sqs.problems_of(name, worker_timeout_seconds=900) == []
+    assert sqs_queues.problems_of(name, worker_timeout_seconds=900) == []
 
 
 def test_it_takes_the_name_of_the_settings(settings: Any, name: str) -> None:
@@ -109,14 +109,14 @@ def test_it_takes_the_name_of_the_settings(settings: Any, name: str) -> None:
 def test_it_makes_it_in_the_region_that_is_asked_for(aws: StandIn, name: str) -> None:
     create_queue(name, "--region", "us-east-1")
 
-    assert sqs.problems_of(name, region="us-east-1") == []
-    assert sqs.problems_of(name) == [f"there is no queue {name}", f"there is no queue {name}-dead"]
+    assert sqs_queues.problems_of(name, region="us-east-1") == []
+    assert sqs_queues.problems_of(name) == [f"there is no queue {name}", f"there is no queue {name}-dead"]
 
 
 def test_it_names_each_problem(aws: StandIn, name: str) -> None:
     aws.client("sqs").create_queue(QueueName=name)
 
-    problems = sqs.problems_of(name)
+    problems = sqs_queues.problems_of(name)
 
     assert problems[-1] == f"there is no queue {name}-dead"
     for part in ("less than 1800 s (6 times the worker's 300 s)", "when it is empty", "5 tries", "without TLS"):
@@ -135,7 +135,7 @@ def test_it_says_in_a_line_that_aws_does_not_answer(monkeypatch: pytest.MonkeyPa
     with pytest.raises(CommandError, match=f"'{name}-dead': finding it failed: Could not connect"):
         create_queue(name)
     with pytest.raises(Unavailable):
-        sqs.problems_of(name)
+        sqs_queues.problems_of(name)
 
 
 def test_it_says_what_credentials_are_missing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:

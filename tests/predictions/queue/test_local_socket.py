@@ -13,17 +13,17 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 
-from predictions.doorbell import Doorbell
+from predictions.queue.local_socket import Doorbell
+from tests.paths import ROOT
 
 PATIENCE_SECONDS = 20
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 _OTHER_PROCESS = """
 import os, sys
 from django.conf import settings
 
 settings.configure(DATABASES={"default": {"NAME": sys.argv[1], "HOST": sys.argv[2]}})
-from predictions.doorbell import Doorbell
+from predictions.queue.local_socket import Doorbell
 
 bell = Doorbell(sys.argv[3])
 """
