@@ -12,7 +12,7 @@ from apig_wsgi import make_lambda_handler
 from mlserve.errors import AnswerTooLarge, problem_object
 from mlserve.observability.tracing import flush_spans, traced
 from mlserve.wsgi import application
-from predictions import figures
+from predictions.metrics import totals
 
 # What Lambda takes from a function, as the JSON text that the runtime makes of it.
 MOST_ANSWER_BYTES = 6 * 2**20
@@ -27,7 +27,7 @@ def respond(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """API Gateway's answer to the request in `event`."""
     answer = _answer(_readable(event), context)
     flush_spans()
-    figures.flush_if_due(after_seconds=_COUNTS_WAIT_SECONDS)
+    totals.flush_if_due(after_seconds=_COUNTS_WAIT_SECONDS)
     if _fits(answer):
         return answer
     return _packed(answer, event) or _refused(answer)

@@ -20,8 +20,9 @@ from rest_framework.views import APIView
 
 from mlserve.errors import Unavailable
 from mlserve.observability.counters import BUCKETS, INFINITE, SUM, Series
-from predictions import counting, figures
-from predictions.figures import Moment
+from predictions.metrics import counting
+from predictions.metrics import totals as figures
+from predictions.metrics.totals import Moment
 
 _VERSION = ("model", "version")
 # The names of labels, and what /metrics says of each counter and histogram, by what it is counted under.

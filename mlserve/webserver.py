@@ -59,8 +59,8 @@ def load_application() -> Callable[..., Any]:
     logs.name_process("web")
 
     from mlserve.wsgi import application
-    from predictions.figures import flush_in_background
     from predictions.incidents import begin_marking, report_left_behind
+    from predictions.metrics.totals import flush_in_background
     from predictions.warming import warm_models_in_background
     from predictions.watchdog import Watchdog
 

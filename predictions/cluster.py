@@ -26,8 +26,9 @@ from django_q.worker import worker
 
 from mlserve.errors import QueueMissing, Unavailable
 from mlserve.processes.orphans import end_with_parent
-from predictions import figures, incidents
+from predictions import incidents
 from predictions.golden_checks import GoldenChecks
+from predictions.metrics import totals
 from predictions.models import Prediction
 from predictions.queue import heartbeat, wake_ups
 from predictions.warming import warm_libraries, warm_models_in_background
@@ -266,5 +267,5 @@ def _file_results(result_queue: Any, broker: Any) -> None:
 
 def _warm_worker(**_: Any) -> None:
     """Runs in each new worker process (django-q2's `post_spawn`)."""
-    figures.flush_by_itself()
+    totals.flush_by_itself()
     warm_models_in_background()

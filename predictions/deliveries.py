@@ -16,8 +16,9 @@ from typing import Any
 from django.conf import settings
 from django.db import close_old_connections
 
-from predictions import figures, incidents, tasks
+from predictions import incidents, tasks
 from predictions.golden_checks import GoldenChecks
+from predictions.metrics import totals
 from predictions.queue import heartbeat, wake_ups
 from predictions.time_limit import GRACE_SECONDS, TimeLimitReached, time_limit
 
@@ -105,7 +106,7 @@ def _attend(seconds: float) -> None:
     batch_seconds: int = settings.MLSERVE_BATCH_SECONDS
     wake_ups.answer()
     tasks.drain(time.monotonic() + seconds - batch_seconds, limit=partial(time_limit, batch_seconds))
-    figures.flush_if_due(after_seconds=0)
+    totals.flush_if_due(after_seconds=0)
 
 
 def _inspect(seconds: float) -> None:

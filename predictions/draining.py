@@ -16,12 +16,13 @@ from django.utils import timezone
 
 from mlserve.errors import Unavailable
 from mlserve.http.problems import stored_problem
-from predictions import call_marker, figures, incidents, runtime
+from predictions import call_marker, incidents, runtime
 from predictions.attendance import Attendance
 from predictions.batching.pace import FIRST_ROWS, Paces
 from predictions.claiming import Precedence, claim
-from predictions.counting import about_batch
 from predictions.execution import Work, execute
+from predictions.metrics import totals
+from predictions.metrics.counting import about_batch
 from predictions.models import Prediction, payloads
 from predictions.models.outcome import Outcome
 from predictions.queue import heartbeat, wake_ups
@@ -189,7 +190,7 @@ def _finish(batch: Sequence[Prediction], outcomes: Sequence[Outcome]) -> int:
             now = timezone.now()
             count = Prediction.objects.finish(outcomes, holder=holder, now=now)
             _State.waits_for_database = False
-            figures.count_finished(batch, outcomes, count=count, now=now)
+            totals.count_finished(batch, outcomes, count=count, now=now)
             return count
         except Unavailable as error:
             log.warning("Results wait for the storage: %s", error.detail)

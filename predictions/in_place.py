@@ -17,11 +17,12 @@ from django.db import DataError, IntegrityError
 from django.utils import timezone
 
 from mlserve.errors import Overloaded, Unavailable
-from predictions import figures, incidents, runtime
+from predictions import incidents, runtime
 from predictions.batching.micro_batching import CallEnded, Gathering, Overfull
 from predictions.batching.pace import Paces
-from predictions.counting import about_batch
 from predictions.execution import Work, execute
+from predictions.metrics import totals
+from predictions.metrics.counting import about_batch
 from predictions.models import Prediction, end_at_once
 from predictions.models.outcome import Outcome
 from predictions.recording import record
@@ -171,7 +172,7 @@ def _settle(batch: Sequence[_Waiting]) -> None:
 
 def _record_ended(predictions: Sequence[Prediction]) -> None:
     record(predictions)
-    figures.count_stored(predictions)
+    totals.count_stored(predictions)
 
 
 _gathering: Gathering[_Waiting] = Gathering(_call_and_tell, _settle, most_waiting=MOST_WAITING, most_weight=_most_rows)

@@ -15,8 +15,8 @@ from mlserve.errors import BadParameter, InvalidRows, MlserveError, NoLiveVersio
 from mlserve.http.renderers import dump_json
 from mlserve.observability import logs
 from mlserve.permissions import token_id_of
-from predictions.counting import count_refused
 from predictions.in_place import fits_in_place, predict_in_place, turn_away
+from predictions.metrics.counting import count_refused
 from predictions.models import Prediction
 from predictions.models.payloads import discard, keep
 from predictions.reading import find_readable

@@ -15,10 +15,11 @@ from django.utils import timezone
 
 from mlserve.access.expired_rows import forget_callers
 from mlserve.processes.orphans import end_with_parent
-from predictions import call_marker, figures, incidents
+from predictions import call_marker, incidents
 from predictions.attendance import Attendance
 from predictions.draining import drain as drain  # noqa: PLC0414 - a task's own word for it
 from predictions.draining import seconds_to_next_try
+from predictions.metrics import totals
 from predictions.models import Prediction
 from predictions.queue import heartbeat, wake_ups
 from predictions.retention import delete_what_is_too_old
@@ -66,7 +67,7 @@ def _attend() -> int:
         while _waits(attendance, deadline):
             ended += drain(deadline, attendance)
     ended += _look_once_more(deadline)
-    figures.flush_if_due(after_seconds=0)
+    totals.flush_if_due(after_seconds=0)
     if seconds_to_next_try() is not None:
         wake_ups.call_worker()
     return ended
@@ -148,7 +149,7 @@ def sweep() -> dict[str, int]:
     sweep_uploads(now=now)
     forget_callers()
     _call_inspector_if_wanted()
-    figures.flush()
+    totals.flush()
     if any(counts.values()):
         log.info("Sweep: %(released)d released, %(expired)d expired, %(deleted)d deleted", counts)
     return counts

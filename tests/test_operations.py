@@ -8,7 +8,7 @@ import yaml
 
 from mlserve.metrics import metric_families
 from mlserve.observability.counters import Tally
-from predictions.figures import Moment
+from predictions.metrics.totals import Moment
 from tests.flows.service import ROOT
 
 pytestmark = pytest.mark.once

@@ -1,7 +1,7 @@
 """What happened in this process since somebody last asked, as numbers. Pure: knows threads, but no database.
 
 A count costs about a microsecond, so that whoever answers a request can afford several. Counts for all processes are
-made of it in predictions/figures.py.
+made of it in predictions/metrics/totals.py.
 """
 
 import os

@@ -1,6 +1,6 @@
 """The tables of predictions, where Django looks for them."""
 
-from predictions.figure import Figure
+from predictions.metrics.figure import Figure
 from predictions.models.prediction import Prediction, PredictionQuerySet, end_at_once, queue_seconds
 from predictions.models.wake_up import WakeUp
 from predictions.models.worker import Worker

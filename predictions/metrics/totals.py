@@ -20,8 +20,8 @@ from django.db import connection, connections, transaction
 from django.db.models import Count
 
 from mlserve.observability.counters import Series, tally
-from predictions.counting import Ended, count_ended, kind_of, note_batch
-from predictions.figure import Figure
+from predictions.metrics.counting import Ended, count_ended, kind_of, note_batch
+from predictions.metrics.figure import Figure
 from predictions.models import Prediction
 from predictions.models.outcome import Outcome
 from predictions.queue import heartbeat

@@ -18,8 +18,9 @@ from django.utils import timezone
 
 from mlserve.errors import InvalidRows
 from mlserve.observability.counters import Series, tally
-from predictions import figures, tasks
-from predictions.figure import Figure
+from predictions import tasks
+from predictions.metrics import totals
+from predictions.metrics.figure import Figure
 from predictions.models import Prediction
 from predictions.submission import submit
 from registry.models import ModelVersion
@@ -41,14 +42,14 @@ def _nothing_counted() -> Iterator[None]:
 
 
 def ended(status: str) -> float:
-    figures.flush()
-    return figures.totals().get(Series("predictions", *CENSUS, status), 0)
+    totals.flush()
+    return totals.totals().get(Series("predictions", *CENSUS, status), 0)
 
 
 def counted(metric: str) -> float:
     """How many observations a histogram has."""
-    figures.flush()
-    return sum(n for series, n in figures.totals().items() if series.metric == metric and series.label != "sum")
+    totals.flush()
+    return sum(n for series, n in totals.totals().items() if series.metric == metric and series.label != "sum")
 
 
 def test_it_counts_what_workers_finish(submit_rows: Submit) -> None:
@@ -74,11 +75,11 @@ def test_it_counts_and_notes_failures_without_inputs(
 ) -> None:
     version = published(save(pipelines.raises_above_100()), [{"a": 1.0, "b": 0.0}])
     prediction = submit_rows({"a": 98765.0, "b": 1.0}, version=version)
-    with caplog.at_level(logging.INFO, "predictions.counting"):
+    with caplog.at_level(logging.INFO, "predictions.metrics.counting"):
         tasks.drain()
 
-    figures.flush()
-    assert figures.totals()[Series("predictions", version.model.name, version.tag, "failed")] == 1
+    totals.flush()
+    assert totals.totals()[Series("predictions", version.model.name, version.tag, "failed")] == 1
     [line] = [each for each in caplog.records if each.levelno == logging.WARNING]
     assert line.__dict__["facts"]["prediction_id"] == str(prediction.pk)
     assert line.__dict__["facts"]["error"] == "prediction-failed"
@@ -114,8 +115,8 @@ def test_it_counts_refused_requests(penguins: ModelVersion) -> None:
     with pytest.raises(InvalidRows):
         submit(penguins, {"nothing": 1}, outputs=("predict",), user=AnonymousUser())
 
-    figures.flush()
-    assert figures.totals()[Series("validation_errors", "penguins")] == 1
+    totals.flush()
+    assert totals.totals()[Series("validation_errors", "penguins")] == 1
 
 
 def test_it_does_not_forget_what_retention_deletes(submit_rows: Submit) -> None:
@@ -132,16 +133,16 @@ def test_it_adds_to_what_others_counted() -> None:
     for _ in range(2):
         tally.count("a", "m", "1", label="x", by=2)
         tally.count("a", "m", "2")
-        figures.flush()
+        totals.flush()
 
-    assert figures.totals() == {Series("a", "m", "1", "x"): 4, Series("a", "m", "2"): 2}
+    assert totals.totals() == {Series("a", "m", "1", "x"): 4, Series("a", "m", "2"): 2}
 
 
 def test_it_adds_many_numbers_at_once(django_assert_max_num_queries: Any) -> None:
     for number in range(1200):
         tally.count("a", label=str(number))
     with django_assert_max_num_queries(9):
-        figures.flush()
+        totals.flush()
 
     assert Figure.objects.count() == 1200
 
@@ -150,16 +151,16 @@ def test_it_keeps_what_the_database_does_not_take(monkeypatch: pytest.MonkeyPatc
     tally.count("a")
     with monkeypatch.context() as broken:
         broken.setattr(Figure._meta, "db_table", "no_such_table")
-        figures.flush()
-    figures.flush()
+        totals.flush()
+    totals.flush()
 
-    assert figures.totals() == {Series("a"): 1}
+    assert totals.totals() == {Series("a"): 1}
 
 
 def test_it_asks_the_database_for_nothing_where_nothing_was_counted(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
-        figures.flush()
-        figures.flush_if_due()
+        totals.flush()
+        totals.flush_if_due()
 
 
 _COUNT_AND_END = """
@@ -221,7 +222,7 @@ def _wait_for_figure(folder: Path) -> None:
 
 def test_it_reads_a_moment_from_few_rows(submit_rows: Submit) -> None:
     submit_rows()
-    moment = figures.this_moment(timezone.now())
+    moment = totals.this_moment(timezone.now())
 
     assert (moment.queued, moment.running) == (1, 0)
     assert moment.oldest_queued_seconds >= 0
