@@ -138,7 +138,7 @@ def _load() -> None:
     logs.name_process("lambda")
     start_monitoring()
     if os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "").endswith("-worker"):
-        from predictions.warming import warm_libraries
+        from predictions.runtime.warming import warm_libraries
 
         warm_libraries()
     else:

@@ -42,7 +42,7 @@ def import_web_server() -> None:
     import granian  # noqa: F401
 
     from mlserve import wsgi  # noqa: F401
-    from predictions.warming import warm_libraries
+    from predictions.runtime.warming import warm_libraries
     from registry.schema import form_config  # noqa: F401 - otherwise imported by the first page
 
     _ = get_resolver().url_patterns  # imports the views
@@ -59,9 +59,9 @@ def load_application() -> Callable[..., Any]:
     logs.name_process("web")
 
     from mlserve.wsgi import application
-    from predictions.incidents import begin_marking, report_left_behind
     from predictions.metrics.totals import flush_in_background
-    from predictions.warming import warm_models_in_background
+    from predictions.runtime.incidents import begin_marking, report_left_behind
+    from predictions.runtime.warming import warm_models_in_background
     from predictions.watchdog import Watchdog
 
     if settings.MLSERVE_IN_PLACE_BYTES:

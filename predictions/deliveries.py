@@ -16,10 +16,11 @@ from typing import Any
 from django.conf import settings
 from django.db import close_old_connections
 
-from predictions import incidents, tasks
+from predictions import tasks
 from predictions.golden_checks import GoldenChecks
 from predictions.metrics import totals
 from predictions.queue import heartbeat, wake_ups
+from predictions.runtime import incidents
 from predictions.time_limit import GRACE_SECONDS, TimeLimitReached, time_limit
 
 log = logging.getLogger(__name__)

@@ -16,16 +16,16 @@ from django.utils import timezone
 
 from mlserve.errors import Unavailable
 from mlserve.http.problems import stored_problem
-from predictions import call_marker, incidents, runtime
 from predictions.attendance import Attendance
 from predictions.batching.pace import FIRST_ROWS, Paces
 from predictions.claiming import Precedence, claim
-from predictions.execution import Work, execute
 from predictions.metrics import totals
 from predictions.metrics.counting import about_batch
 from predictions.models import Prediction, payloads
 from predictions.models.outcome import Outcome
 from predictions.queue import heartbeat, wake_ups
+from predictions.runtime import call_marker, incidents, loaded_models
+from predictions.runtime.execution import Work, execute
 from registry.models import ModelVersion
 from registry.models.incident import Kind
 
@@ -87,12 +87,14 @@ def drain(
 
 def seconds_to_next_try() -> float | None:
     """Until something is tried again that waits because it is away; None when nothing does."""
-    pauses = [each for each in (runtime.unreachable.seconds_left(), payloads.away.seconds_left()) if each is not None]
+    pauses = [
+        each for each in (loaded_models.unreachable.seconds_left(), payloads.away.seconds_left()) if each is not None
+    ]
     return min(pauses) if pauses and Prediction.objects.queued().exists() else None
 
 
 def _claim() -> list[Prediction]:
-    unreachable, now = runtime.unreachable, time.monotonic()
+    unreachable, now = loaded_models.unreachable, time.monotonic()
     precedence = Precedence(
         apart=incidents.standing().apart | unreachable.away(),
         resting=unreachable.resting(),
@@ -175,7 +177,7 @@ def _fetched(batch: Sequence[Prediction]) -> tuple[list[Work], list[Outcome]]:
 
 def _load(version: ModelVersion) -> None:
     try:
-        runtime.load(version)
+        loaded_models.load(version)
     except Unavailable as error:
         if error.may_pass:
             raise

@@ -28,7 +28,7 @@ from django.utils import timezone
 
 from mlserve.observability.logs import name_process
 from mlserve.processes.children import CAN_FORK, Child, fork
-from predictions.verification import verify
+from predictions.runtime.golden_rerun import verify
 from registry.models import GoldenCheck, ModelVersion
 
 log = logging.getLogger(__name__)

@@ -17,15 +17,15 @@ from django.db import DataError, IntegrityError
 from django.utils import timezone
 
 from mlserve.errors import Overloaded, Unavailable
-from predictions import incidents, runtime
 from predictions.batching.micro_batching import CallEnded, Gathering, Overfull
 from predictions.batching.pace import Paces
-from predictions.execution import Work, execute
 from predictions.metrics import totals
 from predictions.metrics.counting import about_batch
 from predictions.models import Prediction, end_at_once
 from predictions.models.outcome import Outcome
 from predictions.recording import record
+from predictions.runtime import incidents, loaded_models
+from predictions.runtime.execution import Work, execute
 from predictions.waiting import MOST_WAITING
 from registry.models import ModelVersion
 from registry.schema.record import Row
@@ -59,7 +59,7 @@ def fits_in_place(version: ModelVersion, rows: Sequence[Row]) -> bool:
         and len(rows) <= _most_rows(version.pk)
         and _gathering.seconds_in_call() < min(settings.MLSERVE_BATCH_SECONDS, _LONG_CALL_SECONDS)
         and version.pk not in incidents.standing().not_in_web
-        and version.pk not in runtime.unreachable.resting()
+        and version.pk not in loaded_models.unreachable.resting()
     )
 
 

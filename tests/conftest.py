@@ -27,8 +27,9 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "penguins"
 @pytest.fixture(autouse=True)
 def _own_files(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Artifacts and caches of a test lie in its own folder, and no loaded pipeline outlives it."""
-    from predictions import call_marker, draining, in_place, incidents, runtime
+    from predictions import draining, in_place
     from predictions.models import payloads
+    from predictions.runtime import call_marker, incidents, loaded_models
     from registry.publishing import lookup
 
     settings.STORAGES = {
@@ -42,7 +43,7 @@ def _own_files(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     settings.MLSERVE_CALLS_DIR = tmp_path / "calls"
     # Where a process notes what it calls, a watchdog may end it, and all tests with it.
     monkeypatch.setattr(call_marker, "begin", lambda *_: None)
-    runtime.forget_all()
+    loaded_models.forget_all()
     incidents.forget_all()
     payloads.away.forget_all()
     draining.paces.forget_all()

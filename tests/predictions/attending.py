@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from predictions import runtime, tasks
+from predictions import tasks
 from predictions.models import Prediction
 from predictions.queue import wake_ups
+from predictions.runtime import loaded_models
 from registry.models import ModelVersion
 
 PATIENCE_SECONDS = 20
@@ -22,8 +23,8 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_called, self.go = threading.Event(), threading.Event()
         self.go.set()
-        self._predict = runtime.predict
-        monkeypatch.setattr(runtime, "predict", self)
+        self._predict = loaded_models.predict
+        monkeypatch.setattr(loaded_models, "predict", self)
 
     def __call__(self, version: ModelVersion, rows: Any, outputs: Any) -> Any:
         self.is_called.set()

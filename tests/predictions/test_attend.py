@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from django_q.models import OrmQ
 
-from predictions import attendance, call_marker, draining, tasks
+from predictions import attendance, draining, tasks
 from predictions.batching import pace
 from predictions.models import Prediction, WakeUp
 from predictions.queue import wake_ups
+from predictions.runtime import call_marker
 from predictions.status import Status
 from registry.models import ModelVersion
 from tests.predictions.attending import PATIENCE_SECONDS, Gate, Worker, all_have_ended, wait_until

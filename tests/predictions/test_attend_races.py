@@ -10,12 +10,13 @@ import pytest
 from django.db import connection
 from django_q.models import OrmQ
 
-from predictions import attendance, draining, runtime, tasks
+from predictions import attendance, draining, tasks
 from predictions.attendance import Attendance
 from predictions.batching import pace
 from predictions.models import Prediction
 from predictions.queue import wake_ups
 from predictions.queue.local_socket import Doorbell
+from predictions.runtime import loaded_models
 from predictions.status import Status
 from tests.predictions.attending import PATIENCE_SECONDS, all_have_ended, wait_until
 from tests.predictions.conftest import Submit
@@ -148,7 +149,7 @@ def test_it_stops_listening_when_it_is_interrupted(submit_rows: Submit, monkeypa
     prediction = submit_rows()
     OrmQ.objects.all().delete()
     wake_ups.answer()
-    monkeypatch.setattr(runtime, "predict", time_is_up)
+    monkeypatch.setattr(loaded_models, "predict", time_is_up)
 
     with pytest.raises(SystemExit):
         tasks.attend()

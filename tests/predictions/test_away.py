@@ -18,11 +18,12 @@ from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
 from mlserve.errors import Overloaded
-from predictions import call_marker, draining, runtime, submission, tasks
+from predictions import draining, submission, tasks
 from predictions.claiming import claim
 from predictions.models import Prediction, payloads
 from predictions.models.outcome import Outcome, finish_sql
 from predictions.queue import heartbeat, wake_ups
+from predictions.runtime import call_marker, loaded_models
 from predictions.status import Status
 from registry.models import Incident, ModelVersion
 from registry.models.incident import Kind
@@ -48,7 +49,7 @@ def state_of(prediction: Prediction) -> tuple[str, int, str]:
 
 def end_pauses() -> None:
     """As if their time had passed."""
-    for rests in (runtime.unreachable, payloads.away):
+    for rests in (loaded_models.unreachable, payloads.away):
         for key, rest in rests._rests.items():
             rests._rests[key] = dataclasses.replace(rest, until=0.0)  # type: ignore[index]
 
@@ -113,7 +114,7 @@ def test_it_predicts_others_meanwhile(
     other = publish_penguins("2.0", model="other", is_public=True).version
     ModelVersion.objects.filter(pk=other.pk).update(sha256="0" * 64)
     other.refresh_from_db()
-    runtime.unreachable.begin(other.pk)
+    loaded_models.unreachable.begin(other.pk)
     waiting = submit_rows(version=other)
     mine = submit_rows()
 
@@ -159,7 +160,7 @@ def test_it_predicts_the_neighbours_of_what_cannot_be_read(
 ) -> None:
     settings.MLSERVE_ROW_BYTES = 400
     small, large = submit_rows(), submit_rows([penguin] * 20)
-    runtime.load(small.version)
+    loaded_models.load(small.version)
 
     with storage_away(tmp_path):
         assert tasks.drain() == 1
@@ -183,7 +184,7 @@ def test_it_keeps_a_large_result_in_the_row_when_the_storage_does_not_take_it(
     submit_rows: Submit, penguin: dict[str, Any], settings: Any, tmp_path: Path
 ) -> None:
     prediction = submit_rows([penguin] * 20)
-    runtime.load(prediction.version)
+    loaded_models.load(prediction.version)
     settings.MLSERVE_ROW_BYTES = 10
 
     with storage_away(tmp_path):
@@ -197,7 +198,7 @@ def test_it_blames_nobody_for_a_time_limit_that_strikes_while_it_fetches(
     submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prediction = submit_rows()
-    monkeypatch.setattr(runtime, "load", time_is_up)
+    monkeypatch.setattr(loaded_models, "load", time_is_up)
 
     with pytest.raises(TimeoutException):
         tasks.drain()
@@ -211,7 +212,7 @@ def test_it_blames_a_version_that_never_gets_loaded_in_advance(
 ) -> None:
     """Whoever waits for the thread that loads it would go on waiting in each worker, and others with it."""
     prediction = submit_rows()
-    monkeypatch.setattr(runtime, "load", time_is_up)
+    monkeypatch.setattr(loaded_models, "load", time_is_up)
 
     with loading_in_advance(prediction.version_id), pytest.raises(TimeoutException):
         tasks.drain()

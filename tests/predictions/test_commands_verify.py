@@ -6,7 +6,7 @@ import pytest
 from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 
-from predictions import verification
+from predictions.runtime import golden_rerun
 from registry.models import ModelVersion
 
 
@@ -57,7 +57,7 @@ def test_it_reports_rows_that_the_model_fails_on(penguins: ModelVersion) -> None
     penguins.sample_rows[0]["bill_length_mm"] = "long"
     penguins.save(update_fields=["sample_rows"])
 
-    found = verification.verify(penguins)
+    found = golden_rerun.verify(penguins)
 
     (difference,) = found.differences
     assert (difference.row, difference.output) == (0, "error")

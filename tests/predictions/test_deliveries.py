@@ -13,13 +13,14 @@ from django.utils import timezone
 from django_q.conf import Conf
 from django_q.tasks import async_task
 
-from predictions import deliveries, incidents, runtime, tasks
+from predictions import deliveries, tasks
 from predictions.models import Prediction, WakeUp, Worker
 from predictions.queue import heartbeat, wake_ups
+from predictions.runtime import incidents, loaded_models
 from predictions.status import Status
 from registry.models import Incident, ModelVersion
 from tests.predictions.conftest import Submit
-from tests.predictions.test_call_marker import run as run_marked
+from tests.predictions.runtime.test_call_marker import run as run_marked
 from tests.stand_ins.aws import StandIn
 
 pytestmark = [
@@ -78,7 +79,7 @@ def statuses() -> list[str]:
 @pytest.fixture
 def predict(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], None]:
     """Let something else happen where the model would be called."""
-    return lambda stand_in: monkeypatch.setattr(runtime, "predict", stand_in)
+    return lambda stand_in: monkeypatch.setattr(loaded_models, "predict", stand_in)
 
 
 def test_it_predicts_what_a_message_was_sent_for(submit_rows: Submit, take: Take) -> None:
@@ -208,7 +209,7 @@ def test_it_begins_nothing_that_cannot_end_in_time(
 
 def test_it_calls_for_more_when_its_time_is_up(submit_rows: Submit, take: Take, settings: Any, predict: Any) -> None:
     settings.MLSERVE_BATCH_ROWS = 1
-    really, slack_seconds = runtime.predict, 2
+    really, slack_seconds = loaded_models.predict, 2
 
     def slowly(*arguments: Any) -> Any:
         time.sleep(slack_seconds)

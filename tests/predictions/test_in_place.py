@@ -14,9 +14,10 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
-from predictions import in_place, incidents, recording, runtime
-from predictions.execution import Work
+from predictions import in_place, recording
 from predictions.models import Prediction
+from predictions.runtime import incidents, loaded_models
+from predictions.runtime.execution import Work
 from predictions.status import Status
 from predictions.watchdog import Watchdog
 from registry.inspection.inspect import Submission
@@ -40,8 +41,8 @@ class Slow:
         self.sizes: list[int] = []
         self.is_called, self.go = threading.Event(), threading.Event()
         self.go.set()
-        self._predict = runtime.predict
-        monkeypatch.setattr(runtime, "predict", self)
+        self._predict = loaded_models.predict
+        monkeypatch.setattr(loaded_models, "predict", self)
 
     def __call__(self, version: ModelVersion, rows: Any, outputs: Any) -> Any:
         self.sizes.append(len(rows))
@@ -332,7 +333,7 @@ def test_it_leaves_a_model_that_ends_the_process_to_the_workers(
         raise SystemExit(3)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runtime, "predict", leave)
+        patch.setattr(loaded_models, "predict", leave)
         response = api.post(URL, penguin, headers={"Prefer": "wait=1"})
 
     assert response.status_code == 202

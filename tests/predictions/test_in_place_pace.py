@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from predictions import runtime
+from predictions.runtime import loaded_models
 from registry.models import ModelVersion
 from tests.predictions.test_in_place import URL, WAIT
 
@@ -18,14 +18,14 @@ def test_it_leaves_to_workers_what_would_take_too_long(
 ) -> None:
     """A slow version would be taken for one that hangs, if one call had as many rows as may be."""
     settings.MLSERVE_BATCH_SECONDS = 4
-    predict, api, sizes = runtime.predict, APIClient(), list[int]()
+    predict, api, sizes = loaded_models.predict, APIClient(), list[int]()
 
     def slow(version: ModelVersion, rows: Any, outputs: Any) -> Any:
         sizes.append(len(rows))
         time.sleep(0.1 * len(rows))
         return predict(version, rows, outputs)
 
-    monkeypatch.setattr(runtime, "predict", slow)
+    monkeypatch.setattr(loaded_models, "predict", slow)
     few = api.post(URL, [penguin] * 2, headers=WAIT)
     many = api.post(URL, [penguin] * 20, headers={"Prefer": "wait=1"})
 

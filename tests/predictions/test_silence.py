@@ -90,7 +90,7 @@ def test_it_keeps_quiet_about_inputs(
     is_silent: Callable[..., None], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     if fails:
-        monkeypatch.setattr("predictions.runtime.predict", refuse)
+        monkeypatch.setattr("predictions.runtime.loaded_models.predict", refuse)
 
     way(api, penguin, tmp_path)
 
@@ -106,7 +106,7 @@ def test_it_tells_whoever_put_it_in_at_a_shell_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """The error of a command is for its caller; its log is for everybody."""
-    monkeypatch.setattr("predictions.runtime.predict", refuse)
+    monkeypatch.setattr("predictions.runtime.loaded_models.predict", refuse)
 
     is_read_from_a_file(api, penguin, tmp_path)
 

@@ -13,11 +13,12 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from predictions import runtime, tasks
+from predictions import tasks
 from predictions.batching.pace import FIRST_ROWS
 from predictions.claiming import claim
 from predictions.models import Prediction, Worker
 from predictions.queue import heartbeat
+from predictions.runtime import loaded_models
 from predictions.status import Status
 from registry.inspection.inspect import Submission
 from registry.models import ModelVersion
@@ -55,13 +56,13 @@ def test_it_gives_each_prediction_what_it_asked_for(submit_rows: Submit, penguin
 def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Of the calls, in rows."""
     found: list[int] = []
-    predict = runtime.predict
+    predict = loaded_models.predict
 
     def counted(version: ModelVersion, rows: Any, outputs: Any) -> Any:
         found.append(len(rows))
         return predict(version, rows, outputs)
 
-    monkeypatch.setattr(runtime, "predict", counted)
+    monkeypatch.setattr(loaded_models, "predict", counted)
     return found
 
 
@@ -77,13 +78,13 @@ def test_it_calls_a_slow_version_with_what_fits_into_its_time(
     submit_rows: Submit, sizes: list[int], monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     settings.MLSERVE_BATCH_SECONDS = 2
-    predict = runtime.predict
+    predict = loaded_models.predict
 
     def slow(version: ModelVersion, rows: Any, outputs: Any) -> Any:
         time.sleep(0.02 * len(rows))
         return predict(version, rows, outputs)
 
-    monkeypatch.setattr(runtime, "predict", slow)
+    monkeypatch.setattr(loaded_models, "predict", slow)
     for _ in range(80):
         submit_rows()
 
@@ -123,7 +124,7 @@ def test_it_fails_only_the_prediction_with_the_bad_row(submit_rows: Submit, save
 def test_it_shows_where_it_cut_what_a_model_said(
     submit_rows: Submit, save: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("predictions.execution._MOST_WORDS", 20)
+    monkeypatch.setattr("predictions.runtime.execution._MOST_WORDS", 20)
     version = published(save(pipelines.raises_above_100()), [{"a": 1.0, "b": 0.0}])
     alone = submit_rows({"a": 500.0, "b": 1.0}, version=version)
 
@@ -176,7 +177,7 @@ def test_it_gives_its_rows_back_when_it_is_interrupted(submit_rows: Submit, monk
 
     prediction = submit_rows()
     OrmQ.objects.all().delete()
-    monkeypatch.setattr(runtime, "predict", time_is_up)
+    monkeypatch.setattr(loaded_models, "predict", time_is_up)
 
     with pytest.raises(SystemExit):
         tasks.drain()

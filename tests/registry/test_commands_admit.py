@@ -7,7 +7,7 @@ from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 
 from mlserve.errors import ArtifactUnavailable
-from predictions import runtime
+from predictions.runtime import loaded_models
 from registry.models import ModelVersion
 
 
@@ -25,7 +25,7 @@ def test_it_signs_again_what_passes_its_inspection(
     call_command("admit_models")
 
     assert capsys.readouterr().out == "✓ penguins 1.0 admitted.\n"
-    assert runtime.load(penguins).pipeline is not None
+    assert loaded_models.load(penguins).pipeline is not None
 
 
 def test_it_leaves_alone_what_is_signed(penguins: ModelVersion, capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,7 +44,7 @@ def test_it_lets_an_old_key_go(penguins: ModelVersion, settings: Any, capsys: py
     settings.SECRET_KEY_FALLBACKS = []
     assert "signed with the present SECRET_KEY" in capsys.readouterr().out
     with pytest.raises(ArtifactUnavailable, match="not in the storage"):
-        runtime.load(penguins)
+        loaded_models.load(penguins)
 
 
 def test_it_signs_nothing_that_gives_other_answers(unsigned: ModelVersion, capsys: pytest.CaptureFixture[str]) -> None:

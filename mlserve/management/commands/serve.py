@@ -129,7 +129,7 @@ def _programs(options: dict[str, Any], parts: Sequence[str]) -> list[Program]:
 def _by_forking(options: dict[str, Any], parts: Sequence[str]) -> Callable[[str], Child]:
     """All is imported once, here; the parts and their processes share it."""
     import predictions.cluster  # noqa: F401
-    from predictions.warming import warm_libraries
+    from predictions.runtime.warming import warm_libraries
 
     if "web" in parts:
         import_web_server()

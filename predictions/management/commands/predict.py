@@ -8,10 +8,10 @@ from typing import Any
 
 from mlserve.errors import FieldError, NoLiveVersion, NotFound, PredictionFailed
 from mlserve.terminal import TerminalCommand
-from predictions import runtime
 from predictions.batching.halving import Answers, RowFailure
-from predictions.execution import predict_rows
 from predictions.management.row_files import read, require_writable, with_answers, write_whole
+from predictions.runtime import loaded_models
+from predictions.runtime.execution import predict_rows
 from predictions.submission import parse_outputs, require_outputs
 from registry.models import Model, ModelVersion
 from registry.schema.record import Row, RowWarning, row_pointer
@@ -67,7 +67,7 @@ class Command(TerminalCommand):
 
     def _predict(self, version: ModelVersion, rows: Sequence[Row], outputs: Sequence[str]) -> Answers:
         with self.working(f"Loading {version}"):
-            runtime.load(version)
+            loaded_models.load(version)
         with self.counting(f"Predicting with {version}", len(rows)) as advance:
             answers, failures = predict_rows(version, rows, outputs, when_called=advance)
         if failures:

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 
 from mlserve.errors import NoLiveVersion, NotFound
 from mlserve.terminal import TerminalCommand, cell, plain_table
-from predictions.verification import EnvironmentChange, Verification, verify
+from predictions.runtime.golden_rerun import EnvironmentChange, Verification, verify
 from registry.models import Model, ModelVersion
 
 _MOST_SHOWN_DIFFERENCES = 20

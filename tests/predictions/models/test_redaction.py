@@ -15,10 +15,11 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from mlserve.errors import Unavailable
-from predictions import runtime, tasks
+from predictions import tasks
 from predictions.claiming import claim
 from predictions.models import Prediction
 from predictions.models.outcome import Outcome
+from predictions.runtime import loaded_models
 from predictions.submission import submit
 from registry.models import ModelVersion
 from tests.predictions.marked import ISLAND, MASS, mark, record
@@ -159,7 +160,7 @@ def test_it_joins_equal_values(ask: Ask) -> None:
 
 def test_it_predicts_with_the_value(ask: Ask, marked: ModelVersion, penguin: dict[str, Any]) -> None:
     pk = succeed(ask)
-    answers = runtime.predict(marked, [record(penguin)], ["predict"])
+    answers = loaded_models.predict(marked, [record(penguin)], ["predict"])
 
     assert json.loads(Prediction.objects.get(pk=pk).result or "")["predictions"] == answers["predictions"]
 
@@ -240,7 +241,7 @@ def test_it_names_no_value_in_a_stored_error(
     def refuse(_version: ModelVersion, rows: Any, _outputs: Any) -> Any:
         raise ValueError(f"could not convert {rows[0]['island']}")
 
-    monkeypatch.setattr("predictions.runtime.predict", refuse)
+    monkeypatch.setattr("predictions.runtime.loaded_models.predict", refuse)
     pk = ask().pk
     tasks.drain()
 

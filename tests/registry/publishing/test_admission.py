@@ -13,7 +13,7 @@ from django.core.files.storage import storages
 from django.db import connection
 
 from mlserve.errors import ArtifactUnavailable, NotAdmitted
-from predictions import runtime
+from predictions.runtime import loaded_models
 from registry.models import ModelVersion
 from registry.publishing.admission import Admitted, admission_of, why_not_admitted
 from registry.publishing.publish import Published
@@ -87,7 +87,7 @@ def test_it_honours_the_keys_of_before(settings: Any) -> None:
 
 def test_it_loads_what_was_published(penguins: ModelVersion) -> None:
     assert penguins.admission
-    assert runtime.load(penguins).pipeline is not None
+    assert loaded_models.load(penguins).pipeline is not None
 
 
 @pytest.mark.parametrize("admission", ["", "1:" + "A" * 43], ids=["missing", "wrong"])
@@ -95,7 +95,7 @@ def test_it_loads_nothing_without_a_signature(penguins: ModelVersion, admission:
     _change(penguins, admission=admission)
 
     with pytest.raises(NotAdmitted, match=r"penguins 1\.0 was not admitted .*admit_models penguins --tag 1\.0"):
-        runtime.load(penguins)
+        loaded_models.load(penguins)
 
 
 def test_it_looks_at_the_row_of_now(penguins: ModelVersion) -> None:
@@ -104,28 +104,28 @@ def test_it_looks_at_the_row_of_now(penguins: ModelVersion) -> None:
     _change(penguins, admission="")
 
     with pytest.raises(NotAdmitted, match="is missing"):
-        runtime.load(remembered)
+        loaded_models.load(remembered)
 
 
 def test_it_loads_nothing_under_another_key(penguins: ModelVersion, settings: Any) -> None:
     settings.SECRET_KEY = "another key " * 5
 
     with pytest.raises(NotAdmitted, match="another SECRET_KEY"):
-        runtime.load(penguins)
+        loaded_models.load(penguins)
 
 
 def test_it_loads_no_other_object_that_a_row_was_led_to(penguins: ModelVersion, foreign: Digest) -> None:
     _change(penguins, sha256=foreign.sha256, size_bytes=foreign.size_bytes, artifact_key=foreign.key)
 
     with pytest.raises(NotAdmitted, match="is wrong"):
-        runtime.load(ModelVersion.objects.get())
+        loaded_models.load(ModelVersion.objects.get())
 
 
 def test_it_loads_no_other_format(penguins: ModelVersion) -> None:
     _change(penguins, artifact_format="joblib-bz2")
 
     with pytest.raises(NotAdmitted, match="is wrong"):
-        runtime.load(penguins)
+        loaded_models.load(penguins)
 
 
 def test_it_takes_no_signature_of_another_version(
@@ -138,7 +138,7 @@ def test_it_takes_no_signature_of_another_version(
     _change(second, admission=penguins.admission)
 
     with pytest.raises(NotAdmitted, match="is wrong"):
-        runtime.load(second)
+        loaded_models.load(second)
 
 
 def test_it_loads_no_other_bytes_under_the_admitted_key(penguins: ModelVersion, foreign: Digest) -> None:
@@ -149,7 +149,7 @@ def test_it_loads_no_other_bytes_under_the_admitted_key(penguins: ModelVersion, 
     storage.save(penguins.artifact_key, ContentFile(content))
 
     with pytest.raises(ArtifactUnavailable):
-        runtime.load(penguins)
+        loaded_models.load(penguins)
 
 
 def test_it_loads_no_other_bytes_from_a_bucket(artifacts_in_s3: str, penguins: ModelVersion, foreign: Digest) -> None:
@@ -158,22 +158,22 @@ def test_it_loads_no_other_bytes_from_a_bucket(artifacts_in_s3: str, penguins: M
         storage.save(penguins.artifact_key, ContentFile(other.read()))
 
     with pytest.raises(ArtifactUnavailable):
-        runtime.load(penguins)
+        loaded_models.load(penguins)
 
 
 def test_it_does_not_ask_again_for_what_is_in_memory(penguins: ModelVersion) -> None:
     """It was admitted when it was loaded, and memory is not what the signature protects."""
-    loaded = runtime.load(penguins)
+    loaded = loaded_models.load(penguins)
     _change(penguins, admission="")
 
-    assert runtime.load(penguins) is loaded
+    assert loaded_models.load(penguins) is loaded
 
 
 def test_it_does_not_load_for_a_version_that_is_gone(penguins: ModelVersion) -> None:
     gone = ModelVersion(pk=penguins.pk + 1, model=penguins.model, tag="x", sha256="0" * 64, size_bytes=1)
 
     with pytest.raises(NotAdmitted, match="deleted"):
-        runtime.load(gone)
+        loaded_models.load(gone)
 
 
 def test_it_signs_once_what_was_registered_before_there_were_signatures(penguins: ModelVersion) -> None:

@@ -20,8 +20,8 @@ from django.conf import settings
 from mlserve.errors import ArtifactUnavailable, NotAdmitted, Unavailable
 from mlserve.observability.tracing import span
 from predictions.batching.backoff import Rests
-from predictions.call_marker import CALL, LOAD, noted
 from predictions.metrics.counting import count_load
+from predictions.runtime.call_marker import CALL, LOAD, noted
 from registry.models import ModelVersion
 from registry.publishing.admission import Admitted
 from registry.publishing.lookup import require_admitted

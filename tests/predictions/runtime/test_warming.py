@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from predictions import runtime
-from predictions.rehearsal import rehearse
-from predictions.warming import warm_models
+from predictions.runtime import loaded_models
+from predictions.runtime.rehearsal import rehearse
+from predictions.runtime.warming import warm_models
 from registry.models import ModelVersion
 from registry.publishing.publish import Published
 from tests import pipelines
@@ -28,13 +28,13 @@ def small_and_large(publish_penguins: Publish, penguins_artifact: Path, tmp_path
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The digests that were loaded, in order."""
     digests: list[str] = []
-    load = runtime.load
+    load = loaded_models.load
 
-    def note(version: ModelVersion) -> runtime.LoadedModel:
+    def note(version: ModelVersion) -> loaded_models.LoadedModel:
         digests.append(version.sha256)
         return load(version)
 
-    monkeypatch.setattr(runtime, "load", note)
+    monkeypatch.setattr(loaded_models, "load", note)
     return digests
 
 
@@ -58,7 +58,7 @@ def test_it_stops_when_the_cache_is_full(
     small_and_large: tuple[ModelVersion, ...], loaded: list[str], settings: Any
 ) -> None:
     small, _ = small_and_large
-    settings.MLSERVE_MODEL_CACHE_BYTES = runtime.load(small).size_bytes + 1
+    settings.MLSERVE_MODEL_CACHE_BYTES = loaded_models.load(small).size_bytes + 1
     loaded.clear()
 
     warm_models()

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from predictions import call_marker
+from predictions.runtime import call_marker
+from tests.paths import ROOT
 
 pytestmark = pytest.mark.once
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 _BEGIN = """
 import ctypes, os, sys, time
 from itertools import repeat

@@ -10,7 +10,7 @@ from django import db
 from django.conf import settings
 
 from mlserve.errors import Unavailable
-from predictions import runtime
+from predictions.runtime import loaded_models
 from registry.models import ModelVersion
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def warm_libraries() -> None:
     gc.disable()  # imports make little garbage, and looking for it takes a tenth of their time
     from sklearn import ensemble  # noqa: F401
 
-    from predictions.rehearsal import rehearse
+    from predictions.runtime.rehearsal import rehearse
     from registry.formats import loading  # noqa: F401
 
     rehearse()
@@ -73,7 +73,7 @@ def warm_models(*, largest_bytes: int | None = None) -> None:
 def _load(version: ModelVersion) -> int:
     """How many bytes of the cache it takes."""
     try:
-        return runtime.load(version).size_bytes
+        return loaded_models.load(version).size_bytes
     except Unavailable as error:
         # Whoever asks for a prediction of it is told the same.
         log.warning("%s was not loaded in advance: %s", version, error)

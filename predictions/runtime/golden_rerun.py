@@ -8,8 +8,8 @@ from typing import Any
 from django.utils import timezone
 
 from mlserve.errors import Unavailable
-from predictions import runtime
 from predictions.batching.halving import RowFailure, call_in_batches
+from predictions.runtime import loaded_models
 from registry.models import ModelVersion
 from registry.models.golden_check import GoldenCheck, Verdict
 from registry.pipelines.environment import installed
@@ -84,11 +84,11 @@ def verify(version: ModelVersion) -> Verification:
     rows, stored = version.sample_rows, version.golden_outputs
     changes = tuple(_environment_changes(version.environment.get("inspected_with", {})))
     try:
-        runtime.load(version)
+        loaded_models.load(version)
     except Unavailable as error:
         return Verification(version, len(rows), problem=error.detail, may_pass=error.may_pass, changes=changes)
     now, failures = call_in_batches(
-        lambda part: runtime.predict(version, part, version.outputs), rows, batch_rows=max(len(rows), 1)
+        lambda part: loaded_models.predict(version, part, version.outputs), rows, batch_rows=max(len(rows), 1)
     )
     differences = tuple(_differences(stored, now, failures, len(rows)))
     return Verification(version, len(rows), differences, changes=changes)

@@ -12,11 +12,11 @@ from django.conf import settings
 
 from mlserve.errors import FieldError, MlserveError, PredictionFailed, Unavailable
 from mlserve.http.problems import stored_problem
-from predictions import runtime
 from predictions.batching.halving import Answers, RowFailure, call_in_batches
 from predictions.models import Prediction
 from predictions.models.outcome import Outcome
 from predictions.models.redaction import kept_text
+from predictions.runtime import loaded_models
 from registry.models import ModelVersion
 from registry.schema.record import Row, row_pointer
 
@@ -81,7 +81,7 @@ def predict_rows(
     asked = ["predict", *(name for name in outputs if name != "predict")]
 
     def call(part: Sequence[Row]) -> Answers:
-        answers = runtime.predict(version, part, asked)
+        answers = loaded_models.predict(version, part, asked)
         when_called(len(part))
         return answers
 
@@ -91,7 +91,7 @@ def predict_rows(
 def _execute_same_outputs(version: ModelVersion, works: Sequence[Work], outputs: Sequence[str]) -> list[Outcome]:
     spans, rows = _lay_out(works)
     try:
-        runtime.load(version)
+        loaded_models.load(version)
     except Unavailable as error:
         if error.may_pass:
             raise

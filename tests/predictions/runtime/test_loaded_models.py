@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import Pipeline
 
 from mlserve.errors import ArtifactUnavailable
-from predictions import runtime
+from predictions.runtime import loaded_models
 from registry.models import Model, ModelVersion
 from registry.publishing.admission import Admitted, admission_of
 from registry.storage.artifacts import store
@@ -55,20 +55,20 @@ def artifact(tmp_path: Path) -> Callable[..., ModelVersion]:
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The digests that were loaded, in order."""
     done: list[str] = []
-    load = runtime._load
+    load = loaded_models._load
 
-    def noted(admitted: Admitted, version_id: int) -> runtime.LoadedModel:
+    def noted(admitted: Admitted, version_id: int) -> loaded_models.LoadedModel:
         done.append(admitted.digest.sha256)
         return load(admitted, version_id)
 
-    monkeypatch.setattr(runtime, "_load", noted)
+    monkeypatch.setattr(loaded_models, "_load", noted)
     return done
 
 
 def test_it_loads_a_pipeline_once(artifact: Callable[..., ModelVersion], loads: list[str]) -> None:
     version = artifact("a")
 
-    assert runtime.load(version).pipeline is runtime.load(version).pipeline
+    assert loaded_models.load(version).pipeline is loaded_models.load(version).pipeline
     assert loads == [version.sha256]
 
 
@@ -77,7 +77,7 @@ def test_it_loads_once_for_callers_at_the_same_time(artifact: Callable[..., Mode
     version, models = artifact("a", megabytes=8), list[Any]()
 
     def load() -> None:
-        models.append(runtime.load(version))
+        models.append(loaded_models.load(version))
         connection.close()
 
     threads = [threading.Thread(target=load) for _ in range(8)]
@@ -97,24 +97,24 @@ def test_it_does_not_wait_for_the_loading_of_another(
 ) -> None:
     large, small = artifact("large", megabytes=1), artifact("small")
     is_loading, may_end = threading.Event(), threading.Event()
-    load = runtime._load
+    load = loaded_models._load
 
-    def slow(admitted: Admitted, version_id: int) -> runtime.LoadedModel:
+    def slow(admitted: Admitted, version_id: int) -> loaded_models.LoadedModel:
         if admitted.digest.sha256 == large.sha256:
             is_loading.set()
             assert may_end.wait(30)
         return load(admitted, version_id)
 
     def load_large() -> None:
-        runtime.load(large)
+        loaded_models.load(large)
         connection.close()
 
-    monkeypatch.setattr(runtime, "_load", slow)
+    monkeypatch.setattr(loaded_models, "_load", slow)
     thread = threading.Thread(target=load_large)
     thread.start()
     assert is_loading.wait(30)
 
-    assert runtime.load(small).pipeline is not None
+    assert loaded_models.load(small).pipeline is not None
     may_end.set()
     thread.join(30)
 
@@ -125,7 +125,7 @@ def test_it_counts_what_a_pipeline_takes_instead_of_its_compressed_file(
     version = artifact("zeros", megabytes=64)
 
     assert version.size_bytes < 2**20
-    assert runtime.load(version).size_bytes > 32 * 2**20
+    assert loaded_models.load(version).size_bytes > 32 * 2**20
 
 
 def test_it_forgets_the_least_recently_used(
@@ -134,11 +134,11 @@ def test_it_forgets_the_least_recently_used(
     first, second, third = (artifact(name, megabytes=size) for name, size in (("a", 24), ("b", 25), ("c", 26)))
     settings.MLSERVE_MODEL_CACHE_BYTES = 60 * 2**20
     for version in (first, second, first, third):
-        runtime.load(version)
+        loaded_models.load(version)
     del loads[:]
 
-    runtime.load(third)
-    runtime.load(second)
+    loaded_models.load(third)
+    loaded_models.load(second)
 
     assert loads == [second.sha256]
 
@@ -146,8 +146,8 @@ def test_it_forgets_the_least_recently_used(
 def test_it_keeps_one_however_large(artifact: Callable[..., ModelVersion], loads: list[str], settings: Any) -> None:
     settings.MLSERVE_MODEL_CACHE_BYTES = 1
     version = artifact("a", megabytes=8)
-    runtime.load(version)
-    runtime.load(version)
+    loaded_models.load(version)
+    loaded_models.load(version)
 
     assert loads == [version.sha256]
 
@@ -158,14 +158,14 @@ def test_it_tries_again_after_a_load_that_failed(artifact: Callable[..., ModelVe
     missing = _registered(sha256="0" * 64, size_bytes=10, artifact_format="pickle", admission=admission_of(absent))
     for _ in range(2):
         with pytest.raises(ArtifactUnavailable):
-            runtime.load(missing)
+            loaded_models.load(missing)
 
-    runtime.load(version)
+    loaded_models.load(version)
     assert loads == [missing.sha256, missing.sha256, version.sha256]
 
 
 def test_it_leaves_one_thread_to_blas_and_openmp(artifact: Callable[..., ModelVersion]) -> None:
     with threadpoolctl.threadpool_limits(limits=2):
-        runtime.load(artifact("a"))
+        loaded_models.load(artifact("a"))
 
         assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info()} == {1}

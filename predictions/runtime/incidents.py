@@ -13,9 +13,9 @@ from django.db import Error as DatabaseError
 from django.db import IntegrityError
 from django.utils import timezone
 
-from predictions import call_marker
-from predictions.call_marker import LeftBehind
 from predictions.queue.heartbeat import worker_name
+from predictions.runtime import call_marker
+from predictions.runtime.call_marker import LeftBehind
 from registry.models import Incident
 from registry.models.incident import Kind, Seen, Standing, standing_of
 
