@@ -20,11 +20,11 @@ from django_q import admin as queue_admin
 from django_q.models import Failure, OrmQ, Schedule, Success
 
 from mlserve.access.audit import note_inputs_seen
-from predictions.listing import Page, listing_of_model
 from predictions.models import Prediction, WakeUp, Worker
 from predictions.queue.heartbeat import SEEN_WITHIN
-from predictions.reading import may_see_inputs, shown_error
 from predictions.status import Status
+from predictions.store.listing import Page, listing_of_model
+from predictions.store.reading import may_see_inputs, shown_error
 from predictions.sweep_admin import ScheduleAdmin
 from registry.schema.privacy import Mark, shown_text
 

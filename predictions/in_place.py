@@ -26,7 +26,7 @@ from predictions.models.outcome import Outcome
 from predictions.recording import record
 from predictions.runtime import incidents, loaded_models
 from predictions.runtime.execution import Work, execute
-from predictions.waiting import MOST_WAITING
+from predictions.store.waiting import MOST_WAITING
 from registry.models import ModelVersion
 from registry.schema.record import Row
 

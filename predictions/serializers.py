@@ -12,8 +12,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from predictions.models import Prediction, queue_seconds
-from predictions.reading import may_see_inputs, shown_error
 from predictions.status import Status
+from predictions.store.reading import may_see_inputs, shown_error
 
 _ANY_ID = UUID(int=0)
 # A cursor in OpenAPI's words: an empty one begins at the newest.

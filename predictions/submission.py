@@ -19,9 +19,9 @@ from predictions.in_place import fits_in_place, predict_in_place, turn_away
 from predictions.metrics.counting import count_refused
 from predictions.models import Prediction
 from predictions.models.payloads import discard, keep
-from predictions.reading import find_readable
 from predictions.recording import record
-from predictions.waiting import wait_until_ended
+from predictions.store.reading import find_readable
+from predictions.store.waiting import wait_until_ended
 from registry.models import Model, ModelVersion
 from registry.publishing.lookup import find_version
 

@@ -21,8 +21,8 @@ from predictions.draining import seconds_to_next_try
 from predictions.metrics import totals
 from predictions.models import Prediction
 from predictions.queue import heartbeat, wake_ups
-from predictions.retention import delete_what_is_too_old
 from predictions.runtime import call_marker, incidents
+from predictions.store.retention import delete_what_is_too_old
 from registry.models.direct_upload import DirectUpload
 from registry.uploads.sender import sweep_uploads
 from registry.uploads.worker import inspect_next

@@ -23,9 +23,7 @@ from mlserve.http.lean import LeanMixin
 from mlserve.http.prefer import Preference, read_preference
 from mlserve.permissions import PREDICT, require_permission
 from predictions.in_place import approaching
-from predictions.listing import Page, listing_for
 from predictions.models import Prediction, PredictionQuerySet
-from predictions.reading import find_readable
 from predictions.serializers import (
     ID_OR_NOTHING,
     AcceptedSerializer,
@@ -34,8 +32,10 @@ from predictions.serializers import (
     prediction_json,
 )
 from predictions.status import Status
+from predictions.store.listing import Page, listing_for
+from predictions.store.reading import find_readable
+from predictions.store.waiting import wait_until_ended
 from predictions.submission import Target, parse_outputs, resolve, submit
-from predictions.waiting import wait_until_ended
 
 # Of what others asked; what nobody with an account asked belongs to whoever holds its id.
 CANCEL = "predictions.change_prediction"

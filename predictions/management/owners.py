@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any
 
-from predictions.personal_data import Whose, of_token, of_user
+from predictions.store.personal_data import Whose, of_token, of_user
 
 
 def add_owner(parser: ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from benchmark import fill
 from predictions.models import Prediction
-from predictions.reading import find_readable
+from predictions.store.reading import find_readable
 from registry.models import ModelVersion
 
 

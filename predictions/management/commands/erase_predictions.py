@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from mlserve.access.audit import note
 from mlserve.terminal import TerminalCommand, printable, shell_user
 from predictions.management.owners import add_owner, owner_of
-from predictions.personal_data import erase
+from predictions.store.personal_data import erase
 
 
 class Command(TerminalCommand):

@@ -12,7 +12,7 @@ from mlserve.access.audit import note
 from mlserve.errors import BadParameter
 from mlserve.terminal import TerminalCommand, shell_user
 from predictions.management.owners import add_owner, owner_of
-from predictions.personal_data import Whose, export
+from predictions.store.personal_data import Whose, export
 
 _LOST = b'"unavailable":["'
 

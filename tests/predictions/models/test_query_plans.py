@@ -19,12 +19,12 @@ from django.test import Client
 
 from predictions import tasks
 from predictions.claiming import claim
-from predictions.listing import Listing, listing_for
 from predictions.models import Prediction
 from predictions.models.outcome import Outcome
-from predictions.personal_data import Whose, export
-from predictions.retention import delete_what_is_too_old
-from predictions.waiting import wait_until_ended
+from predictions.store.listing import Listing, listing_for
+from predictions.store.personal_data import Whose, export
+from predictions.store.retention import delete_what_is_too_old
+from predictions.store.waiting import wait_until_ended
 from registry.admin.deletion import why_kept
 from registry.models import Model, ModelVersion
 
@@ -228,7 +228,7 @@ def test_it_lists_by_reading_few_rows(
     cast: Cast, who: str, status: str | None, model: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Of so small a table a thousand rows are so many that PostgreSQL would rather sort all of it.
-    monkeypatch.setattr("predictions.listing._MOST_AT_ONCE", 100)
+    monkeypatch.setattr("predictions.store.listing._MOST_AT_ONCE", 100)
     user = AnonymousUser() if who == "stranger" else getattr(cast, who)
     listing = listing_for(user, model=model, tag=None, status=status)
 
@@ -281,7 +281,9 @@ def test_it_deletes_what_models_keep_shorter_by_reading_few_rows(cast: Cast) -> 
 
 @pytest.mark.parametrize("token", [None, 5])
 def test_it_exports_by_reading_few_rows(cast: Cast, token: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("predictions.personal_data._WALKED_AT_ONCE", 50)  # of so small a table a thousand are many
+    monkeypatch.setattr(
+        "predictions.store.personal_data._WALKED_AT_ONCE", 50
+    )  # of so small a table a thousand are many
     with explained() as plans:
         list(export(Whose(cast.former, token), most=20))
 
@@ -318,7 +320,7 @@ def test_it_leads_from_page_to_page_through_the_whole_listing(cast: Cast, listin
 
 def test_it_hands_out_a_page_that_would_take_long_and_leads_on(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     """What strangers asked of the rare model are the oldest of their ten thousand."""
-    monkeypatch.setattr("predictions.listing._MOST_EXAMINED", 4_000)
+    monkeypatch.setattr("predictions.store.listing._MOST_EXAMINED", 4_000)
     wanted = Listing(owner_id=None, versions=frozenset([cast.rare.pk]))
 
     pages = [wanted.page(50)]

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from predictions.models import Prediction
-from predictions.retention import delete_what_is_too_old
+from predictions.store.retention import delete_what_is_too_old
 from predictions.tasks import sweep
 from registry.models import Model, ModelVersion
 from tests.predictions.conftest import Submit

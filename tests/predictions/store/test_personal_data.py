@@ -18,7 +18,7 @@ from mlserve.models import ApiToken
 from predictions import tasks
 from predictions.claiming import claim
 from predictions.models import Prediction
-from predictions.personal_data import Whose, erase, export
+from predictions.store.personal_data import Whose, erase, export
 from predictions.submission import submit
 from registry.models import ModelVersion
 
@@ -108,7 +108,7 @@ def test_it_exports_in_pages(cast: Cast) -> None:
 
 
 def test_it_exports_more_than_fits_at_once(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("predictions.personal_data._AT_ONCE", 2)
+    monkeypatch.setattr("predictions.store.personal_data._AT_ONCE", 2)
     made = [str(cast.asks(cast.reader).pk) for _ in range(5)]
 
     assert [json.loads(line)["prediction_id"] for line in export(Whose(cast.reader))] == made[::-1]
@@ -190,7 +190,7 @@ def test_it_leaves_what_is_being_predicted(cast: Cast) -> None:
 
 
 def test_it_says_when_there_is_more(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("predictions.personal_data._AT_ONCE", 2)
+    monkeypatch.setattr("predictions.store.personal_data._AT_ONCE", 2)
     for _ in range(5):
         cast.asks(cast.reader)
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from predictions import tasks, waiting
+from predictions import tasks
+from predictions.store import waiting
 from tests.predictions.conftest import Submit
 
 pytestmark = pytest.mark.django_db
