@@ -62,7 +62,7 @@ def load_application() -> Callable[..., Any]:
     from predictions.metrics.totals import flush_in_background
     from predictions.runtime.incidents import begin_marking, report_left_behind
     from predictions.runtime.warming import warm_models_in_background
-    from predictions.watchdog import Watchdog
+    from predictions.serving.watchdog import Watchdog
 
     if settings.MLSERVE_IN_PLACE_BYTES:
         # Before the first request: the process before this one may have been taken along by a model.

@@ -21,9 +21,9 @@ from predictions.answers import answers_of, duration_text
 from predictions.forms import RecordForm
 from predictions.models import Prediction, queue_seconds
 from predictions.questions import sections_of, text_of
+from predictions.serving.submission import Target, resolve, submit
 from predictions.status import Status
 from predictions.store.reading import find_readable, may_see_inputs, shown_error
-from predictions.submission import Target, resolve, submit
 from registry.models import Model, ModelVersion
 from registry.schema.privacy import Mark, shown_text, without_marked
 from registry.schema.record import Row

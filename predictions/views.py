@@ -22,7 +22,6 @@ from mlserve.http.jsonbody import json_of
 from mlserve.http.lean import LeanMixin
 from mlserve.http.prefer import Preference, read_preference
 from mlserve.permissions import PREDICT, require_permission
-from predictions.in_place import approaching
 from predictions.models import Prediction, PredictionQuerySet
 from predictions.serializers import (
     ID_OR_NOTHING,
@@ -31,11 +30,12 @@ from predictions.serializers import (
     accepted_json,
     prediction_json,
 )
+from predictions.serving.in_place import approaching
+from predictions.serving.submission import Target, parse_outputs, resolve, submit
 from predictions.status import Status
 from predictions.store.listing import Page, listing_for
 from predictions.store.reading import find_readable
 from predictions.store.waiting import wait_until_ended
-from predictions.submission import Target, parse_outputs, resolve, submit
 
 # Of what others asked; what nobody with an account asked belongs to whoever holds its id.
 CANCEL = "predictions.change_prediction"

@@ -15,7 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from mlserve.http.problems import unknown_address
-from predictions.submission import submit
+from predictions.serving.submission import submit
 from registry.models import Model, ModelVersion
 from registry.models.direct_upload import DirectUpload
 

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from mlserve.observability.counters import BUCKETS, tally
 from predictions import tasks
 from predictions.models import Prediction
-from predictions.submission import submit
+from predictions.serving.submission import submit
 from registry.models import Incident, ModelVersion
 from registry.models.incident import Kind
 

@@ -5,7 +5,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 
 from predictions.models import Prediction
-from predictions.submission import submit
+from predictions.serving.submission import submit
 from registry.models import ModelVersion
 from tests.predictions import queues
 

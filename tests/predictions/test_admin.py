@@ -15,7 +15,7 @@ from django_q.models import Schedule
 
 from predictions.models import Prediction, Worker
 from predictions.queue import wake_ups
-from predictions.submission import submit
+from predictions.serving.submission import submit
 from predictions.tasks import drain
 from registry.inspection.inspect import Submission
 from registry.models import ModelVersion

@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from predictions import tasks
 from predictions.models import Prediction
-from predictions.submission import submit
+from predictions.serving.submission import submit
 from registry.models import ModelVersion
 from tests.predictions.conftest import Submit
 

@@ -10,8 +10,9 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
-from predictions import recording, tasks
+from predictions import tasks
 from predictions.models import Prediction
+from predictions.serving import recording
 from registry.models import Model, ModelVersion
 from tests.predictions.draining import draining
 

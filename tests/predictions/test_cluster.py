@@ -16,7 +16,7 @@ from predictions import cluster
 from predictions.claiming import claim
 from predictions.cluster import _give_back_what_is_held_by
 from predictions.queue import heartbeat
-from predictions.submission import submit
+from predictions.serving.submission import submit
 from registry.models import ModelVersion
 from registry.models.direct_upload import DirectUpload, Status
 

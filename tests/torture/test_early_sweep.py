@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from predictions.claiming import claim
 from predictions.models import Prediction
-from predictions.submission import submit
+from predictions.serving.submission import submit
 from registry.models import ModelVersion
 from tests.torture import early_sweep
 

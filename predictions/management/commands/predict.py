@@ -12,7 +12,7 @@ from predictions.batching.halving import Answers, RowFailure
 from predictions.management.row_files import read, require_writable, with_answers, write_whole
 from predictions.runtime import loaded_models
 from predictions.runtime.execution import predict_rows
-from predictions.submission import parse_outputs, require_outputs
+from predictions.serving.submission import parse_outputs, require_outputs
 from registry.models import Model, ModelVersion
 from registry.schema.record import Row, RowWarning, row_pointer
 

@@ -14,7 +14,7 @@ from playwright.sync_api import ConsoleMessage, Page
 from pytest_django.live_server_helper import LiveServer
 from rest_framework.test import APIClient
 
-from predictions.submission import submit
+from predictions.serving.submission import submit
 from registry.models import ModelVersion
 from tests.browser import browsing, require_chromium
 from tests.paths import ROOT

@@ -22,7 +22,7 @@ from predictions import tasks
 from predictions.metrics import totals
 from predictions.metrics.figure import Figure
 from predictions.models import Prediction
-from predictions.submission import submit
+from predictions.serving.submission import submit
 from registry.models import ModelVersion
 from tests import pipelines
 from tests.flows.service import MANAGE, ROOT

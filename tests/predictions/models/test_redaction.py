@@ -20,7 +20,7 @@ from predictions.claiming import claim
 from predictions.models import Prediction
 from predictions.models.outcome import Outcome
 from predictions.runtime import loaded_models
-from predictions.submission import submit
+from predictions.serving.submission import submit
 from registry.models import ModelVersion
 from tests.predictions.marked import ISLAND, MASS, mark, record
 

@@ -18,8 +18,8 @@ from mlserve.models import ApiToken
 from predictions import tasks
 from predictions.claiming import claim
 from predictions.models import Prediction
+from predictions.serving.submission import submit
 from predictions.store.personal_data import Whose, erase, export
-from predictions.submission import submit
 from registry.models import ModelVersion
 
 pytestmark = pytest.mark.django_db

@@ -11,8 +11,8 @@ from mlserve import prepared
 from mlserve.prepared import fetch
 from predictions import tasks
 from predictions.models import Prediction
+from predictions.serving.submission import submit
 from predictions.store.reading import find_readable
-from predictions.submission import submit
 from registry.models import Model, ModelVersion
 from registry.publishing.publish import promote
 from tests.predictions.conftest import Submit

@@ -11,7 +11,7 @@ from django.db import connection
 
 from mlserve.errors import NotFound
 from mlserve.prepared import PreparedQuery
-from predictions.submission import Target, resolve
+from predictions.serving.submission import Target, resolve
 from registry.models import Model, ModelVersion
 from registry.publishing import lookup
 from registry.publishing.lookup import find_version, version_by_id

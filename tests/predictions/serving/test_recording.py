@@ -15,9 +15,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from predictions import recording
 from predictions.models import Prediction, WakeUp
-from predictions.recording import record
+from predictions.serving import recording
+from predictions.serving.recording import record
 from predictions.status import Status
 from registry.models import ModelVersion
 

@@ -23,9 +23,9 @@ from predictions.metrics import totals
 from predictions.metrics.counting import about_batch
 from predictions.models import Prediction, end_at_once
 from predictions.models.outcome import Outcome
-from predictions.recording import record
 from predictions.runtime import incidents, loaded_models
 from predictions.runtime.execution import Work, execute
+from predictions.serving.recording import record
 from predictions.store.waiting import MOST_WAITING
 from registry.models import ModelVersion
 from registry.schema.record import Row

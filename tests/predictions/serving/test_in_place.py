@@ -14,12 +14,12 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
-from predictions import in_place, recording
 from predictions.models import Prediction
 from predictions.runtime import incidents, loaded_models
 from predictions.runtime.execution import Work
+from predictions.serving import in_place, recording
+from predictions.serving.watchdog import Watchdog
 from predictions.status import Status
-from predictions.watchdog import Watchdog
 from registry.inspection.inspect import Submission
 from registry.models import Incident, ModelVersion
 from registry.models.incident import Kind

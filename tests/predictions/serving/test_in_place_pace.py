@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from predictions.runtime import loaded_models
 from registry.models import ModelVersion
-from tests.predictions.test_in_place import URL, WAIT
+from tests.predictions.serving.test_in_place import URL, WAIT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

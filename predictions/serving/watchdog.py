@@ -14,8 +14,8 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db import connection
 
-from predictions.in_place import seconds_in_call, send_away_from_a_long_call, version_in_call
 from predictions.runtime import call_marker, incidents
+from predictions.serving.in_place import seconds_in_call, send_away_from_a_long_call, version_in_call
 from registry.models.incident import Kind
 
 log = logging.getLogger(__name__)

@@ -15,11 +15,11 @@ from mlserve.errors import BadParameter, InvalidRows, MlserveError, NoLiveVersio
 from mlserve.http.renderers import dump_json
 from mlserve.observability import logs
 from mlserve.permissions import token_id_of
-from predictions.in_place import fits_in_place, predict_in_place, turn_away
 from predictions.metrics.counting import count_refused
 from predictions.models import Prediction
 from predictions.models.payloads import discard, keep
-from predictions.recording import record
+from predictions.serving.in_place import fits_in_place, predict_in_place, turn_away
+from predictions.serving.recording import record
 from predictions.store.reading import find_readable
 from predictions.store.waiting import wait_until_ended
 from registry.models import Model, ModelVersion
