@@ -15,14 +15,14 @@ from django.utils import timezone
 
 from mlserve.access.expired_rows import forget_callers
 from mlserve.processes.orphans import end_with_parent
-from predictions.attendance import Attendance
-from predictions.draining import drain as drain  # noqa: PLC0414 - a task's own word for it
-from predictions.draining import seconds_to_next_try
 from predictions.metrics import totals
 from predictions.models import Prediction
 from predictions.queue import heartbeat, wake_ups
 from predictions.runtime import call_marker, incidents
 from predictions.store.retention import delete_what_is_too_old
+from predictions.worker.draining import drain as drain  # noqa: PLC0414 - a task's own word for it
+from predictions.worker.draining import seconds_to_next_try
+from predictions.worker.wake_up_listener import Attendance
 from registry.models.direct_upload import DirectUpload
 from registry.uploads.sender import sweep_uploads
 from registry.uploads.worker import inspect_next

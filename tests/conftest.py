@@ -27,10 +27,10 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "penguins"
 @pytest.fixture(autouse=True)
 def _own_files(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Artifacts and caches of a test lie in its own folder, and no loaded pipeline outlives it."""
-    from predictions import draining
     from predictions.models import payloads
     from predictions.runtime import call_marker, incidents, loaded_models
     from predictions.serving import in_place
+    from predictions.worker import draining
     from registry.publishing import lookup
 
     settings.STORAGES = {

@@ -4,9 +4,9 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
-from predictions.claiming import claim
 from predictions.models import Prediction
 from predictions.serving.submission import submit
+from predictions.worker.claiming import claim
 from registry.models import ModelVersion
 from tests.torture import early_sweep
 

@@ -91,7 +91,7 @@ def _run_web(options: dict[str, Any]) -> None:
 
 
 def _run_worker(options: dict[str, Any]) -> None:
-    from predictions.cluster import run_cluster
+    from predictions.worker.cluster import run_cluster
 
     logs.name_process("worker")
     run_cluster(options["workers"], when_spawned=start_monitoring)
@@ -112,7 +112,7 @@ def _run_alone(options: dict[str, Any]) -> None:
 
 
 def _programs(options: dict[str, Any], parts: Sequence[str]) -> list[Program]:
-    from predictions.cluster import WORKER_DIED_STATUS
+    from predictions.worker.cluster import WORKER_DIED_STATUS
 
     start = _by_forking(options, parts) if CAN_FORK else _by_executing(options)
     task_seconds: int = settings.MLSERVE_DRAIN_SECONDS + settings.MLSERVE_BATCH_SECONDS
@@ -128,7 +128,7 @@ def _programs(options: dict[str, Any], parts: Sequence[str]) -> list[Program]:
 
 def _by_forking(options: dict[str, Any], parts: Sequence[str]) -> Callable[[str], Child]:
     """All is imported once, here; the parts and their processes share it."""
-    import predictions.cluster  # noqa: F401
+    import predictions.worker.cluster  # noqa: F401
     from predictions.runtime.warming import warm_libraries
 
     if "web" in parts:

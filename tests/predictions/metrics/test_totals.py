@@ -26,7 +26,7 @@ from predictions.serving.submission import submit
 from registry.models import ModelVersion
 from tests import pipelines
 from tests.flows.service import MANAGE, ROOT
-from tests.predictions.test_tasks import published
+from tests.predictions.worker.test_tasks import published
 
 pytestmark = pytest.mark.django_db
 Submit = Callable[..., Prediction]

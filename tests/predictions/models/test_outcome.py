@@ -10,10 +10,10 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from predictions import claiming
 from predictions.models import Prediction
 from predictions.models.outcome import Outcome, lease_duration
 from predictions.status import Status
+from predictions.worker import claiming
 from registry.models import ModelVersion
 from tests.predictions.conftest import Submit
 

@@ -9,13 +9,14 @@ import pytest
 from django.utils import timezone
 from django_q.exceptions import TimeoutException
 
-from predictions import draining, tasks
+from predictions import tasks
 from predictions.batching.backoff import _Rest
-from predictions.claiming import Precedence, claim
 from predictions.models import Prediction
 from predictions.queue import heartbeat
 from predictions.runtime import incidents, loaded_models
 from predictions.status import Status
+from predictions.worker import draining
+from predictions.worker.claiming import Precedence, claim
 from registry.models import Incident, ModelVersion
 from registry.models.incident import Kind
 from registry.pipelines import calls

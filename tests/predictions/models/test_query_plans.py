@@ -18,13 +18,13 @@ from django.db import connection
 from django.test import Client
 
 from predictions import tasks
-from predictions.claiming import claim
 from predictions.models import Prediction
 from predictions.models.outcome import Outcome
 from predictions.store.listing import Listing, listing_for
 from predictions.store.personal_data import Whose, export
 from predictions.store.retention import delete_what_is_too_old
 from predictions.store.waiting import wait_until_ended
+from predictions.worker.claiming import claim
 from registry.admin.deletion import why_kept
 from registry.models import Model, ModelVersion
 

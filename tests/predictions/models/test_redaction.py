@@ -16,11 +16,11 @@ from rest_framework.test import APIClient
 
 from mlserve.errors import Unavailable
 from predictions import tasks
-from predictions.claiming import claim
 from predictions.models import Prediction
 from predictions.models.outcome import Outcome
 from predictions.runtime import loaded_models
 from predictions.serving.submission import submit
+from predictions.worker.claiming import claim
 from registry.models import ModelVersion
 from tests.predictions.marked import ISLAND, MASS, mark, record
 

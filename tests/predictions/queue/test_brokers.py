@@ -14,11 +14,12 @@ from django_q.brokers import get_broker
 from django_q.conf import Conf
 
 from mlserve.errors import QueueMissing, Unavailable
-from predictions import draining, tasks
+from predictions import tasks
 from predictions.models import Prediction, WakeUp
 from predictions.queue import heartbeat, wake_ups
 from predictions.queue.brokers import DoorbellOrmBroker
 from predictions.status import Status
+from predictions.worker import draining
 from tests.paths import ROOT
 from tests.predictions.attending import Worker, wait_until
 from tests.predictions.conftest import Submit

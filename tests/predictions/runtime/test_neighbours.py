@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from predictions import cluster
-from predictions.claiming import Precedence, claim
 from predictions.models import Prediction
 from predictions.models.outcome import Outcome
 from predictions.queue import heartbeat
 from predictions.status import Status
+from predictions.worker import cluster
+from predictions.worker.claiming import Precedence, claim
 from tests.predictions.conftest import Submit
 
 pytestmark = pytest.mark.django_db(transaction=True)

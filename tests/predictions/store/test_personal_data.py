@@ -16,10 +16,10 @@ from rest_framework.test import APIClient
 from mlserve.access.tokens import make_token
 from mlserve.models import ApiToken
 from predictions import tasks
-from predictions.claiming import claim
 from predictions.models import Prediction
 from predictions.serving.submission import submit
 from predictions.store.personal_data import Whose, erase, export
+from predictions.worker.claiming import claim
 from registry.models import ModelVersion
 
 pytestmark = pytest.mark.django_db

@@ -10,14 +10,15 @@ import pytest
 from django.db import connection
 from django_q.models import OrmQ
 
-from predictions import attendance, draining, tasks
-from predictions.attendance import Attendance
+from predictions import tasks
 from predictions.batching import pace
 from predictions.models import Prediction
 from predictions.queue import wake_ups
 from predictions.queue.local_socket import Doorbell
 from predictions.runtime import loaded_models
 from predictions.status import Status
+from predictions.worker import draining, wake_up_listener
+from predictions.worker.wake_up_listener import Attendance
 from tests.predictions.attending import PATIENCE_SECONDS, all_have_ended, wait_until
 from tests.predictions.conftest import Submit
 
@@ -35,7 +36,7 @@ def _own_bell(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
 
 def test_it_is_heard_although_it_stepped_aside_as_the_call_ended(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread that watches closes the bell; it must not do so under whoever waits already."""
-    monkeypatch.setattr(attendance, "_LONG_SECONDS", 0.02)
+    monkeypatch.setattr(wake_up_listener, "_LONG_SECONDS", 0.02)
     is_closing, close = threading.Event(), Doorbell.close
 
     def close_slowly(bell: Doorbell) -> None:

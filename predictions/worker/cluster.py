@@ -26,12 +26,12 @@ from django_q.worker import worker
 
 from mlserve.errors import QueueMissing, Unavailable
 from mlserve.processes.orphans import end_with_parent
-from predictions.golden_checks import GoldenChecks
 from predictions.metrics import totals
 from predictions.models import Prediction
 from predictions.queue import heartbeat, wake_ups
 from predictions.runtime import incidents
 from predictions.runtime.warming import warm_libraries, warm_models_in_background
+from predictions.worker.golden_environment_check import GoldenChecks
 from registry.models.direct_upload import DirectUpload
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from django.core.files.storage import storages
 from django.utils import timezone
 
 from mlserve.processes.children import CAN_FORK
-from predictions import golden_checks
-from predictions.golden_checks import GoldenChecks
+from predictions.worker import golden_environment_check
+from predictions.worker.golden_environment_check import GoldenChecks
 from registry.models import ModelVersion
 from registry.models.golden_check import GoldenCheck, Verdict
 from registry.pipelines import environment
@@ -140,8 +140,8 @@ def test_it_blames_nobody_for_a_storage_that_is_away(
 
 
 def test_it_asks_again_what_failed_after_a_while(penguins: ModelVersion) -> None:
-    before = timezone.now() - golden_checks.FAILED_RESTS
-    GoldenCheck.objects.update(verdict=Verdict.FAILED, checked_at=before - golden_checks.FAILED_RESTS)
+    before = timezone.now() - golden_environment_check.FAILED_RESTS
+    GoldenCheck.objects.update(verdict=Verdict.FAILED, checked_at=before - golden_environment_check.FAILED_RESTS)
 
     GoldenChecks().check_one()
 

@@ -16,9 +16,7 @@ from django.utils import timezone
 
 from mlserve.errors import Unavailable
 from mlserve.http.problems import stored_problem
-from predictions.attendance import Attendance
 from predictions.batching.pace import FIRST_ROWS, Paces
-from predictions.claiming import Precedence, claim
 from predictions.metrics import totals
 from predictions.metrics.counting import about_batch
 from predictions.models import Prediction, payloads
@@ -26,6 +24,8 @@ from predictions.models.outcome import Outcome
 from predictions.queue import heartbeat, wake_ups
 from predictions.runtime import call_marker, incidents, loaded_models
 from predictions.runtime.execution import Work, execute
+from predictions.worker.claiming import Precedence, claim
+from predictions.worker.wake_up_listener import Attendance
 from registry.models import ModelVersion
 from registry.models.incident import Kind
 

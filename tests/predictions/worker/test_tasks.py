@@ -15,11 +15,11 @@ from django_q.models import OrmQ
 
 from predictions import tasks
 from predictions.batching.pace import FIRST_ROWS
-from predictions.claiming import claim
 from predictions.models import Prediction, Worker
 from predictions.queue import heartbeat
 from predictions.runtime import loaded_models
 from predictions.status import Status
+from predictions.worker.claiming import claim
 from registry.inspection.inspect import Submission
 from registry.models import ModelVersion
 from registry.publishing.publish import Upload, publish

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from django_q.models import OrmQ
 
-from predictions import attendance, draining, tasks
+from predictions import tasks
 from predictions.batching import pace
 from predictions.models import Prediction, WakeUp
 from predictions.queue import wake_ups
 from predictions.runtime import call_marker
 from predictions.status import Status
+from predictions.worker import draining, wake_up_listener
 from registry.models import ModelVersion
 from tests.predictions.attending import PATIENCE_SECONDS, Gate, Worker, all_have_ended, wait_until
 from tests.predictions.conftest import Submit
@@ -167,7 +168,7 @@ def test_it_lets_others_attend_while_it_predicts_what_may_be_slow(
 def test_it_goes_on_listening_while_it_predicts_what_was_quick(
     submit_rows: Submit, worker: Worker, gate: Gate, known_quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attendance, "_LONG_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(wake_up_listener, "_LONG_SECONDS", PATIENCE_SECONDS)
     worker.start_listening()
     gate.close()
     submit_rows()
@@ -183,7 +184,7 @@ def test_it_goes_on_listening_while_it_predicts_what_was_quick(
 def test_it_calls_another_worker_when_a_quick_version_hangs(
     submit_rows: Submit, worker: Worker, gate: Gate, known_quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attendance, "_LONG_SECONDS", 0.05)
+    monkeypatch.setattr(wake_up_listener, "_LONG_SECONDS", 0.05)
     worker.start_listening()
     gate.close()
     submit_rows()

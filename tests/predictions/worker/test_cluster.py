@@ -12,11 +12,11 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
 from mlserve.processes.children import CAN_FORK
-from predictions import cluster
-from predictions.claiming import claim
-from predictions.cluster import _give_back_what_is_held_by
 from predictions.queue import heartbeat
 from predictions.serving.submission import submit
+from predictions.worker import cluster
+from predictions.worker.claiming import claim
+from predictions.worker.cluster import _give_back_what_is_held_by
 from registry.models import ModelVersion
 from registry.models.direct_upload import DirectUpload, Status
 

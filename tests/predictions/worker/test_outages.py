@@ -18,14 +18,15 @@ from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
 from mlserve.errors import Overloaded
-from predictions import draining, tasks
-from predictions.claiming import claim
+from predictions import tasks
 from predictions.models import Prediction, payloads
 from predictions.models.outcome import Outcome, finish_sql
 from predictions.queue import heartbeat, wake_ups
 from predictions.runtime import call_marker, loaded_models
 from predictions.serving import submission
 from predictions.status import Status
+from predictions.worker import draining
+from predictions.worker.claiming import claim
 from registry.models import Incident, ModelVersion
 from registry.models.incident import Kind
 from registry.storage import artifacts
