@@ -24,7 +24,7 @@ urlpatterns = [
     # Browsers ask for it on pages that name no icon, such as the admin's and Swagger UI's.
     path("favicon.ico", RedirectView.as_view(url=lazy(static, str)("mlserve/favicon.svg"))),
     path("admin/", admin.site.urls),
-    path("", include("predictions.page_urls")),
+    path("", include("predictions.pages.urls")),
     re_path(r"", problems.unknown_address),
 ]
 handler400 = "mlserve.http.problems.bad_request"

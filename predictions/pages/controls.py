@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from django import forms
 
-from predictions.questions import Question, text_of
+from predictions.pages.questions import Question, text_of
 
 # Ends the name of the checkbox that says "not known" beside a slider.
 UNKNOWN_SUFFIX = "-unknown"

@@ -1,4 +1,4 @@
-"""predictions/controls.py"""
+"""predictions/pages/controls.py"""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from django import forms
 from django.http import QueryDict
 from lxml import html
 
-from predictions.controls import CONTROLS, widget_for
-from tests.predictions.test_questions import question
+from predictions.pages.controls import CONTROLS, widget_for
+from tests.predictions.pages.test_questions import question
 
 LIMITED = {"type": "number", "minimum": 0, "maximum": 10}
 SMALL = {"enum": ["a", "b"]}

@@ -1,4 +1,4 @@
-"""predictions/forms.py"""
+"""predictions/pages/forms.py"""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from django.http import QueryDict
 
 from mlserve.errors import FieldError, InvalidRows
-from predictions.forms import RecordForm
+from predictions.pages.forms import RecordForm
 from registry.schema.form_config import FormConfig
 from registry.schema.record import RecordSchema
 

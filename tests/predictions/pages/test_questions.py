@@ -1,10 +1,10 @@
-"""predictions/questions.py"""
+"""predictions/pages/questions.py"""
 
 from typing import Any
 
 import pytest
 
-from predictions.questions import Question, humanised, sections_of, text_of
+from predictions.pages.questions import Question, humanised, sections_of, text_of
 from registry.schema.form_config import FormConfig
 from registry.schema.record import RecordSchema
 

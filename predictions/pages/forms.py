@@ -7,8 +7,8 @@ from django import forms
 from django.http import QueryDict
 
 from mlserve.errors import FieldError
-from predictions.controls import UNKNOWN_SUFFIX, widget_for
-from predictions.questions import Question, sections_of
+from predictions.pages.controls import UNKNOWN_SUFFIX, widget_for
+from predictions.pages.questions import Question, sections_of
 from registry.schema.privacy import NOTE, note
 from registry.schema.record import RecordSchema, Row
 from registry.schema.violations import pointer

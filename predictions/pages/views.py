@@ -17,10 +17,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 from mlserve.access.audit import note_inputs_seen
 from mlserve.errors import InvalidRows, NoLiveVersion, NotFound
 from mlserve.permissions import sees_everything
-from predictions.answers import answers_of, duration_text
-from predictions.forms import RecordForm
 from predictions.models import Prediction, queue_seconds
-from predictions.questions import sections_of, text_of
+from predictions.pages.answers import answers_of, duration_text
+from predictions.pages.forms import RecordForm
+from predictions.pages.questions import sections_of, text_of
 from predictions.serving.submission import Target, resolve, submit
 from predictions.status import Status
 from predictions.store.reading import find_readable, may_see_inputs, shown_error

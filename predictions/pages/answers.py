@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from predictions.questions import text_of
+from predictions.pages.questions import text_of
 
 _SIGNIFICANT_DIGITS = 6
 _MAIN_BARS = 8

@@ -1,10 +1,10 @@
-"""predictions/answers.py"""
+"""predictions/pages/answers.py"""
 
 from typing import Any
 
 import pytest
 
-from predictions.answers import Bar, answers_of, duration_text, value_text
+from predictions.pages.answers import Bar, answers_of, duration_text, value_text
 
 
 def test_it_labels_a_class_and_sorts_its_probabilities() -> None:
