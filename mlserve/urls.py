@@ -16,7 +16,7 @@ urlpatterns = [
     path("metrics", metrics.metrics, name="metrics"),
     path("api/schema", openapi.schema, name="schema"),
     path("api/docs", openapi.docs, name="api-docs"),
-    path("api/", include("predictions.urls")),
+    path("api/", include("predictions.api.urls")),
     path("api/", include("registry.api.urls")),
     path("problems/<slug:slug>", pages.problem, name="problem"),
     path("login", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),

@@ -30,7 +30,7 @@ def checkout(tmp_path: Path) -> Path:
     root = tmp_path / "checkout"
     for name in (
         "mlserve/urls.py", "mlserve/.env", "mlserve/key.pem", "registry/models/model.py", "registry/db.sqlite3",
-        "predictions/views.py", "predictions/__pycache__/views.cpython-313.pyc", "templates/home.html",
+        "predictions/api/views.py", "predictions/__pycache__/views.cpython-313.pyc", "templates/home.html",
         ".env", "var/mlserve.sqlite3", "var/artifacts/model.joblib", "tests/test_x.py", "deployment/stages.py",
         "docs/x.md", ".git/config", "examples/train.py", "benchmark/run.py", "manage.py", "zappa_settings.json",
     ):  # fmt: skip
@@ -56,7 +56,7 @@ def test_it_takes_only_what_it_names(checkout: Path, site_packages: Path, tmp_pa
     found = names(entries(checkout, site_packages, tmp_path / "nothing"))
 
     assert found == [
-        "mlserve/urls.py", "predictions/views.py", "registry/models/model.py", "solver-1.2.dist-info/METADATA",
+        "mlserve/urls.py", "predictions/api/views.py", "registry/models/model.py", "solver-1.2.dist-info/METADATA",
         "solver/__init__.py", "templates/home.html",
     ]  # fmt: skip
 

@@ -16,8 +16,8 @@ from rest_framework.throttling import AnonRateThrottle
 from mlserve.http.handlers import ShortChain
 from mlserve.http.lean import is_program
 from predictions import tasks
+from predictions.api.views import PredictionViewSet
 from predictions.models import Prediction
-from predictions.views import PredictionViewSet
 from registry.models import ModelVersion
 
 pytestmark = pytest.mark.django_db
@@ -207,7 +207,7 @@ def test_it_makes_a_problem_of_what_nobody_foresaw(
     def fail(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr("predictions.views.submit", fail)
+    monkeypatch.setattr("predictions.api.views.submit", fail)
     response = asked("POST", URL, RECORD)(client())
 
     assert response.status_code == 500

@@ -15,7 +15,7 @@ from mlserve.access.audit import note
 from mlserve.errors import BadParameter, NotFound
 from mlserve.http.lean import LeanMixin
 from mlserve.permissions import PREDICT, may, token_id_of
-from predictions.serializers import ID_OR_NOTHING
+from predictions.api.serializers import ID_OR_NOTHING
 from predictions.store.personal_data import Whose, erase, export, of_token
 
 MEDIA_TYPE = "application/x-ndjson"

@@ -22,14 +22,14 @@ from mlserve.http.jsonbody import json_of
 from mlserve.http.lean import LeanMixin
 from mlserve.http.prefer import Preference, read_preference
 from mlserve.permissions import PREDICT, require_permission
-from predictions.models import Prediction, PredictionQuerySet
-from predictions.serializers import (
+from predictions.api.serializers import (
     ID_OR_NOTHING,
     AcceptedSerializer,
     PredictionSerializer,
     accepted_json,
     prediction_json,
 )
+from predictions.models import Prediction, PredictionQuerySet
 from predictions.serving.in_place import approaching
 from predictions.serving.submission import Target, parse_outputs, resolve, submit
 from predictions.status import Status

@@ -1,7 +1,7 @@
 from django.urls import path
 
-from predictions.personal_data_views import PersonalDataViewSet
-from predictions.views import PredictionViewSet
+from predictions.api.personal_data_views import PersonalDataViewSet
+from predictions.api.views import PredictionViewSet
 
 _submit = PredictionViewSet.as_view({"post": "create"})
 
