@@ -20,12 +20,12 @@ from django_q import admin as queue_admin
 from django_q.models import Failure, OrmQ, Schedule, Success
 
 from mlserve.access.audit import note_inputs_seen
+from predictions.admin.sweep import ScheduleAdmin
 from predictions.models import Prediction, WakeUp, Worker
 from predictions.queue.heartbeat import SEEN_WITHIN
 from predictions.status import Status
 from predictions.store.listing import Page, listing_of_model
 from predictions.store.reading import may_see_inputs, shown_error
-from predictions.sweep_admin import ScheduleAdmin
 from registry.schema.privacy import Mark, shown_text
 
 # Success and Failure are always empty, for we keep none of django-q2's own records (save_limit -1), and OrmQ holds
