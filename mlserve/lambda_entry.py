@@ -77,7 +77,7 @@ def _sweep(_event: Event, _context: Any) -> None:
 
 
 def _tell_vitals(_event: Event, _context: Any) -> dict[str, Any]:
-    from mlserve.vitals import vitals
+    from mlserve.operations.self_report import vitals
 
     return vitals()
 

@@ -7,8 +7,9 @@ from django.urls import include, path, re_path
 from django.utils.functional import lazy
 from django.views.generic import RedirectView
 
-from mlserve import health, metrics, openapi, pages
+from mlserve import openapi, pages
 from mlserve.http import problems
+from mlserve.operations import health, metrics
 
 urlpatterns = [
     path("healthz", health.live, name="healthz"),

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from mlserve.metrics import metric_families
 from mlserve.observability.counters import Tally
+from mlserve.operations.metrics import metric_families
 from predictions.metrics.totals import Moment
 from tests.flows.service import ROOT
 

@@ -8,7 +8,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from deployment.checks import front
 from deployment.findings import Status
-from mlserve import health
+from mlserve.operations import health
 from registry.models import ModelVersion
 from registry.models.golden_check import GoldenCheck, Verdict
 from tests.deployment.told import ToldEvidence

@@ -60,7 +60,7 @@ class Command(TerminalCommand):
             from deployment.evidence import Evidence
         except ModuleNotFoundError as error:
             raise CommandError(f"{error}. Run it in a checkout of mlserve; the package does not hold it.") from error
-        from mlserve.vitals import vitals
+        from mlserve.operations.self_report import vitals
 
         is_postgres = "postgresql" in settings.DATABASES["default"]["ENGINE"]
         evidence = Evidence(

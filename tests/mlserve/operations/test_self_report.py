@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from mlserve.conf.secret_key import fingerprint
-from mlserve.vitals import vitals
+from mlserve.operations.self_report import vitals
 from predictions.queue import heartbeat, wake_ups
 from registry.models import ModelVersion
 

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from mlserve import health
+from mlserve.operations import health
 from predictions.queue import heartbeat, wake_ups
 from registry.models import Model, ModelVersion
 from registry.models.golden_check import GoldenCheck, Verdict
