@@ -7,9 +7,9 @@ from django.urls import include, path, re_path
 from django.utils.functional import lazy
 from django.views.generic import RedirectView
 
-from mlserve import openapi, pages
 from mlserve.http import problems
 from mlserve.operations import health, metrics
+from mlserve.site import openapi, problem_pages
 
 urlpatterns = [
     path("healthz", health.live, name="healthz"),
@@ -19,7 +19,7 @@ urlpatterns = [
     path("api/docs", openapi.docs, name="api-docs"),
     path("api/", include("predictions.api.urls")),
     path("api/", include("registry.api.urls")),
-    path("problems/<slug:slug>", pages.problem, name="problem"),
+    path("problems/<slug:slug>", problem_pages.problem, name="problem"),
     path("login", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
     path("logout", LogoutView.as_view(), name="logout"),
     # Browsers ask for it on pages that name no icon, such as the admin's and Swagger UI's.
