@@ -219,7 +219,7 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if ON_LAPTOP
-        else "mlserve.static_files.StaticFiles"
+        else "mlserve.server.static_files.StaticFiles"
     },
     "artifacts": _S3_ARTIFACTS if MLSERVE_BUCKET else _LOCAL_ARTIFACTS,
 }

@@ -11,7 +11,7 @@ from tests.stand_ins.region import Region
 
 # moto's state is the process's, so an empty region is one that no other test of the process has used.
 _UNUSED_REGIONS = iter(["eu-north-1", "eu-west-1", "eu-west-2", "ap-south-1"])
-_PREPARE = "import django; django.setup(); from mlserve.laptop import prepare; prepare()"
+_PREPARE = "import django; django.setup(); from mlserve.server.laptop import prepare; prepare()"
 
 
 @pytest.fixture(scope="session")

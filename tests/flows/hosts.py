@@ -18,7 +18,7 @@ from psycopg import sql
 from tests.flows.service import MANAGE, ROOT, Service
 from tests.flows.sleeping import save_sleeper
 
-_PREPARE = "import django; django.setup(); from mlserve.laptop import prepare; prepare()"
+_PREPARE = "import django; django.setup(); from mlserve.server.laptop import prepare; prepare()"
 # Only root may give a process a host name of its own; without it hosts differ in all else.
 _CAN_NAME = sys.platform == "linux" and os.geteuid() == 0
 

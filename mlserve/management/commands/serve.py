@@ -13,15 +13,15 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connections
 
-from mlserve.greeting import Greeting
 from mlserve.observability import logs
 from mlserve.observability.log_lines import log_what_nobody_catches
 from mlserve.observability.monitoring import require_packages, start_monitoring
 from mlserve.processes.children import CAN_FORK, Child, execute, fork
 from mlserve.processes.orphans import end_with_input
 from mlserve.processes.supervisor import Program, Supervisor
+from mlserve.server.greeting import Greeting
+from mlserve.server.webserver import PortTaken, import_web_server, require_free_port, run_web_server
 from mlserve.terminal import TerminalCommand
-from mlserve.webserver import PortTaken, import_web_server, require_free_port, run_web_server
 
 
 class Command(TerminalCommand):
@@ -73,7 +73,7 @@ class Command(TerminalCommand):
 
 def _prepare_in_a_thread() -> list[str]:
     """Its connections to database and storage end with the thread; no forked process may share them."""
-    from mlserve.laptop import prepare
+    from mlserve.server.laptop import prepare
 
     def prepare_and_leave() -> list[str]:
         try:

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from mlserve.webserver import PortTaken, require_free_port
+from mlserve.server.webserver import PortTaken, require_free_port
 from tests.flows.service import free_port
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.staticfiles.storage import StaticFilesStorage
 
-from mlserve.static_files import StaticFiles
+from mlserve.server.static_files import StaticFiles
 
 _IMPORTED = re.compile(r"""^(?:import|export)[^"']*["'](\.[^"']+)["']""", re.MULTILINE)
 

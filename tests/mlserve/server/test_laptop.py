@@ -1,11 +1,11 @@
-"""mlserve/laptop.py, where it is a server; `tests/flows/test_serve.py` starts a laptop."""
+"""mlserve/server/laptop.py, where it is a server; `tests/flows/test_serve.py` starts a laptop."""
 
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
-from mlserve import laptop
+from mlserve.server import laptop
 
 pytestmark = pytest.mark.django_db
 

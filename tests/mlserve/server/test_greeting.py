@@ -5,7 +5,7 @@ from threading import Thread
 
 import pytest
 
-from mlserve.greeting import Greeting
+from mlserve.server.greeting import Greeting
 from tests.flows.service import free_port
 
 
