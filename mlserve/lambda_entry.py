@@ -49,7 +49,7 @@ def lambda_handler(event: Event, context: Any) -> Any:
 
 
 def _respond(event: Event, context: Any) -> dict[str, Any]:
-    from mlserve.lambda_http import respond
+    from mlserve.aws_lambda.http import respond
 
     return respond(event, context)
 
@@ -62,7 +62,7 @@ def _is_delivery(event: Event) -> bool:
 def _deliver(event: Event, context: Any) -> dict[str, list[dict[str, str]]]:
     """What escaped from here would count all messages of the delivery as failed, also those that were done."""
     try:
-        from predictions.deliveries import handle_records
+        from mlserve.aws_lambda.deliveries import handle_records
 
         return handle_records(event, context)
     except Exception:  # the boundary of the process: a module that cannot be imported, for instance
@@ -71,7 +71,7 @@ def _deliver(event: Event, context: Any) -> dict[str, list[dict[str, str]]]:
 
 
 def _sweep(_event: Event, _context: Any) -> None:
-    from predictions.deliveries import handle_schedule
+    from mlserve.aws_lambda.deliveries import handle_schedule
 
     handle_schedule()
 
@@ -144,7 +144,7 @@ def _load() -> None:
     else:
         from django.urls import get_resolver
 
-        import mlserve.lambda_http  # noqa: F401
+        import mlserve.aws_lambda.http  # noqa: F401
 
         get_resolver().url_patterns  # noqa: B018 - reads every module of views
     gc.freeze()

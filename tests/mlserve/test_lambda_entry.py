@@ -13,7 +13,7 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from django.test import override_settings
 
-from mlserve import lambda_http
+from mlserve.aws_lambda import http
 from mlserve.lambda_entry import CommandFailed, UnknownEvent, lambda_handler
 from predictions.models import Prediction
 from registry.models import ModelVersion
@@ -116,7 +116,7 @@ def test_it_believes_api_gateway_and_not_the_client_about_addresses(monkeypatch:
         start_response("204 No Content", [])
         return []
 
-    monkeypatch.setattr(lambda_http, "application", application)
+    monkeypatch.setattr(http, "application", application)
     answer(request("GET", "/healthz", headers={"X-Forwarded-For": ["198.51.100.1, 203.0.113.7"]}))
 
     assert seen == ["203.0.113.7"]
@@ -131,7 +131,7 @@ def large_answer(monkeypatch: pytest.MonkeyPatch) -> bytes:
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(content)))])
         return [content]
 
-    monkeypatch.setattr(lambda_http, "application", application)
+    monkeypatch.setattr(http, "application", application)
     return content
 
 
@@ -157,7 +157,7 @@ def test_it_reports_messages_by_their_ids() -> None:
 
 
 def test_it_reports_all_when_the_worker_cannot_even_begin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "predictions.deliveries", None)
+    monkeypatch.setitem(sys.modules, "mlserve.aws_lambda.deliveries", None)
 
     answered = answer({"Records": [{"eventSource": "aws:sqs", "messageId": "a", "body": ""}]})
 

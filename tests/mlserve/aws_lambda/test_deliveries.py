@@ -13,7 +13,8 @@ from django.utils import timezone
 from django_q.conf import Conf
 from django_q.tasks import async_task
 
-from predictions import deliveries, tasks
+from mlserve.aws_lambda import deliveries
+from predictions import tasks
 from predictions.models import Prediction, WakeUp, Worker
 from predictions.queue import heartbeat, wake_ups
 from predictions.runtime import incidents, loaded_models

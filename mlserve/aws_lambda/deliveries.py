@@ -16,11 +16,11 @@ from typing import Any
 from django.conf import settings
 from django.db import close_old_connections
 
+from mlserve.aws_lambda.time_limit import GRACE_SECONDS, TimeLimitReached, time_limit
 from predictions import tasks
 from predictions.metrics import totals
 from predictions.queue import heartbeat, wake_ups
 from predictions.runtime import incidents
-from predictions.time_limit import GRACE_SECONDS, TimeLimitReached, time_limit
 from predictions.worker.golden_environment_check import GoldenChecks
 
 log = logging.getLogger(__name__)

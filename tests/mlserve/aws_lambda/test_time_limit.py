@@ -5,13 +5,11 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
-from predictions.time_limit import TimeLimitReached, time_limit
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from mlserve.aws_lambda.time_limit import TimeLimitReached, time_limit
+from tests.paths import ROOT
 
 # `sum` of a range stays in C for hours, with the interpreter's lock, and looks at no signal.
 _HANGS_IN_C = """
