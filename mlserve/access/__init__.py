@@ -1,0 +1,4 @@
+"""Who calls and how often: tokens, sign-in, throttles, the audit log.
+
+Door: `tokens` and `throttling`, which settings.py names; `audit.note`.
+"""

@@ -1,0 +1,1 @@
+"""What describes the whole service: OpenAPI and the pages of problem types. Door: `openapi`, `problem_pages`."""

@@ -1,0 +1,1 @@
+"""Loaded models and their calls: rows in, outcomes out. Door: `execution.execute`."""

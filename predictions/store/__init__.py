@@ -1,0 +1,1 @@
+"""Stored predictions: found, listed, waited for, handed out, deleted. Door: `reading`, `listing`, `waiting`."""

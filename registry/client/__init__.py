@@ -1,0 +1,1 @@
+"""Uploads to another server over its API, as `upload_model --to` sends them. Door: `uploads`."""

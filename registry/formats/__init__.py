@@ -1,0 +1,1 @@
+"""Which bytes become a Python object, and which never do. Door: `loading.load`, and nothing else unpickles."""

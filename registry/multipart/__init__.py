@@ -1,0 +1,1 @@
+"""Where the parts of an upload go before they are an artifact. Door: `destination.current_transfer`."""

@@ -1,0 +1,1 @@
+"""A process that can reach nothing: no file, no network, no other process. Door: `sandbox.enter`."""
