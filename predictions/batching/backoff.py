@@ -17,20 +17,20 @@ _FORGOTTEN_AFTER_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class _Rest:
+class _Pause:
     until: float
     seconds: float
 
 
-class Rests(Generic[Key]):
-    """By key. A key is `away` from its first failure until something succeeds, and `resting` in the pauses between.
+class Backoff(Generic[Key]):
+    """By key. A key is `failing` from its first failure until something succeeds, and `paused` in the pauses between.
 
     It is forgotten when nobody asks again in a while after its pause.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._rests: dict[Key, _Rest] = {}
+        self._pauses: dict[Key, _Pause] = {}
         self._lock = threading.Lock()
 
     def begin(self, key: Key) -> float:
@@ -38,40 +38,40 @@ class Rests(Generic[Key]):
         with self._lock:
             before = self._known().get(key)
             seconds = min(before.seconds * 2, _LONGEST_SECONDS) if before else _FIRST_SECONDS
-            self._rests[key] = _Rest(self._clock() + seconds, seconds)
+            self._pauses[key] = _Pause(self._clock() + seconds, seconds)
         return seconds
 
     def end(self, key: Key) -> None:
         """It answered."""
-        if self._rests:
+        if self._pauses:
             with self._lock:
-                self._rests.pop(key, None)
+                self._pauses.pop(key, None)
 
-    def away(self) -> frozenset[Key]:
-        if not self._rests:
+    def failing(self) -> frozenset[Key]:
+        if not self._pauses:
             return frozenset()
         with self._lock:
             return frozenset(self._known())
 
-    def resting(self) -> frozenset[Key]:
-        if not self._rests:
+    def paused(self) -> frozenset[Key]:
+        if not self._pauses:
             return frozenset()
         now = self._clock()
         with self._lock:
-            return frozenset(key for key, rest in self._rests.items() if rest.until > now)
+            return frozenset(key for key, pause in self._pauses.items() if pause.until > now)
 
     def seconds_left(self) -> float | None:
         """Until the first pause ends; None when nothing is away."""
         with self._lock:
-            ends = [rest.until for rest in self._known().values()]
+            ends = [pause.until for pause in self._known().values()]
         return max(min(ends) - self._clock(), 0.0) if ends else None
 
-    def _known(self) -> dict[Key, _Rest]:
+    def _known(self) -> dict[Key, _Pause]:
         """Holds the lock."""
         oldest = self._clock() - _FORGOTTEN_AFTER_SECONDS
-        self._rests = {key: rest for key, rest in self._rests.items() if rest.until > oldest}
-        return self._rests
+        self._pauses = {key: pause for key, pause in self._pauses.items() if pause.until > oldest}
+        return self._pauses
 
     def forget_all(self) -> None:
         with self._lock:
-            self._rests.clear()
+            self._pauses.clear()

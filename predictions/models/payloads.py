@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 
 from mlserve.errors import Unavailable
-from predictions.batching.backoff import Rests
+from predictions.batching.backoff import Backoff
 from registry.storage import artifacts
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ REFERENCE = "@"
 _INSTEAD_OF = "|"
 _FOLDER = "predictions"
 # Whether the storage takes and gives payloads, as far as this process knows.
-away: Rests[str] = Rests()
+away: Backoff[str] = Backoff()
 
 
 def keep(text: bytes, prediction_id: UUID, name: str) -> str:
@@ -38,7 +38,7 @@ def keep(text: bytes, prediction_id: UUID, name: str) -> str:
 
 def keep_anyhow(text: bytes, prediction_id: UUID, name: str) -> str:
     """As `keep`, but what the storage does not take stands in the row: slower, not lost."""
-    if len(text) <= settings.MLSERVE_ROW_BYTES or not away.resting():
+    if len(text) <= settings.MLSERVE_ROW_BYTES or not away.paused():
         try:
             return keep(text, prediction_id, name)
         except Unavailable as error:

@@ -19,7 +19,7 @@ from django.conf import settings
 
 from mlserve.errors import ArtifactUnavailable, NotAdmitted, Unavailable
 from mlserve.observability.tracing import span
-from predictions.batching.backoff import Rests
+from predictions.batching.backoff import Backoff
 from predictions.metrics.counting import count_load
 from predictions.runtime.call_marker import CALL, LOAD, noted
 from registry.models import ModelVersion
@@ -91,7 +91,7 @@ class TriedToEnd(Exception):
 
 
 # Versions whose artifact did not come when it was last asked for.
-unreachable: Rests[int] = Rests()
+unreachable: Backoff[int] = Backoff()
 _cache = _Cache()
 _one_at_a_time = threading.Lock()
 

@@ -59,7 +59,7 @@ def fits_in_place(version: ModelVersion, rows: Sequence[Row]) -> bool:
         and len(rows) <= _most_rows(version.pk)
         and _gathering.seconds_in_call() < min(settings.MLSERVE_BATCH_SECONDS, _LONG_CALL_SECONDS)
         and version.pk not in incidents.standing().not_in_web
-        and version.pk not in loaded_models.unreachable.resting()
+        and version.pk not in loaded_models.unreachable.paused()
     )
 
 

@@ -29,12 +29,12 @@ _FIELDS = ("id", "version_id", "request_id", "outputs", "row_count", "inputs", "
 class Precedence:
     """Which versions come last, one call of them at a time in the whole service, and what must wait.
 
-    `apart`: those that hang, and those whose artifact did not come when this process last asked. `resting`: of those,
+    `apart`: those that hang, and those whose artifact did not come when this process last asked. `paused`: of those,
     the ones not to be tried now. `is_storage_resting`: nor anything whose rows lie in the storage.
     """
 
     apart: frozenset[int] = frozenset()
-    resting: frozenset[int] = frozenset()
+    paused: frozenset[int] = frozenset()
     is_storage_resting: bool = False
 
     def __bool__(self) -> bool:
@@ -103,7 +103,7 @@ def _choose(first: UUID, most_rows: Callable[[int], int]) -> list[Prediction]:
 def _by_precedence(
     precedence: Precedence, is_turn_of_those_apart: bool, most_rows: Callable[[int], int]
 ) -> list[Prediction]:
-    apart = precedence.apart - precedence.resting
+    apart = precedence.apart - precedence.paused
     others = ModelVersion.objects.exclude(pk__in=precedence.apart)
     ways: list[Callable[[], list[Prediction]]] = [lambda: _oldest_of(others, precedence, most_rows)]
     if apart:

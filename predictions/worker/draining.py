@@ -96,12 +96,12 @@ def seconds_to_next_try() -> float | None:
 def _claim() -> list[Prediction]:
     unreachable, now = loaded_models.unreachable, time.monotonic()
     precedence = Precedence(
-        apart=incidents.standing().apart | unreachable.away(),
-        resting=unreachable.resting(),
-        is_storage_resting=bool(payloads.away.resting()),
+        apart=incidents.standing().apart | unreachable.failing(),
+        paused=unreachable.paused(),
+        is_storage_resting=bool(payloads.away.paused()),
     )
     # What was away is asked for as soon as its pause has ended, whatever else waits: nothing may be wrong any more.
-    is_due = bool(unreachable.away() - unreachable.resting()) or now > _State.last_turn + _TURN_EVERY_SECONDS
+    is_due = bool(unreachable.failing() - unreachable.paused()) or now > _State.last_turn + _TURN_EVERY_SECONDS
     batch = claim(
         holder=heartbeat.worker_name(),
         now=timezone.now(),

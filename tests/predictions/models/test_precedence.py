@@ -10,7 +10,7 @@ from django.utils import timezone
 from django_q.exceptions import TimeoutException
 
 from predictions import tasks
-from predictions.batching.backoff import _Rest
+from predictions.batching.backoff import _Pause
 from predictions.models import Prediction
 from predictions.queue import heartbeat
 from predictions.runtime import incidents, loaded_models
@@ -143,7 +143,7 @@ def test_it_takes_them_last_although_something_was_away_once(
 ) -> None:
     """A version that was to be loaded in advance while the storage was away, and which nobody has asked for since."""
     another = publish_penguins("1.0", model="another", is_public=True).version
-    loaded_models.unreachable._rests[another.pk] = _Rest(until=time.monotonic() - 60, seconds=0.5)
+    loaded_models.unreachable._pauses[another.pk] = _Pause(until=time.monotonic() - 60, seconds=0.5)
     submit_rows(version=troubled)
     other = submit_rows()
     monkeypatch.setattr(draining._State, "last_turn", time.monotonic())
