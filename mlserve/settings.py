@@ -299,7 +299,7 @@ MLSERVE_ANONYMOUS_HISTORY = env.flag("MLSERVE_ANONYMOUS_HISTORY", default=ON_LAP
 # The database carries wake-ups between processes of one machine; SQS or Redis between machines and functions.
 MLSERVE_QUEUE, _REDIS_URL = env.queue("MLSERVE_QUEUE")
 _BROKERS: dict[str, dict[str, Any]] = {
-    "orm": {"broker_class": "predictions.queue.brokers.DoorbellOrmBroker", "orm": "default"},
+    "orm": {"broker_class": "predictions.queue.brokers.LocalSocketOrmBroker", "orm": "default"},
     # Region, address and credentials come from the usual AWS variables.
     "sqs": {"broker_class": "predictions.queue.brokers.SqsBroker", "sqs": {"receive_message_wait_time_seconds": 20}},
     "redis": {"broker_class": "predictions.queue.brokers.RedisBroker", "redis": _REDIS_URL},

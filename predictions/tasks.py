@@ -22,7 +22,7 @@ from predictions.runtime import call_marker, incidents
 from predictions.store.retention import delete_what_is_too_old
 from predictions.worker.draining import drain as drain  # noqa: PLC0414 - a task's own word for it
 from predictions.worker.draining import seconds_to_next_try
-from predictions.worker.wake_up_listener import Attendance
+from predictions.worker.wake_up_listener import WakeUpListener
 from registry.models.direct_upload import DirectUpload
 from registry.uploads.sender import sweep_uploads
 from registry.uploads.worker import inspect_next
@@ -61,8 +61,8 @@ def _attend() -> int:
         _introduce()
         _Late.is_unknown = False
     call_marker.renew()
-    wake_ups.answer()
-    with Attendance() as attendance:
+    wake_ups.clear_pending_wake_up()
+    with WakeUpListener() as attendance:
         ended = drain(deadline, attendance)
         while _waits(attendance, deadline):
             ended += drain(deadline, attendance)
@@ -86,7 +86,7 @@ def _look_once_more(deadline: float) -> int:
     return 0
 
 
-def _waits(attendance: Attendance, deadline: float) -> bool:
+def _waits(attendance: WakeUpListener, deadline: float) -> bool:
     """Whether to look again, because somebody rang or because a pause has ended; False when the time is up."""
     pause = seconds_to_next_try()
     if pause is None:
@@ -102,7 +102,7 @@ def _wait_for_database() -> bool:
         time.sleep(_PAUSE_SECONDS)
         try:
             close_old_connections()
-            wake_ups.answer()
+            wake_ups.clear_pending_wake_up()
         except (OperationalError, InterfaceError):
             continue
         log.warning("The database answers again")
@@ -173,5 +173,5 @@ def start_worker(**_: Any) -> None:
 
 def _introduce() -> None:
     heartbeat.see_this_worker()
-    wake_ups.answer()
+    wake_ups.clear_pending_wake_up()
     sweep()

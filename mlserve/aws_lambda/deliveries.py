@@ -105,7 +105,7 @@ def _run(task: _Task, seconds_left: SecondsLeft) -> None:
 def _attend(seconds: float) -> None:
     """Like `tasks.attend`, but nobody rings here, so there is nothing to listen for."""
     batch_seconds: int = settings.MLSERVE_BATCH_SECONDS
-    wake_ups.answer()
+    wake_ups.clear_pending_wake_up()
     tasks.drain(time.monotonic() + seconds - batch_seconds, limit=partial(time_limit, batch_seconds))
     totals.flush_if_due(after_seconds=0)
 

@@ -21,7 +21,7 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 
 from mlserve.access.audit import note_inputs_seen
 from predictions.admin.sweep import ScheduleAdmin
-from predictions.models import Prediction, WakeUp, Worker
+from predictions.models import PendingWakeUp, Prediction, Worker
 from predictions.queue.heartbeat import SEEN_WITHIN
 from predictions.status import Status
 from predictions.store.listing import Page, listing_of_model
@@ -209,7 +209,7 @@ def queue_summary(now: datetime) -> dict[str, Any]:
         "running": _counted(Prediction.objects.running()),
         "oldest_seconds": None if oldest is None else round((now - oldest).total_seconds(), 1),
         "workers": workers,
-        "rung_at": WakeUp.objects.exclude(rung_at=None).values_list("rung_at", flat=True).first(),
+        "sent_at": PendingWakeUp.objects.exclude(sent_at=None).values_list("sent_at", flat=True).first(),
     }
 
 

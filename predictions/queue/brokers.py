@@ -23,7 +23,7 @@ from django_q.conf import Conf
 from mlserve.errors import MlserveError
 from mlserve.processes.orphans import end_with_parent
 from predictions.queue import heartbeat, wake_ups
-from predictions.queue.local_socket import Doorbell
+from predictions.queue.local_socket import LocalWakeUpSocket
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +92,8 @@ class PatientBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
             self._wait.end()
         kept = [task for task in taken if not self._is_handed_over(task)]
         if kept and not self.has_idle_worker():
-            if wake_ups.is_attended():
-                wake_ups.attending_bell().dismiss()  # who only attends has time for it
+            if wake_ups.has_listener():
+                wake_ups.listener_socket().dismiss()  # who only attends has time for it
             else:
                 kept = [task for task in kept if not self._is_put_back(task)]
         return kept or None
@@ -101,7 +101,7 @@ class PatientBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
     def _has_somebody_for_a_task(self) -> bool:
         """Waits for an idle worker, or for one that attends, for a while."""
         deadline = time.monotonic() + Conf.POLL
-        while not (self.has_idle_worker() or wake_ups.is_attended()):
+        while not (self.has_idle_worker() or wake_ups.has_listener()):
             if time.monotonic() > deadline:
                 return False
             time.sleep(_LOOK_EVERY_SECONDS)
@@ -137,7 +137,7 @@ class PatientBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
         acknowledgement, message = task
         try:
             close_old_connections()
-            is_done = wake_ups.hand_over(message, host=heartbeat.host_name())
+            is_done = wake_ups.notify_listening_worker(message, host=heartbeat.host_name())
         except DatabaseError as error:
             log.warning("A wake-up goes the long way: %s", error)
             return False
@@ -146,27 +146,27 @@ class PatientBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
         return is_done
 
 
-class DoorbellOrmBroker(PatientBroker, ORM):  # type: ignore[misc]
+class LocalSocketOrmBroker(PatientBroker, ORM):  # type: ignore[misc]
     """django-q2's ORM broker that hears a bell instead of sleeping between two looks at its table."""
 
     def __init__(self, list_key: str | None = None) -> None:
         super().__init__(list_key)
-        self._bell = Doorbell(self.list_key)
+        self._local_socket = LocalWakeUpSocket(self.list_key)
 
     def __setstate__(self, state: Any) -> None:
         super().__setstate__(state)
-        self._bell = Doorbell(self.list_key)
+        self._local_socket = LocalWakeUpSocket(self.list_key)
 
     def enqueue(self, task: str) -> Any:
         task_id = super().enqueue(task)
-        self._bell.ring()
+        self._local_socket.send()
         return task_id
 
     def take(self) -> Sequence[Task]:
         tasks = self._look()
         if not tasks:
-            if self._bell.listen():
-                self._bell.wait(Conf.POLL)
+            if self._local_socket.listen():
+                self._local_socket.wait(Conf.POLL)
             else:
                 time.sleep(Conf.POLL)
             tasks = self._look()

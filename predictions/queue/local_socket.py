@@ -14,11 +14,11 @@ from pathlib import Path
 
 from django.conf import settings
 
-_RING, _DISMISSAL = b"ring", b"dismissal"
+_WAKE_UP, _DISMISSAL = b"ring", b"dismissal"
 
 
-class Doorbell:
-    """`ring` never waits and never fails; `wait` returns at the first ring or after the timeout."""
+class LocalWakeUpSocket:
+    """`send` never waits and never fails; `wait` returns at the first ring or after the timeout."""
 
     def __init__(self, name: str) -> None:
         # The path of such a socket may have about 100 bytes, which a folder of a project easily exceeds.
@@ -30,11 +30,11 @@ class Doorbell:
         self._lock: int | None = None
         self._pid = 0
 
-    def ring(self) -> bool:
+    def send(self) -> bool:
         """Whether some process listens. It will look for work after this moment."""
-        return self._send(_RING)
+        return self._send(_WAKE_UP)
 
-    def is_heard(self) -> bool:
+    def has_listener(self) -> bool:
         """Whether some process listens now, without a ring."""
         try:
             if not self._is_ours():

@@ -1,7 +1,7 @@
 """The one door to the queue: wake a worker. Nothing but "look at the table" ever travels through it.
 
-The nearest worker hears a bell; where none listens, django-q2 carries the wake-up, coalesced by a row of `WakeUp`.
-See ARCHITECTURE.md for why no prediction can be left waiting.
+The nearest worker hears a bell; where none listens, django-q2 carries the wake-up, coalesced by a row of
+`PendingWakeUp`. See ARCHITECTURE.md for why no prediction can be left waiting.
 """
 
 import logging
@@ -16,8 +16,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from mlserve.errors import Unavailable
-from predictions.models import WakeUp
-from predictions.queue.local_socket import Doorbell
+from predictions.models import PendingWakeUp
+from predictions.queue.local_socket import LocalWakeUpSocket
 from registry.models.direct_upload import inspection_task_seconds
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def wake() -> None:
 
     Never raises: the prediction is stored already, and the sweep finds it.
     """
-    if not attending_bell().ring():
+    if not listener_socket().send():
         call_worker()
 
 
@@ -112,17 +112,17 @@ def do_nothing() -> None:
     """What runs in place of a task that was refused."""
 
 
-def hand_over(message: str, *, host: str) -> bool:
+def notify_listening_worker(message: str, *, host: str) -> bool:
     """Let the worker of this host that attends do what a message asks for; False when none attends or it must not.
 
     A task would wait until that worker has attended long enough, and so would whoever relies on that task.
     """
     package = _package(message)
-    if package.get("func") != TASKS["attend"] or package.get("name") == f"{_BESIDE}{host}" or not is_attended():
+    if package.get("func") != TASKS["attend"] or package.get("name") == f"{_BESIDE}{host}" or not has_listener():
         return False
     # As a task would: first the wake-up is taken off the door, then the worker looks at the table.
-    answer()
-    return attending_bell().ring()
+    clear_pending_wake_up()
+    return listener_socket().send()
 
 
 def _package(message: object) -> dict[str, Any]:
@@ -140,19 +140,19 @@ def _is_own(task: Mapping[str, Any]) -> bool:
     return task.get("func") in (*TASKS.values(), SWEEP) and not any(task.get(name) for name in _CALLING)
 
 
-def answer() -> None:
+def clear_pending_wake_up() -> None:
     """Take the wake-up off the door. A worker calls it before it looks at the table, never after."""
-    WakeUp.objects.filter(queue=_queue_name()).exclude(rung_at=None).update(rung_at=None)
+    PendingWakeUp.objects.filter(queue=_queue_name()).exclude(sent_at=None).update(sent_at=None)
 
 
-def is_attended() -> bool:
+def has_listener() -> bool:
     """Whether a worker of this host attends at this moment."""
-    return attending_bell().is_heard()
+    return listener_socket().has_listener()
 
 
-def attending_bell() -> Doorbell:
+def listener_socket() -> LocalWakeUpSocket:
     """The bell that a worker of this host listens to while it attends to the table. One object per process."""
-    return _bell(settings.DATABASES["default"]["NAME"], _queue_name())
+    return _local_socket(settings.DATABASES["default"]["NAME"], _queue_name())
 
 
 def ping() -> None:
@@ -163,21 +163,21 @@ def ping() -> None:
 
 
 @cache
-def _bell(_database: str, queue_name: str) -> Doorbell:
-    return Doorbell(f"{queue_name} attending")
+def _local_socket(_database: str, queue_name: str) -> LocalWakeUpSocket:
+    return LocalWakeUpSocket(f"{queue_name} attending")
 
 
 def _ring() -> bool:
     """Compare-and-set: True for the one caller who changed a silent or stale bell into a ringing one."""
     now, patience = timezone.now(), timedelta(seconds=WAKE_UP_PATIENCE_SECONDS)
-    bell = WakeUp.objects.filter(queue=_queue_name())
-    state = bell.values_list("rung_at", flat=True).first()
+    pending = PendingWakeUp.objects.filter(queue=_queue_name())
+    state = pending.values_list("sent_at", flat=True).first()
     if state is not None and abs(now - state) < patience:
         return False  # the usual case in a burst: one read, no write
     is_lost = Q(rung_at__lte=now - patience) | Q(rung_at__gte=now + patience)
-    if bell.filter(Q(rung_at=None) | is_lost).update(rung_at=now):
+    if pending.filter(Q(sent_at=None) | is_lost).update(sent_at=now):
         return True
-    _, is_first = WakeUp.objects.get_or_create(queue=_queue_name(), defaults={"rung_at": now})
+    _, is_first = PendingWakeUp.objects.get_or_create(queue=_queue_name(), defaults={"sent_at": now})
     return is_first
 
 

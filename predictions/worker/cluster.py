@@ -248,7 +248,7 @@ def run_cluster(worker_count: int, *, when_spawned: Callable[[], None] = lambda:
 
     def ask_to_stop(*_: Any) -> None:
         stop.set()
-        wake_ups.attending_bell().dismiss()  # a worker that waits for more would keep the others waiting for seconds
+        wake_ups.listener_socket().dismiss()  # a worker that waits for more would keep the others waiting for seconds
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)

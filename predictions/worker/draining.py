@@ -25,7 +25,7 @@ from predictions.queue import heartbeat, wake_ups
 from predictions.runtime import call_marker, incidents, loaded_models
 from predictions.runtime.execution import Work, execute
 from predictions.worker.claiming import Precedence, claim
-from predictions.worker.wake_up_listener import Attendance
+from predictions.worker.wake_up_listener import WakeUpListener
 from registry.models import ModelVersion
 from registry.models.incident import Kind
 
@@ -54,7 +54,7 @@ class _State:
 
 def drain(
     deadline: float | None = None,
-    attendance: Attendance | None = None,
+    attendance: WakeUpListener | None = None,
     *,
     limit: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> int:
@@ -78,7 +78,7 @@ def drain(
                 break
     except BaseException as error:  # also django-q2's time limit, which is a SystemExit
         if attendance is not None:
-            attendance.step_aside()  # nobody may rely on this worker any more
+            attendance.stop_listening()  # nobody may rely on this worker any more
         _let_go(error)
         wake_ups.call_worker()
         raise
@@ -120,12 +120,12 @@ def _most_rows(version_id: int) -> int:
     )
 
 
-def _share_work(batch: Sequence[Prediction], attendance: Attendance | None) -> None:
+def _share_work(batch: Sequence[Prediction], attendance: WakeUpListener | None) -> None:
     version = batch[0].version
     is_quick = _is_quick(version) and version.pk not in incidents.standing().apart
     is_full = sum(prediction.row_count for prediction in batch) >= _most_rows(version.pk)
     if attendance is not None and not is_quick:
-        attendance.step_aside()
+        attendance.stop_listening()
     if (is_full or not is_quick) and Prediction.objects.queued().exists():
         wake_ups.call_worker(beside=heartbeat.host_name() if attendance is not None and is_quick else "")
 
@@ -134,7 +134,7 @@ def _is_quick(version: ModelVersion) -> bool:
     return paces.is_quick(version.pk)
 
 
-def _execute(batch: Sequence[Prediction], attendance: Attendance | None) -> list[Outcome]:
+def _execute(batch: Sequence[Prediction], attendance: WakeUpListener | None) -> list[Outcome]:
     """Outcomes of what could be tried; the others went back."""
     version, started = batch[0].version, time.monotonic()
     with attendance.call() if attendance else nullcontext():

@@ -18,11 +18,11 @@ from predictions.queue import wake_ups
 _LONG_SECONDS = 1.0
 
 
-class Attendance:
+class WakeUpListener:
     """As a context: listens from the beginning to the end, if no other worker of the host does."""
 
     def __init__(self) -> None:
-        self._bell = wake_ups.attending_bell()
+        self._local_socket = wake_ups.listener_socket()
         self._call_started: float | None = None
         self._lock = threading.Lock()
         self._is_aside = True
@@ -30,29 +30,29 @@ class Attendance:
         self._watch = threading.Thread(target=self._look_after_calls, name="attendance", daemon=True)
 
     def __enter__(self) -> Self:
-        self._is_aside = not self._bell.listen()
+        self._is_aside = not self._local_socket.listen()
         self._watch.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._watch.join()
-        self._bell.close()
+        self._local_socket.close()
 
     def wait(self, timeout_seconds: float) -> bool:
         """Whether there may be something new to look for; False when the time is up or another worker attends."""
-        if timeout_seconds <= 0 or not self._bell.listen():
+        if timeout_seconds <= 0 or not self._local_socket.listen():
             return False
         if self._is_aside:
             # Who submitted meanwhile has called another worker, but perhaps there is none, or it is busy.
             self._is_aside = False
             return True
-        return self._bell.wait(timeout_seconds)
+        return self._local_socket.wait(timeout_seconds)
 
-    def step_aside(self) -> None:
+    def stop_listening(self) -> None:
         """Let another worker attend, until the next `wait`."""
         self._is_aside = True
-        self._bell.close()
+        self._local_socket.close()
 
     @contextmanager
     def call(self) -> Iterator[None]:
@@ -71,7 +71,7 @@ class Attendance:
                 started = self._call_started
                 is_long = started is not None and time.monotonic() > started + _LONG_SECONDS
                 if is_long:
-                    self.step_aside()
+                    self.stop_listening()
             if is_long and started != relieved_of:
                 wake_ups.call_worker()
                 relieved_of = started

@@ -49,7 +49,7 @@ class Worker:
     def start_listening(self) -> None:
         """Returns once somebody who rings is heard."""
         self.thread.start()
-        wait_until(wake_ups.attending_bell().ring)
+        wait_until(wake_ups.listener_socket().send)
 
     def join(self) -> int:
         """How many predictions it ended."""
@@ -60,7 +60,7 @@ class Worker:
     def dismiss(self) -> int:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self.thread.is_alive() and time.monotonic() < deadline:
-            wake_ups.attending_bell().dismiss()  # it may be busy, and not listen at this moment
+            wake_ups.listener_socket().dismiss()  # it may be busy, and not listen at this moment
             self.thread.join(0.01)
         return self.join()
 

@@ -16,7 +16,7 @@ from tests.stand_ins.redis import RedisServer
 KINDS = ("orm", "sqs", "redis")
 # Those that are not the database itself.
 REMOTE_KINDS = ("sqs", "redis")
-_BROKERS = {"orm": "DoorbellOrmBroker", "sqs": "SqsBroker", "redis": "RedisBroker"}
+_BROKERS = {"orm": "LocalSocketOrmBroker", "sqs": "SqsBroker", "redis": "RedisBroker"}
 
 
 @dataclass(frozen=True)

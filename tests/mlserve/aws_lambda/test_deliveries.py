@@ -15,7 +15,7 @@ from django_q.tasks import async_task
 
 from mlserve.aws_lambda import deliveries
 from predictions import tasks
-from predictions.models import Prediction, WakeUp, Worker
+from predictions.models import PendingWakeUp, Prediction, Worker
 from predictions.queue import heartbeat, wake_ups
 from predictions.runtime import incidents, loaded_models
 from predictions.status import Status
@@ -88,7 +88,7 @@ def test_it_predicts_what_a_message_was_sent_for(submit_rows: Submit, take: Take
 
     assert failed_of(take()) == []
     assert statuses() == [Status.SUCCEEDED]
-    assert not WakeUp.objects.exclude(rung_at=None).exists()
+    assert not PendingWakeUp.objects.exclude(sent_at=None).exists()
 
 
 def test_it_answers_many_messages_by_one_look(submit_rows: Submit, take: Take, monkeypatch: Any) -> None:
@@ -102,7 +102,7 @@ def test_it_answers_many_messages_by_one_look(submit_rows: Submit, take: Take, m
     monkeypatch.setattr(tasks, "drain", counted)
     for _ in range(3):
         submit_rows()
-        wake_ups.answer()  # so that the next one is not told together with this one
+        wake_ups.clear_pending_wake_up()  # so that the next one is not told together with this one
 
     records = take()
 
@@ -280,7 +280,7 @@ def test_it_ends_each_prediction_once_in_two_deliveries_at_once(submit_rows: Sub
 def test_it_sweeps_by_schedule_and_tells_that_it_lives(submit_rows: Submit, take: Take) -> None:
     submit_rows()
     take()
-    WakeUp.objects.update(rung_at=None)
+    PendingWakeUp.objects.update(sent_at=None)
     Worker.objects.create(name="long gone:1", host="long gone", pid=1, seen_at=timezone.now() - timedelta(days=2))
 
     deliveries.handle_schedule()

@@ -15,9 +15,9 @@ from django_q.conf import Conf
 
 from mlserve.errors import QueueMissing, Unavailable
 from predictions import tasks
-from predictions.models import Prediction, WakeUp
+from predictions.models import PendingWakeUp, Prediction
 from predictions.queue import heartbeat, wake_ups
-from predictions.queue.brokers import DoorbellOrmBroker
+from predictions.queue.brokers import LocalSocketOrmBroker
 from predictions.status import Status
 from predictions.worker import draining
 from tests.paths import ROOT
@@ -108,7 +108,7 @@ def test_it_hands_a_wake_up_to_the_worker_that_attends(
     assert queue_kind.broker().dequeue() is None
 
     wait_until(lambda: Prediction.objects.get(pk=elsewhere.pk).has_ended)
-    assert not WakeUp.objects.exclude(rung_at=None).exists()
+    assert not PendingWakeUp.objects.exclude(sent_at=None).exists()
     assert (queue_kind.broker().queue_size(), queue_kind.broker().lock_size()) == (0, 0)
     worker.dismiss()
 
@@ -120,7 +120,7 @@ def test_it_leaves_a_call_for_help_to_a_second_worker(queue_kind: Kind, submit_r
     wake_ups.call_worker(beside=heartbeat.host_name())
     [(_, message)] = queue_kind.broker().dequeue()
 
-    wake_ups.answer()
+    wake_ups.clear_pending_wake_up()
     wake_ups.call_worker(beside="another-host")
     taken = queue_kind.broker().dequeue()
 
@@ -203,7 +203,7 @@ def test_it_loses_no_prediction_while_the_queue_is_away(
     assert "Traceback" not in caplog.text
 
     remote_queue.bring_back()
-    WakeUp.objects.update(rung_at=None)  # as after ten seconds
+    PendingWakeUp.objects.update(sent_at=None)  # as after ten seconds
     tasks.sweep()
 
     assert remote_queue.broker().dequeue()
@@ -214,7 +214,7 @@ def test_it_loses_no_prediction_while_the_queue_is_away(
 def test_it_wakes_up_at_the_bell_long_before_it_would_look_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Conf, "POLL", 30)
     broker = get_broker("bell-test")
-    assert isinstance(broker, DoorbellOrmBroker)
+    assert isinstance(broker, LocalSocketOrmBroker)
     started = time.monotonic()
 
     def enqueue_later() -> None:

@@ -1,4 +1,4 @@
-"""The bell between processes: who hears it, and that no ring is lost."""
+"""The wake_up_socket between processes: who hears it, and that no ring is lost."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 
-from predictions.queue.local_socket import Doorbell
+from predictions.queue.local_socket import LocalWakeUpSocket
 from tests.paths import ROOT
 
 PATIENCE_SECONDS = 20
@@ -23,35 +23,35 @@ import os, sys
 from django.conf import settings
 
 settings.configure(DATABASES={"default": {"NAME": sys.argv[1], "HOST": sys.argv[2]}})
-from predictions.queue.local_socket import Doorbell
+from predictions.queue.local_socket import LocalWakeUpSocket
 
-bell = Doorbell(sys.argv[3])
+wake_up_socket = LocalWakeUpSocket(sys.argv[3])
 """
 _LISTEN = """
-print(bell.listen(), flush=True)
-while bell.wait(60):
+print(wake_up_socket.listen(), flush=True)
+while wake_up_socket.wait(60):
     print("rang", flush=True)
 print("dismissed", flush=True)
 sys.stdin.readline()
 """
 # The child outlives its parent, with copies of what the parent had opened.
 _LISTEN_AND_FORK = """
-bell.listen()
+wake_up_socket.listen()
 is_done, tell = os.pipe()
 child = os.fork()
 if child == 0:
-    os.write(tell, b"taken" if not bell.listen() else b"free!")
+    os.write(tell, b"taken" if not wake_up_socket.listen() else b"free!")
     sys.stdin.readline()
     os._exit(0)
 print(os.read(is_done, 5).decode(), flush=True)
-bell.wait(60)
+wake_up_socket.wait(60)
 print("rang", flush=True)
 sys.stdin.readline()
 """
 
 
 class Other:
-    """Another process with the same bell; its standard output is what happened to it."""
+    """Another process with the same wake_up_socket; its standard output is what happened to it."""
 
     def __init__(self, name: str, code: str) -> None:
         database = settings.DATABASES["default"]
@@ -82,7 +82,7 @@ class Other:
 @pytest.fixture(autouse=True)
 def _own_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Sockets of a test go away with it. Their paths must be short, which pytest's own folders are not."""
-    with tempfile.TemporaryDirectory(prefix="bell-") as folder:
+    with tempfile.TemporaryDirectory(prefix="wake_up_socket-") as folder:
         monkeypatch.setattr(tempfile, "tempdir", folder)
         yield
 
@@ -93,15 +93,15 @@ def name() -> str:
 
 
 @pytest.fixture
-def bell(name: str) -> Iterator[Doorbell]:
-    bell = Doorbell(name)
-    yield bell
-    bell.close()
+def wake_up_socket(name: str) -> Iterator[LocalWakeUpSocket]:
+    wake_up_socket = LocalWakeUpSocket(name)
+    yield wake_up_socket
+    wake_up_socket.close()
 
 
 @pytest.fixture
 def start(name: str) -> Iterator[Callable[[str], Other]]:
-    """`start(code)` runs code in another process, which has `bell`."""
+    """`start(code)` runs code in another process, which has `wake_up_socket`."""
     others: list[Other] = []
 
     def run(code: str) -> Other:
@@ -114,230 +114,236 @@ def start(name: str) -> Iterator[Callable[[str], Other]]:
 
 
 def socket_path() -> Path:
-    [path] = Path(tempfile.gettempdir()).glob("*.bell")
+    [path] = Path(tempfile.gettempdir()).glob("*.wake_up_socket")
     return path
 
 
-def test_it_rings_where_nobody_listens_without_an_error(bell: Doorbell) -> None:
-    assert not bell.ring()
-    bell.dismiss()
+def test_it_rings_where_nobody_listens_without_an_error(wake_up_socket: LocalWakeUpSocket) -> None:
+    assert not wake_up_socket.send()
+    wake_up_socket.dismiss()
 
 
-def test_it_is_heard_by_another_object_of_the_same_name(bell: Doorbell, name: str) -> None:
-    assert bell.listen()
+def test_it_is_heard_by_another_object_of_the_same_name(wake_up_socket: LocalWakeUpSocket, name: str) -> None:
+    assert wake_up_socket.listen()
 
-    assert Doorbell(name).ring()
-    assert not Doorbell("another").ring()
-    assert bell.wait(PATIENCE_SECONDS)
-
-
-def test_it_tells_whether_somebody_listens_without_a_ring(bell: Doorbell, name: str) -> None:
-    assert not Doorbell(name).is_heard()
-
-    bell.listen()
-
-    assert Doorbell(name).is_heard()
-    assert not bell.wait(0.05)
+    assert LocalWakeUpSocket(name).send()
+    assert not LocalWakeUpSocket("another").send()
+    assert wake_up_socket.wait(PATIENCE_SECONDS)
 
 
-def test_it_keeps_a_ring_that_came_before_the_wait(bell: Doorbell) -> None:
-    bell.listen()
-    bell.ring()
+def test_it_tells_whether_somebody_listens_without_a_ring(wake_up_socket: LocalWakeUpSocket, name: str) -> None:
+    assert not LocalWakeUpSocket(name).has_listener()
+
+    wake_up_socket.listen()
+
+    assert LocalWakeUpSocket(name).has_listener()
+    assert not wake_up_socket.wait(0.05)
+
+
+def test_it_keeps_a_ring_that_came_before_the_wait(wake_up_socket: LocalWakeUpSocket) -> None:
+    wake_up_socket.listen()
+    wake_up_socket.send()
 
     started = time.monotonic()
-    assert bell.wait(PATIENCE_SECONDS)
+    assert wake_up_socket.wait(PATIENCE_SECONDS)
     assert time.monotonic() - started < 1
 
 
-def test_it_ends_a_wait_that_has_begun(bell: Doorbell, name: str) -> None:
-    bell.listen()
-    threading.Timer(0.05, Doorbell(name).ring).start()
+def test_it_ends_a_wait_that_has_begun(wake_up_socket: LocalWakeUpSocket, name: str) -> None:
+    wake_up_socket.listen()
+    threading.Timer(0.05, LocalWakeUpSocket(name).send).start()
 
-    assert bell.wait(PATIENCE_SECONDS)
+    assert wake_up_socket.wait(PATIENCE_SECONDS)
 
 
-def test_it_makes_one_ring_of_many(bell: Doorbell) -> None:
-    bell.listen()
+def test_it_makes_one_ring_of_many(wake_up_socket: LocalWakeUpSocket) -> None:
+    wake_up_socket.listen()
     for _ in range(5):
-        bell.ring()
+        wake_up_socket.send()
 
-    assert bell.wait(PATIENCE_SECONDS)
-    assert not bell.wait(0.05)
+    assert wake_up_socket.wait(PATIENCE_SECONDS)
+    assert not wake_up_socket.wait(0.05)
 
 
-def test_it_never_waits_to_ring_however_many_rings_nobody_has_heard(bell: Doorbell) -> None:
-    bell.listen()
+def test_it_never_waits_to_ring_however_many_rings_nobody_has_heard(wake_up_socket: LocalWakeUpSocket) -> None:
+    wake_up_socket.listen()
 
     started = time.monotonic()
-    assert all(bell.ring() for _ in range(5000))  # far more than a socket holds
+    assert all(wake_up_socket.send() for _ in range(5000))  # far more than a socket holds
     assert time.monotonic() - started < PATIENCE_SECONDS
-    assert bell.wait(PATIENCE_SECONDS)
-    assert not bell.wait(0.05)
+    assert wake_up_socket.wait(PATIENCE_SECONDS)
+    assert not wake_up_socket.wait(0.05)
 
 
-def test_it_says_when_the_time_ran_out(bell: Doorbell) -> None:
-    bell.listen()
+def test_it_says_when_the_time_ran_out(wake_up_socket: LocalWakeUpSocket) -> None:
+    wake_up_socket.listen()
 
     started = time.monotonic()
-    assert not bell.wait(0.05)
+    assert not wake_up_socket.wait(0.05)
     assert time.monotonic() - started >= 0.05
 
 
-def test_it_lets_nobody_wait_who_does_not_listen(bell: Doorbell) -> None:
+def test_it_lets_nobody_wait_who_does_not_listen(wake_up_socket: LocalWakeUpSocket) -> None:
     with pytest.raises(RuntimeError, match="listens"):
-        bell.wait(1)
+        wake_up_socket.wait(1)
 
 
 @pytest.mark.parametrize("rings", [0, 1, 3])
-def test_it_ends_the_wait_of_a_dismissed_listener(bell: Doorbell, name: str, rings: int) -> None:
+def test_it_ends_the_wait_of_a_dismissed_listener(wake_up_socket: LocalWakeUpSocket, name: str, rings: int) -> None:
     """Whatever rang as well: the listener has to look a last time anyway."""
-    bell.listen()
+    wake_up_socket.listen()
     for _ in range(rings):
-        bell.ring()
-    Doorbell(name).dismiss()
+        wake_up_socket.send()
+    LocalWakeUpSocket(name).dismiss()
 
     started = time.monotonic()
-    assert not bell.wait(PATIENCE_SECONDS)
+    assert not wake_up_socket.wait(PATIENCE_SECONDS)
     assert time.monotonic() - started < 1
 
 
-def test_it_can_be_listened_to_again_after_a_dismissal(bell: Doorbell) -> None:
-    bell.listen()
-    bell.dismiss()
-    bell.wait(PATIENCE_SECONDS)
+def test_it_can_be_listened_to_again_after_a_dismissal(wake_up_socket: LocalWakeUpSocket) -> None:
+    wake_up_socket.listen()
+    wake_up_socket.dismiss()
+    wake_up_socket.wait(PATIENCE_SECONDS)
 
-    bell.ring()
-    assert bell.wait(PATIENCE_SECONDS)
+    wake_up_socket.send()
+    assert wake_up_socket.wait(PATIENCE_SECONDS)
 
 
-def test_it_has_one_listener_at_a_time(bell: Doorbell, name: str) -> None:
-    second = Doorbell(name)
-    assert bell.listen()
-    assert bell.listen()  # still
+def test_it_has_one_listener_at_a_time(wake_up_socket: LocalWakeUpSocket, name: str) -> None:
+    second = LocalWakeUpSocket(name)
+    assert wake_up_socket.listen()
+    assert wake_up_socket.listen()  # still
     assert not second.listen()
 
-    bell.ring()
-    assert bell.wait(PATIENCE_SECONDS)  # the refused one has taken nothing away
-    bell.close()
-    assert not second.ring()
+    wake_up_socket.send()
+    assert wake_up_socket.wait(PATIENCE_SECONDS)  # the refused one has taken nothing away
+    wake_up_socket.close()
+    assert not second.send()
     assert second.listen()
     second.close()
 
 
-def test_it_is_heard_in_another_process(bell: Doorbell, start: Callable[[str], Other]) -> None:
+def test_it_is_heard_in_another_process(wake_up_socket: LocalWakeUpSocket, start: Callable[[str], Other]) -> None:
     other = start(_LISTEN)
     assert other.says() == "True"
 
-    assert not bell.listen()
-    assert bell.ring()
+    assert not wake_up_socket.listen()
+    assert wake_up_socket.send()
     assert other.says() == "rang"
-    bell.dismiss()
+    wake_up_socket.dismiss()
     assert other.says() == "dismissed"
 
 
-def test_it_is_refused_to_another_process_while_this_one_listens(bell: Doorbell, start: Callable[[str], Other]) -> None:
-    bell.listen()
+def test_it_is_refused_to_another_process_while_this_one_listens(
+    wake_up_socket: LocalWakeUpSocket, start: Callable[[str], Other]
+) -> None:
+    wake_up_socket.listen()
 
-    assert start("print(bell.listen(), bell.ring())").says() == "False True"
-    assert bell.wait(PATIENCE_SECONDS)
+    assert start("print(wake_up_socket.listen(), wake_up_socket.send())").says() == "False True"
+    assert wake_up_socket.wait(PATIENCE_SECONDS)
 
 
-def test_it_finds_out_that_the_listener_was_killed(bell: Doorbell, start: Callable[[str], Other]) -> None:
+def test_it_finds_out_that_the_listener_was_killed(
+    wake_up_socket: LocalWakeUpSocket, start: Callable[[str], Other]
+) -> None:
     other = start(_LISTEN)
     assert other.says() == "True"
     other.kill()
 
     assert socket_path().exists()  # nobody was left to remove it
-    assert not bell.ring()
-    assert bell.listen()
-    assert bell.ring()
+    assert not wake_up_socket.send()
+    assert wake_up_socket.listen()
+    assert wake_up_socket.send()
 
 
-def test_it_stays_with_the_parent_of_a_forked_process(bell: Doorbell, start: Callable[[str], Other]) -> None:
+def test_it_stays_with_the_parent_of_a_forked_process(
+    wake_up_socket: LocalWakeUpSocket, start: Callable[[str], Other]
+) -> None:
     other = start(_LISTEN_AND_FORK)
-    assert other.says() == "taken"  # the child found the bell to be its parent's
+    assert other.says() == "taken"  # the child found the wake_up_socket to be its parent's
 
-    assert bell.ring()
+    assert wake_up_socket.send()
     assert other.says() == "rang"
-    assert not bell.listen()
+    assert not wake_up_socket.listen()
 
 
 def test_it_is_not_kept_taken_by_a_child_that_outlives_its_parent(
-    bell: Doorbell, start: Callable[[str], Other]
+    wake_up_socket: LocalWakeUpSocket, start: Callable[[str], Other]
 ) -> None:
     other = start(_LISTEN_AND_FORK)
     assert other.says() == "taken"
     other.kill()
 
-    assert not bell.ring()
-    assert bell.listen()
+    assert not wake_up_socket.send()
+    assert wake_up_socket.listen()
 
 
-def test_it_takes_the_place_of_a_plain_file(bell: Doorbell) -> None:
-    bell.listen()
+def test_it_takes_the_place_of_a_plain_file(wake_up_socket: LocalWakeUpSocket) -> None:
+    wake_up_socket.listen()
     path = socket_path()
-    bell.close()
+    wake_up_socket.close()
     path.write_text("somebody's notes")
 
-    assert not bell.ring()
-    assert bell.listen()
-    assert bell.ring()
+    assert not wake_up_socket.send()
+    assert wake_up_socket.listen()
+    assert wake_up_socket.send()
 
 
-def test_it_leaves_a_folder_in_its_place_alone(bell: Doorbell) -> None:
-    bell.listen()
+def test_it_leaves_a_folder_in_its_place_alone(wake_up_socket: LocalWakeUpSocket) -> None:
+    wake_up_socket.listen()
     path = socket_path()
-    bell.close()
+    wake_up_socket.close()
     path.mkdir()
 
-    assert not bell.ring()
-    assert not bell.listen()
-    assert not bell.listen()  # and does not hold on to the lock
+    assert not wake_up_socket.send()
+    assert not wake_up_socket.listen()
+    assert not wake_up_socket.listen()  # and does not hold on to the lock
     path.rmdir()
-    assert bell.listen()
+    assert wake_up_socket.listen()
 
 
 def test_it_does_not_trust_the_socket_of_another_user(
-    bell: Doorbell, name: str, monkeypatch: pytest.MonkeyPatch
+    wake_up_socket: LocalWakeUpSocket, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever made it would be told of each submission, and would keep it from the workers."""
-    bell.listen()
-    sender = Doorbell(name)
+    wake_up_socket.listen()
+    sender = LocalWakeUpSocket(name)
     monkeypatch.setattr(os, "getuid", lambda: socket_path().stat().st_uid + 1)
 
-    assert not sender.ring()
-    assert not bell.wait(0.05)
+    assert not sender.send()
+    assert not wake_up_socket.wait(0.05)
 
 
 def test_it_is_released_with_the_last_reference(name: str) -> None:
-    bell = Doorbell(name)
-    bell.listen()
-    del bell
+    wake_up_socket = LocalWakeUpSocket(name)
+    wake_up_socket.listen()
+    del wake_up_socket
 
-    successor = Doorbell(name)
-    assert not successor.ring()
+    successor = LocalWakeUpSocket(name)
+    assert not successor.send()
     assert successor.listen()
 
 
-def test_it_loses_no_ring_between_listeners(bell: Doorbell, name: str) -> None:
+def test_it_loses_no_ring_between_listeners(wake_up_socket: LocalWakeUpSocket, name: str) -> None:
     """Who is told that somebody listens is heard, or rang before the listener's `close` ended, after which it looks."""
     pending, seen = [0], [0]
     stop = threading.Event()
 
     def attend() -> None:
         while not stop.is_set():
-            if bell.listen():
-                bell.wait(0.001)
-                bell.close()
+            if wake_up_socket.listen():
+                wake_up_socket.wait(0.001)
+                wake_up_socket.close()
                 seen[0] = pending[0]
 
     listener = threading.Thread(target=attend, daemon=True)
     listener.start()
-    ringer, heard = Doorbell(name), 0
+    ringer, heard = LocalWakeUpSocket(name), 0
     deadline = time.monotonic() + 1
     while time.monotonic() < deadline:
         pending[0] += 1
-        if ringer.ring():
+        if ringer.send():
             heard += 1
             patience = time.monotonic() + PATIENCE_SECONDS
             while seen[0] < pending[0]:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 
 from predictions import tasks
-from predictions.models import Prediction, WakeUp
+from predictions.models import PendingWakeUp, Prediction
 from predictions.queue import wake_ups
 from predictions.status import Status
 from tests.predictions.conftest import Submit
@@ -28,7 +28,7 @@ def test_it_makes_one_task_of_a_burst(submit_rows: Submit) -> None:
 
 def test_it_makes_a_new_task_once_the_bell_was_answered(submit_rows: Submit) -> None:
     submit_rows()
-    wake_ups.answer()
+    wake_ups.clear_pending_wake_up()
     submit_rows()
 
     assert OrmQ.objects.count() == 2
@@ -46,7 +46,7 @@ def test_it_wakes_nobody_when_the_transaction_is_rolled_back(submit_rows: Submit
 def test_it_rings_again_when_nobody_answered_for_long(submit_rows: Submit) -> None:
     submit_rows()
     long_ago = timezone.now() - timedelta(seconds=wake_ups.WAKE_UP_PATIENCE_SECONDS + 1)
-    WakeUp.objects.update(rung_at=long_ago)
+    PendingWakeUp.objects.update(sent_at=long_ago)
 
     assert wake_ups.call_worker()
     assert OrmQ.objects.count() == 2
@@ -54,7 +54,7 @@ def test_it_rings_again_when_nobody_answered_for_long(submit_rows: Submit) -> No
 
 def test_it_rings_again_when_a_clock_that_was_ahead_rang_last(submit_rows: Submit) -> None:
     submit_rows()
-    WakeUp.objects.update(rung_at=timezone.now() + timedelta(days=365))
+    PendingWakeUp.objects.update(sent_at=timezone.now() + timedelta(days=365))
 
     assert wake_ups.call_worker()
     assert not wake_ups.call_worker()
@@ -65,7 +65,7 @@ def test_it_finds_a_row_that_was_committed_while_a_worker_began(
 ) -> None:
     """The bell is answered before the table is read: a row stored in between is read, and rings once more."""
     submit_rows()
-    answer = wake_ups.answer
+    answer = wake_ups.clear_pending_wake_up
 
     def answer_and_submit() -> None:
         answer()
@@ -93,7 +93,7 @@ def test_it_keeps_the_prediction_when_the_broker_is_down(submit_rows: Submit, mo
 def test_the_sweep_rings_for_what_waits_without_a_task(submit_rows: Submit) -> None:
     submit_rows()
     OrmQ.objects.all().delete()
-    WakeUp.objects.all().delete()
+    PendingWakeUp.objects.all().delete()
 
     tasks.sweep()
 

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from predictions.models import Prediction, WakeUp
+from predictions.models import PendingWakeUp, Prediction
 from predictions.serving import recording
 from predictions.serving.recording import record
 from predictions.status import Status
@@ -307,7 +307,7 @@ def test_it_writes_nothing_of_others_in_the_transaction_of_a_caller(new: New, ca
 def test_it_wakes_a_worker_for_what_is_queued_only(new: New, ended: New) -> None:
     record([ended(), ended()])
     record([ended()])
-    assert (OrmQ.objects.count(), WakeUp.objects.count()) == (0, 0)
+    assert (OrmQ.objects.count(), PendingWakeUp.objects.count()) == (0, 0)
 
     record([ended(), new()])
     assert OrmQ.objects.count() == 1

@@ -9,7 +9,7 @@ from django_q.models import OrmQ
 
 from predictions import tasks
 from predictions.batching import pace
-from predictions.models import Prediction, WakeUp
+from predictions.models import PendingWakeUp, Prediction
 from predictions.queue import wake_ups
 from predictions.runtime import call_marker
 from predictions.status import Status
@@ -34,7 +34,7 @@ def _own_bell(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
     monkeypatch.setattr(draining, "paces", pace.Paces())
     settings.MLSERVE_DRAIN_SECONDS = PATIENCE_SECONDS
     yield
-    wake_ups.attending_bell().close()
+    wake_ups.listener_socket().close()
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def known_quick(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks.drain()
     Prediction.objects.all().delete()
     OrmQ.objects.all().delete()
-    wake_ups.answer()
+    wake_ups.clear_pending_wake_up()
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_it_leaves_when_its_time_is_up(penguins: ModelVersion, settings: Any) ->
 
     assert tasks.attend() == 0
     assert 0.2 <= time.monotonic() - started < PATIENCE_SECONDS / 2
-    assert not wake_ups.attending_bell().ring()
+    assert not wake_ups.listener_socket().send()
 
 
 def test_it_begins_no_batch_that_its_time_limit_would_end(submit_rows: Submit, settings: Any) -> None:
@@ -115,7 +115,7 @@ def test_it_leaves_at_once_when_it_is_dismissed(penguins: ModelVersion, worker: 
     started = time.monotonic()
     worker.dismiss()
     assert time.monotonic() - started < PATIENCE_SECONDS / 2
-    assert not wake_ups.attending_bell().ring()
+    assert not wake_ups.listener_socket().send()
 
 
 def test_it_has_submissions_call_a_worker_where_none_attends(
@@ -133,9 +133,9 @@ def test_it_has_submissions_call_a_worker_where_none_attends(
 
 
 def test_it_only_empties_the_table_while_another_worker_attends(submit_rows: Submit) -> None:
-    other = wake_ups.attending_bell()
+    other = wake_ups.listener_socket()
     assert other.listen()
-    wake_ups._bell.cache_clear()  # as in another process
+    wake_ups._local_socket.cache_clear()  # as in another process
     submit_rows()
     assert not OrmQ.objects.exists()
 
@@ -143,7 +143,7 @@ def test_it_only_empties_the_table_while_another_worker_attends(submit_rows: Sub
     assert tasks.attend() == 1
     assert time.monotonic() - started < PATIENCE_SECONDS / 2
     assert other.wait(1)  # the ring is still the other one's
-    assert wake_ups.attending_bell().ring()
+    assert wake_ups.listener_socket().send()
     other.close()
 
 
@@ -161,7 +161,7 @@ def test_it_lets_others_attend_while_it_predicts_what_may_be_slow(
     assert OrmQ.objects.count() == 1
     gate.go.set()
     wait_until(all_have_ended)
-    wait_until(wake_ups.attending_bell().ring)  # it is back
+    wait_until(wake_ups.listener_socket().send)  # it is back
     assert worker.dismiss() == 2
 
 
@@ -192,11 +192,11 @@ def test_it_calls_another_worker_when_a_quick_version_hangs(
     submit_rows()  # perhaps it is heard, by one who is busy
 
     wait_until(OrmQ.objects.exists)
-    assert not wake_ups.attending_bell().ring()
-    assert WakeUp.objects.exclude(rung_at=None).exists()
+    assert not wake_ups.listener_socket().send()
+    assert PendingWakeUp.objects.exclude(sent_at=None).exists()
     gate.go.set()
     wait_until(all_have_ended)
-    wait_until(wake_ups.attending_bell().ring)
+    wait_until(wake_ups.listener_socket().send)
     assert worker.dismiss() == 2
 
 
@@ -221,7 +221,7 @@ def test_it_calls_another_worker_when_a_full_batch_leaves_some(
     for _ in range(waiting):
         submit_rows()
     OrmQ.objects.all().delete()
-    wake_ups.answer()
+    wake_ups.clear_pending_wake_up()
 
     assert tasks.drain() == waiting
     assert OrmQ.objects.count() == calls

@@ -14,11 +14,11 @@ from predictions import tasks
 from predictions.batching import pace
 from predictions.models import Prediction
 from predictions.queue import wake_ups
-from predictions.queue.local_socket import Doorbell
+from predictions.queue.local_socket import LocalWakeUpSocket
 from predictions.runtime import loaded_models
 from predictions.status import Status
 from predictions.worker import draining, wake_up_listener
-from predictions.worker.wake_up_listener import Attendance
+from predictions.worker.wake_up_listener import WakeUpListener
 from tests.predictions.attending import PATIENCE_SECONDS, all_have_ended, wait_until
 from tests.predictions.conftest import Submit
 
@@ -31,26 +31,26 @@ def _own_bell(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
     monkeypatch.setattr(draining, "paces", pace.Paces())
     settings.MLSERVE_DRAIN_SECONDS = PATIENCE_SECONDS
     yield
-    wake_ups.attending_bell().close()
+    wake_ups.listener_socket().close()
 
 
 def test_it_is_heard_although_it_stepped_aside_as_the_call_ended(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread that watches closes the bell; it must not do so under whoever waits already."""
+    """The thread that watches closes the wake_up_socket; it must not do so under whoever waits already."""
     monkeypatch.setattr(wake_up_listener, "_LONG_SECONDS", 0.02)
-    is_closing, close = threading.Event(), Doorbell.close
+    is_closing, close = threading.Event(), LocalWakeUpSocket.close
 
-    def close_slowly(bell: Doorbell) -> None:
+    def close_slowly(wake_up_socket: LocalWakeUpSocket) -> None:
         if threading.current_thread().name == "attendance":
             is_closing.set()
             time.sleep(0.1)
-        close(bell)
+        close(wake_up_socket)
 
-    monkeypatch.setattr(Doorbell, "close", close_slowly)
-    with Attendance() as attended:
+    monkeypatch.setattr(LocalWakeUpSocket, "close", close_slowly)
+    with WakeUpListener() as attended:
         with attended.call():
             assert is_closing.wait(PATIENCE_SECONDS)
         assert attended.wait(PATIENCE_SECONDS)  # to look for what came meanwhile
-        threading.Timer(0.3, wake_ups.attending_bell().ring).start()
+        threading.Timer(0.3, wake_ups.listener_socket().send).start()
         assert attended.wait(2)
 
 
@@ -58,20 +58,20 @@ def test_it_looks_for_what_came_while_it_had_stepped_aside(
     submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another worker was called for it, but perhaps there is no other, or it is busy."""
-    listen, listened, waited = Doorbell.listen, [0], []
+    listen, listened, waited = LocalWakeUpSocket.listen, [0], []
 
-    def submit_and_listen(bell: Doorbell) -> bool:
+    def submit_and_listen(wake_up_socket: LocalWakeUpSocket) -> bool:
         listened[0] += 1
         if listened[0] == 2:
             submit_rows()
-        return listen(bell)
+        return listen(wake_up_socket)
 
-    def leave(_bell: Doorbell, _timeout_seconds: float) -> bool:
+    def leave(_socket: LocalWakeUpSocket, _timeout_seconds: float) -> bool:
         waited.append(all_have_ended())
         return False
 
-    monkeypatch.setattr(Doorbell, "listen", submit_and_listen)
-    monkeypatch.setattr(Doorbell, "wait", leave)
+    monkeypatch.setattr(LocalWakeUpSocket, "listen", submit_and_listen)
+    monkeypatch.setattr(LocalWakeUpSocket, "wait", leave)
     submit_rows()  # of an unknown version, for which it steps aside
 
     assert tasks.attend() == 2
@@ -83,27 +83,27 @@ def test_it_finds_what_was_submitted_between_the_last_look_and_the_end_of_listen
 ) -> None:
     """The submission was heard, so nobody else was called for it."""
 
-    def submit_as_the_time_runs_out(_bell: Doorbell, _timeout_seconds: float) -> bool:
+    def submit_as_the_time_runs_out(_socket: LocalWakeUpSocket, _timeout_seconds: float) -> bool:
         submit_rows()
         assert not OrmQ.objects.exists()
         return False
 
-    monkeypatch.setattr(Doorbell, "wait", submit_as_the_time_runs_out)
+    monkeypatch.setattr(LocalWakeUpSocket, "wait", submit_as_the_time_runs_out)
 
     assert tasks.attend() == 1
     assert all_have_ended()
 
 
 def test_it_finds_what_was_submitted_as_it_was_dismissed(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
-    wait = Doorbell.wait
+    wait = LocalWakeUpSocket.wait
 
-    def be_dismissed(bell: Doorbell, timeout_seconds: float) -> bool:
-        bell.dismiss()
+    def be_dismissed(wake_up_socket: LocalWakeUpSocket, timeout_seconds: float) -> bool:
+        wake_up_socket.dismiss()
         submit_rows()
         assert not OrmQ.objects.exists()
-        return wait(bell, timeout_seconds)
+        return wait(wake_up_socket, timeout_seconds)
 
-    monkeypatch.setattr(Doorbell, "wait", be_dismissed)
+    monkeypatch.setattr(LocalWakeUpSocket, "wait", be_dismissed)
 
     assert tasks.attend() == 1
 
@@ -112,14 +112,14 @@ def test_it_has_a_worker_called_for_what_was_submitted_after_it_left(
     submit_rows: Submit, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     settings.MLSERVE_DRAIN_SECONDS = 0.01
-    close = Doorbell.close
+    close = LocalWakeUpSocket.close
 
-    def close_and_submit(bell: Doorbell) -> None:
-        close(bell)
+    def close_and_submit(wake_up_socket: LocalWakeUpSocket) -> None:
+        close(wake_up_socket)
         if not Prediction.objects.exists():
             submit_rows()
 
-    monkeypatch.setattr(Doorbell, "close", close_and_submit)
+    monkeypatch.setattr(LocalWakeUpSocket, "close", close_and_submit)
 
     assert tasks.attend() == 0  # its time is up
     assert OrmQ.objects.count() == 1
@@ -130,14 +130,14 @@ def test_it_has_a_worker_called_for_what_was_submitted_before_it_listened(
     submit_rows: Submit, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     settings.MLSERVE_DRAIN_SECONDS = 0.05
-    listen = Doorbell.listen
+    listen = LocalWakeUpSocket.listen
 
-    def submit_and_listen(bell: Doorbell) -> bool:
+    def submit_and_listen(wake_up_socket: LocalWakeUpSocket) -> bool:
         if not Prediction.objects.exists():
             submit_rows()
-        return listen(bell)
+        return listen(wake_up_socket)
 
-    monkeypatch.setattr(Doorbell, "listen", submit_and_listen)
+    monkeypatch.setattr(LocalWakeUpSocket, "listen", submit_and_listen)
 
     assert tasks.attend() == 1
     assert OrmQ.objects.count() == 1
@@ -149,7 +149,7 @@ def test_it_stops_listening_when_it_is_interrupted(submit_rows: Submit, monkeypa
 
     prediction = submit_rows()
     OrmQ.objects.all().delete()
-    wake_ups.answer()
+    wake_ups.clear_pending_wake_up()
     monkeypatch.setattr(loaded_models, "predict", time_is_up)
 
     with pytest.raises(SystemExit):
@@ -158,7 +158,7 @@ def test_it_stops_listening_when_it_is_interrupted(submit_rows: Submit, monkeypa
     prediction.refresh_from_db()
     assert prediction.status == Status.QUEUED
     assert OrmQ.objects.count() == 1
-    assert not wake_ups.attending_bell().ring()
+    assert not wake_ups.listener_socket().send()
     assert not [thread for thread in threading.enumerate() if thread.name == "attendance"]
 
 
@@ -168,17 +168,17 @@ def test_it_leaves_nothing_waiting_however_workers_come_and_go(
 ) -> None:
     """Two workers, who attend for moments and come back only when there is a task for them; no sweep helps."""
     settings.MLSERVE_DRAIN_SECONDS, settings.MLSERVE_BATCH_ROWS = 0.03, 3
-    bells = threading.local()
-    attending = wake_ups.attending_bell()._path.name  # the same place for each thread's own object
+    sockets = threading.local()
+    attending = wake_ups.listener_socket()._path.name  # the same place for each thread's own object
 
-    def own_bell() -> Doorbell:
-        if not hasattr(bells, "bell"):
-            bells.bell = Doorbell(f"{wake_ups._queue_name()} attending")
-            assert bells.bell._path.name == attending
-        bell: Doorbell = bells.bell
-        return bell
+    def own_bell() -> LocalWakeUpSocket:
+        if not hasattr(sockets, "wake_up_socket"):
+            sockets.wake_up_socket = LocalWakeUpSocket(f"{wake_ups._queue_name()} attending")
+            assert sockets.wake_up_socket._path.name == attending
+        wake_up_socket: LocalWakeUpSocket = sockets.wake_up_socket
+        return wake_up_socket
 
-    monkeypatch.setattr(wake_ups, "attending_bell", own_bell)
+    monkeypatch.setattr(wake_ups, "listener_socket", own_bell)
     is_over = threading.Event()
 
     def work() -> None:

@@ -301,7 +301,7 @@ def test_it_gives_back_later_what_it_could_not_give_back(
 def test_it_waits_for_a_database_that_is_away(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
     submit_rows()
     OrmQ.objects.all().delete()
-    answer, tries = wake_ups.answer, list[int]()
+    answer, tries = wake_ups.clear_pending_wake_up, list[int]()
 
     def sometimes() -> None:
         tries.append(1)

@@ -3,11 +3,11 @@
 from django.db import models
 
 
-class WakeUp(models.Model):
+class PendingWakeUp(models.Model):
     """The worker's door bell: one row per queue name. Written by predictions/queue/wake_ups.py only."""
 
     queue = models.CharField(max_length=100, primary_key=True)
-    rung_at = models.DateTimeField(null=True, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return self.queue
