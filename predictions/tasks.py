@@ -118,7 +118,7 @@ def inspect_uploads() -> bool:
     try:
         go_on = inspect_next(holder=heartbeat.worker_name())
     except BaseException:  # also django-q2's time limit, which is a SystemExit
-        DirectUpload.objects.release_held_by([heartbeat.worker_name()], now=timezone.now())
+        DirectUpload.objects.requeue_held_by([heartbeat.worker_name()], now=timezone.now())
         _call_inspector_if_wanted()
         raise
     if go_on:
@@ -138,7 +138,7 @@ def sweep() -> dict[str, int]:
     heartbeat.see_living_workers()
     incidents.report_left_behind()
     counts = {
-        "released": Prediction.objects.release_expired(now=now) + heartbeat.release_dead_workers(),
+        "released": Prediction.objects.requeue_expired(now=now) + heartbeat.requeue_of_dead_workers(),
         "expired": Prediction.objects.expire(now=now),
         "deleted": delete_what_is_too_old(now=now),
     }

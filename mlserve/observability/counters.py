@@ -55,7 +55,7 @@ class Tally:
             numbers, self._numbers = self._numbers, {}
         return {Series(*key): number for key, number in numbers.items()}
 
-    def give_back(self, numbers: dict[Series, float]) -> None:
+    def add_back(self, numbers: dict[Series, float]) -> None:
         for series, number in numbers.items():
             self.count(series.metric, series.model, series.version, label=series.label, by=number)
 

@@ -106,7 +106,7 @@ def flush() -> None:
     try:
         _add(numbers)
     except AnyDatabaseError as error:
-        tally.give_back(numbers)
+        tally.add_back(numbers)
         log.warning("What was counted for /metrics is kept until the database takes it: %s", error)
 
 

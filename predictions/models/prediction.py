@@ -102,16 +102,16 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         """Leave no ended prediction (of these) with an input that must not be kept; how many were mended."""
         return mend(self.all() if ids is None else self.filter(pk__in=ids), seconds=seconds)
 
-    def release_expired(self, *, now: datetime) -> int:
+    def requeue_expired(self, *, now: datetime) -> int:
         """running → queued for what no living worker holds; → failed after MLSERVE_MAX_ATTEMPTS."""
         latest = now + lease_duration() + _NO_CLOCKS_DIFFER_SO_MUCH
-        return self._release(Q(lease_expires_at__lt=now) | Q(lease_expires_at__gt=latest), now)
+        return self._requeue(Q(lease_expires_at__lt=now) | Q(lease_expires_at__gt=latest), now)
 
-    def release_held_by(self, holders: Sequence[str], *, now: datetime) -> int:
+    def requeue_held_by(self, holders: Sequence[str], *, now: datetime) -> int:
         """The same for workers that are known to be gone."""
-        return self._release(Q(lease_holder__in=holders), now) if holders else 0
+        return self._requeue(Q(lease_holder__in=holders), now) if holders else 0
 
-    def _release(self, which: Q, now: datetime) -> int:
+    def _requeue(self, which: Q, now: datetime) -> int:
         held = self.running().filter(which)
         given_up = held.filter(attempts__gte=settings.MLSERVE_MAX_ATTEMPTS)._end(
             status=Status.FAILED,
@@ -123,7 +123,7 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         back = held.update(status=Status.QUEUED, started_at=None, lease_holder="", lease_expires_at=None)
         return given_up + back
 
-    def give_back(self, *, holder: str, ids: Sequence[UUID] | None = None) -> int:
+    def requeue_without_attempt(self, *, holder: str, ids: Sequence[UUID] | None = None) -> int:
         """running → queued for what `holder` has claimed (of `ids`), as if it had not been tried: what kept it from
         being predicted was no fault of its own.
         """

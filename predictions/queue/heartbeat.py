@@ -65,12 +65,12 @@ def see_living_workers() -> None:
     here.filter(name__in=living).update(seen_at=timezone.now())
 
 
-def release_dead_workers() -> int:
+def requeue_of_dead_workers() -> int:
     """Give back what workers of this host hold whose process is gone; their leases need not run out first."""
     here = Worker.objects.filter(host=host_name())
     gone = [worker.name for worker in here if not _is_alive(worker.pid)]
-    released = Prediction.objects.release_held_by(gone, now=timezone.now())
-    DirectUpload.objects.release_held_by(gone, now=timezone.now())
+    released = Prediction.objects.requeue_held_by(gone, now=timezone.now())
+    DirectUpload.objects.requeue_held_by(gone, now=timezone.now())
     here.filter(name__in=gone).delete()
     return released
 

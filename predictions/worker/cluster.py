@@ -173,8 +173,8 @@ def _give_back_what_is_held_by(killed: Sequence[int]) -> None:
     try:
         close_old_connections()
         for holder in holders:
-            Prediction.objects.give_back(holder=holder)
-        DirectUpload.objects.give_back(holders=holders)
+            Prediction.objects.requeue_without_attempt(holder=holder)
+        DirectUpload.objects.requeue_without_attempt(holders=holders)
     except DatabaseError as error:
         log.warning("What was killed beside another worker has lost an attempt: %s", error)
 

@@ -79,7 +79,7 @@ def drain(
     except BaseException as error:  # also django-q2's time limit, which is a SystemExit
         if attendance is not None:
             attendance.stop_listening()  # nobody may rely on this worker any more
-        _let_go(error)
+        _requeue_held(error)
         wake_ups.call_worker()
         raise
     return ended
@@ -209,10 +209,10 @@ def _finish(batch: Sequence[Prediction], outcomes: Sequence[Outcome]) -> int:
 
 def _give_back(ids: Sequence[UUID]) -> None:
     if ids:
-        Prediction.objects.give_back(holder=heartbeat.worker_name(), ids=ids)
+        Prediction.objects.requeue_without_attempt(holder=heartbeat.worker_name(), ids=ids)
 
 
-def _let_go(error: BaseException) -> None:
+def _requeue_held(error: BaseException) -> None:
     """Give back what is claimed; whoever's fault it was has used an attempt."""
     is_waiting = _State.fetching is not None or _State.waits_for_database
     is_nobodys_fault = isinstance(error, _AWAY) or (is_waiting and not isinstance(error, Exception))
@@ -225,9 +225,9 @@ def _let_go(error: BaseException) -> None:
     try:
         _drop_broken_connection()
         if is_nobodys_fault:
-            Prediction.objects.give_back(holder=heartbeat.worker_name())
+            Prediction.objects.requeue_without_attempt(holder=heartbeat.worker_name())
         else:
-            Prediction.objects.release_held_by([heartbeat.worker_name()], now=now)
+            Prediction.objects.requeue_held_by([heartbeat.worker_name()], now=now)
     except DatabaseError as also:
         log.warning("What this worker had claimed stays claimed until the database answers: %s", also)
         _State.holds_leftovers = True
@@ -250,5 +250,5 @@ def _drop_broken_connection() -> None:
 
 def _give_back_leftovers() -> None:
     if _State.holds_leftovers:
-        Prediction.objects.give_back(holder=heartbeat.worker_name())
+        Prediction.objects.requeue_without_attempt(holder=heartbeat.worker_name())
         _State.holds_leftovers = False

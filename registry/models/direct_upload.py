@@ -104,26 +104,26 @@ class DirectUploadQuerySet(models.QuerySet["DirectUpload"]):
         ended = {"status": status, "finished_at": now, **_NO_LEASE}
         return bool(self._held(upload).update(**ended, **outcome))
 
-    def put_back(self, upload: "DirectUpload") -> bool:
+    def requeue_claimed(self, upload: "DirectUpload") -> bool:
         """inspecting → queued for an upload that was not tried, because a part of the service was away."""
         again = {"status": Status.QUEUED, "attempts": F("attempts") - 1, **_NO_LEASE}
         return bool(self._held(upload).update(**again))
 
-    def give_back(self, *, holders: Sequence[str]) -> int:
+    def requeue_without_attempt(self, *, holders: Sequence[str]) -> int:
         """The same for workers that were ended for no fault of what they inspected."""
         again = {"status": Status.QUEUED, "attempts": F("attempts") - 1, **_NO_LEASE}
         return self.inspecting().filter(lease_holder__in=holders).update(**again)
 
-    def release_expired(self, *, now: datetime) -> int:
+    def requeue_expired(self, *, now: datetime) -> int:
         """inspecting → queued for what no living worker holds; → failed after MLSERVE_MAX_ATTEMPTS."""
         latest = now + _lease_duration() + _NO_CLOCKS_DIFFER_SO_MUCH
-        return self._release(Q(lease_expires_at__lt=now) | Q(lease_expires_at__gt=latest), now)
+        return self._requeue(Q(lease_expires_at__lt=now) | Q(lease_expires_at__gt=latest), now)
 
-    def release_held_by(self, holders: Sequence[str], *, now: datetime) -> int:
+    def requeue_held_by(self, holders: Sequence[str], *, now: datetime) -> int:
         """The same for workers that are known to be gone."""
-        return self._release(Q(lease_holder__in=holders), now) if holders else 0
+        return self._requeue(Q(lease_holder__in=holders), now) if holders else 0
 
-    def _release(self, which: Q, now: datetime) -> int:
+    def _requeue(self, which: Q, now: datetime) -> int:
         held = self.inspecting().filter(which)
         given_up = held.filter(attempts__gte=settings.MLSERVE_MAX_ATTEMPTS).update(
             status=Status.FAILED, finished_at=now, problem=_given_up(), **_NO_LEASE

@@ -180,7 +180,7 @@ def sweep_uploads(*, now: datetime) -> int:
     """
     deadline = time.monotonic() + _SWEEP_SECONDS
     uploads = DirectUpload.objects
-    changed = uploads.release_expired(now=now)
+    changed = uploads.requeue_expired(now=now)
     for upload_id in uploads.open().filter(created_at__lt=now - OPEN_FOR).values_list("pk", flat=True)[:100]:
         changed += uploads.cancel(upload_id, now=now)
     for upload in uploads.ended().filter(has_bytes=True).order_by("finished_at")[:100]:

@@ -38,13 +38,13 @@ class FilesOfUploaders(FileUploadHandler):
         self._received += len(raw_data)
         most = settings.MLSERVE_MAX_ARTIFACT_BYTES
         if self._received > most + _SMALL_FILES * MAX_SMALL_FILE_BYTES:
-            self._let_go()
+            self._discard_received()
             raise FilesTooLarge(
                 f"The files are larger than {most} bytes (MLSERVE_MAX_ARTIFACT_BYTES). Nothing of them was kept."
             )
         return raw_data
 
-    def _let_go(self) -> None:
+    def _discard_received(self) -> None:
         """Delete what came so far. Django does so for whole files only."""
         for handler in getattr(self.request, "upload_handlers", ()):
             if (file := getattr(handler, "file", None)) is not None:

@@ -152,7 +152,7 @@ def _postpone(upload: DirectUpload, error: Unavailable) -> bool:
     since = upload.submitted_at or upload.created_at
     if timezone.now() - since < _PATIENCE:
         log.warning("Upload %s waits for the storage: %s", upload.pk, error.detail)
-        DirectUpload.objects.put_back(upload)
+        DirectUpload.objects.requeue_claimed(upload)
         return False
     _end(upload, Status.FAILED, problem=problem_of(error))
     return True

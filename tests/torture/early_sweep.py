@@ -26,7 +26,7 @@ def sweep_early(times: int, *, patience_seconds: float = 20) -> int:
         before = taken
         while taken == before and time.monotonic() < deadline:
             if Prediction.objects.running().exists():
-                taken += Prediction.objects.release_expired(now=timezone.now() + _AHEAD)
+                taken += Prediction.objects.requeue_expired(now=timezone.now() + _AHEAD)
                 wake_ups.call_worker()
         time.sleep(_PAUSE_SECONDS)
     return taken

@@ -38,7 +38,7 @@ def test_it_takes_back_what_could_not_be_kept() -> None:
     tally.count("a")
     taken = tally.take()
     tally.count("a")
-    tally.give_back(taken)
+    tally.add_back(taken)
 
     assert tally.take() == {Series("a"): 2}
 

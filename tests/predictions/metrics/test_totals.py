@@ -104,7 +104,7 @@ def test_it_counts_and_notes_what_was_given_up(
     Prediction.objects.update(
         status="running", attempts=settings.MLSERVE_MAX_ATTEMPTS, started_at=now, lease_expires_at=now, lease_holder="x"
     )
-    Prediction.objects.release_expired(now=now + timedelta(seconds=1))
+    Prediction.objects.requeue_expired(now=now + timedelta(seconds=1))
 
     assert ended("failed") == 1
     [line] = [each.__dict__["facts"] for each in caplog.records if "facts" in each.__dict__]

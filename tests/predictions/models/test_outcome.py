@@ -68,7 +68,7 @@ def test_it_claims_alone_what_was_tried_before(submit_rows: Submit) -> None:
     for _ in range(3):
         submit_rows()
     claim()
-    Prediction.objects.release_held_by(["worker"], now=timezone.now())
+    Prediction.objects.requeue_held_by(["worker"], now=timezone.now())
 
     assert [len(claim()), len(claim()), len(claim())] == [1, 1, 1]
 
@@ -118,7 +118,7 @@ def test_it_changes_nothing_when_it_finishes_twice(submit_rows: Submit) -> None:
 def test_it_ignores_a_result_whose_lease_was_lost(submit_rows: Submit) -> None:
     submit_rows()
     slow = claim("slow")
-    Prediction.objects.release_expired(now=timezone.now() + lease_duration() + timedelta(seconds=1))
+    Prediction.objects.requeue_expired(now=timezone.now() + lease_duration() + timedelta(seconds=1))
     claim("quick")
 
     assert finish(slow, "slow") == 0
@@ -129,14 +129,14 @@ def test_it_keeps_a_lease_that_has_not_run_out(submit_rows: Submit) -> None:
     submit_rows()
     claim()
 
-    assert Prediction.objects.release_expired(now=timezone.now()) == 0
+    assert Prediction.objects.requeue_expired(now=timezone.now()) == 0
 
 
 def test_it_takes_back_what_a_clock_that_was_ahead_gave_for_long(submit_rows: Submit) -> None:
     submit_rows()
     claim(now=timezone.now() + timedelta(days=365))
 
-    assert Prediction.objects.release_expired(now=timezone.now()) == 1
+    assert Prediction.objects.requeue_expired(now=timezone.now()) == 1
 
 
 def test_it_gives_up_after_the_allowed_attempts(submit_rows: Submit, settings: Any) -> None:
@@ -144,7 +144,7 @@ def test_it_gives_up_after_the_allowed_attempts(submit_rows: Submit, settings: A
     prediction = submit_rows()
     for _ in range(2):
         claim()
-        Prediction.objects.release_held_by(["worker"], now=timezone.now())
+        Prediction.objects.requeue_held_by(["worker"], now=timezone.now())
 
     prediction.refresh_from_db()
     assert prediction.status == Status.FAILED

@@ -61,7 +61,7 @@ def test_it_lets_one_worker_at_a_time_work_on_them(
 
     assert taken(holder="one") == [first.pk]
     assert taken(holder="two", turn=True) == []
-    Prediction.objects.release_held_by(["one"], now=timezone.now())
+    Prediction.objects.requeue_held_by(["one"], now=timezone.now())
     Prediction.objects.filter(pk=first.pk).delete()
     assert taken(holder="two") == [second.pk]
 

@@ -174,8 +174,8 @@ def claim_and_finish() -> None:
 
 
 def release() -> None:
-    assert Prediction.objects.release_held_by(["nobody"], now=NOW) == 0
-    assert Prediction.objects.release_expired(now=NOW + timedelta(hours=1)) == RUNNING
+    assert Prediction.objects.requeue_held_by(["nobody"], now=NOW) == 0
+    assert Prediction.objects.requeue_expired(now=NOW + timedelta(hours=1)) == RUNNING
 
 
 def expire() -> None:

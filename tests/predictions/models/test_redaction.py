@@ -97,7 +97,7 @@ def expire(ask: Ask) -> UUID:
 def give_up(ask: Ask) -> UUID:
     prediction = claimed(ask)
     Prediction.objects.update(attempts=99)
-    assert Prediction.objects.release_held_by([HOLDER], now=timezone.now()) == 1
+    assert Prediction.objects.requeue_held_by([HOLDER], now=timezone.now()) == 1
     return prediction.pk
 
 
@@ -140,7 +140,7 @@ def test_it_keeps_no_value_for_a_caller_that_waits(ask: Ask, row_bytes: int, set
 
 def test_it_keeps_what_is_needed_until_then(ask: Ask) -> None:
     prediction = claimed(ask)
-    Prediction.objects.release_held_by([HOLDER], now=timezone.now())
+    Prediction.objects.requeue_held_by([HOLDER], now=timezone.now())
 
     prediction.refresh_from_db()
     assert prediction.rows[0]["island"] == ISLAND

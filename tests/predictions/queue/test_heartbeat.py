@@ -53,7 +53,7 @@ def test_it_takes_a_worker_for_gone_that_nobody_has_waited_for() -> None:
         name = f"here:{ended.pid}"
         Worker.objects.create(name=name, host=heartbeat.host_name(), pid=ended.pid, seen_at=timezone.now())
 
-        heartbeat.release_dead_workers()
+        heartbeat.requeue_of_dead_workers()
 
         assert not Worker.objects.filter(name=name).exists()
 
@@ -64,7 +64,7 @@ def test_it_leaves_workers_of_other_hosts_alone() -> None:
     Worker.objects.create(name=f"elsewhere:{gone}", host="elsewhere", pid=gone, seen_at=timezone.now())
     Worker.objects.create(name=f"here:{gone}", host=heartbeat.host_name(), pid=gone, seen_at=timezone.now())
 
-    heartbeat.release_dead_workers()
+    heartbeat.requeue_of_dead_workers()
 
     assert list(Worker.objects.values_list("host", flat=True)) == ["elsewhere"]
 

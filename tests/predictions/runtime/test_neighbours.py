@@ -37,7 +37,7 @@ def test_it_gives_up_only_those_that_end_their_worker_in_a_batch_of_many(submit_
 
     while batch := claim(holder="worker", now=timezone.now()):
         if guilty & {each.pk for each in batch}:
-            Prediction.objects.release_held_by(["worker"], now=timezone.now())
+            Prediction.objects.requeue_held_by(["worker"], now=timezone.now())
         else:
             outcomes = [Outcome(each.pk, result=_RESULT) for each in batch]
             Prediction.objects.finish(outcomes, holder="worker", now=timezone.now())
@@ -57,7 +57,7 @@ def test_it_gives_up_only_who_takes_its_whole_host_along(
     for _ in range(settings.MLSERVE_MAX_ATTEMPTS):
         for one in ("one", "two"):
             claim(holder=one, now=timezone.now(), precedence=Precedence(apart))
-        Prediction.objects.release_held_by(["one", "two"], now=timezone.now())
+        Prediction.objects.requeue_held_by(["one", "two"], now=timezone.now())
     assert ends([crashing, healthy]) == [(Status.FAILED, 3), (Status.QUEUED, 2)]
 
     late = submit_rows()
@@ -73,6 +73,6 @@ def test_it_gives_up_nothing_however_often_others_crash_beside_it(submit_rows: S
         claim(holder=holder(_CRASHES), now=timezone.now())
         claim(holder=holder(_BESIDE), now=timezone.now())
         cluster._give_back_what_is_held_by([_BESIDE])  # by the guard, at once
-        Prediction.objects.release_held_by([holder(_CRASHES)], now=timezone.now())  # by the next cluster
+        Prediction.objects.requeue_held_by([holder(_CRASHES)], now=timezone.now())  # by the next cluster
 
     assert ends([crashing, healthy]) == [(Status.FAILED, 3), (Status.QUEUED, 0)]

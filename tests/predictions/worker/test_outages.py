@@ -289,7 +289,7 @@ def test_it_gives_back_later_what_it_could_not_give_back(
 
     with monkeypatch.context() as patch, caplog.at_level(logging.CRITICAL):
         patch.setattr(draining, "execute", away)
-        patch.setattr(type(Prediction.objects.all()), "give_back", away)
+        patch.setattr(type(Prediction.objects.all()), "requeue_without_attempt", away)
         with pytest.raises(OperationalError):
             tasks.drain()
     assert state_of(prediction)[0] == Status.RUNNING
@@ -347,7 +347,7 @@ def test_it_leaves_no_object_of_what_it_refused(
 def test_it_leaves_no_object_of_a_result_that_came_too_late(submit_rows: Submit, settings: Any) -> None:
     prediction = submit_rows()
     claim(holder=heartbeat.worker_name(), now=timezone.now())
-    Prediction.objects.release_held_by([heartbeat.worker_name()], now=timezone.now())
+    Prediction.objects.requeue_held_by([heartbeat.worker_name()], now=timezone.now())
     settings.MLSERVE_ROW_BYTES = 10
 
     late = Outcome(prediction.pk, result={"predictions": ["Gentoo"], "probabilities": None})

@@ -101,8 +101,8 @@ def test_it_puts_back_what_a_dead_worker_held(make: Make, now: datetime) -> None
     upload = make(Status.QUEUED)
     DirectUpload.objects.claim(holder="dead", now=now)
 
-    assert DirectUpload.objects.release_expired(now=now + timedelta(seconds=inspection_task_seconds())) == 0
-    assert DirectUpload.objects.release_expired(now=now + timedelta(seconds=inspection_task_seconds() + 16)) == 1
+    assert DirectUpload.objects.requeue_expired(now=now + timedelta(seconds=inspection_task_seconds())) == 0
+    assert DirectUpload.objects.requeue_expired(now=now + timedelta(seconds=inspection_task_seconds() + 16)) == 1
 
     upload.refresh_from_db()
     assert (upload.status, upload.attempts, upload.progress) == (Status.QUEUED, 1, None)
@@ -113,7 +113,7 @@ def test_it_takes_back_what_a_clock_that_was_ahead_gave_for_long(make: Make, now
     make(Status.QUEUED)
     DirectUpload.objects.claim(holder="dead", now=now + timedelta(days=365))
 
-    assert DirectUpload.objects.release_expired(now=now) == 1
+    assert DirectUpload.objects.requeue_expired(now=now) == 1
 
 
 def test_it_gives_up_after_some_attempts(make: Make, now: datetime, settings: Any) -> None:
@@ -121,7 +121,7 @@ def test_it_gives_up_after_some_attempts(make: Make, now: datetime, settings: An
     upload = make(Status.QUEUED)
     for _ in range(2):
         DirectUpload.objects.claim(holder="dead", now=now)
-        DirectUpload.objects.release_held_by(["dead"], now=now)
+        DirectUpload.objects.requeue_held_by(["dead"], now=now)
 
     upload.refresh_from_db()
     assert upload.status == Status.FAILED
@@ -133,14 +133,14 @@ def test_it_gives_up_after_some_attempts(make: Make, now: datetime, settings: An
 def test_it_listens_only_to_whom_has_the_lease(make: Make, now: datetime) -> None:
     make(Status.QUEUED)
     late = DirectUpload.objects.claim(holder="late", now=now)
-    DirectUpload.objects.release_held_by(["late"], now=now)
+    DirectUpload.objects.requeue_held_by(["late"], now=now)
     current = DirectUpload.objects.claim(holder="late", now=now)  # the same process, even
     assert late is not None
     assert current is not None
 
     assert not DirectUpload.objects.note(late, {"step": "storing", "checks": []})
     assert not DirectUpload.objects.finish(late, Status.REFUSED, now=now)
-    assert not DirectUpload.objects.put_back(late)
+    assert not DirectUpload.objects.requeue_claimed(late)
     assert DirectUpload.objects.finish(current, Status.PUBLISHED, now=now)
     assert not DirectUpload.objects.finish(current, Status.REFUSED, now=now)
     assert status_of(current) == Status.PUBLISHED

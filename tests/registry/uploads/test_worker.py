@@ -186,7 +186,7 @@ def test_it_stops_when_another_worker_has_it(as_owner: APIClient, content: bytes
     upload = submitted(as_owner, content)
 
     def inspect(submission: Submission, **_: Any) -> Inspected:
-        DirectUpload.objects.release_held_by([HOLDER], now=timezone.now())
+        DirectUpload.objects.requeue_held_by([HOLDER], now=timezone.now())
         return accept(submission)
 
     inspect_next(holder=HOLDER, inspect=inspect)
