@@ -142,7 +142,7 @@ def sweep() -> dict[str, int]:
         "expired": Prediction.objects.expire(now=now),
         "deleted": delete_what_is_too_old(now=now),
     }
-    Prediction.objects.mend()
+    Prediction.objects.redact_ended()
     if Prediction.objects.queued().exists():
         wake_ups.call_worker()
     heartbeat.forget_unseen(now=now)

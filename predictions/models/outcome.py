@@ -12,7 +12,7 @@ from django.db import connection
 from mlserve.errors import GivenUp
 from mlserve.http.problems import stored_problem
 from mlserve.http.renderers import dump_json
-from predictions.models.payloads import keep_anyhow
+from predictions.models.payloads import store_or_inline
 from predictions.status import Status
 
 
@@ -37,7 +37,7 @@ class Outcome:
         return self if self.error is not None else replace(self, kept_result=self.what_is_kept())
 
     def what_is_kept(self) -> str:
-        return self.kept_result or keep_anyhow(dump_json(self.result), self.prediction_id, "result")
+        return self.kept_result or store_or_inline(dump_json(self.result), self.prediction_id, "result")
 
 
 def lease_duration() -> timedelta:

@@ -26,7 +26,7 @@ _FOLDER = "predictions"
 away: Backoff[str] = Backoff()
 
 
-def keep(text: bytes, prediction_id: UUID, name: str) -> str:
+def inline_or_store(text: bytes, prediction_id: UUID, name: str) -> str:
     """What stands in the row for this JSON text: the text itself, or a reference. Raises Unavailable.
 
     Each call makes an object of its own: a second attempt must not overwrite what the first one's row refers to.
@@ -36,11 +36,11 @@ def keep(text: bytes, prediction_id: UUID, name: str) -> str:
     return _stored(text, prediction_id, name)
 
 
-def keep_anyhow(text: bytes, prediction_id: UUID, name: str) -> str:
+def store_or_inline(text: bytes, prediction_id: UUID, name: str) -> str:
     """As `keep`, but what the storage does not take stands in the row: slower, not lost."""
     if len(text) <= settings.MLSERVE_ROW_BYTES or not away.paused():
         try:
-            return keep(text, prediction_id, name)
+            return inline_or_store(text, prediction_id, name)
         except Unavailable as error:
             log.warning("A large %s of %s stays in its row: %s", name, prediction_id, error.detail)
     return text.decode()
@@ -49,19 +49,20 @@ def keep_anyhow(text: bytes, prediction_id: UUID, name: str) -> str:
 def replace(kept: str, text: bytes, prediction_id: UUID, name: str) -> str:
     """What stands in the row instead of `kept`; not tidy where an object is replaced. Raises Unavailable.
 
-    The old object is still named, so that whoever finds the row can delete it (`tidied`), and nobody loses it.
+    The old object is still named, so that whoever finds the row can delete it (`delete_replaced_object`), and nobody
+    loses it.
     """
     if not kept.startswith(REFERENCE):
-        return keep(text, prediction_id, name)
+        return inline_or_store(text, prediction_id, name)
     return f"{_stored(text, prediction_id, name)}{_INSTEAD_OF}{_keys(kept)[0]}"
 
 
-def is_tidy(kept: str) -> bool:
+def has_no_replaced_object(kept: str) -> bool:
     """Whether no object is left that this one replaces."""
     return not kept.startswith(REFERENCE) or _INSTEAD_OF not in kept
 
 
-def tidied(kept: str) -> str:
+def delete_replaced_object(kept: str) -> str:
     """Delete the objects that were replaced; what stands in the row then. Raises Unavailable."""
     current, *obsolete = _keys(kept)
     for key in obsolete:

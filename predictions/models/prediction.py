@@ -22,7 +22,7 @@ from predictions.metrics.counting import Ended, count_ended
 from predictions.models import payloads
 from predictions.models.outcome import Outcome, finish_sql, finished_row, given_up_error, lease_duration
 from predictions.models.payloads import REFERENCE, delete, discard
-from predictions.models.redaction import Kept, end_raw, in_place_of, mend
+from predictions.models.redaction import Kept, end_raw, in_place_of, redact_ended
 from predictions.status import ENDED, Status
 from registry.models import ModelVersion
 from registry.publishing.lookup import version_by_id
@@ -76,7 +76,7 @@ class PredictionQuerySet(QuerySet["Prediction"]):
             count = int(cursor.rowcount)
         if count < len(outcomes):
             self._discard_unused(dict(zip((each.prediction_id for each in outcomes), results, strict=True)))
-        self._tidy(pk for pk, (_, is_raw) in kept.items() if is_raw)
+        self._delete_replaced(pk for pk, (_, is_raw) in kept.items() if is_raw)
         return count
 
     def _discard_unused(self, results: dict[UUID, str | None]) -> None:
@@ -93,14 +93,14 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         large = dict(self.filter(pk__in=texts, inputs__startswith=REFERENCE).values_list("pk", "inputs"))
         return {pk: in_place_of(large.get(pk, ""), text, pk) for pk, text in texts.items()}
 
-    def _tidy(self, ids: Iterable[UUID]) -> None:
+    def _delete_replaced(self, ids: Iterable[UUID]) -> None:
         """Delete the objects that were replaced, once that is committed; the sweep does what fails here."""
         if own := list(ids):
-            transaction.on_commit(lambda: self.mend(own))
+            transaction.on_commit(lambda: self.redact_ended(own))
 
-    def mend(self, ids: Sequence[UUID] | None = None, *, seconds: float = _SWEEP_SECONDS) -> int:
+    def redact_ended(self, ids: Sequence[UUID] | None = None, *, seconds: float = _SWEEP_SECONDS) -> int:
         """Leave no ended prediction (of these) with an input that must not be kept; how many were mended."""
-        return mend(self.all() if ids is None else self.filter(pk__in=ids), seconds=seconds)
+        return redact_ended(self.all() if ids is None else self.filter(pk__in=ids), seconds=seconds)
 
     def requeue_expired(self, *, now: datetime) -> int:
         """running → queued for what no living worker holds; → failed after MLSERVE_MAX_ATTEMPTS."""
@@ -156,7 +156,7 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         """An arrow to an end, which replaces raw inputs. A row whose input cannot be had now is left for later."""
         before = {row[0]: row for row in self.values_list("pk", "version_id", "request_id", "created_at", "started_at")}
         ended, replaced = self.filter(is_raw=False).update(**changes), end_raw(self, skips_unavailable, **changes)
-        self.model._default_manager.all()._tidy(replaced)
+        self.model._default_manager.all()._delete_replaced(replaced)
         count = ended + len(replaced)
         if count != len(before):  # somebody else was faster with some of them
             own = {name: changes[name] for name in ("status", "finished_at")}

@@ -1,8 +1,8 @@
 """What stays of an input once its prediction has ended, for versions that mark columns as not to be kept.
 
 Every arrow to an end replaces the input in its own statement. Where the input is an object in the storage, the row
-names both the new object and the old one until that is deleted (predictions/models/payloads.py); `mend` does so, and
-takes care of whatever an interrupted or older process left.
+names both the new object and the old one until that is deleted (predictions/models/payloads.py); `redact_ended` does
+so, and takes care of whatever an interrupted or older process left.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from django.db.models import QuerySet
 
 from mlserve.errors import PayloadLost, Unavailable
 from mlserve.http.renderers import dump_json
-from predictions.models.payloads import fetch, is_tidy, replace, tidied
+from predictions.models.payloads import delete_replaced_object, fetch, has_no_replaced_object, replace
 from registry.models import ModelVersion
 from registry.publishing.lookup import version_by_id
 from registry.schema.privacy import what_is_kept
@@ -54,7 +54,7 @@ def kept_text(version: ModelVersion, rows: Sequence[Mapping[str, Any]]) -> bytes
 def in_place_of(inputs: str, text: bytes, prediction_id: UUID) -> Kept:
     """What a row holds instead of `inputs`. Raises Unavailable."""
     replaced = replace(inputs, text, prediction_id, "inputs")
-    return Kept(replaced, is_raw=not is_tidy(replaced))
+    return Kept(replaced, is_raw=not has_no_replaced_object(replaced))
 
 
 def end_raw(which: "QuerySet[Any]", skips_unavailable: bool, **changes: Any) -> list[UUID]:
@@ -77,35 +77,35 @@ def end_raw(which: "QuerySet[Any]", skips_unavailable: bool, **changes: Any) -> 
     return ended
 
 
-def mend(ended: "QuerySet[Any]", *, seconds: float) -> int:
+def redact_ended(ended: "QuerySet[Any]", *, seconds: float) -> int:
     """Replace what ended rows still hold, and delete objects that were replaced; how many are as they should be now.
 
     Again and again for about `seconds` at most; what the storage does not allow stays for the next time.
     """
-    deadline, mended = time.monotonic() + seconds, 0
+    deadline, redacted = time.monotonic() + seconds, 0
     raw_rows = ended.filter(is_raw=True, finished_at__isnull=False).order_by("pk")
     found = _raw_rows(raw_rows[:_AT_ONCE])
     while found:
         for raw in found:
             try:
-                mended += _mend(ended, raw)
+                redacted += _redact(ended, raw)
             except Unavailable as error:
                 log.warning("Prediction %s still holds what is not to be kept: %s", raw.pk, error.detail)
-                return mended
+                return redacted
             if time.monotonic() > deadline:
-                return mended
+                return redacted
         found = _raw_rows(raw_rows.filter(pk__gt=found[-1].pk)[:_AT_ONCE])
-    return mended
+    return redacted
 
 
-def _mend(ended: "QuerySet[Any]", raw: _Raw) -> int:
+def _redact(ended: "QuerySet[Any]", raw: _Raw) -> int:
     own, kept = ended.filter(is_raw=True, finished_at__isnull=False, pk=raw.pk), Kept(raw.inputs, is_raw=True)
-    if is_tidy(raw.inputs):
+    if has_no_replaced_object(raw.inputs):
         kept = _kept_of(raw)
         if not own.filter(inputs=raw.inputs).update(inputs=kept.inputs, is_raw=kept.is_raw):
             return 0  # somebody else was faster
     if kept.is_raw:
-        own.filter(inputs=kept.inputs).update(inputs=tidied(kept.inputs), is_raw=False)
+        own.filter(inputs=kept.inputs).update(inputs=delete_replaced_object(kept.inputs), is_raw=False)
     return 1
 
 

@@ -17,7 +17,7 @@ from mlserve.observability import logs
 from mlserve.permissions import token_id_of
 from predictions.metrics.counting import count_refused
 from predictions.models import Prediction
-from predictions.models.payloads import discard, keep
+from predictions.models.payloads import discard, inline_or_store
 from predictions.serving.in_place import fits_in_place, predict_in_place, turn_away
 from predictions.serving.recording import record
 from predictions.store.reading import find_readable
@@ -72,7 +72,7 @@ def submit(
         created_at=timezone.now(),
     )
     logs.note(prediction_id=str(prediction.pk), model=version.model.name, version=version.tag)
-    prediction.inputs = keep(dump_json(rows), prediction.pk, "inputs")
+    prediction.inputs = inline_or_store(dump_json(rows), prediction.pk, "inputs")
     with _discarded_if_refused(prediction):
         is_ended = bool(
             wait_seconds
@@ -83,7 +83,7 @@ def submit(
             record([prediction])
     if is_ended:
         if prediction.is_raw:
-            Prediction.objects.mend([prediction.pk])
+            Prediction.objects.redact_ended([prediction.pk])
         return prediction
     turn_away()
     if wait_seconds and wait_until_ended(prediction.pk, deadline - time.monotonic()):

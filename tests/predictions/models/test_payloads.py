@@ -142,7 +142,7 @@ def test_it_discards_what_is_gone_already() -> None:
 
 def test_it_never_overwrites_an_earlier_one(settings: Any, penguins: ModelVersion) -> None:
     settings.MLSERVE_ROW_BYTES = 3
-    first, second = (payloads.keep(text, uuid4(), "result") for text in (b"[1, 2]", b"[3, 4]"))
+    first, second = (payloads.inline_or_store(text, uuid4(), "result") for text in (b"[1, 2]", b"[3, 4]"))
 
     assert (payloads.fetch(first), payloads.fetch(second)) == (b"[1, 2]", b"[3, 4]")
 

@@ -190,11 +190,11 @@ def test_it_finds_the_old_object_after_it_was_killed(ask: Ask, settings: Any) ->
     pk = cancel(ask)
     assert any(ISLAND in path.read_text() for path in stored_files())
 
-    assert Prediction.objects.mend() == 1
+    assert Prediction.objects.redact_ended() == 1
 
     kept_row(pk)
     assert len(stored_files()) == 1
-    assert Prediction.objects.mend() == 0
+    assert Prediction.objects.redact_ended() == 0
 
 
 def test_it_waits_for_a_storage_that_is_away(ask: Ask, settings: Any) -> None:
@@ -211,7 +211,7 @@ def test_it_waits_for_a_storage_that_is_away(ask: Ask, settings: Any) -> None:
     root.unlink()
     root.with_name("away").rename(root)
     assert Prediction.objects.expire(now=timezone.now() + timedelta(days=30)) == 1
-    Prediction.objects.mend()
+    Prediction.objects.redact_ended()
     kept_row(pk)
 
 
