@@ -67,7 +67,7 @@ class _Known:
                 (Seen(each.version_id, each.kind, each.happened_at) for each in self._unwritten), now=timezone.now()
             )
             self._standing = Standing(
-                self._standing.apart | unwritten.apart, self._standing.not_in_web | unwritten.not_in_web
+                self._standing.quarantined | unwritten.quarantined, self._standing.not_in_web | unwritten.not_in_web
             )
 
 

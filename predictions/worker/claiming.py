@@ -29,16 +29,16 @@ _FIELDS = ("id", "version_id", "request_id", "outputs", "row_count", "inputs", "
 class Precedence:
     """Which versions come last, one call of them at a time in the whole service, and what must wait.
 
-    `apart`: those that hang, and those whose artifact did not come when this process last asked. `paused`: of those,
-    the ones not to be tried now. `is_storage_resting`: nor anything whose rows lie in the storage.
+    `quarantined`: those that hang, and those whose artifact did not come when this process last asked. `paused`: of
+    those, the ones not to be tried now. `is_storage_resting`: nor anything whose rows lie in the storage.
     """
 
-    apart: frozenset[int] = frozenset()
+    quarantined: frozenset[int] = frozenset()
     paused: frozenset[int] = frozenset()
     is_storage_resting: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.apart) or self.is_storage_resting
+        return bool(self.quarantined) or self.is_storage_resting
 
 
 _NO_PRECEDENCE = Precedence()
@@ -54,7 +54,7 @@ def claim(
     holder: str,
     now: datetime,
     precedence: Precedence = _NO_PRECEDENCE,
-    is_turn_of_those_apart: bool = False,
+    is_turn_of_quarantined: bool = False,
     most_rows: Callable[[int], int] = _as_many_as_allowed,
 ) -> list[Prediction]:
     """The oldest waiting prediction and others of its version, as one batch that is `holder`'s from now on.
@@ -70,7 +70,7 @@ def claim(
         return []  # without taking SQLite's write lock
     with transaction.atomic():
         chosen = (
-            _by_precedence(precedence, is_turn_of_those_apart, most_rows)
+            _by_precedence(precedence, is_turn_of_quarantined, most_rows)
             if precedence
             else _choose(first[0], most_rows)
         )
@@ -101,23 +101,25 @@ def _choose(first: UUID, most_rows: Callable[[int], int]) -> list[Prediction]:
 
 
 def _by_precedence(
-    precedence: Precedence, is_turn_of_those_apart: bool, most_rows: Callable[[int], int]
+    precedence: Precedence, is_turn_of_quarantined: bool, most_rows: Callable[[int], int]
 ) -> list[Prediction]:
-    apart = precedence.apart - precedence.paused
-    others = ModelVersion.objects.exclude(pk__in=precedence.apart)
+    quarantined = precedence.quarantined - precedence.paused
+    others = ModelVersion.objects.exclude(pk__in=precedence.quarantined)
     ways: list[Callable[[], list[Prediction]]] = [lambda: _oldest_of(others, precedence, most_rows)]
-    if apart:
-        ways.insert(0 if is_turn_of_those_apart else 1, lambda: _oldest_apart(apart, precedence, most_rows))
+    if quarantined:
+        ways.insert(0 if is_turn_of_quarantined else 1, lambda: _oldest_quarantined(quarantined, precedence, most_rows))
     return next((chosen for way in ways if (chosen := way())), [])
 
 
-def _oldest_apart(apart: frozenset[int], precedence: Precedence, most_rows: Callable[[int], int]) -> list[Prediction]:
+def _oldest_quarantined(
+    quarantined: frozenset[int], precedence: Precedence, most_rows: Callable[[int], int]
+) -> list[Prediction]:
     """Nothing while a worker of any host is at one of them: else they would occupy all workers."""
-    mine = ModelVersion.objects.filter(pk__in=apart)
+    mine = ModelVersion.objects.filter(pk__in=quarantined)
     # Whoever holds these rows decides alone, and the next one sees what was decided.
-    if len(mine.order_by("pk").select_for_update(no_key=True).values_list("pk")) < len(apart):
+    if len(mine.order_by("pk").select_for_update(no_key=True).values_list("pk")) < len(quarantined):
         return []  # one was deleted; its standing is read anew in a moment
-    if Prediction.objects.running().filter(version__in=precedence.apart).exists():
+    if Prediction.objects.running().filter(version__in=precedence.quarantined).exists():
         return []
     return _oldest_of(mine, precedence, most_rows)
 

@@ -96,7 +96,7 @@ def seconds_to_next_try() -> float | None:
 def _claim() -> list[Prediction]:
     unreachable, now = loaded_models.unreachable, time.monotonic()
     precedence = Precedence(
-        apart=incidents.standing().apart | unreachable.failing(),
+        quarantined=incidents.standing().quarantined | unreachable.failing(),
         paused=unreachable.paused(),
         is_storage_resting=bool(payloads.away.paused()),
     )
@@ -106,10 +106,10 @@ def _claim() -> list[Prediction]:
         holder=heartbeat.worker_name(),
         now=timezone.now(),
         precedence=precedence,
-        is_turn_of_those_apart=is_due,
+        is_turn_of_quarantined=is_due,
         most_rows=_most_rows,
     )
-    if batch and batch[0].version_id in precedence.apart:
+    if batch and batch[0].version_id in precedence.quarantined:
         _State.last_turn = now
     return batch
 
@@ -122,7 +122,7 @@ def _most_rows(version_id: int) -> int:
 
 def _share_work(batch: Sequence[Prediction], attendance: WakeUpListener | None) -> None:
     version = batch[0].version
-    is_quick = _is_quick(version) and version.pk not in incidents.standing().apart
+    is_quick = _is_quick(version) and version.pk not in incidents.standing().quarantined
     is_full = sum(prediction.row_count for prediction in batch) >= _most_rows(version.pk)
     if attendance is not None and not is_quick:
         attendance.stop_listening()

@@ -35,11 +35,11 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Standing:
-    """Ids of versions. Those `apart` come last in the queue, one call at a time; nor are they called in a web process,
-    as the others of `not_in_web`.
+    """Ids of versions. Those `quarantined` come last in the queue, one call at a time; nor are they called in a web
+    process, as the others of `not_in_web`.
     """
 
-    apart: frozenset[int] = frozenset()
+    quarantined: frozenset[int] = frozenset()
     not_in_web: frozenset[int] = frozenset()
 
 
@@ -67,12 +67,12 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
 
 def standing_of(incidents: Iterable[Seen], *, now: datetime) -> Standing:
     """`incidents` are open ones, oldest first."""
-    apart: set[int] = set()
+    quarantined: set[int] = set()
     not_in_web: set[int] = set()
     killed: defaultdict[int, list[datetime]] = defaultdict(list)
     for seen in incidents:
         if seen.kind != Kind.KILLED:
-            apart.add(seen.version_id)
+            quarantined.add(seen.version_id)
         elif abs(now - seen.happened_at) < _KILLED_WITHIN:  # a clock may have been ahead
             times = killed[seen.version_id]
             # All processes of a host may be killed at once.
@@ -82,8 +82,8 @@ def standing_of(incidents: Iterable[Seen], *, now: datetime) -> Standing:
         if now - times[-1] < _KILLED_SECONDS:
             not_in_web.add(version_id)
         if len(times) >= _KILLED_OFTEN:
-            apart.add(version_id)
-    return Standing(frozenset(apart), frozenset(not_in_web | apart))
+            quarantined.add(version_id)
+    return Standing(frozenset(quarantined), frozenset(not_in_web | quarantined))
 
 
 class Incident(models.Model):

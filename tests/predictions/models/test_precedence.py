@@ -34,8 +34,8 @@ def troubled(publish_penguins: Callable[..., Any]) -> ModelVersion:
 
 
 def taken(*, holder: str = "me", turn: bool = False) -> list[Any]:
-    precedence = Precedence(apart=incidents.standing().apart)
-    batch = claim(holder=holder, now=timezone.now(), precedence=precedence, is_turn_of_those_apart=turn)
+    precedence = Precedence(quarantined=incidents.standing().quarantined)
+    batch = claim(holder=holder, now=timezone.now(), precedence=precedence, is_turn_of_quarantined=turn)
     return [prediction.pk for prediction in batch]
 
 
@@ -99,7 +99,7 @@ def test_it_notes_a_call_that_a_time_limit_ended(submit_rows: Submit, monkeypatc
         prediction.version,
         heartbeat.worker_name(),
     )
-    assert prediction.version_id in incidents.standing().apart
+    assert prediction.version_id in incidents.standing().quarantined
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_it_gives_up_only_those_that_end_their_worker_in_a_batch_of_many(submit_
 
 @pytest.mark.parametrize("apart", [frozenset(), frozenset({0})], ids=["all alike", "some apart"])
 def test_it_gives_up_only_who_takes_its_whole_host_along(
-    submit_rows: Submit, settings: Any, apart: frozenset[int]
+    submit_rows: Submit, settings: Any, quarantined: frozenset[int]
 ) -> None:
     """Nobody is left who could tell which of them did it."""
     settings.MLSERVE_BATCH_ROWS = 1
@@ -56,12 +56,12 @@ def test_it_gives_up_only_who_takes_its_whole_host_along(
 
     for _ in range(settings.MLSERVE_MAX_ATTEMPTS):
         for one in ("one", "two"):
-            claim(holder=one, now=timezone.now(), precedence=Precedence(apart))
+            claim(holder=one, now=timezone.now(), precedence=Precedence(quarantined))
         Prediction.objects.requeue_held_by(["one", "two"], now=timezone.now())
     assert ends([crashing, healthy]) == [(Status.FAILED, 3), (Status.QUEUED, 2)]
 
     late = submit_rows()
-    last = [claim(holder=one, now=timezone.now(), precedence=Precedence(apart)) for one in ("one", "two")]
+    last = [claim(holder=one, now=timezone.now(), precedence=Precedence(quarantined)) for one in ("one", "two")]
     assert [each.pk for batch in last for each in batch] == [healthy.pk, late.pk]
 
 

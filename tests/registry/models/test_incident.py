@@ -38,7 +38,7 @@ def test_it_takes_a_killed_process_for_a_coincidence_unless_it_is_often(
 ) -> None:
     standing = standing_of(seen(Kind.KILLED, *minutes_ago), now=NOW)
 
-    assert (bool(standing.apart), bool(standing.not_in_web)) == (is_apart, is_not_in_web)
+    assert (bool(standing.quarantined), bool(standing.not_in_web)) == (is_apart, is_not_in_web)
 
 
 def test_it_keeps_the_newest_of_a_version(penguins: ModelVersion) -> None:
@@ -58,4 +58,4 @@ def test_it_says_what_happened_and_forgets_it_once_cleared(penguins: ModelVersio
 
     assert words == "hung 2 times, crashed its process once; last 2026-11-24 12:00 UTC"
     assert (cleared, penguins.incidents_in_words) == (3, "")
-    assert not Incident.objects.standing(now=NOW).apart
+    assert not Incident.objects.standing(now=NOW).quarantined
