@@ -43,7 +43,7 @@ class _Place(Generic[Item]):
         self.woken.acquire()
 
 
-class Gathering(Generic[Item]):
+class MicroBatcher(Generic[Item]):
     """`call` gets items of one key, in their order of arrival, in the one calling thread; it writes into the items.
 
     `settle` then gets those whose callers still wait, in the thread of one of these callers, while the next call may
@@ -166,7 +166,7 @@ class Gathering(Generic[Item]):
     def _ensure_thread(self) -> None:
         """Started with the first item, and anew in a forked process, which has none of its parent's threads."""
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._call_for_ever, name="gathering", daemon=True)
+            self._thread = threading.Thread(target=self._call_for_ever, name="micro-batching", daemon=True)
             self._thread.start()
 
     def _call_for_ever(self) -> None:

@@ -17,7 +17,7 @@ from django.db import DataError, IntegrityError
 from django.utils import timezone
 
 from mlserve.errors import Overloaded, Unavailable
-from predictions.batching.micro_batching import CallEnded, Gathering, Overfull
+from predictions.batching.micro_batching import CallEnded, MicroBatcher, Overfull
 from predictions.batching.pace import Paces
 from predictions.metrics import totals
 from predictions.metrics.counting import about_batch
@@ -57,7 +57,7 @@ def fits_in_place(version: ModelVersion, rows: Sequence[Row]) -> bool:
     return (
         version.size_bytes <= settings.MLSERVE_IN_PLACE_BYTES
         and len(rows) <= _most_rows(version.pk)
-        and _gathering.seconds_in_call() < min(settings.MLSERVE_BATCH_SECONDS, _LONG_CALL_SECONDS)
+        and _micro_batcher.seconds_in_call() < min(settings.MLSERVE_BATCH_SECONDS, _LONG_CALL_SECONDS)
         and version.pk not in incidents.standing().not_in_web
         and version.pk not in loaded_models.unreachable.paused()
     )
@@ -78,7 +78,7 @@ def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_sec
     version = prediction.version
     waiting = _Waiting(prediction, Work(prediction.pk, rows, prediction.outputs))
     try:
-        is_settled = _gathering.submit(
+        is_settled = _micro_batcher.submit(
             waiting,
             key=version.pk if version.is_batchable else None,
             weight=len(rows),
@@ -87,7 +87,7 @@ def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_sec
     except CallEnded as error:
         log.warning("A call of %s was ended from outside (%s)", version, error)
         return False
-    except _NotToBeHad as error:
+    except ArtifactUnreachable as error:
         log.warning("%s waits for the storage: %s", version, error)
         return False
     except Overfull as error:
@@ -99,22 +99,22 @@ def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_sec
 
 def approaching() -> AbstractContextManager[None]:
     """Around the whole of a request that may be predicted here."""
-    return _gathering.approach()
+    return _micro_batcher.approach()
 
 
 def turn_away() -> None:
     """Before a request that was approaching waits for something else."""
-    _gathering.turn_away()
+    _micro_batcher.turn_away()
 
 
 def seconds_in_call() -> float:
     """For how long the present call of this process has run; 0 when none does."""
-    return _gathering.seconds_in_call()
+    return _micro_batcher.seconds_in_call()
 
 
 def send_away_from_a_long_call() -> int:
     """Whoever waits behind a call that takes long is queued instead; how many requests that were."""
-    return _gathering.send_away() if seconds_in_call() > _LONG_CALL_SECONDS else 0
+    return _micro_batcher.send_away() if seconds_in_call() > _LONG_CALL_SECONDS else 0
 
 
 def version_in_call() -> ModelVersion | None:
@@ -128,7 +128,7 @@ class _Called:
     version: ModelVersion | None = None
 
 
-class _NotToBeHad(Exception):
+class ArtifactUnreachable(Exception):
     """The artifact: its storage does not answer."""
 
 
@@ -138,7 +138,7 @@ def _call(batch: Sequence[_Waiting]) -> None:
     try:
         outcomes = execute(version, [waiting.work for waiting in batch])
     except Unavailable as error:
-        raise _NotToBeHad(error.detail) from error
+        raise ArtifactUnreachable(error.detail) from error
     by_id = {outcome.prediction_id: outcome for outcome in outcomes}
     _note_pace(version, batch, by_id)
     now = timezone.now()
@@ -175,4 +175,6 @@ def _record_ended(predictions: Sequence[Prediction]) -> None:
     totals.count_stored(predictions)
 
 
-_gathering: Gathering[_Waiting] = Gathering(_call_and_tell, _settle, most_waiting=MOST_WAITING, most_weight=_most_rows)
+_micro_batcher: MicroBatcher[_Waiting] = MicroBatcher(
+    _call_and_tell, _settle, most_waiting=MOST_WAITING, most_weight=_most_rows
+)

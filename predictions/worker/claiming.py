@@ -93,11 +93,11 @@ def _choose(first: UUID, most_rows: Callable[[int], int]) -> list[Prediction]:
         return []
     oldest = Prediction.from_db(DEFAULT_DB_ALIAS, _FIELDS, row)
     oldest.version = version_by_id(oldest.version_id)
-    if not _may_have_company(oldest):
+    if not _is_batchable_now(oldest):
         return [oldest]
     others = _others(min(settings.MLSERVE_BATCH_ROWS, _MOST_CLAIMED))
     found = others.all(version=oldest.version_id, oldest=oldest.pk)
-    return _filled_up(oldest, found, most_rows(oldest.version_id))
+    return _fill_batch(oldest, found, most_rows(oldest.version_id))
 
 
 def _by_precedence(
@@ -144,11 +144,11 @@ def _oldest_of(
             continue  # others were faster, or it has to wait
         oldest = Prediction.from_db(DEFAULT_DB_ALIAS, _FIELDS, row)
         oldest.version = version_by_id(oldest.version_id)
-        if not _may_have_company(oldest):
+        if not _is_batchable_now(oldest):
             return [oldest]
         limit = min(settings.MLSERVE_BATCH_ROWS, _MOST_CLAIMED)
         more = waiting.filter(version=version_id, attempts=0, pk__gt=oldest.pk).values_list(*_FIELDS)[:limit]
-        return _filled_up(oldest, more, most_rows(version_id))
+        return _fill_batch(oldest, more, most_rows(version_id))
     return []
 
 
@@ -162,12 +162,12 @@ def _is_another_tried_again() -> bool:
     return Prediction.objects.running().filter(attempts__gt=1).exists()
 
 
-def _may_have_company(oldest: Prediction) -> bool:
+def _is_batchable_now(oldest: Prediction) -> bool:
     is_small = oldest.row_count < settings.MLSERVE_BATCH_ROWS
     return oldest.version.is_batchable and is_small and not oldest.attempts
 
 
-def _filled_up(oldest: Prediction, others: Iterable[tuple[Any, ...]], most_rows: int) -> list[Prediction]:
+def _fill_batch(oldest: Prediction, others: Iterable[tuple[Any, ...]], most_rows: int) -> list[Prediction]:
     chosen, rows = [oldest], oldest.row_count
     for row in others:
         prediction = Prediction.from_db(DEFAULT_DB_ALIAS, _FIELDS, row)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from predictions.batching.micro_batching import CallEnded, Gathering, Overfull
+from predictions.batching.micro_batching import CallEnded, MicroBatcher, Overfull
 
 _PATIENCE = 20.0
 
@@ -50,8 +50,8 @@ class Machine:
 class Callers:
     """Threads that submit; `result` is what `submit` returned or raised."""
 
-    def __init__(self, gathering: Gathering[Any], machine: Machine) -> None:
-        self._gathering, self._machine = gathering, machine
+    def __init__(self, micro_batcher: MicroBatcher[Any], machine: Machine) -> None:
+        self._micro_batcher, self._machine = micro_batcher, machine
         self._threads: list[threading.Thread] = []
         self.results: dict[Any, Any] = {}
 
@@ -60,14 +60,14 @@ class Callers:
 
         def submit() -> None:
             try:
-                self.results[item] = self._gathering.submit(item, key=key, weight=weight, timeout_seconds=timeout)
+                self.results[item] = self._micro_batcher.submit(item, key=key, weight=weight, timeout_seconds=timeout)
             except BaseException as error:  # noqa: BLE001 - the test looks at it
                 self.results[item] = error
 
         thread = threading.Thread(target=submit, name=f"caller {item}")
         thread.start()
         self._threads.append(thread)
-        until(lambda: item in [*self._machine.called(), *(place.item for place in list(self._gathering._line))])
+        until(lambda: item in [*self._machine.called(), *(place.item for place in list(self._micro_batcher._line))])
 
     def join(self) -> dict[Any, Any]:
         for thread in self._threads:
@@ -91,13 +91,13 @@ def machine() -> Iterator[Machine]:
 
 
 @pytest.fixture
-def gathering(machine: Machine) -> Gathering[Any]:
-    return Gathering(machine.call, machine.settle, most_waiting=10, most_weight=lambda _key: 100)
+def micro_batcher(machine: Machine) -> MicroBatcher[Any]:
+    return MicroBatcher(machine.call, machine.settle, most_waiting=10, most_weight=lambda _key: 100)
 
 
 @pytest.fixture
-def callers(gathering: Gathering[Any], machine: Machine) -> Callers:
-    return Callers(gathering, machine)
+def callers(micro_batcher: MicroBatcher[Any], machine: Machine) -> Callers:
+    return Callers(micro_batcher, machine)
 
 
 def occupy(machine: Machine, callers: Callers, item: Any = "first") -> None:
@@ -107,8 +107,8 @@ def occupy(machine: Machine, callers: Callers, item: Any = "first") -> None:
     assert machine.is_called.wait(_PATIENCE)
 
 
-def test_it_calls_for_a_lone_caller_at_once(machine: Machine, gathering: Gathering[Any]) -> None:
-    assert gathering.submit("a", key="version", weight=1, timeout_seconds=_PATIENCE)
+def test_it_calls_for_a_lone_caller_at_once(machine: Machine, micro_batcher: MicroBatcher[Any]) -> None:
+    assert micro_batcher.submit("a", key="version", weight=1, timeout_seconds=_PATIENCE)
 
     assert machine.calls == machine.settled == [["a"]]
     assert machine.settlers == [threading.current_thread().name]
@@ -175,13 +175,13 @@ def test_it_calls_alone_what_is_heavier_than_a_call_may_be(machine: Machine, cal
     assert machine.calls == [["first"], ["heavy"], ["light"]]
 
 
-def test_it_refuses_more_than_may_wait(machine: Machine, callers: Callers, gathering: Gathering[Any]) -> None:
+def test_it_refuses_more_than_may_wait(machine: Machine, callers: Callers, micro_batcher: MicroBatcher[Any]) -> None:
     occupy(machine, callers)
     for item in range(10):
         callers.start(item)
 
     with pytest.raises(Overfull, match="10"):
-        gathering.submit("one too many", key="version", weight=1, timeout_seconds=_PATIENCE)
+        micro_batcher.submit("one too many", key="version", weight=1, timeout_seconds=_PATIENCE)
 
     machine.go.set()
     assert set(callers.join().values()) == {True}
@@ -286,16 +286,18 @@ def test_it_raises_to_every_caller_what_settling_raised(machine: Machine, caller
     assert results["first"] is True
 
 
-def test_it_waits_for_those_who_are_on_the_way(machine: Machine, gathering: Gathering[Any], callers: Callers) -> None:
+def test_it_waits_for_those_who_are_on_the_way(
+    machine: Machine, micro_batcher: MicroBatcher[Any], callers: Callers
+) -> None:
     """One who approaches while a call runs takes part in the next, although another stood in line before."""
-    gathering._last_call_seconds = _PATIENCE
+    micro_batcher._last_call_seconds = _PATIENCE
     has_approached, may_submit = threading.Event(), threading.Event()
 
     def approach() -> None:
-        with gathering.approach():
+        with micro_batcher.approach():
             has_approached.set()
             assert may_submit.wait(_PATIENCE)
-            gathering.submit("late", key="version", weight=1, timeout_seconds=_PATIENCE)
+            micro_batcher.submit("late", key="version", weight=1, timeout_seconds=_PATIENCE)
 
     thread = threading.Thread(target=approach)
     thread.start()
@@ -308,81 +310,83 @@ def test_it_waits_for_those_who_are_on_the_way(machine: Machine, gathering: Gath
     assert machine.calls == [["early", "late"]]
 
 
-def test_it_never_waits_longer_than_a_call_takes(machine: Machine, gathering: Gathering[Any]) -> None:
+def test_it_never_waits_longer_than_a_call_takes(machine: Machine, micro_batcher: MicroBatcher[Any]) -> None:
     """Somebody who approaches and never arrives delays nobody for long."""
-    with gathering.approach():
-        assert gathering.submit("a", key="version", weight=1, timeout_seconds=_PATIENCE)
+    with micro_batcher.approach():
+        assert micro_batcher.submit("a", key="version", weight=1, timeout_seconds=_PATIENCE)
 
     may_leave = threading.Event()
 
     def approach_only() -> None:
-        with gathering.approach():
+        with micro_batcher.approach():
             assert may_leave.wait(_PATIENCE)
 
     thread = threading.Thread(target=approach_only)
     thread.start()
     started = time.monotonic()
-    assert gathering.submit("b", key="version", weight=1, timeout_seconds=_PATIENCE)
+    assert micro_batcher.submit("b", key="version", weight=1, timeout_seconds=_PATIENCE)
     assert time.monotonic() - started < _PATIENCE / 2
     may_leave.set()
     thread.join(_PATIENCE)
 
 
-def test_it_waits_for_nobody_who_turned_away(machine: Machine, gathering: Gathering[Any]) -> None:
-    with gathering.approach():
-        gathering.turn_away()
-        gathering.turn_away()
-        assert gathering._on_the_way == 0
+def test_it_waits_for_nobody_who_turned_away(machine: Machine, micro_batcher: MicroBatcher[Any]) -> None:
+    with micro_batcher.approach():
+        micro_batcher.turn_away()
+        micro_batcher.turn_away()
+        assert micro_batcher._on_the_way == 0
 
-    assert gathering._on_the_way == 0
-    assert gathering.submit("a", key="version", weight=1, timeout_seconds=_PATIENCE)
+    assert micro_batcher._on_the_way == 0
+    assert micro_batcher.submit("a", key="version", weight=1, timeout_seconds=_PATIENCE)
 
 
 def test_it_survives_that_all_have_left_while_it_waits_for_others(
-    machine: Machine, gathering: Gathering[Any], callers: Callers
+    machine: Machine, micro_batcher: MicroBatcher[Any], callers: Callers
 ) -> None:
-    gathering._last_call_seconds = 0.5
+    micro_batcher._last_call_seconds = 0.5
     may_leave = threading.Event()
 
     def approach_only() -> None:
-        with gathering.approach():
+        with micro_batcher.approach():
             assert may_leave.wait(_PATIENCE)
 
     approaching = threading.Thread(target=approach_only)
     approaching.start()
-    until(lambda: gathering._on_the_way == 1)
-    assert gathering.submit("impatient", key="version", weight=1, timeout_seconds=0.01) is False
+    until(lambda: micro_batcher._on_the_way == 1)
+    assert micro_batcher.submit("impatient", key="version", weight=1, timeout_seconds=0.01) is False
     time.sleep(0.6)  # the wait for those on the way is over
     may_leave.set()
     approaching.join(_PATIENCE)
-    thread = gathering._thread
+    thread = micro_batcher._thread
 
-    assert gathering.submit("next", key="version", weight=1, timeout_seconds=_PATIENCE)
-    assert gathering._thread is thread
+    assert micro_batcher.submit("next", key="version", weight=1, timeout_seconds=_PATIENCE)
+    assert micro_batcher._thread is thread
     assert machine.calls == [["next"]]
 
 
 def test_it_tells_for_how_long_the_present_call_runs(
-    machine: Machine, gathering: Gathering[Any], callers: Callers
+    machine: Machine, micro_batcher: MicroBatcher[Any], callers: Callers
 ) -> None:
-    assert gathering.seconds_in_call() == 0
+    assert micro_batcher.seconds_in_call() == 0
     occupy(machine, callers)
-    until(lambda: gathering.seconds_in_call() > 0.01)
+    until(lambda: micro_batcher.seconds_in_call() > 0.01)
     machine.go.set()
     callers.join()
 
-    until(lambda: gathering.seconds_in_call() == 0)
+    until(lambda: micro_batcher.seconds_in_call() == 0)
 
 
 def test_it_serves_everybody_exactly_once_under_load(machine: Machine) -> None:
-    gathering: Gathering[Any] = Gathering(machine.call, machine.settle, most_waiting=1000, most_weight=lambda _key: 7)
+    micro_batcher: MicroBatcher[Any] = MicroBatcher(
+        machine.call, machine.settle, most_waiting=1000, most_weight=lambda _key: 7
+    )
     results: list[bool] = []
 
     def many(caller: int) -> None:
         for number in range(40):
-            with gathering.approach():
+            with micro_batcher.approach():
                 key = None if number % 10 == 0 else number % 2
-                results.append(gathering.submit((caller, number), key=key, weight=1, timeout_seconds=_PATIENCE))
+                results.append(micro_batcher.submit((caller, number), key=key, weight=1, timeout_seconds=_PATIENCE))
 
     threads = [threading.Thread(target=many, args=(caller,)) for caller in range(12)]
     for thread in threads:

@@ -77,9 +77,9 @@ class Requests:
 
     def post_in_line(self, body: Any, **more: Any) -> None:
         """Returns once the request stands in line."""
-        before = len(in_place._gathering._line)
+        before = len(in_place._micro_batcher._line)
         self.post(body, **more)
-        until(lambda: len(in_place._gathering._line) > before)
+        until(lambda: len(in_place._micro_batcher._line) > before)
 
     def join(self) -> list[Any]:
         for thread in self._threads:
@@ -181,7 +181,7 @@ def test_it_stores_the_others_when_the_database_refuses_one(
     requests.post_in_line(penguin)
     thread = threading.Thread(target=predict_for_nobody)
     thread.start()
-    until(lambda: len(in_place._gathering._line) == 2)
+    until(lambda: len(in_place._micro_batcher._line) == 2)
     requests.post_in_line(penguin)
     slow.go.set()
 
@@ -263,7 +263,7 @@ def test_it_leaves_a_prediction_alone_until_it_is_settled(
 def test_it_answers_503_when_too_many_wait(
     slow: Slow, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any], api: APIClient, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(in_place._gathering, "_most_waiting", 2)
+    monkeypatch.setattr(in_place._micro_batcher, "_most_waiting", 2)
     occupy(slow, requests, penguin)
     requests.post_in_line(penguin)
     requests.post_in_line(penguin)
