@@ -197,10 +197,10 @@ def load(path: Path, *, trusted: Iterable[str] = (), max_bytes: int = _MAX_BYTES
 def _load(path: Path, name: str, trust: Trust, max_bytes: int) -> Any:
     try:
         # Here, because whoever only recognizes a format needs neither numpy nor joblib.
-        from registry.formats.numpy_interfaces import let_nothing_held_be_an_address
+        from registry.formats.numpy_interfaces import block_array_interface
         from registry.formats.object_scan import require_harmless
 
-        let_nothing_held_be_an_address()
+        block_array_interface()
         loaded = _made_of(path, name, trust, max_bytes)
         require_harmless(loaded)
         return loaded

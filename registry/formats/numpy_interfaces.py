@@ -11,7 +11,7 @@ _ASKED_FOR = frozenset({"__array_interface__", "__array_struct__"})
 
 
 @cache
-def let_nothing_held_be_an_address() -> None:
+def block_array_interface() -> None:
     """From now on these classes have no such attribute in this process, whatever they hold under its name."""
     from pandas.core.generic import NDFrame
     from sklearn.frozen import FrozenEstimator

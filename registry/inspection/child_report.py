@@ -28,12 +28,12 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _STATUSES = ("passed", "warning", "failed")
 
 
-class NotAFinding(Exception):
+class NotAReport(Exception):
     """What no inspection writes; the message says what."""
 
 
 @dataclass(frozen=True)
-class Findings:
+class ChildReport:
     """`found` is None until the last check has passed. `problem` says why nothing of it can be believed."""
 
     checks: tuple[Check, ...] = ()
@@ -49,7 +49,7 @@ class _Reading:
     cage: tuple[str, ...] = ()
 
     def take(self, line: bytes) -> None:
-        """Raises NotAFinding."""
+        """Raises NotAReport."""
         entry = _parsed(line)
         if set(entry) == {"cage"} and not (self.cage or self.checks):
             self.cage = tuple(part for part in PARTS if isinstance(entry["cage"], list) and part in entry["cage"])
@@ -57,26 +57,26 @@ class _Reading:
             self.checks.append(_check(entry["check"], self.checks))
         elif set(entry) == {"found"} and self.found is None:
             if [check.name for check in self.checks] != list(CHECKS):
-                raise NotAFinding("it ends before its last check")
+                raise NotAReport("it ends before its last check")
             self.found = _found(entry["found"])
         else:
-            raise NotAFinding("an entry that is none")
+            raise NotAReport("an entry that is none")
 
 
-def read_findings(path: Path, *, is_ended: bool = True) -> Findings:
+def read_child_report(path: Path, *, is_ended: bool = True) -> ChildReport:
     """What is in the file so far. A last line without its end was cut off when the process ended."""
     reading = _Reading()
     try:
         content = _content(path)
         if content.count(b",") + content.count(b"[") + content.count(b"{") > _MAX_VALUES:
-            raise NotAFinding(f"more than {_MAX_VALUES:,} values")
+            raise NotAReport(f"more than {_MAX_VALUES:,} values")
         for line in content.split(b"\n")[:-1]:
             # The last entry is large, and of no interest to who follows an inspection.
             if is_ended or line.startswith(b'{"check"'):
                 reading.take(line)
-    except NotAFinding as error:
-        return Findings(tuple(reading.checks), None, reading.cage, str(error))
-    return Findings(tuple(reading.checks), reading.found, reading.cage)
+    except NotAReport as error:
+        return ChildReport(tuple(reading.checks), None, reading.cage, str(error))
+    return ChildReport(tuple(reading.checks), reading.found, reading.cage)
 
 
 def _content(path: Path) -> bytes:
@@ -86,7 +86,7 @@ def _content(path: Path) -> bytes:
     except FileNotFoundError:
         return b""
     if len(content) > MAX_FILE_BYTES:
-        raise NotAFinding(f"more than {MAX_FILE_BYTES:,} bytes")
+        raise NotAReport(f"more than {MAX_FILE_BYTES:,} bytes")
     return content
 
 
@@ -95,21 +95,21 @@ def _parsed(line: bytes) -> dict[str, Any]:
         entry = json.loads(line)
         json.dumps(entry, allow_nan=False)  # also 1e999, which is read as infinite
     except (ValueError, RecursionError) as error:
-        raise NotAFinding("a line that is not JSON") from error
+        raise NotAReport("a line that is not JSON") from error
     if not isinstance(entry, dict):
-        raise NotAFinding("a line that is no entry")
+        raise NotAReport("a line that is no entry")
     return entry
 
 
 def _check(given: Any, earlier: list[Check]) -> Check:
     if not isinstance(given, dict) or not set(given) <= {"name", "status", "detail", "fix"}:
-        raise NotAFinding("a check with other fields than a check has")
+        raise NotAReport("a check with other fields than a check has")
     name, status = given.get("name"), given.get("status")
     texts = [given.get("detail"), given.get("fix", "")]
     order = list(CHECKS)
     last = order.index(earlier[-1].name) if earlier else -1
     if name not in order[last + 1 :] or status not in _STATUSES or not all(isinstance(text, str) for text in texts):
-        raise NotAFinding("a check that does not exist, comes twice or ends as none does")
+        raise NotAReport("a check that does not exist, comes twice or ends as none does")
     detail, fix = (shown(text) for text in texts)
     return Check(name, status, detail, fix)
 
@@ -122,14 +122,14 @@ def shown(text: str) -> str:
 
 
 def _found(given: Any) -> dict[str, Any]:
-    """The fields of a version, each as it must be. Raises NotAFinding."""
+    """The fields of a version, each as it must be. Raises NotAReport."""
     if not isinstance(given, dict) or set(given) != {*_FIELDS, "columns"}:
-        raise NotAFinding("other fields than an inspection finds")
+        raise NotAReport("other fields than an inspection finds")
     if b"\\u0000" in json.dumps(given).encode() or not _is_text(json.dumps(given, ensure_ascii=False)):
-        raise NotAFinding("a text with characters that cannot be stored")
+        raise NotAReport("a text with characters that cannot be stored")
     for name, is_right in _FIELDS.items():
         if not is_right(given[name]):
-            raise NotAFinding(f"{name.replace('_', ' ')} that cannot be")
+            raise NotAReport(f"{name.replace('_', ' ')} that cannot be")
     schema = _schema(given)
     _require_answers(given)
     return {**given, "schema": schema.json_schema, "columns": schema.stored_columns()}
@@ -141,19 +141,19 @@ def _schema(given: Mapping[str, Any]) -> RecordSchema:
         schema = RecordSchema.from_json_schema(given["schema"], container=given["container"])
         schema.validated(given["sample_rows"])
     except (BadUpload, InvalidRows, TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
-        raise NotAFinding("a schema that is none, or that its own sample does not fit") from error
+        raise NotAReport("a schema that is none, or that its own sample does not fit") from error
     columns = given["columns"]
     if not isinstance(columns, list) or columns != schema.stored_columns():
-        raise NotAFinding("columns that are not those of the schema")
+        raise NotAReport("columns that are not those of the schema")
     return schema
 
 
 def _require_answers(given: Mapping[str, Any]) -> None:
     outputs, answers = given["outputs"], given["golden_outputs"]
     if set(answers) != {_OUTPUTS[output] for output in outputs}:
-        raise NotAFinding("answers of other outputs than it has")
+        raise NotAReport("answers of other outputs than it has")
     if any(not isinstance(each, list) or len(each) != len(given["sample_rows"]) for each in answers.values()):
-        raise NotAFinding("not one answer for each row")
+        raise NotAReport("not one answer for each row")
 
 
 def _is_text(text: str) -> bool:

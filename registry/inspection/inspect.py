@@ -16,7 +16,7 @@ from typing import Any, Literal
 from django.conf import settings
 
 from mlserve.errors import BadUpload
-from registry.inspection.child_report import Findings, read_findings, shown
+from registry.inspection.child_report import ChildReport, read_child_report, shown
 from registry.inspection.report import CHECKS, REQUEST_FILE, RESULT_FILE, Check, Report, with_skipped
 
 # Only what an interpreter needs: the child must not see keys, passwords or addresses.
@@ -103,7 +103,7 @@ def inspect(submission: Submission, *, on_check: OnCheck | None = None) -> Inspe
     with tempfile.TemporaryDirectory(prefix="mlserve-inspection-") as folder:
         _write_request(Path(folder), submission)
         ending = _run_child(Path(folder), on_check)
-        findings = read_findings(Path(folder) / RESULT_FILE)
+        findings = read_child_report(Path(folder) / RESULT_FILE)
     checks, found, facts = findings.checks, findings.found, {"cage": list(findings.cage)}
     is_refused = any(check.status == "failed" for check in checks)
     if not is_refused and (found is None or ending):
@@ -174,7 +174,7 @@ def _wait(child: subprocess.Popen[bytes], folder: Path, on_check: OnCheck | None
         size = result.stat().st_size if result.exists() else 0
         if size > seen:
             seen = size
-            on_check(read_findings(result, is_ended=False).checks)
+            on_check(read_child_report(result, is_ended=False).checks)
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
@@ -208,7 +208,7 @@ _UNFINISHED_FIX = (
 _FORGED_FIX = "Code of the artifact or of its schema wrote into the report. Do not use this file; ask where it is from."
 
 
-def _with_end(findings: Findings, ending: str) -> tuple[Check, ...]:
+def _with_end(findings: ChildReport, ending: str) -> tuple[Check, ...]:
     """The checks, the last one being that during which the child ended, or the first if its report is a forgery."""
     if findings.problem:
         detail = f"The process that loaded it wrote a report that no inspection writes: {findings.problem}."

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from registry.inspection import child_report
-from registry.inspection.child_report import Findings, read_findings
+from registry.inspection.child_report import ChildReport, read_child_report
 from registry.inspection.report import CHECKS
 from registry.pipelines import calls
 
@@ -38,12 +38,12 @@ PASSED = [{"check": {"name": name, "status": "passed", "detail": "", "fix": ""}}
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[..., Findings]:
-    def of(*entries: Any) -> Findings:
+def read(tmp_path: Path) -> Callable[..., ChildReport]:
+    def of(*entries: Any) -> ChildReport:
         lines = [entry if isinstance(entry, bytes) else json.dumps(entry).encode() for entry in entries]
         path = tmp_path / "result.jsonl"
         path.write_bytes(b"".join(line + b"\n" for line in lines))
-        return read_findings(path)
+        return read_child_report(path)
 
     return of
 
@@ -138,7 +138,7 @@ def test_it_leaves_out_a_line_that_was_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "result.jsonl"
     path.write_text(json.dumps(PASSED[0]) + '\n{"check": {"na')
 
-    found = read_findings(path)
+    found = read_child_report(path)
 
     assert ([check.name for check in found.checks], found.problem) == ([next(iter(CHECKS))], "")
 
@@ -152,4 +152,4 @@ def test_it_makes_any_text_fit_for_a_page_a_terminal_and_a_database(read: Any) -
 
 
 def test_it_has_nothing_to_say_of_a_file_that_is_not_there(tmp_path: Path) -> None:
-    assert read_findings(tmp_path / "none") == Findings()
+    assert read_child_report(tmp_path / "none") == ChildReport()
