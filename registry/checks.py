@@ -40,7 +40,7 @@ def trusted_modules(**_: Any) -> list[CheckMessage]:
 
 
 @register(deploy=True)
-def cage_with_gaps(**_: Any) -> list[CheckMessage]:
+def sandbox_with_gaps(**_: Any) -> list[CheckMessage]:
     """What an uploaded file's code could still do while it is inspected. Lambda's kernel has no Landlock."""
     missing = []
     if sys.platform == "linux" and not seccomp.is_possible():

@@ -1,6 +1,6 @@
 """The inspection itself: runs in a child process (`python -m registry.inspection.child FOLDER`) without Django.
 
-Reads `request.json` in the folder, enters the cage, appends one JSON line per finished check to `result.jsonl`, so
+Reads `request.json` in the folder, enters the sandbox, appends one JSON line per finished check to `result.jsonl`, so
 that a crash leaves what was found before it, and at last a line with what was read from the artifact.
 """
 
@@ -21,7 +21,7 @@ from registry.pipelines import calls
 from registry.pipelines.environment import installed_here
 from registry.pipelines.frames import NotJsonable
 from registry.pipelines.golden_comparison import same_answer
-from registry.sandbox.sandbox import Cage, enter
+from registry.sandbox.sandbox import Sandbox, enter
 from registry.schema import row_files
 from registry.schema.form_config import checked_form_config
 from registry.schema.privacy import description
@@ -307,9 +307,9 @@ def _refused_sample(error: InvalidRows, made_up: bool) -> Check:
     return Check("accepts", "failed", f"{shown}{more}.", "Mend the schema or the sample: they contradict each other.")
 
 
-def _cage_for(folder: Path, request: dict[str, Any], result: int) -> Cage:
+def _sandbox_for(folder: Path, request: dict[str, Any], result: int) -> Sandbox:
     files = [Path(request[name]) for name in ("artifact", "schema_path", "sample") if request[name]]
-    return Cage(request["memory_bytes"], request["cpu_seconds"], (folder, *files), (result,))
+    return Sandbox(request["memory_bytes"], request["cpu_seconds"], (folder, *files), (result,))
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -324,7 +324,7 @@ def main(arguments: Sequence[str]) -> None:
             out.flush()
 
         # From here on code of the uploader's may run: the artifact's, and that of its schema.
-        emit({"cage": enter(_cage_for(folder, request, out.fileno()))})
+        emit({"sandbox": enter(_sandbox_for(folder, request, out.fileno()))})
         for step in inspection.steps():
             try:
                 emit({"check": asdict(step())})

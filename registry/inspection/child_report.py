@@ -38,7 +38,7 @@ class ChildReport:
 
     checks: tuple[Check, ...] = ()
     found: dict[str, Any] | None = None
-    cage: tuple[str, ...] = ()
+    sandbox: tuple[str, ...] = ()
     problem: str = ""
 
 
@@ -46,13 +46,15 @@ class ChildReport:
 class _Reading:
     checks: list[Check] = field(default_factory=list)
     found: dict[str, Any] | None = None
-    cage: tuple[str, ...] = ()
+    sandbox: tuple[str, ...] = ()
 
     def take(self, line: bytes) -> None:
         """Raises NotAReport."""
         entry = _parsed(line)
-        if set(entry) == {"cage"} and not (self.cage or self.checks):
-            self.cage = tuple(part for part in PARTS if isinstance(entry["cage"], list) and part in entry["cage"])
+        if set(entry) == {"sandbox"} and not (self.sandbox or self.checks):
+            self.sandbox = tuple(
+                part for part in PARTS if isinstance(entry["sandbox"], list) and part in entry["sandbox"]
+            )
         elif set(entry) == {"check"} and self.found is None:
             self.checks.append(_check(entry["check"], self.checks))
         elif set(entry) == {"found"} and self.found is None:
@@ -75,8 +77,8 @@ def read_child_report(path: Path, *, is_ended: bool = True) -> ChildReport:
             if is_ended or line.startswith(b'{"check"'):
                 reading.take(line)
     except NotAReport as error:
-        return ChildReport(tuple(reading.checks), None, reading.cage, str(error))
-    return ChildReport(tuple(reading.checks), reading.found, reading.cage)
+        return ChildReport(tuple(reading.checks), None, reading.sandbox, str(error))
+    return ChildReport(tuple(reading.checks), reading.found, reading.sandbox)
 
 
 def _content(path: Path) -> bytes:

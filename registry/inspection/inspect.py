@@ -22,7 +22,7 @@ from registry.inspection.report import CHECKS, REQUEST_FILE, RESULT_FILE, Check,
 # Only what an interpreter needs: the child must not see keys, passwords or addresses.
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT", "LD_LIBRARY_PATH")
 
-# Helpers cost more than they save on so few rows, and the cage may refuse them. joblib works in turn instead.
+# Helpers cost more than they save on so few rows, and the sandbox may refuse them. joblib works in turn instead.
 _ONE_THREAD = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     **dict.fromkeys(("NUMEXPR_MAX_THREADS", "RAYON_NUM_THREADS", "POLARS_MAX_THREADS"), "1"),
@@ -104,7 +104,7 @@ def inspect(submission: Submission, *, on_check: OnCheck | None = None) -> Inspe
         _write_request(Path(folder), submission)
         ending = _run_child(Path(folder), on_check)
         findings = read_child_report(Path(folder) / RESULT_FILE)
-    checks, found, facts = findings.checks, findings.found, {"cage": list(findings.cage)}
+    checks, found, facts = findings.checks, findings.found, {"sandbox": list(findings.sandbox)}
     is_refused = any(check.status == "failed" for check in checks)
     if not is_refused and (found is None or ending):
         found, checks = None, _with_end(findings, ending)

@@ -1,4 +1,4 @@
-"""Which files a caged process may read, by Linux's Landlock (linux/landlock.h, since 5.13). Pure."""
+"""Which files a sandboxed process may read, by Linux's Landlock (linux/landlock.h, since 5.13). Pure."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""The cage around code of an uploader's: what a process can do no more once it has entered. Pure.
+"""The sandbox around code of an uploader's: what a process can do no more once it has entered. Pure.
 
 Three parts, each as far as the system has it:
 
@@ -43,7 +43,7 @@ _PYTHON_FILES = (".py", ".pyc", ".so", ".pth")
 
 
 @dataclass(frozen=True)
-class Cage:
+class Sandbox:
     """`readable` are files and folders beside Python's own; `keep_open` descriptors beside 0, 1 and 2."""
 
     memory_bytes: int
@@ -52,14 +52,14 @@ class Cage:
     keep_open: tuple[int, ...] = ()
 
 
-def enter(cage: Cage) -> tuple[str, ...]:
+def enter(sandbox: Sandbox) -> tuple[str, ...]:
     """Enter it, for good, and say which parts of it hold here. Takes a few milliseconds.
 
     To be called before any thread is started: Landlock holds only the thread that asks for it.
     """
-    readable = list(_readable(cage.readable))
-    _close_all_but({0, 1, 2, *cage.keep_open})
-    may_have_threads = _limit(cage.memory_bytes, cage.cpu_seconds)
+    readable = list(_readable(sandbox.readable))
+    _close_all_but({0, 1, 2, *sandbox.keep_open})
+    may_have_threads = _limit(sandbox.memory_bytes, sandbox.cpu_seconds)
     held = [LIMITS]
     if sys.platform == "linux":
         _set_for_good()

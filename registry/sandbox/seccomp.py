@@ -1,7 +1,8 @@
-"""Which system calls a caged process may not make: a table, and the seccomp filter that is made from it. Pure.
+"""Which system calls a sandboxed process may not make: a table, and the seccomp filter that is made from it. Pure.
 
 The filter is a program of classic BPF (linux/filter.h, linux/seccomp.h) for x86-64 and aarch64. What is not refused
-here is allowed, but only up to the newest call that this table was read against: later ones do not exist in the cage.
+here is allowed, but only up to the newest call that this table was read against: later ones do not exist in the
+sandbox.
 """
 
 import ctypes

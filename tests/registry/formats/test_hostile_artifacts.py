@@ -118,7 +118,7 @@ def test_it_survives_a_file_that_prints_a_lot(hostile: Any) -> None:
     ],
     ids=["write", "program", "network", "secrets", "files"],
 )
-def test_it_runs_the_code_in_the_cage(hostile: Any, code: str) -> None:
+def test_it_runs_the_code_in_the_sandbox(hostile: Any, code: str) -> None:
     failed = failure_of(hostile(code))
 
     assert failed.name == "schema"
@@ -129,7 +129,7 @@ def test_it_says_which_parts_of_the_cage_held(hostile: Any) -> None:
     report = inspect(hostile("")).report
 
     assert report.is_accepted
-    assert report.as_json()["facts"]["cage"] == ["limits", "system calls", "files"]
+    assert report.as_json()["facts"]["sandbox"] == ["limits", "system calls", "files"]
 
 
 _WRITE_REPORT = """
@@ -179,10 +179,10 @@ for number in range(3, 20):
 
 
 def test_it_keeps_what_was_reported_before_the_code_ran(hostile: Any) -> None:
-    """Which parts of the cage held, above all. The report can only be added to."""
+    """Which parts of the sandbox held, above all. The report can only be added to."""
     report = inspect(hostile(_TAKE_BACK)).report
 
-    assert report.as_json()["facts"]["cage"] == ["limits", "system calls", "files"]
+    assert report.as_json()["facts"]["sandbox"] == ["limits", "system calls", "files"]
 
 
 def test_it_hides_secrets_from_the_file(hostile: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,11 +49,11 @@ def read(tmp_path: Path) -> Callable[..., ChildReport]:
 
 
 def test_it_reads_what_an_inspection_writes(read: Any) -> None:
-    found = read({"cage": ["limits", "files"]}, *PASSED, {"found": FOUND})
+    found = read({"sandbox": ["limits", "files"]}, *PASSED, {"found": FOUND})
 
     assert (found.found, found.problem) == (FOUND, "")
     assert [check.name for check in found.checks] == list(CHECKS)
-    assert found.cage == ("limits", "files")
+    assert found.sandbox == ("limits", "files")
 
 
 def test_it_knows_the_outputs_that_pipelines_have() -> None:

@@ -1,4 +1,4 @@
-"""The cage of the inspection: what code in it cannot do, tried by a program in it."""
+"""The sandbox of the inspection: what code in it cannot do, tried by a program in it."""
 
 import errno
 import json
@@ -25,9 +25,9 @@ pytestmark = [
 _SETUP = """
 import ctypes, errno, json, os, signal, socket, subprocess, sys, threading, time
 from pathlib import Path
-from registry.sandbox.sandbox import Cage, enter
+from registry.sandbox.sandbox import Sandbox, enter
 inside, outside, parent, port, listener = {inside!r}, {outside!r}, {parent}, {port}, {listener}
-held = enter(Cage({memory}, {seconds}, (Path(inside),)))
+held = enter(Sandbox({memory}, {seconds}, (Path(inside),)))
 
 def tried(act):
     try:
@@ -53,7 +53,7 @@ def many_threads():
     raise AssertionError("5000 threads")
 """
 
-# Each attempt is an expression in the cage, and what comes of it.
+# Each attempt is an expression in the sandbox, and what comes of it.
 PERMISSION, DENIED, READ_ONLY = (
     ["PermissionError", errno.EPERM],
     ["PermissionError", errno.EACCES],
@@ -105,8 +105,8 @@ ATTEMPTS: dict[str, tuple[str, list[Any]]] = {
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`inside` is for the cage; beside it lies what it must not reach: a secret, and a project on Python's path."""
-    place = tmp_path_factory.mktemp("cage")
+    """`inside` is for the sandbox; beside it lies what it must not reach: a secret, and a project on Python's path."""
+    place = tmp_path_factory.mktemp("sandbox")
     (place / "inside").mkdir()
     (place / "inside" / "given").write_text("given")
     (place / "secret").write_text("secret")
@@ -131,7 +131,7 @@ def run(
 
 @pytest.fixture(scope="module")
 def outcomes(place: Path) -> dict[str, Any]:
-    """What came of all attempts, made one after the other in one cage."""
+    """What came of all attempts, made one after the other in one sandbox."""
     attempts = ", ".join(f"{name!r}: tried(lambda: {code})" for name, (code, _) in ATTEMPTS.items())
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
@@ -144,7 +144,7 @@ def outcomes(place: Path) -> dict[str, Any]:
 
 def require(part: str, outcomes: dict[str, Any]) -> None:
     if part not in outcomes["held"] and not everything_is_required():
-        pytest.skip(f"this kernel has no cage of {part}: Linux 5.13 with seccomp and Landlock has")
+        pytest.skip(f"this kernel has no sandbox of {part}: Linux 5.13 with seccomp and Landlock has")
 
 
 @pytest.mark.parametrize("name", ATTEMPTS)
