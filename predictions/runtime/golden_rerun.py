@@ -39,7 +39,7 @@ class EnvironmentChange:
 
 
 @dataclass(frozen=True)
-class Verification:
+class GoldenRerun:
     """`problem` says why the version could not be asked at all; `may_pass`: that is not the version's fault."""
 
     version: ModelVersion
@@ -69,7 +69,7 @@ class Verification:
             return False
         verdict = Verdict.SAME if self.is_same else Verdict.FAILED if self.problem else Verdict.DIFFERS
         detail = "" if self.is_same else self.summary
-        GoldenCheck.objects.note(self.version, verdict, detail=detail, now=timezone.now())
+        GoldenCheck.objects.record(self.version, verdict, detail=detail, now=timezone.now())
         if self.is_same:
             log.info("%s answers as inspected, in this environment, too", self.version)
         else:
@@ -77,7 +77,7 @@ class Verification:
         return True
 
 
-def verify(version: ModelVersion) -> Verification:
+def verify(version: ModelVersion) -> GoldenRerun:
     """Predict the golden rows (at most 100) in one call, as the inspection did. Loads the artifact; never raises
     for what the artifact does.
     """
@@ -86,12 +86,12 @@ def verify(version: ModelVersion) -> Verification:
     try:
         loaded_models.load(version)
     except Unavailable as error:
-        return Verification(version, len(rows), problem=error.detail, may_pass=error.may_pass, changes=changes)
+        return GoldenRerun(version, len(rows), problem=error.detail, may_pass=error.may_pass, changes=changes)
     now, failures = call_in_batches(
         lambda part: loaded_models.predict(version, part, version.outputs), rows, batch_rows=max(len(rows), 1)
     )
     differences = tuple(_differences(stored, now, failures, len(rows)))
-    return Verification(version, len(rows), differences, changes=changes)
+    return GoldenRerun(version, len(rows), differences, changes=changes)
 
 
 def _differences(

@@ -134,7 +134,7 @@ def _note_failure(version_id: int, detail: str) -> None:
     version = ModelVersion.objects.select_related("model").only("tag", "model__name").filter(pk=version_id).first()
     if version is not None:
         log.error("%s cannot be asked in this environment. %s", version, detail)
-        GoldenCheck.objects.note(version, GoldenCheck.Verdict.FAILED, detail=detail, now=timezone.now())
+        GoldenCheck.objects.record(version, GoldenCheck.Verdict.FAILED, detail=detail, now=timezone.now())
 
 
 def _how_it_ended(status: int | None) -> str:

@@ -22,7 +22,7 @@ class GoldenCheckQuerySet(models.QuerySet["GoldenCheck"]):
         """Those of the environment of this process."""
         return self.filter(environment=fingerprint())
 
-    def note(self, version: Any, verdict: Verdict, *, detail: str = "", now: datetime) -> None:
+    def record(self, version: Any, verdict: Verdict, *, detail: str = "", now: datetime) -> None:
         """Write down what this process's environment makes of a version, instead of what was known before."""
         found = {"packages": dict(environment()), "verdict": verdict, "detail": detail[:_MOST_DETAIL]}
         self.update_or_create(version=version, environment=fingerprint(), defaults={**found, "checked_at": now})

@@ -196,7 +196,7 @@ def _register(upload: Upload, digest: Digest, inspected: Inspected) -> ModelVers
                 other_versions_allowed_by=(upload.uploaded_by or "nobody named") if is_exception else "",
                 **found,
             )
-            GoldenCheck.objects.note(version, GoldenCheck.Verdict.SAME, now=version.uploaded_at)
+            GoldenCheck.objects.record(version, GoldenCheck.Verdict.SAME, now=version.uploaded_at)
             return version
     except IntegrityError as error:
         raise Conflict(f"{upload.model} {upload.tag} was registered by somebody else just now.") from error

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 
 from mlserve.errors import NoLiveVersion, NotFound
 from mlserve.terminal import TerminalCommand, cell, plain_table
-from predictions.runtime.golden_rerun import EnvironmentChange, Verification, verify
+from predictions.runtime.golden_rerun import EnvironmentChange, GoldenRerun, verify
 from registry.models import Model, ModelVersion
 
 _MOST_SHOWN_DIFFERENCES = 20
@@ -50,7 +50,7 @@ class Command(TerminalCommand):
                 f"{advice}"
             )
 
-    def _show(self, verification: Verification) -> None:
+    def _show(self, verification: GoldenRerun) -> None:
         sign, status, found = _outcome(verification)
         self.say(f"{sign} {verification.version} {status}: {found}")
         if verification.changes:
@@ -79,7 +79,7 @@ def _live_versions(name: str | None) -> list[ModelVersion]:
     return found
 
 
-def _outcome(verification: Verification) -> tuple[str, str, str]:
+def _outcome(verification: GoldenRerun) -> tuple[str, str, str]:
     """(sign, status, what was found)."""
     if verification.problem:
         return "✗", "cannot be loaded", verification.summary

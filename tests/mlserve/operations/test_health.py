@@ -101,9 +101,9 @@ def test_it_is_not_ready_with_other_answers(
 
 
 def test_it_ignores_what_other_environments_found(client: Client, penguins: ModelVersion) -> None:
-    GoldenCheck.objects.note(penguins, Verdict.DIFFERS, now=timezone.now())
+    GoldenCheck.objects.record(penguins, Verdict.DIFFERS, now=timezone.now())
     GoldenCheck.objects.update(environment="0" * 64)
-    GoldenCheck.objects.note(penguins, Verdict.SAME, now=timezone.now())
+    GoldenCheck.objects.record(penguins, Verdict.SAME, now=timezone.now())
 
     assert models_part(client) == {"ok": True, "pending": 0}
 

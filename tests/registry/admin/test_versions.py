@@ -293,7 +293,7 @@ def test_it_shows_everything_about_a_version(admin_client: Client, penguins: Mod
 
 def test_it_shows_what_each_environment_answered(admin_client: Client, penguins: ModelVersion) -> None:
     penguins.golden_checks.update(environment="0" * 64, packages={**environment(), "numpy": "1.0"}, verdict="differs")
-    GoldenCheck.objects.note(penguins, Verdict.SAME, now=timezone.now())
+    GoldenCheck.objects.record(penguins, Verdict.SAME, now=timezone.now())
 
     page = text_of(admin_client.get(page_of(penguins)))
 
