@@ -23,7 +23,7 @@ from mlserve.observability.counters import Series, tally
 from predictions.metrics.counting import Ended, count_ended, kind_of, note_batch
 from predictions.metrics.figure import Figure
 from predictions.models import Prediction
-from predictions.models.outcome import Outcome
+from predictions.models.completion import Completion
 from predictions.queue import heartbeat
 from predictions.status import Status
 from registry.models import Incident, ModelVersion
@@ -76,24 +76,28 @@ def count_stored(predictions: Sequence[Prediction]) -> None:
     count_ended(predictions[0].version, map(ended, predictions))
 
 
-def count_finished(batch: Sequence[Prediction], outcomes: Sequence[Outcome], *, count: int, now: datetime) -> None:
-    """A worker's call of one version: `count` of the outcomes were stored at `now`."""
-    if not outcomes:
+def count_finished(
+    batch: Sequence[Prediction], completions: Sequence[Completion], *, count: int, now: datetime
+) -> None:
+    """A worker's call of one version: `count` of the completions were stored at `now`."""
+    if not completions:
         return
     version, asked = batch[0].version, {prediction.pk: prediction for prediction in batch}
-    stored = {outcome.prediction_id: outcome for outcome in outcomes}
+    stored = {completion.prediction_id: completion for completion in completions}
     if count != len(stored):  # a lease ran out meanwhile
         own = Prediction.objects.filter(pk__in=stored, finished_at=now).values_list("pk", flat=True)
         stored = {pk: stored[pk] for pk in own}
 
-    def ended(outcome: Outcome) -> Ended:
-        each, status = asked[outcome.prediction_id], Status.FAILED if outcome.error else Status.SUCCEEDED
-        kind = kind_of(outcome.error)
+    def ended(completion: Completion) -> Ended:
+        each, status = asked[completion.prediction_id], Status.FAILED if completion.error else Status.SUCCEEDED
+        kind = kind_of(completion.error)
         return Ended(each.pk, each.request_id, status.value, each.created_at, each.started_at, now, kind)
 
     count_ended(version, map(ended, stored.values()))
     rows = sum(prediction.row_count for prediction in batch)
-    note_batch(version, count=len(batch), rows=rows, seconds=max(outcome.predict_seconds for outcome in outcomes))
+    note_batch(
+        version, count=len(batch), rows=rows, seconds=max(completion.predict_seconds for completion in completions)
+    )
     flush_if_due()
 
 

@@ -20,7 +20,7 @@ from uuid_utils.compat import uuid7
 from mlserve.errors import GivenUp, Unavailable
 from predictions.metrics.counting import Ended, count_ended
 from predictions.models import payloads
-from predictions.models.outcome import Outcome, finish_sql, finished_row, given_up_error, lease_duration
+from predictions.models.completion import Completion, finish_sql, finished_row, given_up_error, lease_duration
 from predictions.models.payloads import REFERENCE, delete, discard
 from predictions.models.redaction import Kept, end_raw, in_place_of, redact_ended
 from predictions.status import ENDED, Status
@@ -55,27 +55,27 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         """Failed, canceled and expired, in the words of the partial indexes that hold these few."""
         return self.filter(result=None, finished_at__isnull=False)
 
-    def finish(self, outcomes: Sequence[Outcome], *, holder: str, now: datetime) -> int:
+    def finish(self, completions: Sequence[Completion], *, holder: str, now: datetime) -> int:
         """running → succeeded | failed for a whole batch in one statement; the number of rows it changed.
 
         A row whose lease `holder` no longer has is left alone: somebody else tries it, or it has ended.
         """
-        if not outcomes:
+        if not completions:
             return 0
-        kept = self._kept_inputs(outcomes)
+        kept = self._kept_inputs(completions)
         parameters: list[Any] = [connection.ops.adapt_datetimefield_value(now)]
         results: list[Any] = []
-        for outcome in outcomes:
-            row = finished_row(outcome)
+        for completion in completions:
+            row = finished_row(completion)
             results.append(row[2])
             parameters += row
             if kept:
-                parameters += kept.get(outcome.prediction_id, (None, None))
+                parameters += kept.get(completion.prediction_id, (None, None))
         with connection.cursor() as cursor:
-            cursor.execute(finish_sql(len(outcomes), replaces_inputs=bool(kept)), [*parameters, holder])
+            cursor.execute(finish_sql(len(completions), replaces_inputs=bool(kept)), [*parameters, holder])
             count = int(cursor.rowcount)
-        if count < len(outcomes):
-            self._discard_unused(dict(zip((each.prediction_id for each in outcomes), results, strict=True)))
+        if count < len(completions):
+            self._discard_unused(dict(zip((each.prediction_id for each in completions), results, strict=True)))
         self._delete_replaced(pk for pk, (_, is_raw) in kept.items() if is_raw)
         return count
 
@@ -85,9 +85,11 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         used = set(self.filter(pk__in=large).values_list("result", flat=True)) if large else set()
         discard(text for text in large.values() if text not in used)
 
-    def _kept_inputs(self, outcomes: Sequence[Outcome]) -> dict[UUID, Kept]:
+    def _kept_inputs(self, completions: Sequence[Completion]) -> dict[UUID, Kept]:
         """What takes the place of inputs that must not be kept as they are."""
-        texts = {outcome.prediction_id: outcome.inputs for outcome in outcomes if outcome.inputs is not None}
+        texts = {
+            completion.prediction_id: completion.inputs for completion in completions if completion.inputs is not None
+        }
         if not texts:
             return {}
         large = dict(self.filter(pk__in=texts, inputs__startswith=REFERENCE).values_list("pk", "inputs"))
@@ -320,13 +322,13 @@ class Prediction(models.Model):
         return None if self.result is None else payloads.fetch(self.result)
 
 
-def end_at_once(prediction: Prediction, outcome: Outcome, *, started_at: datetime, now: datetime) -> None:
+def end_at_once(prediction: Prediction, completion: Completion, *, started_at: datetime, now: datetime) -> None:
     """queued → running → ended for a prediction that is not stored yet."""
-    _, prediction.status, prediction.result, prediction.error, prediction.warnings, seconds = finished_row(outcome)
+    _, prediction.status, prediction.result, prediction.error, prediction.warnings, seconds = finished_row(completion)
     prediction.predict_seconds = seconds
     prediction.started_at, prediction.finished_at, prediction.attempts = started_at, now, 1
-    if outcome.inputs is not None:
-        prediction.inputs, prediction.is_raw = in_place_of(prediction.inputs, outcome.inputs, prediction.pk)
+    if completion.inputs is not None:
+        prediction.inputs, prediction.is_raw = in_place_of(prediction.inputs, completion.inputs, prediction.pk)
 
 
 def queue_seconds(prediction: Prediction) -> float | None:

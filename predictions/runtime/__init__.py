@@ -1,1 +1,1 @@
-"""Loaded models and their calls: rows in, outcomes out. Door: `execution.execute`."""
+"""Loaded models and their calls: rows in, completions out. Door: `execution.execute`."""

@@ -1,4 +1,4 @@
-"""A batch of requests from rows to outcomes. Knows neither the queue nor how outcomes are stored."""
+"""A batch of requests from rows to completions. Knows neither the queue nor how completions are stored."""
 
 import logging
 import time
@@ -14,7 +14,7 @@ from mlserve.errors import FieldError, MlserveError, PredictionFailed, Unavailab
 from mlserve.http.problems import stored_problem
 from predictions.batching.halving import Answers, RowFailure, call_in_batches
 from predictions.models import Prediction
-from predictions.models.outcome import Outcome
+from predictions.models.completion import Completion
 from predictions.models.redaction import kept_text
 from predictions.runtime import loaded_models
 from registry.models import ModelVersion
@@ -52,8 +52,8 @@ class _Span:
         return self.start + len(self.work.rows)
 
 
-def execute(version: ModelVersion, batch: Sequence[Work]) -> list[Outcome]:
-    """Predict what was asked of one version: an outcome for each, whatever happens to the rows.
+def execute(version: ModelVersion, batch: Sequence[Work]) -> list[Completion]:
+    """Predict what was asked of one version: a completion for each, whatever happens to the rows.
 
     Those that ask for the same outputs share their calls; a bad row fails its own prediction only. Raises Unavailable
     when the pipeline cannot be had at the moment: nothing is known of any of them then.
@@ -61,10 +61,10 @@ def execute(version: ModelVersion, batch: Sequence[Work]) -> list[Outcome]:
     by_outputs: dict[str, list[Work]] = {}
     for work in batch:
         by_outputs.setdefault(work.outputs, []).append(work)
-    outcomes: list[Outcome] = []
+    completions: list[Completion] = []
     for outputs, works in by_outputs.items():
-        outcomes += _execute_same_outputs(version, works, outputs.split(","))
-    return outcomes
+        completions += _execute_same_outputs(version, works, outputs.split(","))
+    return completions
 
 
 def predict_rows(
@@ -88,7 +88,7 @@ def predict_rows(
     return call_in_batches(call, rows, batch_rows=settings.MLSERVE_BATCH_ROWS if version.is_batchable else 1)
 
 
-def _execute_same_outputs(version: ModelVersion, works: Sequence[Work], outputs: Sequence[str]) -> list[Outcome]:
+def _execute_same_outputs(version: ModelVersion, works: Sequence[Work], outputs: Sequence[str]) -> list[Completion]:
     spans, rows = _lay_out(works)
     try:
         loaded_models.load(version)
@@ -114,7 +114,7 @@ def _lay_out(works: Sequence[Work]) -> tuple[list[_Span], list[Row]]:
 
 def _outcome(
     version: ModelVersion, span: _Span, answers: Answers, failures: dict[int, RowFailure], seconds: float
-) -> Outcome:
+) -> Completion:
     wrong = {
         position - span.start: failure for position, failure in failures.items() if span.start <= position < span.stop
     }
@@ -124,12 +124,12 @@ def _outcome(
     result.setdefault("probabilities", None)
     warnings = tuple(warning.as_json() for warning in version.record_schema.training_warnings(span.work.rows))
     kept = kept_text(version, span.work.rows)
-    return Outcome(span.work.prediction_id, result=result, warnings=warnings, predict_seconds=seconds, inputs=kept)
+    return Completion(span.work.prediction_id, result=result, warnings=warnings, predict_seconds=seconds, inputs=kept)
 
 
-def _failed(version: ModelVersion, span: _Span, error: MlserveError, seconds: float) -> Outcome:
+def _failed(version: ModelVersion, span: _Span, error: MlserveError, seconds: float) -> Completion:
     kept = kept_text(version, span.work.rows)
-    return Outcome(span.work.prediction_id, error=stored_problem(error), predict_seconds=seconds, inputs=kept)
+    return Completion(span.work.prediction_id, error=stored_problem(error), predict_seconds=seconds, inputs=kept)
 
 
 def _describe(version: ModelVersion, span: _Span, wrong: dict[int, RowFailure]) -> MlserveError:

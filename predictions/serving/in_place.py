@@ -22,7 +22,7 @@ from predictions.batching.pace import Paces
 from predictions.metrics import totals
 from predictions.metrics.counting import about_batch
 from predictions.models import Prediction, end_at_once
-from predictions.models.outcome import Outcome
+from predictions.models.completion import Completion
 from predictions.runtime import incidents, loaded_models
 from predictions.runtime.execution import Work, execute
 from predictions.serving.recording import record
@@ -136,18 +136,18 @@ def _call(batch: Sequence[_Waiting]) -> None:
     started_at = timezone.now()
     version = _Called.version = batch[0].prediction.version
     try:
-        outcomes = execute(version, [waiting.work for waiting in batch])
+        completions = execute(version, [waiting.work for waiting in batch])
     except Unavailable as error:
         raise ArtifactUnreachable(error.detail) from error
-    by_id = {outcome.prediction_id: outcome for outcome in outcomes}
+    by_id = {completion.prediction_id: completion for completion in completions}
     _note_pace(version, batch, by_id)
     now = timezone.now()
     for waiting in batch:
-        outcome = by_id[waiting.prediction.pk]
-        waiting.end = partial(end_at_once, waiting.prediction, outcome, started_at=started_at, now=now)
+        completion = by_id[waiting.prediction.pk]
+        waiting.end = partial(end_at_once, waiting.prediction, completion, started_at=started_at, now=now)
 
 
-def _note_pace(version: ModelVersion, batch: Sequence[_Waiting], by_id: Mapping[UUID, Outcome]) -> None:
+def _note_pace(version: ModelVersion, batch: Sequence[_Waiting], by_id: Mapping[UUID, Completion]) -> None:
     """Without the loading; those that asked for the same outputs shared their calls."""
     by_outputs = {waiting.work.outputs: by_id[waiting.prediction.pk].predict_seconds for waiting in batch}
     seconds, rows = sum(by_outputs.values()), sum(len(waiting.work.rows) for waiting in batch)

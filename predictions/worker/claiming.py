@@ -13,7 +13,7 @@ from django.db.models import Field, OuterRef, QuerySet, Subquery
 
 from mlserve.prepared import Parameter, PreparedQuery
 from predictions.models import Prediction
-from predictions.models.outcome import lease_duration
+from predictions.models.completion import lease_duration
 from predictions.models.payloads import REFERENCE
 from predictions.status import Status
 from registry.models import ModelVersion

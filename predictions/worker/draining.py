@@ -20,7 +20,7 @@ from predictions.batching.pace import FIRST_ROWS, Paces
 from predictions.metrics import totals
 from predictions.metrics.counting import about_batch
 from predictions.models import Prediction, payloads
-from predictions.models.outcome import Outcome
+from predictions.models.completion import Completion
 from predictions.queue import heartbeat, wake_ups
 from predictions.runtime import call_marker, incidents, loaded_models
 from predictions.runtime.execution import Work, execute
@@ -71,8 +71,8 @@ def drain(
         while batch := _claim():
             _share_work(batch, attendance)
             with limit(), about_batch(batch, begun_at=timezone.now()):
-                outcomes = _execute(batch, attendance)
-            ended += _finish(batch, outcomes)
+                completions = _execute(batch, attendance)
+            ended += _finish(batch, completions)
             if deadline is not None and time.monotonic() > deadline:
                 wake_ups.call_worker()
                 break
@@ -134,14 +134,14 @@ def _is_quick(version: ModelVersion) -> bool:
     return paces.is_quick(version.pk)
 
 
-def _execute(batch: Sequence[Prediction], attendance: WakeUpListener | None) -> list[Outcome]:
+def _execute(batch: Sequence[Prediction], attendance: WakeUpListener | None) -> list[Completion]:
     """Outcomes of what could be tried; the others went back."""
     version, started = batch[0].version, time.monotonic()
     with attendance.call() if attendance else nullcontext():
         try:
-            works, outcomes = _fetched(batch)
+            works, completions = _fetched(batch)
             fetched = time.monotonic()
-            outcomes += execute(version, works)
+            completions += execute(version, works)
         except Unavailable as error:
             _State.fetching = None
             log.warning("%s waits for the storage: %s", version, error.detail)
@@ -150,11 +150,11 @@ def _execute(batch: Sequence[Prediction], attendance: WakeUpListener | None) -> 
     ended = time.monotonic()
     called_rows = sum(len(work.rows) for work in works)
     paces.note(version.pk, rows=called_rows, seconds=ended - started, call_seconds=ended - fetched)
-    return outcomes
+    return completions
 
 
-def _fetched(batch: Sequence[Prediction]) -> tuple[list[Work], list[Outcome]]:
-    """What can be executed, with the pipeline in memory, and the outcomes of those whose rows are lost.
+def _fetched(batch: Sequence[Prediction]) -> tuple[list[Work], list[Completion]]:
+    """What can be executed, with the pipeline in memory, and the completions of those whose rows are lost.
 
     Those whose rows cannot be had at the moment go back. Raises Unavailable when the pipeline cannot be had.
     """
@@ -167,7 +167,7 @@ def _fetched(batch: Sequence[Prediction]) -> tuple[list[Work], list[Outcome]]:
             if error.may_pass:
                 waiting.append(prediction.pk)
             else:
-                lost.append(Outcome(prediction.pk, error=stored_problem(error)))
+                lost.append(Completion(prediction.pk, error=stored_problem(error)))
     _give_back(waiting)
     if works:
         _load(batch[0].version)
@@ -183,20 +183,20 @@ def _load(version: ModelVersion) -> None:
             raise
 
 
-def _finish(batch: Sequence[Prediction], outcomes: Sequence[Outcome]) -> int:
+def _finish(batch: Sequence[Prediction], completions: Sequence[Completion]) -> int:
     """How many ended. A database that is away is waited for: it would be a pity about the results."""
     holder, deadline = heartbeat.worker_name(), time.monotonic() + _PATIENCE_SECONDS
-    outcomes = [outcome.with_kept_result() for outcome in outcomes]
+    completions = [completion.with_kept_result() for completion in completions]
     while True:
         try:
             now = timezone.now()
-            count = Prediction.objects.finish(outcomes, holder=holder, now=now)
+            count = Prediction.objects.finish(completions, holder=holder, now=now)
             _State.waits_for_database = False
-            totals.count_finished(batch, outcomes, count=count, now=now)
+            totals.count_finished(batch, completions, count=count, now=now)
             return count
         except Unavailable as error:
             log.warning("Results wait for the storage: %s", error.detail)
-            _give_back([outcome.prediction_id for outcome in outcomes])
+            _give_back([completion.prediction_id for completion in completions])
             return 0
         except _AWAY as error:
             if time.monotonic() > deadline:

@@ -3,7 +3,7 @@
 A version that hangs or takes its process along harms nobody that way, and no prediction waits for it. Each host asks
 for itself, so that a message for it cannot end at a host with other packages. `/readyz` reads what was found.
 
-| what happens | outcome |
+| what happens | completion |
 |---|---|
 | the answers are the same, or differ | the process writes it down |
 | it hangs, crashes, or runs out of memory | who started the process writes that down; again after a while |

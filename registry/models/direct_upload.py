@@ -99,10 +99,10 @@ class DirectUploadQuerySet(models.QuerySet["DirectUpload"]):
         """Let everybody see how far the inspection is; False when the lease of `upload` was lost."""
         return bool(self._held(upload).update(progress=progress))
 
-    def finish(self, upload: "DirectUpload", status: Status, *, now: datetime, **outcome: Any) -> bool:
+    def finish(self, upload: "DirectUpload", status: Status, *, now: datetime, **changes: Any) -> bool:
         """inspecting → an end, with `report`, `problem` or `version`; False when the lease was lost."""
         ended = {"status": status, "finished_at": now, **_NO_LEASE}
-        return bool(self._held(upload).update(**ended, **outcome))
+        return bool(self._held(upload).update(**ended, **changes))
 
     def requeue_claimed(self, upload: "DirectUpload") -> bool:
         """inspecting → queued for an upload that was not tried, because a part of the service was away."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty
 
-from tests.stand_ins.runtime_api import Invocation, Outcome, RuntimeApi
+from tests.stand_ins.runtime_api import Completion, Invocation, RuntimeApi
 from tests.stand_ins.sandbox import shut_in
 
 # Lambda gives an environment ten seconds to begin; this machine may be busy with other tests.
@@ -80,7 +80,7 @@ class Environment:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def invoke(self, payload: bytes) -> Outcome:
+    def invoke(self, payload: bytes) -> Completion:
         """What the function returns; Lambda's error objects when it fails, dies or takes too long."""
         if not self._api.is_idle.is_set():
             if refused := self._started():
@@ -106,7 +106,7 @@ class Environment:
         self.kill()
         self._api.close()
 
-    def _started(self) -> Outcome | None:
+    def _started(self) -> Completion | None:
         """The error, if it did not start."""
         deadline = time.monotonic() + _INIT_SECONDS
         while not self._api.is_idle.wait(_LOOK_SECONDS):
@@ -121,7 +121,7 @@ class Environment:
                 return _error("Sandbox.Timedout", f"It did not start within {_INIT_SECONDS} seconds")
         return None
 
-    def _outcome(self, seconds: float) -> Outcome:
+    def _outcome(self, seconds: float) -> Completion:
         deadline = time.monotonic() + seconds
         while True:
             with contextlib.suppress(Empty):
@@ -153,5 +153,5 @@ def _set_by_lambda(function: Function) -> dict[str, str]:
     }
 
 
-def _error(kind: str, message: str) -> Outcome:
-    return Outcome(json.dumps({"errorType": kind, "errorMessage": message}).encode(), is_error=True)
+def _error(kind: str, message: str) -> Completion:
+    return Completion(json.dumps({"errorType": kind, "errorMessage": message}).encode(), is_error=True)

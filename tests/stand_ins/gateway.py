@@ -16,7 +16,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request, Response
 
 from tests.stand_ins.functions import MOST_PAYLOAD_BYTES
-from tests.stand_ins.runtime_api import Outcome
+from tests.stand_ins.runtime_api import Completion
 
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
 MOST_BODY_BYTES = 10 * 10**6
@@ -38,7 +38,7 @@ class Api:
         return f"{self.identifier}.execute-api.{self.region}.amazonaws.com"
 
 
-def answer(api: Api, request: Request, path: str, invoke: Callable[[bytes], Outcome]) -> Response:
+def answer(api: Api, request: Request, path: str, invoke: Callable[[bytes], Completion]) -> Response:
     """What the client gets. `path` is the one behind the stage, still encoded."""
     body = request.get_data()
     payload = json.dumps(event_of(api, request, path, body)).encode()

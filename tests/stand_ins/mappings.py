@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from tests.stand_ins.runtime_api import Outcome
+from tests.stand_ins.runtime_api import Completion
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Pollers:
     """One thread per mapping that takes messages, calls the function and deletes what it did."""
 
     def __init__(
-        self, sqs: Any, mappings: Callable[[], Sequence[SourceMapping]], invoke: Callable[..., Outcome]
+        self, sqs: Any, mappings: Callable[[], Sequence[SourceMapping]], invoke: Callable[..., Completion]
     ) -> None:
         self._sqs, self._mappings, self._invoke = sqs, mappings, invoke
         self._is_over = threading.Event()
@@ -108,7 +108,7 @@ class Pollers:
             self._sqs.delete_message(QueueUrl=self._url(mapping), ReceiptHandle=message["ReceiptHandle"])
 
 
-def _failed(outcome: Outcome, mapping: SourceMapping, messages: Sequence[Mapping[str, Any]]) -> set[str]:
+def _failed(outcome: Completion, mapping: SourceMapping, messages: Sequence[Mapping[str, Any]]) -> set[str]:
     """Message ids. Without ReportBatchItemFailures whatever a function returns counts as success."""
     every = {message["MessageId"] for message in messages}
     if outcome.is_error:

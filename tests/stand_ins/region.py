@@ -27,7 +27,7 @@ from tests.stand_ins.corrections import Corrections, json_response
 from tests.stand_ins.environments import Function
 from tests.stand_ins.functions import Functions, Interpreter
 from tests.stand_ins.mappings import Pollers, SourceMapping
-from tests.stand_ins.runtime_api import Outcome
+from tests.stand_ins.runtime_api import Completion
 
 ACCOUNT = "123456789012"
 _FRONT = "/_apigw"
@@ -65,7 +65,7 @@ class Region(StandIn):
         """Where https://API.execute-api.REGION.amazonaws.com/STAGE answers here; `api` is its id or its name."""
         return f"{self.endpoint_url}{_FRONT}/{api}/{stage}"
 
-    def invoke(self, function: str, payload: bytes) -> Outcome:
+    def invoke(self, function: str, payload: bytes) -> Completion:
         """By name or ARN."""
         return self._run(lambda_backends[ACCOUNT][self.name].get_function(function), payload)[0]
 
@@ -137,7 +137,7 @@ class Region(StandIn):
             headers["X-Amz-Log-Result"] = b64encode(log).decode()
         return Response(outcome.body, 200, headers, content_type="application/json")
 
-    def _run(self, function: LambdaFunction, payload: bytes) -> tuple[Outcome, bytes]:
+    def _run(self, function: LambdaFunction, payload: bytes) -> tuple[Completion, bytes]:
         deployed = Function(
             name=function.function_name,
             arn=function.function_arn,

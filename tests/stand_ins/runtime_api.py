@@ -22,7 +22,7 @@ class Invocation:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Completion:
     """What the function returned, or Lambda's error object."""
 
     body: bytes
@@ -34,7 +34,7 @@ class RuntimeApi:
 
     def __init__(self) -> None:
         self.events: queue.Queue[Invocation | None] = queue.Queue()
-        self.outcomes: queue.Queue[Outcome] = queue.Queue()
+        self.outcomes: queue.Queue[Completion] = queue.Queue()
         self.is_idle = threading.Event()
         self._server = _Server(self)
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -90,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body, kind = self._body(), self.path.rpartition("/")[2]
         if self.path == _INIT_ERROR or "/invocation/" in self.path:
-            self.server.api.outcomes.put(Outcome(body, is_error=kind == "error"))
+            self.server.api.outcomes.put(Completion(body, is_error=kind == "error"))
             return self._send(202, b'{"status": "OK"}')
         return self._send(404)
 

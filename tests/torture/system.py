@@ -20,7 +20,7 @@ from tests.torture.places import DiskStore, OrmQueue, Queue, RedisQueue, S3Store
 from tests.torture.unit import Unit, send
 
 BATCH_SECONDS = 8
-# A worker that is stopped for longer has lost its lease (predictions/models/outcome.py).
+# A worker that is stopped for longer has lost its lease (predictions/models/completion.py).
 LEASE_SECONDS = BATCH_SECONDS + 15
 _BUSY_WITHIN_SECONDS = 3.0
 # A second worker has to start first.

@@ -19,7 +19,7 @@ from django.test import Client
 
 from predictions import tasks
 from predictions.models import Prediction
-from predictions.models.outcome import Outcome
+from predictions.models.completion import Completion
 from predictions.store.listing import Listing, listing_for
 from predictions.store.personal_data import Whose, export
 from predictions.store.retention import delete_what_is_too_old
@@ -169,8 +169,8 @@ _EXPLAINERS = {"sqlite": sqlite_faults, "postgresql": postgresql_faults}
 def claim_and_finish() -> None:
     batch = claim(holder="me", now=NOW)
     assert len(batch) == QUEUED
-    outcomes = [Outcome(each.pk, result={"predictions": []}) for each in batch]
-    assert Prediction.objects.finish(outcomes, holder="me", now=NOW) == QUEUED
+    completions = [Completion(each.pk, result={"predictions": []}) for each in batch]
+    assert Prediction.objects.finish(completions, holder="me", now=NOW) == QUEUED
 
 
 def release() -> None:

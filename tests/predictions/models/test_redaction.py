@@ -17,7 +17,7 @@ from rest_framework.test import APIClient
 from mlserve.errors import Unavailable
 from predictions import tasks
 from predictions.models import Prediction
-from predictions.models.outcome import Outcome
+from predictions.models.completion import Completion
 from predictions.runtime import loaded_models
 from predictions.serving.submission import submit
 from predictions.worker.claiming import claim
@@ -77,8 +77,8 @@ def succeed(ask: Ask) -> UUID:
 def fail(ask: Ask) -> UUID:
     prediction = claimed(ask)
     text = b'[{"year": 2007}]'
-    outcome = Outcome(prediction.pk, error={"title": "no"}, inputs=text)
-    Prediction.objects.finish([outcome], holder=HOLDER, now=timezone.now())
+    completion = Completion(prediction.pk, error={"title": "no"}, inputs=text)
+    Prediction.objects.finish([completion], holder=HOLDER, now=timezone.now())
     return prediction.pk
 
 
@@ -172,13 +172,13 @@ def test_it_costs_versions_without_marks_no_statement(
     claimed = claim(holder=HOLDER, now=timezone.now())
 
     with django_assert_num_queries(1):
-        Prediction.objects.finish([Outcome(claimed[0].pk, result={})], holder=HOLDER, now=timezone.now())
+        Prediction.objects.finish([Completion(claimed[0].pk, result={})], holder=HOLDER, now=timezone.now())
     assert json.loads(Prediction.objects.get().inputs) == [penguin]
 
 
 def test_it_leaves_the_row_of_another_worker_alone(ask: Ask) -> None:
     prediction = claimed(ask)
-    Prediction.objects.finish([Outcome(prediction.pk, result={}, inputs=b"[]")], holder="host:2", now=timezone.now())
+    Prediction.objects.finish([Completion(prediction.pk, result={}, inputs=b"[]")], holder="host:2", now=timezone.now())
 
     prediction.refresh_from_db()
     assert (prediction.status, prediction.rows[0]["island"]) == ("running", ISLAND)

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from predictions.models import Prediction
-from predictions.models.outcome import Outcome
+from predictions.models.completion import Completion
 from predictions.queue import heartbeat
 from predictions.status import Status
 from predictions.worker import cluster
@@ -39,8 +39,8 @@ def test_it_gives_up_only_those_that_end_their_worker_in_a_batch_of_many(submit_
         if guilty & {each.pk for each in batch}:
             Prediction.objects.requeue_held_by(["worker"], now=timezone.now())
         else:
-            outcomes = [Outcome(each.pk, result=_RESULT) for each in batch]
-            Prediction.objects.finish(outcomes, holder="worker", now=timezone.now())
+            completions = [Completion(each.pk, result=_RESULT) for each in batch]
+            Prediction.objects.finish(completions, holder="worker", now=timezone.now())
 
     assert ends(healthy) == [(Status.SUCCEEDED, 2)] * 3
     assert ends(crashing) == [(Status.FAILED, 3)] * 3

@@ -20,7 +20,7 @@ from rest_framework.test import APIClient
 from mlserve.errors import Overloaded
 from predictions import tasks
 from predictions.models import Prediction, payloads
-from predictions.models.outcome import Outcome, finish_sql
+from predictions.models.completion import Completion, finish_sql
 from predictions.queue import heartbeat, wake_ups
 from predictions.runtime import call_marker, loaded_models
 from predictions.serving import submission
@@ -350,7 +350,7 @@ def test_it_leaves_no_object_of_a_result_that_came_too_late(submit_rows: Submit,
     Prediction.objects.requeue_held_by([heartbeat.worker_name()], now=timezone.now())
     settings.MLSERVE_ROW_BYTES = 10
 
-    late = Outcome(prediction.pk, result={"predictions": ["Gentoo"], "probabilities": None})
+    late = Completion(prediction.pk, result={"predictions": ["Gentoo"], "probabilities": None})
     assert Prediction.objects.finish([late], holder=heartbeat.worker_name(), now=timezone.now()) == 0
 
     assert stored_payloads() == []

@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from predictions.models import Prediction
-from predictions.models.outcome import Outcome, lease_duration
+from predictions.models.completion import Completion, lease_duration
 from predictions.status import Status
 from predictions.worker import claiming
 from registry.models import ModelVersion
@@ -27,8 +27,8 @@ def claim(holder: str = "worker", now: datetime | None = None) -> list[Predictio
 
 
 def finish(predictions: list[Prediction], holder: str = "worker") -> int:
-    outcomes = [Outcome(each.pk, result={"predictions": ["x"]}) for each in predictions]
-    return Prediction.objects.finish(outcomes, holder=holder, now=timezone.now())
+    completions = [Completion(each.pk, result={"predictions": ["x"]}) for each in predictions]
+    return Prediction.objects.finish(completions, holder=holder, now=timezone.now())
 
 
 def test_it_claims_the_oldest_first_and_all_of_its_version(submit_rows: Submit) -> None:
@@ -92,12 +92,12 @@ def test_it_finishes_a_batch_in_one_statement(submit_rows: Submit, django_assert
 def test_it_stores_results_and_errors_of_one_batch_apart(submit_rows: Submit) -> None:
     good, bad = submit_rows(), submit_rows()
     claim()
-    outcomes = [
-        Outcome(good.pk, result={"predictions": ["Ä \x00 'quoted'"]}, predict_seconds=0.5),
-        Outcome(bad.pk, error={"title": "no"}, predict_seconds=0.25),
+    completions = [
+        Completion(good.pk, result={"predictions": ["Ä \x00 'quoted'"]}, predict_seconds=0.5),
+        Completion(bad.pk, error={"title": "no"}, predict_seconds=0.25),
     ]
 
-    Prediction.objects.finish(outcomes, holder="worker", now=timezone.now())
+    Prediction.objects.finish(completions, holder="worker", now=timezone.now())
 
     good.refresh_from_db()
     bad.refresh_from_db()

@@ -17,7 +17,7 @@ from predictions.status import Status
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Completion:
     """How one prediction ended: a result, or an error (a problem object). Times are the batch's.
 
     `inputs` is the JSON that is kept of its rows, where that is not everything. `kept_result` is what the row will hold
@@ -32,7 +32,7 @@ class Outcome:
     inputs: bytes | None = None
     kept_result: str | None = None
 
-    def with_kept_result(self) -> "Outcome":
+    def with_kept_result(self) -> "Completion":
         """A large one lies in the storage then, so that whoever has to try `finish` again does not store it again."""
         return self if self.error is not None else replace(self, kept_result=self.what_is_kept())
 
@@ -76,14 +76,14 @@ def finish_sql(rows: int, *, replaces_inputs: bool) -> str:
     """  # noqa: S608
 
 
-def finished_row(outcome: Outcome) -> list[Any]:
+def finished_row(completion: Completion) -> list[Any]:
     """The parameters of one entry of `finish`'s VALUES."""
-    succeeded = outcome.error is None
+    succeeded = completion.error is None
     return [
-        outcome.prediction_id if connection.vendor == "postgresql" else outcome.prediction_id.hex,
+        completion.prediction_id if connection.vendor == "postgresql" else completion.prediction_id.hex,
         Status.SUCCEEDED.value if succeeded else Status.FAILED.value,
-        outcome.what_is_kept() if succeeded else None,
-        None if succeeded else dump_json(outcome.error).decode(),
-        dump_json(outcome.warnings).decode(),
-        outcome.predict_seconds,
+        completion.what_is_kept() if succeeded else None,
+        None if succeeded else dump_json(completion.error).decode(),
+        dump_json(completion.warnings).decode(),
+        completion.predict_seconds,
     ]
