@@ -17,7 +17,7 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from mlserve.access.audit import note
+from mlserve.access.audit import log_action
 from mlserve.access.tokens import MOST_DAYS, make_token, revoke
 from mlserve.models import ApiToken
 from mlserve.permissions import PREDICT, SCOPES
@@ -107,7 +107,7 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         form = TokenForm(request.POST or None, maker=_maker(request))
         if request.method == "POST" and form.is_valid():
             token, secret = form.make()
-            note(request.user, token, f"Made for {token.user}, scopes {token.scopes}.", is_new=True)
+            log_action(request.user, token, f"Made for {token.user}, scopes {token.scopes}.", is_new=True)
             return self._page(request, "made", {"title": f"Token {token.name}", "token": token, "secret": secret})
         plain_form: Any = form
         fieldsets = AdminForm(plain_form, [(None, {"fields": list(form.fields)})], {}, model_admin=self)
@@ -146,7 +146,7 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def revoke_selected(self, request: HttpRequest, tokens: QuerySet[Any]) -> None:
         revoked = [token for token in tokens if revoke(token)]
         for token in revoked:
-            note(request.user, token, "Revoked.")
+            log_action(request.user, token, "Revoked.")
         others = len(tokens) - len(revoked)
         message = f"{len(revoked)} revoked." + (f" {others} had been before." if others else "")
         self.message_user(request, message, messages.WARNING if others else messages.SUCCESS)

@@ -19,7 +19,7 @@ _SEEN_AGAIN_AFTER = timedelta(hours=1)
 _MOST_NAME = 200
 
 
-def note(user: Any, row: models.Model, sentence: str, *, is_new: bool = False) -> None:
+def log_action(user: Any, row: models.Model, sentence: str, *, is_new: bool = False) -> None:
     """Write that `user` did something to `row`; `user` is an account, its id, or a name for somebody without one."""
     user_id = user if isinstance(user, int) else getattr(user, "pk", None)
     if user_id is None:
@@ -45,4 +45,4 @@ def note_inputs_seen(user: Any, row: models.Model) -> None:
         action_time__gt=timezone.now() - _SEEN_AGAIN_AFTER,
     )
     if not seen.exists():
-        note(user, row, INPUTS_SEEN)
+        log_action(user, row, INPUTS_SEEN)

@@ -71,7 +71,7 @@ class BrowserHandler(WSGIHandler):
     def get_response(self, request: HttpRequest) -> Any:
         response = super().get_response(request)
         if (user := getattr(request, "_cached_user", None)) is not None and user.is_authenticated:
-            logs.note(user=user.pk)
+            logs.add_facts(user=user.pk)
         return response
 
 

@@ -77,7 +77,7 @@ class LeanMixin(APIView):
         super().perform_authentication(request)
         if request.user.is_authenticated:
             token = getattr(request.user, "token", None)
-            logs.note(user=request.user.pk, **({"token": token.pk} if token is not None else {}))
+            logs.add_facts(user=request.user.pk, **({"token": token.pk} if token is not None else {}))
 
     def answer(self, data: Any, *, status: int = 200, headers: Mapping[str, str]) -> HttpResponseBase:
         """What an action returns: `data` as JSON at once, or through DRF's renderers."""

@@ -31,7 +31,7 @@ class about:  # noqa: N801 - stands in a `with`, where a generator would cost ea
         _about.reset(self._before)
 
 
-def note(**facts: Any) -> None:
+def add_facts(**facts: Any) -> None:
     """Add to what the innermost `about` says; outside of any it is nothing."""
     current = _about.get()
     if current is not None:

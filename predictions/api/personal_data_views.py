@@ -11,7 +11,7 @@ from rest_framework import serializers, viewsets
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
-from mlserve.access.audit import note
+from mlserve.access.audit import log_action
 from mlserve.errors import BadParameter, NotFound
 from mlserve.http.lean import LeanMixin
 from mlserve.permissions import PREDICT, may, token_id_of
@@ -77,7 +77,7 @@ def _whose(request: Request, permission_for_others: str) -> Whose:
 
 def _note(request: Request, whose: Whose, what: str) -> None:
     made = "" if whose.token_id is None else f" made with the token {whose.token_id}"
-    note(request.user, whose.owner, f"{what}{made}.")
+    log_action(request.user, whose.owner, f"{what}{made}.")
 
 
 def _limit(request: Request) -> int | None:

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from mlserve.access.audit import note
+from mlserve.access.audit import log_action
 from mlserve.errors import AlreadyEnded, BadParameter, NotFound
 from mlserve.http.jsonbody import json_of
 from mlserve.http.lean import LeanMixin
@@ -180,7 +180,7 @@ class PredictionViewSet(LeanMixin, viewsets.GenericViewSet[Prediction]):
             raise AlreadyEnded(f"The prediction is {state}; only a queued one can be canceled.")
         prediction = self._readable(pk)
         if is_others:
-            note(request.user, prediction, "Canceled over the API.")
+            log_action(request.user, prediction, "Canceled over the API.")
         return self.answer(prediction_json(prediction, request), headers={})
 
     def _readable(self, pk: UUID) -> Prediction:

@@ -32,7 +32,7 @@ class Paces:
         self._clock = clock
         self._measured: dict[int, _Measured] = {}
 
-    def note(self, version_id: int, *, rows: int, seconds: float, call_seconds: float) -> None:
+    def record(self, version_id: int, *, rows: int, seconds: float, call_seconds: float) -> None:
         """`seconds` is what a batch took altogether, `call_seconds` what of it grows with its `rows`."""
         self._measured[version_id] = _Measured(self._clock(), seconds, call_seconds / max(rows, 1))
 

@@ -151,7 +151,7 @@ def _note_pace(version: ModelVersion, batch: Sequence[_Waiting], by_id: Mapping[
     """Without the loading; those that asked for the same outputs shared their calls."""
     by_outputs = {waiting.work.outputs: by_id[waiting.prediction.pk].predict_seconds for waiting in batch}
     seconds, rows = sum(by_outputs.values()), sum(len(waiting.work.rows) for waiting in batch)
-    paces.note(version.pk, rows=rows, seconds=seconds, call_seconds=seconds)
+    paces.record(version.pk, rows=rows, seconds=seconds, call_seconds=seconds)
 
 
 def _call_and_tell(batch: Sequence[_Waiting]) -> None:

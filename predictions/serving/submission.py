@@ -71,7 +71,7 @@ def submit(
         is_raw=bool(version.record_schema.marks),
         created_at=timezone.now(),
     )
-    logs.note(prediction_id=str(prediction.pk), model=version.model.name, version=version.tag)
+    logs.add_facts(prediction_id=str(prediction.pk), model=version.model.name, version=version.tag)
     prediction.inputs = inline_or_store(dump_json(rows), prediction.pk, "inputs")
     with _discarded_if_refused(prediction):
         is_ended = bool(

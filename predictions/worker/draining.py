@@ -149,7 +149,7 @@ def _execute(batch: Sequence[Prediction], attendance: WakeUpListener | None) -> 
             return []
     ended = time.monotonic()
     called_rows = sum(len(work.rows) for work in works)
-    paces.note(version.pk, rows=called_rows, seconds=ended - started, call_seconds=ended - fetched)
+    paces.record(version.pk, rows=called_rows, seconds=ended - started, call_seconds=ended - fetched)
     return completions
 
 

@@ -19,7 +19,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from mlserve.access.audit import note
+from mlserve.access.audit import log_action
 from mlserve.errors import MlserveError, NotFound
 from registry.admin.comparison import shown, tables_of
 from registry.admin.deletion import why_kept
@@ -241,9 +241,9 @@ class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # t
             published = form.publish() if form.is_valid() else None
             if published is not None:
                 if form.cleaned_data.get("promote"):
-                    note(request.user, published.version, "Promoted with its upload.")
+                    log_action(request.user, published.version, "Promoted with its upload.")
                 for change in published.model_changes:
-                    note(request.user, published.version.model, change)
+                    log_action(request.user, published.version.model, change)
                 return self._uploaded(request, published.version, published.report, created=published.created)
         else:
             form = UploadForm(user=request.user, initial={"model": request.GET.get("model", "")})

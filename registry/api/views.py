@@ -12,7 +12,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mlserve.access.audit import note
+from mlserve.access.audit import log_action
 from mlserve.errors import NotFound
 from mlserve.permissions import require_permission
 from registry.api.serializers import (
@@ -64,7 +64,7 @@ class ModelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         asked = TagSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         version = promote(model, asked.validated_data["tag"], by=request.user.get_username())
-        note(request.user, version, "Promoted over the API.")
+        log_action(request.user, version, "Promoted over the API.")
         return Response(VersionSerializer(version, context=self.get_serializer_context()).data)
 
     @extend_schema(request=None, responses=VersionSerializer)
@@ -74,7 +74,7 @@ class ModelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         require_permission(request, PROMOTE)
         self.get_object()
         version = rollback(model, by=request.user.get_username())
-        note(request.user, version, "Live again after a rollback over the API.")
+        log_action(request.user, version, "Live again after a rollback over the API.")
         return Response(VersionSerializer(version, context=self.get_serializer_context()).data)
 
 
@@ -130,11 +130,13 @@ class VersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
                 )
             )
         if published.created:
-            note(request.user, published.version, f"Uploaded over the API, {published.report.summary()}.", is_new=True)
+            log_action(
+                request.user, published.version, f"Uploaded over the API, {published.report.summary()}.", is_new=True
+            )
         if data["promote"]:
-            note(request.user, published.version, "Promoted with its upload.")
+            log_action(request.user, published.version, "Promoted with its upload.")
         for change in published.model_changes:
-            note(request.user, published.version.model, change)
+            log_action(request.user, published.version.model, change)
         body = VersionDetailSerializer(published.version, context=self.get_serializer_context()).data
         return Response(body, status=201 if published.created else 200, headers={"Location": body["url"]})
 

@@ -95,7 +95,7 @@ class DirectUploadQuerySet(models.QuerySet["DirectUpload"]):
             return None
         return self.get(pk=oldest.pk) if claimed else None
 
-    def note(self, upload: "DirectUpload", progress: dict[str, Any]) -> bool:
+    def record_progress(self, upload: "DirectUpload", progress: dict[str, Any]) -> bool:
         """Let everybody see how far the inspection is; False when the lease of `upload` was lost."""
         return bool(self._held(upload).update(progress=progress))
 

@@ -24,7 +24,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from mlserve.access.audit import note
+from mlserve.access.audit import log_action
 from mlserve.errors import ArtifactRejected, MlserveError, Unavailable
 from registry.inspection.inspect import Inspected, Submission, inspect
 from registry.inspection.report import Check
@@ -74,11 +74,11 @@ def _note(upload: DirectUpload, published: Published) -> None:
     """In the admin's log, for whoever sent it; an account that was deleted meanwhile has none."""
     by = upload.owner_id or upload.uploaded_by
     if published.created:
-        note(by, published.version, f"Uploaded in parts, {published.report.summary()}.", is_new=True)
+        log_action(by, published.version, f"Uploaded in parts, {published.report.summary()}.", is_new=True)
     if upload.asked["promote"]:
-        note(by, published.version, "Promoted with its upload.")
+        log_action(by, published.version, "Promoted with its upload.")
     for change in published.model_changes:
-        note(by, published.version.model, change)
+        log_action(by, published.version.model, change)
 
 
 class _LeaseLost(Exception):
@@ -100,7 +100,7 @@ class _Progress:
     def checked(self, checks: Sequence[Check]) -> None:
         """Raises _LeaseLost."""
         shown = [{"name": check.name, "status": check.status} for check in checks]
-        if not DirectUpload.objects.note(self._upload, {"step": self._step, "checks": shown}):
+        if not DirectUpload.objects.record_progress(self._upload, {"step": self._step, "checks": shown}):
             raise _LeaseLost
 
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 
-from mlserve.access.audit import note
+from mlserve.access.audit import log_action
 from mlserve.access.tokens import MOST_DAYS, make_token
 from mlserve.permissions import PREDICT, SCOPES
 from mlserve.terminal import TerminalCommand, printable, shell_user
@@ -47,7 +47,7 @@ class Command(TerminalCommand):
             days=None if options["forever"] else options["days"],
             created_by=shell_user(),
         )
-        note(shell_user(), token, f"Made for {user}, scopes {token.scopes}.", is_new=True)
+        log_action(shell_user(), token, f"Made for {user}, scopes {token.scopes}.", is_new=True)
         until = f"expires on {token.expiry:%Y-%m-%d}" if token.expiry else "never expires"
         sentence = f"Token {token.pk} of {user}, scopes {token.scopes}, {until}. It is shown only now."
         self.stderr.write(printable(sentence), lambda text: text)

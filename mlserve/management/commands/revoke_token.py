@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from mlserve.access.audit import note
+from mlserve.access.audit import log_action
 from mlserve.access.tokens import revoke
 from mlserve.models import ApiToken
 from mlserve.terminal import TerminalCommand, shell_user
@@ -22,7 +22,7 @@ class Command(TerminalCommand):
         if token is None:
             raise CommandError(f"There is no token {options['id']}. `manage.py list_tokens` lists them.")
         if revoke(token):
-            note(shell_user(), token, "Revoked.")
+            log_action(shell_user(), token, "Revoked.")
             self.say(f"Token {token.pk} ({token.name}, of {token.user}) is revoked.")
         else:
             self.say(f"Token {token.pk} was revoked on {token.revoked_at:%Y-%m-%d} already; nothing changed.")

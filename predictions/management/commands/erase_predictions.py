@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from mlserve.access.audit import note
+from mlserve.access.audit import log_action
 from mlserve.terminal import TerminalCommand, printable, shell_user
 from predictions.management.owners import add_owner, owner_of
 from predictions.store.personal_data import erase
@@ -28,7 +28,7 @@ class Command(TerminalCommand):
             self._ask(f"Delete all predictions of {whose} for good? [y/N] ")
         with self.working("Erasing"):
             erased = erase(whose)
-        note(shell_user(), whose.owner, f"Erased {erased.count} predictions of {whose}.")
+        log_action(shell_user(), whose.owner, f"Erased {erased.count} predictions of {whose}.")
         what = "prediction" if erased.count == 1 else "predictions"
         self.say(f"{erased.count} {what} of {whose} erased.")
         if erased.running:

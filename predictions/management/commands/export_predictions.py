@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from mlserve.access.audit import note
+from mlserve.access.audit import log_action
 from mlserve.errors import BadParameter
 from mlserve.terminal import TerminalCommand, shell_user
 from predictions.management.owners import add_owner, owner_of
@@ -34,7 +34,7 @@ class Command(TerminalCommand):
         else:
             count, lost = self._write_file(whose, out)
             self.say(f"{count} {'prediction' if count == 1 else 'predictions'} of {whose} written to {out}.")
-        note(shell_user(), whose.owner, f"Exported {count} predictions of {whose}.")
+        log_action(shell_user(), whose.owner, f"Exported {count} predictions of {whose}.")
         if lost:
             raise CommandError(
                 f"Of {lost} predictions inputs or results are missing (`unavailable` in their lines): the artifact "

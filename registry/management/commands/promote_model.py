@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from mlserve.access.audit import note
+from mlserve.access.audit import log_action
 from mlserve.terminal import TerminalCommand, shell_user
 from registry.models import ModelVersion
 from registry.publishing.publish import promote
@@ -22,7 +22,7 @@ class Command(TerminalCommand):
         if before == version:
             self.say(f"{version} was live already; nothing changed.")
             return
-        note(shell_user(), version, "Promoted.")
+        log_action(shell_user(), version, "Promoted.")
         if before is None:
             self.say(f"{version} is live now; no version was before.")
         else:

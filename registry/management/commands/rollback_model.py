@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from mlserve.access.audit import note
+from mlserve.access.audit import log_action
 from mlserve.terminal import TerminalCommand, shell_user
 from registry.models import ModelVersion
 from registry.publishing.publish import rollback
@@ -18,5 +18,5 @@ class Command(TerminalCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         before = ModelVersion.objects.live().filter(model__name=options["name"]).first()
         version = rollback(options["name"], by=shell_user())
-        note(shell_user(), version, "Live again after a rollback.")
+        log_action(shell_user(), version, "Live again after a rollback.")
         self.say(f"{version} is live again; {before.tag if before else 'no version'} was before.")

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management import CommandError
 from rich.filesize import decimal
 
-from mlserve.access.audit import note
+from mlserve.access.audit import log_action
 from mlserve.errors import ArtifactRejected
 from mlserve.terminal import shell_user
 from registry.inspection.inspect import Inspected, Submission, inspect
@@ -57,7 +57,7 @@ class Command(InspectingCommand):
             self.show_report(report_from_json(error.report))
             raise
         if published.created:
-            note(upload.uploaded_by, published.version, f"Uploaded, {published.report.summary()}.", is_new=True)
+            log_action(upload.uploaded_by, published.version, f"Uploaded, {published.report.summary()}.", is_new=True)
         self.show_report(published.report)
         self.say(f"{_what_was_done(published)}{_what_serves(published.version, live_before)}")
         if not published.version.is_live:

@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from mlserve.access.audit import INPUTS_SEEN, note
+from mlserve.access.audit import INPUTS_SEEN, log_action
 from mlserve.errors import FieldError, PredictionFailed
 from mlserve.http.problems import stored_problem
 from predictions.models import Prediction
@@ -106,7 +106,7 @@ def test_it_notes_what_an_upload_changes_of_its_model(
 
 def test_it_logs_what_nobody_with_an_account_did(penguins: ModelVersion, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        note("ada (shell)", penguins, "Promoted.")
+        log_action("ada (shell)", penguins, "Promoted.")
 
     assert "penguins 1.0: Promoted. By ada (shell)." in caplog.text
     assert not LogEntry.objects.exists()

@@ -52,7 +52,7 @@ def test_it_says_when_who_and_what() -> None:
 
 def test_it_bears_what_the_work_is_about() -> None:
     with logs.about(request_id="r1"):
-        logs.note(prediction_id="p1")
+        logs.add_facts(prediction_id="p1")
         with logs.about(model="census"):
             inner = as_json("x")
         outer = as_json("x")

@@ -20,7 +20,7 @@ def rows_of(paces: Paces, *, most: int = 512) -> int:
 def test_it_fits_rows_into_a_quarter_of_the_time(rows: int, call_seconds: float, fit: int) -> None:
     paces = Paces()
 
-    paces.note(7, rows=rows, seconds=call_seconds + 1, call_seconds=call_seconds)
+    paces.record(7, rows=rows, seconds=call_seconds + 1, call_seconds=call_seconds)
 
     assert rows_of(paces) == fit
 
@@ -36,7 +36,7 @@ def test_it_begins_small() -> None:
 def test_it_forgets_what_was_long_ago() -> None:
     now = 0.0
     paces = Paces(clock=lambda: now)
-    paces.note(7, rows=1, seconds=15, call_seconds=15)
+    paces.record(7, rows=1, seconds=15, call_seconds=15)
 
     now = 61.0
 
@@ -47,6 +47,6 @@ def test_it_forgets_what_was_long_ago() -> None:
 def test_it_counts_loading_where_others_wait_for_it(seconds: float, is_quick: bool) -> None:
     paces = Paces()
 
-    paces.note(7, rows=1, seconds=seconds, call_seconds=0.001)
+    paces.record(7, rows=1, seconds=seconds, call_seconds=0.001)
 
     assert paces.is_quick(7) is is_quick

@@ -138,7 +138,7 @@ def test_it_listens_only_to_whom_has_the_lease(make: Make, now: datetime) -> Non
     assert late is not None
     assert current is not None
 
-    assert not DirectUpload.objects.note(late, {"step": "storing", "checks": []})
+    assert not DirectUpload.objects.record_progress(late, {"step": "storing", "checks": []})
     assert not DirectUpload.objects.finish(late, Status.REFUSED, now=now)
     assert not DirectUpload.objects.requeue_claimed(late)
     assert DirectUpload.objects.finish(current, Status.PUBLISHED, now=now)
