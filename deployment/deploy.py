@@ -201,12 +201,12 @@ def _wrong(evidence: Evidence, stage: str, package: Package) -> str:
 def _migrate(deployment: Deployment) -> None:
     """In the function, which reaches the database also where this machine does not."""
     evidence = deployment.look()
-    missing = evidence.vitals(WORKER)["migrations"].get("missing")
+    missing = evidence.self_report(WORKER)["migrations"].get("missing")
     if missing == []:
         say("All are applied.")
         return
     deployment.account.invoke(evidence.function_name(WORKER), {"manage": "migrate --no-input"})
-    told: Mapping[str, Any] = deployment.look().vitals(WORKER)
+    told: Mapping[str, Any] = deployment.look().self_report(WORKER)
     for part in ("database", "migrations"):
         if "error" in told[part]:
             raise DeploymentFailed(f"The worker cannot use the database: {told[part]['error']}")

@@ -23,8 +23,8 @@ T = TypeVar("T")
 
 
 class Evidence:
-    """`environment` is that of whoever deploys, `here` gives the vitals of this process, `url` is where clients reach
-    the service, when API Gateway's own address is not it. `is_planned` looks at what would be deployed only.
+    """`environment` is that of whoever deploys, `here` gives the self_report of this process, `url` is where clients
+    reach the service, when API Gateway's own address is not it. `is_planned` looks at what would be deployed only.
     """
 
     def __init__(
@@ -147,14 +147,14 @@ class Evidence:
 
     # --- What the inside says ---
 
-    def vitals(self, stage: str) -> Mapping[str, Any]:
+    def self_report(self, stage: str) -> Mapping[str, Any]:
         return self._once(f"vitals {stage}", partial(self._ask_inside, stage))
 
     def inside(self, part: str) -> tuple[Mapping[str, Any], str]:
-        """One part of the vitals, and who says so: the worker, else the web function, else this machine."""
+        """One part of the self_report, and who says so: the worker, else the web function, else this machine."""
         for stage in (WORKER, WEB):
             try:
-                return sound(self.vitals(stage), part), f"seen from the {stage} function"
+                return sound(self.self_report(stage), part), f"seen from the {stage} function"
             except NotYet:
                 continue
         if self._here is None:
@@ -166,7 +166,7 @@ class Evidence:
         before = datetime.now(UTC)
         told = self.account.invoke(self.function_name(stage), {"mlserve": "vitals"})
         if not isinstance(told, dict) or "now" not in told:
-            raise NotKnown(f"the {stage} function does not know vitals; it holds other code: make deploy")
+            raise NotKnown(f"the {stage} function does not know self_report; it holds other code: make deploy")
         now = datetime.fromisoformat(told["now"])
         return {**told, "skew_seconds": skew_seconds(now, before, datetime.now(UTC))}
 
@@ -182,9 +182,9 @@ class Evidence:
         return found  # type: ignore[no-any-return]
 
 
-def sound(vitals: Mapping[str, Any], part: str) -> Mapping[str, Any]:
-    """That part of the vitals. Raises NotKnown when the function says that it is down."""
-    found: Mapping[str, Any] = vitals[part]
+def sound(self_report: Mapping[str, Any], part: str) -> Mapping[str, Any]:
+    """That part of the self_report. Raises NotKnown when the function says that it is down."""
+    found: Mapping[str, Any] = self_report[part]
     if "error" in found:
         raise NotKnown(str(found["error"]))
     return found

@@ -77,9 +77,9 @@ def _sweep(_event: Event, _context: Any) -> None:
 
 
 def _tell_vitals(_event: Event, _context: Any) -> dict[str, Any]:
-    from mlserve.operations.self_report import vitals
+    from mlserve.operations.self_report import self_report
 
-    return vitals()
+    return self_report()
 
 
 def _manage(event: Event, _context: Any) -> dict[str, str]:

@@ -28,11 +28,11 @@ def region(evidence: Evidence) -> Finding:
 
 def clock(evidence: Evidence, stage: str) -> Finding:
     """Asked together with the answers that it is read from, so that their travel does not count."""
-    vitals = evidence.vitals(stage)
+    self_report = evidence.self_report(stage)
     skews = {
         "AWS and this machine": float(evidence.account.identity["skew_seconds"]),
-        "the function and this machine": float(vitals["skew_seconds"]),
-        "the function and the database": float(sound(vitals, "database").get("skew_seconds", 0.0)),
+        "the function and this machine": float(self_report["skew_seconds"]),
+        "the function and the database": float(sound(self_report, "database").get("skew_seconds", 0.0)),
     }
     worst = max(skews, key=lambda between: skews[between])
     if skews[worst] > _MOST_SECONDS:

@@ -19,13 +19,13 @@ _NETWORK = (
 
 
 def answers(evidence: Evidence, stage: str) -> Finding:
-    process = sound(evidence.vitals(stage), "process")
+    process = sound(evidence.self_report(stage), "process")
     return ok(f"Python {process['python']}, scikit-learn {process['packages'].get('scikit-learn')}")
 
 
 def same_secret_key(evidence: Evidence) -> Finding:
     """By fingerprint: a message that one stage signs, the other one must accept."""
-    prints = {stage: sound(evidence.vitals(stage), "settings")["secret_key_fingerprint"] for stage in STAGES}
+    prints = {stage: sound(evidence.self_report(stage), "settings")["secret_key_fingerprint"] for stage in STAGES}
     if len(set(prints.values())) > 1:
         return failed("web and worker have different keys", "make deploy: it sets the same environment in both")
     own = evidence.environment.get("SECRET_KEY", "")
@@ -48,7 +48,7 @@ def queue(evidence: Evidence, stage: str) -> Finding:
 
 def _reached(evidence: Evidence, stage: str, part: str, fix: str) -> Finding:
     """A part that is down is a failure here, not something unknown."""
-    told: dict[str, Any] = evidence.vitals(stage)[part]
+    told: dict[str, Any] = evidence.self_report(stage)[part]
     if "error" in told:
         return failed(str(told["error"]), fix)
     known = [str(told[name]) for name in ("vendor", "version", "bucket", "kind") if name in told]

@@ -51,7 +51,7 @@ def disk(evidence: Evidence) -> Finding:
 
 def packages(evidence: Evidence) -> Finding:
     """What the live versions were inspected with against what the worker holds."""
-    holds = sound(evidence.vitals(WORKER), "process")["packages"]
+    holds = sound(evidence.self_report(WORKER), "process")["packages"]
     different = [
         f"{model['version']} was inspected with {name} {then}, the worker has {holds.get(name)}"
         for model in _live(evidence)

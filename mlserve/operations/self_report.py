@@ -31,7 +31,7 @@ SELECT clock_timestamp(), current_setting('server_version'), current_setting('ma
 """
 
 
-def vitals() -> dict[str, Any]:
+def self_report() -> dict[str, Any]:
     """Each part by itself, so that one that is down does not hide the others: it then holds only `error`."""
     return {"now": _now(), **{name: _contained(part) for name, part in _PARTS.items()}}
 

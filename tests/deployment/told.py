@@ -73,7 +73,7 @@ class ToldEvidence(Evidence):
         self.function("worker")
         return self.told_mapping
 
-    def vitals(self, stage: str) -> Mapping[str, Any]:
+    def self_report(self, stage: str) -> Mapping[str, Any]:
         self.function(stage)
         return self.told_vitals[stage]
 

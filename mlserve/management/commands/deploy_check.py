@@ -60,7 +60,7 @@ class Command(TerminalCommand):
             from deployment.evidence import Evidence
         except ModuleNotFoundError as error:
             raise CommandError(f"{error}. Run it in a checkout of mlserve; the package does not hold it.") from error
-        from mlserve.operations.self_report import vitals
+        from mlserve.operations.self_report import self_report
 
         is_postgres = "postgresql" in settings.DATABASES["default"]["ENGINE"]
         evidence = Evidence(
@@ -68,7 +68,7 @@ class Command(TerminalCommand):
             root=Path(settings.BASE_DIR),
             account=Account(),
             url=url,
-            here=vitals if is_postgres else None,
+            here=self_report if is_postgres else None,
         )
         rows = []
         with self.counting("Checking", sum(len(set(check.stages) & set(stages)) or 1 for check in CHECKS)) as advance:

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from mlserve.conf.secret_key import fingerprint
-from mlserve.operations.self_report import vitals
+from mlserve.operations.self_report import self_report
 from predictions.queue import heartbeat, wake_ups
 from registry.models import ModelVersion
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_it_tells_every_part(penguins: ModelVersion) -> None:
-    facts = vitals()
+    facts = self_report()
 
     assert [name for name, part in facts.items() if "error" in part] == []
     assert facts["migrations"] == {"missing": []}
@@ -22,11 +22,11 @@ def test_it_tells_every_part(penguins: ModelVersion) -> None:
 
 
 def test_it_names_the_live_models_and_what_they_were_inspected_with(penguins: ModelVersion) -> None:
-    (live,) = vitals()["models"]["live"]
+    (live,) = self_report()["models"]["live"]
 
     assert live["version"] == "penguins 1.0"
     assert live["size_bytes"] == penguins.size_bytes
-    assert live["inspected_with"]["scikit-learn"] == vitals()["process"]["packages"]["scikit-learn"]
+    assert live["inspected_with"]["scikit-learn"] == self_report()["process"]["packages"]["scikit-learn"]
 
 
 def test_it_tells_what_is_down_and_goes_on(monkeypatch: Any) -> None:
@@ -35,7 +35,7 @@ def test_it_tells_what_is_down_and_goes_on(monkeypatch: Any) -> None:
 
     monkeypatch.setattr(wake_ups, "ping", refuse)
 
-    facts = vitals()
+    facts = self_report()
 
     assert facts["queue"] == {"error": "ConnectionError: broker gone"}
     assert "error" not in facts["database"]
@@ -44,14 +44,14 @@ def test_it_tells_what_is_down_and_goes_on(monkeypatch: Any) -> None:
 def test_it_counts_administrators_and_workers(owner: Any, reader: Any) -> None:
     heartbeat.see_this_worker()
 
-    facts = vitals()
+    facts = self_report()
 
     assert facts["people"] == {"administrators": 1}
     assert facts["waiting"] == {"oldest_queued_seconds": 0.0, "workers_seen": 1}
 
 
 def test_it_tells_how_many_connections_the_server_allows() -> None:
-    database = vitals()["database"]
+    database = self_report()["database"]
 
     assert database["vendor"] == connection.vendor
     if connection.vendor == "postgresql":
@@ -62,7 +62,7 @@ def test_it_tells_how_many_connections_the_server_allows() -> None:
 def test_it_never_tells_the_key(settings: Any) -> None:
     settings.SECRET_KEY = "k" * 30 + "only-known-inside-and-nowhere-else"
 
-    text = repr(vitals())
+    text = repr(self_report())
 
     assert settings.SECRET_KEY not in text
     assert fingerprint(settings.SECRET_KEY) in text
