@@ -1,13 +1,19 @@
-"""The wake-up on its way to a worker: one row per queue name."""
+"""The wake-up on its way to a worker."""
 
 from django.db import models
 
 
 class PendingWakeUp(models.Model):
-    """The worker's door bell: one row per queue name. Written by predictions/queue/wake_ups.py only."""
+    """One row per queue name: when a wake-up was sent that no worker has taken yet. Written by
+    predictions/queue/wake_ups.py only.
+    """
 
     queue = models.CharField(max_length=100, primary_key=True)
-    sent_at = models.DateTimeField(null=True, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True, db_column="rung_at")
+
+    class Meta:
+        # Table and column keep the names that processes of the release before know while both run.
+        db_table = "predictions_wakeup"
 
     def __str__(self) -> str:
         return self.queue

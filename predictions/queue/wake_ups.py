@@ -174,7 +174,7 @@ def _ring() -> bool:
     state = pending.values_list("sent_at", flat=True).first()
     if state is not None and abs(now - state) < patience:
         return False  # the usual case in a burst: one read, no write
-    is_lost = Q(rung_at__lte=now - patience) | Q(rung_at__gte=now + patience)
+    is_lost = Q(sent_at__lte=now - patience) | Q(sent_at__gte=now + patience)
     if pending.filter(Q(sent_at=None) | is_lost).update(sent_at=now):
         return True
     _, is_first = PendingWakeUp.objects.get_or_create(queue=_queue_name(), defaults={"sent_at": now})
