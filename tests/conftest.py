@@ -14,10 +14,10 @@ from django.core.files.storage import storages
 from django.db import connection
 from rest_framework.test import APIClient
 
-from registry.inspection.inspect import Inspected, Submission, inspect, schema_source
+from registry.inspection.inspect import Inspected, inspect
+from registry.inspection.version_request import VersionRequest, version_request
 from registry.models import ModelVersion
-from registry.publishing.publish import Published, Upload, publish
-from registry.uploads.incoming import form_config_of
+from registry.publishing.publish import Published, publish
 from tests import pipelines
 from tests.stand_ins import aws as aws_stand_in
 
@@ -85,34 +85,32 @@ def penguins_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def penguins_submission(penguins_artifact: Path) -> Submission:
-    return Submission(
-        artifact=penguins_artifact,
-        schema=schema_source(f"{EXAMPLE / 'validation.py'}:RawData"),
-        sample=EXAMPLE / "sample.csv",
-        form_config=form_config_of(EXAMPLE / "form.json"),
-    )
+def penguins_request() -> VersionRequest:
+    """The example as `penguins` 1.0, with all that describes it."""
+    files = {"schema": EXAMPLE / "validation.py", "sample": EXAMPLE / "sample.csv", "form": EXAMPLE / "form.json"}
+    return version_request({"model": "penguins", "tag": "1.0"}, files)
 
 
 @pytest.fixture(scope="session")
-def inspect_once() -> Callable[[Submission], Inspected]:
-    """The real inspection, which takes a second or two, done once per submission and run."""
+def inspect_once() -> Callable[[Path, VersionRequest], Inspected]:
+    """The real inspection, which takes a second or two, done once per run for each artifact and what describes it."""
     done: dict[str, Inspected] = {}
 
-    def remembered(submission: Submission) -> Inspected:
-        key = repr(submission)
+    def remembered(artifact: Path, request: VersionRequest) -> Inspected:
+        described = (artifact, request.schema, request.sample, request.form_config, request.allow_other_versions)
+        key = repr(described)
         if key not in done:
-            done[key] = inspect(submission)
+            done[key] = inspect(artifact, request)
         return Inspected(done[key].report, copy.deepcopy(done[key].found))
 
     return remembered
 
 
 @pytest.fixture
-def penguins(db: None, penguins_submission: Submission, inspect_once: Callable[..., Inspected]) -> ModelVersion:
+def penguins(publish_penguins: Callable[..., Published]) -> ModelVersion:
     """The live version 1.0 of the public model `penguins`."""
-    upload = Upload("penguins", "1.0", penguins_submission, is_public=True, promote=True, uploaded_by="owner")
-    return publish(upload, inspect=inspect_once).version
+    version: ModelVersion = publish_penguins(is_public=True, promote=True, by="owner").version
+    return version
 
 
 @pytest.fixture
@@ -189,12 +187,12 @@ def artifacts_in_s3(settings: Any, aws: aws_stand_in.StandIn) -> str:
 
 @pytest.fixture
 def publish_penguins(
-    db: None, penguins_submission: Submission, inspect_once: Callable[..., Inspected]
+    db: None, penguins_artifact: Path, penguins_request: VersionRequest, inspect_once: Callable[..., Inspected]
 ) -> Callable[..., Published]:
     """`publish_penguins("2.0")` registers the example under another tag."""
 
-    def under(tag: str = "1.0", *, model: str = "penguins", artifact: Path | None = None, **more: Any) -> Published:
-        submission = dataclasses.replace(penguins_submission, artifact=artifact or penguins_submission.artifact)
-        return publish(Upload(model, tag, submission, **more), inspect=inspect_once)
+    def under(tag: str = "1.0", *, artifact: Path | None = None, by: str = "", **more: Any) -> Published:
+        request = dataclasses.replace(penguins_request, tag=tag, **more)
+        return publish(artifact or penguins_artifact, request, by=by, inspect=inspect_once)
 
     return under

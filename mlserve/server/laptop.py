@@ -10,10 +10,9 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
-from registry.inspection.inspect import Submission, schema_source
+from registry.inspection.version_request import version_request
 from registry.models import Model
-from registry.publishing.publish import Upload, publish
-from registry.uploads.incoming import form_config_of
+from registry.publishing.publish import publish
 
 EXAMPLE = Path(settings.BASE_DIR) / "examples" / "penguins"
 ADMIN_NAME = "admin"
@@ -58,11 +57,13 @@ def _ensure_example() -> list[str]:
         subprocess.run(
             [sys.executable, str(EXAMPLE / "train.py"), "--out", str(artifact)], check=True, stdout=subprocess.DEVNULL
         )
-        submission = Submission(
-            artifact=artifact,
-            schema=schema_source(f"{EXAMPLE / 'validation.py'}:RawData"),
-            sample=EXAMPLE / "sample.csv",
-            form_config=form_config_of(EXAMPLE / "form.json"),
+        request = version_request(
+            {"model": "penguins", "tag": "1.0", "promote": True},
+            {
+                "schema": EXAMPLE / "validation.py",
+                "sample": EXAMPLE / "sample.csv",
+                "form": EXAMPLE / "form.json",
+            },
         )
-        published = publish(Upload("penguins", "1.0", submission, promote=True, uploaded_by="make serve"))
+        published = publish(artifact, request, by="make serve")
     return [f"Registered the example {published.version}: {published.report.summary()}."]

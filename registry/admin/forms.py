@@ -1,6 +1,5 @@
 """The admin's forms: upload a version, compare two."""
 
-from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -10,11 +9,11 @@ from django.core.exceptions import NON_FIELD_ERRORS
 
 from mlserve.errors import ArtifactRejected, MlserveError, TagTaken
 from registry.admin.comparison import Comparison, compare
-from registry.inspection.inspect import Submission
 from registry.inspection.report import Report, report_from_json
+from registry.inspection.version_request import version_request
 from registry.models import Model, ModelVersion, validate_name
-from registry.publishing.publish import Published, Upload, publish
-from registry.uploads.incoming import small_files, submission_of
+from registry.publishing.publish import Published, note_published, publish
+from registry.uploads.incoming import MAX_SMALL_FILE_BYTES, received
 
 PROMOTE = "registry.change_modelversion"
 ALLOW_OTHER_VERSIONS = "registry.allow_other_versions"
@@ -38,7 +37,7 @@ class DescriptionForm(forms.Form):
         widget=forms.ClearableFileInput(attrs={"accept": ".py,.json"}),
         help_text="What one raw record may be: validation.py or a JSON Schema. Read from the pipeline when absent.",
     )
-    class_name = forms.RegexField(
+    schema_class = forms.RegexField(
         r"\A[^\W\d]\w*\Z",
         initial="RawData",
         required=False,
@@ -57,7 +56,9 @@ class DescriptionForm(forms.Form):
         widget=forms.ClearableFileInput(attrs={"accept": ".json"}),
         help_text="JSON with titles, labels and widgets of the web form. Made from the schema when absent.",
     )
-    title = forms.CharField(max_length=200, required=False, help_text="For people. Empty: leave it as it is.")
+    title = forms.CharField(
+        max_length=200, required=False, empty_value=None, help_text="For people. Empty: leave it as it is."
+    )
     is_public = forms.NullBooleanField(required=False, label="Who may use the model")
     promote = forms.BooleanField(required=False, label="Promote at once", help_text="Live as soon as it is registered.")
     allow_other_versions = forms.BooleanField(
@@ -100,7 +101,8 @@ class DescriptionForm(forms.Form):
         found = [(name, str(sentence)) for name, errors in self.errors.items() for sentence in errors]
         for name in _FILES:
             try:
-                small_files({name: self.cleaned_data.get(name)})
+                with received({name: self.cleaned_data.get(name)}, most_bytes=MAX_SMALL_FILE_BYTES) as paths:
+                    version_request({}, paths)
             except MlserveError as error:
                 found.append((name, error.detail))
         return [{"field": "" if name == NON_FIELD_ERRORS else name, "detail": detail} for name, detail in found]
@@ -131,28 +133,20 @@ class UploadForm(DescriptionForm):
 
     def publish(self) -> Published | None:
         """Publish what the cleaned form asks for. None when it was refused; takes as long as the inspection."""
+        by = self.user.get_username()
         try:
-            files = {name: self.cleaned_data[name] for name in ("artifact", *_FILES)}
-            with submission_of(files, class_name=self.cleaned_data["class_name"]) as submission:
-                return publish(self._upload(submission))
+            with received({name: self.cleaned_data[name] for name in ("artifact", *_FILES)}) as paths:
+                request = version_request(self.cleaned_data, paths)
+                published = publish(paths["artifact"], request, by=by)
         except ArtifactRejected as error:
             self.report = report_from_json(error.report)
             self.add_error(None, f"Refused, nothing was stored. {error.detail}")
+            return None
         except MlserveError as error:
             self.add_error("tag" if isinstance(error, TagTaken) else None, error.detail)
-        return None
-
-    def _upload(self, submission: Submission) -> Upload:
-        data = self.cleaned_data
-        return Upload(
-            model=data["model"],
-            tag=data["tag"],
-            submission=replace(submission, allow_other_versions=data.get("allow_other_versions", False)),
-            title=data["title"] or None,
-            is_public=data["is_public"],
-            promote=data.get("promote", False),
-            uploaded_by=self.user.get_username(),
-        )
+            return None
+        note_published(self.user, published, request, how="Uploaded")
+        return published
 
 
 class ComparisonForm(forms.Form):

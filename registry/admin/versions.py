@@ -19,7 +19,6 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from mlserve.access.audit import log_action
 from mlserve.errors import MlserveError, NotFound
 from registry.admin.comparison import shown, tables_of
 from registry.admin.deletion import why_kept
@@ -27,9 +26,9 @@ from registry.admin.forms import PROMOTE, ComparisonForm, DescriptionForm, Uploa
 from registry.admin.incidents import incidents_of, trust_view
 from registry.admin.rows import Unchanging, confirm, found, page
 from registry.admin.uploads import DirectUploadAdmin, letting_send
-from registry.inspection.report import CHECKS, Report, report_from_json
+from registry.inspection.report import CHECKS, report_from_json
 from registry.models import DirectUpload, Model, ModelVersion, Promotion
-from registry.publishing.publish import mark_default, promote, rollback
+from registry.publishing.publish import Published, mark_default, promote, rollback
 from registry.uploads.sender import own_upload
 
 admin.site.site_header = "mlserve"
@@ -240,11 +239,7 @@ class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # t
             form = UploadForm(request.POST, request.FILES, user=request.user)
             published = form.publish() if form.is_valid() else None
             if published is not None:
-                if form.cleaned_data.get("promote"):
-                    log_action(request.user, published.version, "Promoted with its upload.")
-                for change in published.model_changes:
-                    log_action(request.user, published.version.model, change)
-                return self._uploaded(request, published.version, published.report, created=published.created)
+                return self._uploaded(request, published)
         else:
             form = UploadForm(user=request.user, initial={"model": request.GET.get("model", "")})
         plain_form: Any = form
@@ -328,13 +323,12 @@ class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # t
             context |= {"other": form.cleaned_data["other"], "comparison": form.comparison()}
         return page(self, request, "compare", context)
 
-    def _uploaded(self, request: HttpRequest, version: ModelVersion, report: Report, *, created: bool) -> HttpResponse:
-        if created:
-            self.log_addition(request, version, f"Uploaded, {report.summary()}.")
-            message = f"{version} registered, {report.summary()}."
+    def _uploaded(self, request: HttpRequest, published: Published) -> HttpResponse:
+        version = published.version
+        if published.created:
+            self.message_user(request, f"{version} registered, {published.report.summary()}.", messages.SUCCESS)
         else:
-            message = f"{version}: the same bytes were registered already."
-        self.message_user(request, message, messages.SUCCESS if created else messages.INFO)
+            self.message_user(request, f"{version}: the same bytes were registered already.", messages.INFO)
         return redirect(_version_url("change", version))
 
 

@@ -137,7 +137,11 @@ class VersionUploadSerializer(serializers.Serializer[dict[str, Any]]):
         required=False, max_length=200, default=None, help_text="The model's title for people. Absent: as it is."
     )
     public = serializers.BooleanField(
-        required=False, allow_null=True, default=None, help_text="Whether anyone may use the model. Absent: as it is."
+        source="is_public",
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Whether anyone may use the model. Absent: as it is.",
     )
     promote = serializers.BooleanField(required=False, default=False)
     allow_other_versions = serializers.BooleanField(

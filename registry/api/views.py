@@ -1,6 +1,5 @@
 """The registry's part of the API: what is there, upload, promote, roll back."""
 
-from dataclasses import replace
 from typing import Any
 
 from django.shortcuts import get_object_or_404
@@ -23,10 +22,11 @@ from registry.api.serializers import (
     VersionSerializer,
     VersionUploadSerializer,
 )
+from registry.inspection.version_request import VersionRequest, version_request
 from registry.models import Model, ModelQuerySet, ModelVersion
-from registry.publishing.publish import Upload, promote, publish, rollback
-from registry.uploads.incoming import submission_of
-from registry.uploads.sender import Wanted, own_upload, submit_upload
+from registry.publishing.publish import note_published, promote, publish, rollback
+from registry.uploads.incoming import MAX_SMALL_FILE_BYTES, received
+from registry.uploads.sender import own_upload, submit_upload
 
 PUBLISH, PROMOTE = "registry.add_modelversion", "registry.change_modelversion"
 CHANGE_MODEL = "registry.change_model"
@@ -114,52 +114,26 @@ class VersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         if data["allow_other_versions"]:
             require_permission(request, ALLOW_OTHER_VERSIONS)
         _require_may_change(request, model, data)
-        if "upload" in data:
-            return self._queue(request, model, data)
         files = {name: data.get(name) for name in ("artifact", *_SMALL_FILES)}
-        with submission_of(files, class_name=data["schema_class"]) as submission:
-            published = publish(
-                Upload(
-                    model=model,
-                    tag=data["tag"],
-                    submission=replace(submission, allow_other_versions=data["allow_other_versions"]),
-                    title=data["title"],
-                    is_public=data["public"],
-                    promote=data["promote"],
-                    uploaded_by=request.user.get_username(),
-                )
-            )
-        if published.created:
-            log_action(
-                request.user, published.version, f"Uploaded over the API, {published.report.summary()}.", is_new=True
-            )
-        if data["promote"]:
-            log_action(request.user, published.version, "Promoted with its upload.")
-        for change in published.model_changes:
-            log_action(request.user, published.version.model, change)
+        most_bytes = MAX_SMALL_FILE_BYTES if "upload" in data else None
+        with received(files, most_bytes=most_bytes) as paths:
+            wanted = version_request({**data, "model": model}, paths)
+            if "upload" in data:
+                return self._queue(request, wanted, data)
+            published = publish(paths["artifact"], wanted, by=request.user.get_username())
+        note_published(request.user, published, wanted, how="Uploaded over the API")
         body = VersionDetailSerializer(published.version, context=self.get_serializer_context()).data
         return Response(body, status=201 if published.created else 200, headers={"Location": body["url"]})
 
-    def _queue(self, request: Request, model: str, data: dict[str, Any]) -> Response:
-        wanted = Wanted(
-            model=model,
-            tag=data["tag"],
-            sha256=data["sha256"].lower(),
-            files={name: data.get(name) for name in _SMALL_FILES},
-            schema_class=data["schema_class"],
-            title=data["title"],
-            is_public=data["public"],
-            promote=data["promote"],
-            allow_other_versions=data["allow_other_versions"],
-        )
-        upload = submit_upload(own_upload(request.user, data["upload"]), wanted)
+    def _queue(self, request: Request, wanted: VersionRequest, data: dict[str, Any]) -> Response:
+        upload = submit_upload(own_upload(request.user, data["upload"]), wanted, sha256=data["sha256"].lower())
         body = DirectUploadSerializer(upload, context=self.get_serializer_context()).data
         return Response(body, status=202, headers={"Location": body["url"]})
 
 
 def _require_may_change(request: Request, model: str, data: dict[str, Any]) -> None:
     """What an upload changes of a model that exists needs the same permission as in the admin."""
-    if data["title"] is None and data["public"] is None:
+    if data["title"] is None and data["is_public"] is None:
         return
     if Model.objects.filter(name=model).exists():
         require_permission(request, CHANGE_MODEL)

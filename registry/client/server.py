@@ -19,6 +19,7 @@ from urllib3.exceptions import HTTPError, LocationValueError, SSLError
 
 from mlserve.errors import MlserveError, RemoteRefusal, Unavailable
 from registry.client.address import Address, host_of, is_of_origin, storage_address
+from registry.inspection.version_request import Fields
 
 # Of one attempt: until there is a connection, or a piece of a body is taken; then until there is an answer.
 _TIMEOUT = urllib3.Timeout(connect=15, read=60)
@@ -34,8 +35,6 @@ _PASSING_OF_STORAGE = _PASSING | {400, 403, 500}
 # Reports are some kilobytes.
 _MOST_ANSWERED_BYTES = 16 * 2**20
 _MOST_LISTED = 5
-
-Fields = Sequence[tuple[str, str | tuple[str, bytes]]]
 
 
 def pause_before(attempt: int) -> float:

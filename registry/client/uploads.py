@@ -12,7 +12,8 @@ from typing import Any
 
 from mlserve.errors import BadUpload, RemoteRefusal, Unavailable
 from registry.client.resume_store import RememberedUploads
-from registry.client.server import Fields, RemoteServer
+from registry.client.server import RemoteServer
+from registry.inspection.version_request import Fields
 
 _CHUNK_BYTES = 2**20
 _LOOK_EVERY_SECONDS = 1.0

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from django.conf import settings
 
-from mlserve.errors import BadUpload
 from registry.inspection.child_report import ChildReport, read_child_report, shown
 from registry.inspection.report import CHECKS, REQUEST_FILE, RESULT_FILE, Check, Report, with_skipped
+from registry.inspection.version_request import VersionRequest
 
 # Only what an interpreter needs: the child must not see keys, passwords or addresses.
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT", "LD_LIBRARY_PATH")
@@ -35,17 +35,6 @@ _LOOK_EVERY_SECONDS = 0.5
 
 OnCheck = Callable[[tuple[Check, ...]], None]
 
-SchemaKind = Literal["pydantic", "json_schema"]
-
-
-@dataclass(frozen=True)
-class SchemaSource:
-    """A file that describes one raw record. `class_name` is for Python files."""
-
-    path: Path
-    kind: SchemaKind
-    class_name: str = "RawData"
-
 
 @dataclass(frozen=True)
 class StoredRecord:
@@ -58,21 +47,6 @@ class StoredRecord:
 
 
 @dataclass(frozen=True)
-class Submission:
-    """The files of an upload. All but the artifact are optional; `stored` takes the place of schema and sample.
-
-    `allow_other_versions` admits what another scikit-learn trained; somebody has to be asked for it.
-    """
-
-    artifact: Path
-    schema: SchemaSource | None = None
-    sample: Path | None = None
-    form_config: dict[str, Any] | None = None
-    allow_other_versions: bool = False
-    stored: StoredRecord | None = None
-
-
-@dataclass(frozen=True)
 class Inspected:
     """The report and, when it was accepted, what was read from the artifact (the fields of a ModelVersion)."""
 
@@ -80,28 +54,17 @@ class Inspected:
     found: dict[str, Any]
 
 
-def schema_source(text: str) -> SchemaSource:
-    """`validation.py:RawData`, `validation.py` or `schema.json`. Raises BadUpload."""
-    file, _, class_name = text.rpartition(":") if ":" in text and not Path(text).exists() else (text, "", "")
-    path = Path(file)
-    if not path.is_file():
-        raise BadUpload(f"The schema file {file} does not exist. Give validation.py:RawData or a JSON Schema file.")
-    if path.suffix == ".py":
-        return SchemaSource(path, "pydantic", class_name or "RawData")
-    if class_name:
-        raise BadUpload(f"{text}: only a Python file has a class after the colon.")
-    return SchemaSource(path, "json_schema")
-
-
-def inspect(submission: Submission, *, on_check: OnCheck | None = None) -> Inspected:
-    """Run every check on the submission in a child process with limits of time, CPU time and memory.
+def inspect(
+    artifact: Path, request: VersionRequest, *, stored: StoredRecord | None = None, on_check: OnCheck | None = None
+) -> Inspected:
+    """Run every check on what is to be published in a child process with limits of time, CPU time and memory.
 
     Takes as long as the artifact needs to load and to predict its sample, at most MLSERVE_INSPECTION_SECONDS.
-    `on_check` gets all checks that are done whenever there are more, twice a second at most; what it raises ends the
-    inspection.
+    `stored` takes the place of the request's schema and sample. `on_check` gets all checks that are done whenever there
+    are more, twice a second at most; what it raises ends the inspection.
     """
     with tempfile.TemporaryDirectory(prefix="mlserve-inspection-") as folder:
-        _write_request(Path(folder), submission)
+        _write_request(Path(folder), artifact, request, stored)
         ending = _run_child(Path(folder), on_check)
         findings = read_child_report(Path(folder) / RESULT_FILE)
     checks, found, facts = findings.checks, findings.found, {"sandbox": list(findings.sandbox)}
@@ -114,23 +77,23 @@ def inspect(submission: Submission, *, on_check: OnCheck | None = None) -> Inspe
     return Inspected(report, {**found, "report": report.as_json()})
 
 
-def _write_request(folder: Path, submission: Submission) -> None:
-    schema = submission.schema
-    request = {
-        "artifact": str(submission.artifact.resolve()),
+def _write_request(folder: Path, artifact: Path, request: VersionRequest, stored: StoredRecord | None) -> None:
+    schema = request.schema
+    question = {
+        "artifact": str(artifact.resolve()),
         "schema_kind": schema.kind if schema else None,
         "schema_path": str(schema.path.resolve()) if schema else None,
         "schema_class": schema.class_name if schema else None,
-        "sample": str(submission.sample.resolve()) if submission.sample else None,
-        "form_config": submission.form_config,
-        "allow_other_versions": submission.allow_other_versions,
-        "stored": asdict(submission.stored) if submission.stored else None,
+        "sample": str(request.sample.resolve()) if request.sample else None,
+        "form_config": request.form_config,
+        "allow_other_versions": request.allow_other_versions,
+        "stored": asdict(stored) if stored else None,
         "trusted_modules": settings.MLSERVE_TRUSTED_MODULES,
         "memory_bytes": settings.MLSERVE_INSPECTION_BYTES,
         "cpu_seconds": settings.MLSERVE_INSPECTION_SECONDS,
         "parent": os.getpid(),
     }
-    (folder / REQUEST_FILE).write_text(json.dumps(request), "utf-8")
+    (folder / REQUEST_FILE).write_text(json.dumps(question), "utf-8")
 
 
 def _run_child(folder: Path, on_check: OnCheck | None) -> str:

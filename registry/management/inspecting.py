@@ -7,9 +7,8 @@ from typing import Any
 
 from mlserve.errors import BadUpload
 from mlserve.terminal import TerminalCommand, cell, plain_table
-from registry.inspection.inspect import Submission, schema_source
 from registry.inspection.report import Check, Report
-from registry.uploads.incoming import form_config_of
+from registry.inspection.version_request import VersionRequest, version_request
 
 # How each status looks: its sign and its style on a terminal.
 _LOOKS: Mapping[str, tuple[str, str]] = {
@@ -82,8 +81,8 @@ def add_allowance(parser: ArgumentParser) -> None:
     )
 
 
-def submission_from(options: Mapping[str, Any]) -> Submission:
-    """The files that the arguments name. Raises BadUpload for the first that cannot be used."""
+def request_from(options: Mapping[str, Any]) -> VersionRequest:
+    """What the arguments ask for. Raises BadUpload for the first file that cannot be used."""
     _require_file(options["path"], "artifact")
     if options["sample"] is not None:
         _require_file(options["sample"], "sample")
@@ -91,13 +90,7 @@ def submission_from(options: Mapping[str, Any]) -> Submission:
             raise BadUpload(f"The sample {options['sample']} must end in {' or '.join(_SAMPLE_SUFFIXES)}.")
     if options["form"] is not None:
         _require_file(options["form"], "form")
-    return Submission(
-        artifact=options["path"],
-        schema=schema_source(options["schema"]) if options["schema"] else None,
-        sample=options["sample"],
-        form_config=form_config_of(options["form"]) if options["form"] else None,
-        allow_other_versions=options["allow_other_versions"],
-    )
+    return version_request(options, {name: options[name] for name in ("schema", "sample", "form") if options[name]})
 
 
 def _needs_fix(check: Check) -> bool:

@@ -3,8 +3,6 @@
 import os
 from argparse import ArgumentParser
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from django.core.management import CommandError
@@ -15,11 +13,11 @@ from mlserve.terminal import TerminalCommand
 from registry.client.address import Address, UnusableAddress, address_of, authorization_of
 from registry.client.parts import send_parts
 from registry.client.resume_store import RememberedUploads
-from registry.client.server import Fields, RemoteServer
+from registry.client.server import RemoteServer
 from registry.client.uploads import RemoteUpload, Source, followed, hashed, opened, submitted
-from registry.inspection.inspect import SchemaSource, Submission
 from registry.inspection.report import CHECKS, report_from_json
-from registry.management.inspecting import InspectingCommand, submission_from
+from registry.inspection.version_request import VersionRequest
+from registry.management.inspecting import InspectingCommand, request_from
 from registry.publishing.publish import require_names
 
 _WRONG_USAGE = 2
@@ -32,18 +30,6 @@ _STEPS: Mapping[str, str] = {
     "inspecting": "The worker inspects {}",
     "storing": "The worker stores {}",
 }
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What shall be published there, and whether it shall serve at once."""
-
-    model: str
-    tag: str
-    submission: Submission
-    fields: Fields
-    promote: bool
-    changes_model: bool
 
 
 def add_remote_arguments(parser: ArgumentParser) -> None:
@@ -76,8 +62,8 @@ def server_of(options: Mapping[str, Any]) -> RemoteServer:
 
 def upload_to(command: InspectingCommand, options: Mapping[str, Any]) -> None:
     """Hash, send what is missing, have it inspected there, and show the report as if it had been inspected here."""
-    server, asked = server_of(options), _asked(options)
-    artifact = asked.submission.artifact
+    server, artifact, asked = server_of(options), options["path"], request_from(options)
+    require_names(asked.model, asked.tag, title=asked.title)
     with command.transferring(f"Hashing {artifact.name}", artifact.stat().st_size) as advance:
         source = hashed(artifact, advance)
     version = _registered(server, asked, source)
@@ -95,7 +81,11 @@ def upload_to(command: InspectingCommand, options: Mapping[str, Any]) -> None:
 
 
 def _published(
-    command: InspectingCommand, server: RemoteServer, asked: Asked, source: Source, remembered: RememberedUploads
+    command: InspectingCommand,
+    server: RemoteServer,
+    asked: VersionRequest,
+    source: Source,
+    remembered: RememberedUploads,
 ) -> RemoteUpload:
     """The upload once it has ended, well or badly."""
     upload = opened(server, source, remembered)
@@ -107,11 +97,11 @@ def _published(
         # An earlier run asked for something else than this one does, and that is under way.
         remembered.forget(server.url, source.sha256)
         waiting = _sent(command, server, asked, source, opened(server, source, remembered))
-    return _watched(command, server, asked, waiting)
+    return _watched(command, server, source, waiting)
 
 
 def _sent(
-    command: InspectingCommand, server: RemoteServer, asked: Asked, source: Source, upload: RemoteUpload
+    command: InspectingCommand, server: RemoteServer, asked: VersionRequest, source: Source, upload: RemoteUpload
 ) -> RemoteUpload:
     missing_bytes = sum(map(upload.bytes_of, upload.missing)) if upload.status == "open" else 0
     there = upload.size_bytes - missing_bytes
@@ -121,7 +111,7 @@ def _sent(
         with command.transferring(f"Sending {source.path.name}", upload.size_bytes, done_bytes=there) as advance:
             if missing_bytes:
                 send_parts(server, upload, source, advance)
-        return submitted(server, upload, asked.model, [*asked.fields, ("sha256", source.sha256)])
+        return submitted(server, upload, asked.model, [*asked.api_fields(), ("sha256", source.sha256)])
     except KeyboardInterrupt:
         command.stderr.write(f"Interrupted. What arrived stays at the server for a day. {_GO_ON}")
         raise
@@ -131,8 +121,8 @@ def _sent(
         raise
 
 
-def _watched(command: TerminalCommand, server: RemoteServer, asked: Asked, upload: RemoteUpload) -> RemoteUpload:
-    name = asked.submission.artifact.name
+def _watched(command: TerminalCommand, server: RemoteServer, source: Source, upload: RemoteUpload) -> RemoteUpload:
+    name = source.path.name
     try:
         with command.working(_stage(upload, name)) as begin:
             return followed(server, upload, lambda seen: begin(_stage(seen, name)))
@@ -152,39 +142,6 @@ def _stage(upload: RemoteUpload, name: str) -> str:
     return f"{stage}: {len(done)} of {len(CHECKS)} checks, {question} ({latest.get('status')})"
 
 
-def _asked(options: Mapping[str, Any]) -> Asked:
-    submission = submission_from(options)
-    require_names(options["model"], options["tag"], title=options["title"])
-    fields: list[tuple[str, str | tuple[str, bytes]]] = [("tag", options["tag"])]
-    if submission.schema is not None:
-        fields += _schema_fields(submission.schema)
-    if options["sample"] is not None:
-        fields.append(("sample", _content(options["sample"], f"sample{options['sample'].suffix.lower()}")))
-    if options["form"] is not None:
-        fields.append(("form", _content(options["form"], "form.json")))
-    if options["title"] is not None:
-        fields.append(("title", options["title"]))
-    if options["is_public"] is not None:
-        fields.append(("public", str(options["is_public"]).lower()))
-    if options["promote"]:
-        fields.append(("promote", "true"))
-    if options["allow_other_versions"]:
-        fields.append(("allow_other_versions", "true"))
-    changes_model = options["title"] is not None or options["is_public"] is not None
-    return Asked(options["model"], options["tag"], submission, fields, options["promote"], changes_model)
-
-
-def _schema_fields(schema: SchemaSource) -> list[tuple[str, str | tuple[str, bytes]]]:
-    """The server tells the kinds apart by the names."""
-    if schema.kind == "json_schema":
-        return [("schema", _content(schema.path, "schema.json"))]
-    return [("schema", _content(schema.path, "validation.py")), ("schema_class", schema.class_name)]
-
-
-def _content(path: Path, name: str) -> tuple[str, bytes]:
-    return name, path.read_bytes()
-
-
 def _require_secrecy(address: Address, *, is_insecure: bool) -> None:
     if address.is_encrypted or address.is_loopback or is_insecure:
         return
@@ -194,7 +151,7 @@ def _require_secrecy(address: Address, *, is_insecure: bool) -> None:
     )
 
 
-def _registered(server: RemoteServer, asked: Asked, source: Source) -> dict[str, Any] | None:
+def _registered(server: RemoteServer, asked: VersionRequest, source: Source) -> dict[str, Any] | None:
     """The version under this tag, so that nothing is sent for nothing. Raises RemoteRefusal when it is another one."""
     try:
         version = server.get("models", asked.model, "versions", asked.tag)
@@ -211,18 +168,20 @@ def _registered(server: RemoteServer, asked: Asked, source: Source) -> dict[str,
     return version
 
 
-def _say_registered(command: InspectingCommand, server: RemoteServer, asked: Asked, version: dict[str, Any]) -> None:
+def _say_registered(
+    command: InspectingCommand, server: RemoteServer, asked: VersionRequest, version: dict[str, Any]
+) -> None:
     if isinstance(version.get("report"), dict):
         command.show_report(report_from_json(version["report"]))
     if asked.promote and not version.get("is_live"):
         server.post("models", asked.model, "promote", body={"tag": asked.tag})
     done = f"{asked.model} {asked.tag} was registered at {server.url} before with the same bytes"
     _say_what_serves(command, server, asked, done)
-    if len(asked.fields) > 1 + asked.promote + asked.submission.allow_other_versions:
+    if asked.describes_version:
         command.say("Schema, sample and form of a version never change: give others under a new tag.")
 
 
-def _say_what_serves(command: TerminalCommand, server: RemoteServer, asked: Asked, done: str) -> None:
+def _say_what_serves(command: TerminalCommand, server: RemoteServer, asked: VersionRequest, done: str) -> None:
     live = server.get("models", asked.model).get("live_version")
     if live == asked.tag:
         command.say(f"{done} and is live.")

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from mlserve.access.audit import log_action
 from mlserve.errors import (
     ArtifactRejected,
     BadUpload,
@@ -17,31 +19,15 @@ from mlserve.errors import (
     NothingToRollBack,
     TagTaken,
 )
-from registry.inspection.inspect import Inspected, Submission, inspect
+from registry.inspection.inspect import Inspected, inspect
 from registry.inspection.report import Report, report_from_json
+from registry.inspection.version_request import VersionRequest
 from registry.models import GoldenCheck, Model, ModelVersion, Promotion, validate_name
 from registry.publishing.admission import Admitted, admission_of
 from registry.storage.artifacts import store
 from registry.storage.digest import Digest, digest_of
 
 _MAX_TITLE = Model._meta.get_field("title").max_length or 200
-
-
-@dataclass(frozen=True)
-class Upload:
-    """What somebody asks to publish. `is_public` and `title` are for a new model; None leaves one alone.
-
-    `expected` is what the bytes must be, where their sender said so.
-    """
-
-    model: str
-    tag: str
-    submission: Submission
-    title: str | None = None
-    is_public: bool | None = None
-    promote: bool = False
-    uploaded_by: str = ""
-    expected: Digest | None = None
 
 
 @dataclass(frozen=True)
@@ -57,32 +43,49 @@ class Published:
     model_changes: tuple[str, ...] = ()
 
 
-def publish(upload: Upload, *, inspect: Callable[[Submission], Inspected] = inspect) -> Published:
-    """Inspect, store and register an artifact.
+def publish(
+    artifact: Path,
+    request: VersionRequest,
+    *,
+    by: str = "",
+    expected: Digest | None = None,
+    inspect: Callable[[Path, VersionRequest], Inspected] = inspect,
+) -> Published:
+    """Inspect, store and register an artifact; `expected` is what its bytes must be, where their sender said so.
 
     1. digest    2. compare with the tag    3. inspect    4. refuse    5. store    6. register    7. promote
 
     Raises BadUpload, TooLarge, DigestMismatch, TagTaken, ArtifactRejected or Unavailable; then nothing was registered.
     """
-    require_names(upload.model, upload.tag, title=upload.title)
-    digest = digest_of(upload.submission.artifact)
-    _require_expected(digest, upload.expected)
-    version = registered(upload.model, upload.tag, sha256=digest.sha256)
+    require_names(request.model, request.tag, title=request.title)
+    digest = digest_of(artifact)
+    _require_expected(digest, expected)
+    version = registered(request.model, request.tag, sha256=digest.sha256)
     created = version is None
-    before = Model.objects.filter(name=upload.model).first()
+    before = Model.objects.filter(name=request.model).first()
     if version is None:
-        inspected = inspect(upload.submission)
+        inspected = inspect(artifact, request)
         if not inspected.report.is_accepted:
             raise ArtifactRejected(inspected.report.summary(), report=inspected.report.as_json())
-        store(upload.submission.artifact, digest)
-        version = _register(upload, digest, inspected)
+        store(artifact, digest)
+        version = _register(request, digest, inspected, by)
     else:
         # Uploading again mends an artifact that was lost or damaged, and may change the model's own flags.
-        store(upload.submission.artifact, digest)
-        _update_model(version.model, upload, is_new=False)
-    if upload.promote and not version.is_live:
-        version = promote(version.model.name, version.tag, by=upload.uploaded_by)
+        store(artifact, digest)
+        _update_model(version.model, request, is_new=False)
+    if request.promote and not version.is_live:
+        version = promote(version.model.name, version.tag, by=by)
     return Published(version, report_from_json(version.report), created, _changes(before, version.model))
+
+
+def note_published(by: Any, published: Published, request: VersionRequest, *, how: str) -> None:
+    """Write into the admin's log what an upload changed; `by` is as `mlserve.access.audit.note` takes it."""
+    if published.created:
+        log_action(by, published.version, f"{how}, {published.report.summary()}.", is_new=True)
+    if request.promote:
+        log_action(by, published.version, "Promoted with its upload.")
+    for change in published.model_changes:
+        log_action(by, published.version.model, change)
 
 
 def promote(model_name: str, tag: str, *, by: str = "") -> ModelVersion:
@@ -174,44 +177,44 @@ def _require_expected(found: Digest, expected: Digest | None) -> None:
     )
 
 
-def _register(upload: Upload, digest: Digest, inspected: Inspected) -> ModelVersion:
+def _register(request: VersionRequest, digest: Digest, inspected: Inspected, by: str) -> ModelVersion:
     """Signed, and asked in this environment: the inspection did."""
     found = inspected.found
     is_exception = inspected.report.is_trained_elsewhere
     try:
         with transaction.atomic():
             model, is_new = Model.objects.get_or_create(
-                name=upload.model, defaults={"is_public": settings.MLSERVE_NEW_MODELS == "public"}
+                name=request.model, defaults={"is_public": settings.MLSERVE_NEW_MODELS == "public"}
             )
-            _update_model(model, upload, is_new=is_new)
+            _update_model(model, request, is_new=is_new)
             version = ModelVersion.objects.create(
                 model=model,
-                tag=upload.tag,
+                tag=request.tag,
                 artifact_key=digest.key,
                 sha256=digest.sha256,
                 size_bytes=digest.size_bytes,
-                form_config=upload.submission.form_config,
-                uploaded_by=upload.uploaded_by,
+                form_config=request.form_config,
+                uploaded_by=by,
                 admission=admission_of(Admitted(digest, found["artifact_format"])),
-                other_versions_allowed_by=(upload.uploaded_by or "nobody named") if is_exception else "",
+                other_versions_allowed_by=(by or "nobody named") if is_exception else "",
                 **found,
             )
             GoldenCheck.objects.record(version, GoldenCheck.Verdict.SAME, now=version.uploaded_at)
             return version
     except IntegrityError as error:
-        raise Conflict(f"{upload.model} {upload.tag} was registered by somebody else just now.") from error
+        raise Conflict(f"{request.model} {request.tag} was registered by somebody else just now.") from error
 
 
-def _update_model(model: Model, upload: Upload, *, is_new: bool) -> None:
+def _update_model(model: Model, request: VersionRequest, *, is_new: bool) -> None:
     changes: dict[str, Any] = {}
-    if upload.title is not None:
-        changes["title"] = upload.title
-    elif is_new and upload.submission.form_config:
+    if request.title is not None:
+        changes["title"] = request.title
+    elif is_new and request.form_config:
         # A form may have a longer title than a model.
-        changes["title"] = (upload.submission.form_config.get("title") or "")[:_MAX_TITLE]
-        changes["description"] = upload.submission.form_config.get("description") or ""
-    if upload.is_public is not None:
-        changes["is_public"] = upload.is_public
+        changes["title"] = (request.form_config.get("title") or "")[:_MAX_TITLE]
+        changes["description"] = request.form_config.get("description") or ""
+    if request.is_public is not None:
+        changes["is_public"] = request.is_public
     for name, value in changes.items():
         setattr(model, name, value)
     if changes:

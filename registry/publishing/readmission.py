@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlserve.errors import MlserveError
-from registry.inspection.inspect import Inspected, StoredRecord, Submission, inspect
+from registry.inspection.inspect import Inspected, StoredRecord, inspect
+from registry.inspection.version_request import VersionRequest
 from registry.models import ModelVersion
 from registry.pipelines.golden_comparison import same_answer
 from registry.publishing.admission import Admitted, admission_of, is_by_an_old_key
@@ -29,7 +30,7 @@ def readmit(
     *,
     by: str,
     allow_other_versions: bool = False,
-    inspect: Callable[[Submission], Inspected] = inspect,
+    inspect: Callable[..., Inspected] = inspect,
 ) -> Readmission:
     """Inspect the version as at its upload, and sign it when every check passes and its golden answers are the same.
 
@@ -38,13 +39,13 @@ def readmit(
     """
     is_allowed = allow_other_versions or bool(version.other_versions_allowed_by)
     digest = Digest(version.sha256, version.size_bytes)
+    request = VersionRequest(
+        version.model.name, version.tag, form_config=version.form_config, allow_other_versions=is_allowed
+    )
+    record = StoredRecord(version.ordered_schema(), version.columns, version.container, version.sample_rows)
     try:
         with local_copy(digest) as path:
-            inspected = inspect(
-                Submission(
-                    path, form_config=version.form_config, allow_other_versions=is_allowed, stored=_record(version)
-                )
-            )
+            inspected = inspect(path, request, stored=record)
     except MlserveError as error:
         if getattr(error, "may_pass", False):
             raise
@@ -82,10 +83,6 @@ def _other_answers(rows: list[int], row_count: int) -> str:
         f"{len(rows)} of {row_count} sample rows get another answer than at its upload, the first is row {rows[0]}. "
         "If the new answers are right, upload the artifact under a new tag."
     )
-
-
-def _record(version: ModelVersion) -> StoredRecord:
-    return StoredRecord(version.ordered_schema(), version.columns, version.container, version.sample_rows)
 
 
 def _sign(version: ModelVersion, digest: Digest, inspected: Inspected, by: str) -> Readmission:

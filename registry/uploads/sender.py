@@ -19,11 +19,9 @@ What may happen in between, and why nothing is lost or kept for ever:
 
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
-from typing import IO, Any
+from typing import IO
 from uuid import UUID
 
 from django.conf import settings
@@ -33,12 +31,12 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from mlserve.errors import BadUpload, Conflict, NotFound, TooLarge, Unavailable
+from registry.inspection.version_request import VersionRequest
 from registry.models.direct_upload import OPEN_FOR, DirectUpload, Status
 from registry.multipart.destination import current_transfer
 from registry.multipart.parts import part_bytes_for
 from registry.publishing.publish import registered, require_names
 from registry.storage import artifacts
-from registry.uploads.incoming import small_files
 from registry.uploads.signals import inspection_wanted
 
 log = logging.getLogger(__name__)
@@ -49,21 +47,6 @@ MOST_OPEN = 20
 _SWEEP_SECONDS = 5.0
 
 User = AbstractBaseUser | AnonymousUser
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What shall become of an upload. `files` are schema, sample and form, as far as they were given."""
-
-    model: str
-    tag: str
-    sha256: str
-    files: Mapping[str, Any] = field(default_factory=dict)
-    schema_class: str = ""
-    title: str | None = None
-    is_public: bool | None = None
-    promote: bool = False
-    allow_other_versions: bool = False
 
 
 def open_upload(user: User, *, size_bytes: int, file_name: str = "") -> DirectUpload:
@@ -119,37 +102,36 @@ def receive_part(upload: DirectUpload, number: int, stream: IO[bytes]) -> None:
     current_transfer().receive(upload.staging, number, stream)
 
 
-def submit_upload(upload: DirectUpload, wanted: Wanted) -> DirectUpload:
+def submit_upload(upload: DirectUpload, request: VersionRequest, *, sha256: str) -> DirectUpload:
     """Queue it for a worker, which is called on commit; the changed row.
 
     1. refuse what cannot be published    2. complete the parts    3. keep the small files    4. queue
 
-    Submitting the same again changes nothing. Raises BadUpload, TooLarge, TagTaken, UploadIncomplete, Conflict or
-    Unavailable; then it is still open.
+    Submitting the same again changes nothing. Raises BadUpload, TagTaken, UploadIncomplete, Conflict or Unavailable;
+    then it is still open.
     """
-    if _is_submitted_as(upload, wanted):
+    if _is_submitted_as(upload, request, sha256):
         return upload
     _require_open(upload)
-    require_names(wanted.model, wanted.tag, title=wanted.title)
-    registered(wanted.model, wanted.tag, sha256=wanted.sha256)
-    files = small_files(wanted.files)
+    require_names(request.model, request.tag, title=request.title)
+    registered(request.model, request.tag, sha256=sha256)
+    files = dict(request.files().values())
     current_transfer().complete(upload.staging)
-    keys = _keep(upload, files)
-    upload.sha256, upload.model_name, upload.tag = wanted.sha256, wanted.model, wanted.tag
-    upload.asked = {
-        "schema_class": wanted.schema_class,
-        "title": wanted.title,
-        "is_public": wanted.is_public,
-        "promote": wanted.promote,
-        "allow_other_versions": wanted.allow_other_versions,
-        "files": keys,
-    }
+    # Each submission has keys of its own, so that two at once do not mix.
+    keys = {name: f"{upload.staging.prefix}/{uuid7()}-{name}" for name in files}
+    for name, content in files.items():
+        artifacts.put(keys[name], content)
+    upload.sha256, upload.model_name, upload.tag = sha256, request.model, request.tag
+    upload.asked = {**request.options(), "files": keys}
     with transaction.atomic():
         is_ours = DirectUpload.objects.submit(upload, now=timezone.now())
         transaction.on_commit(lambda: inspection_wanted.send(sender=DirectUpload))
     if not is_ours:
         artifacts.remove(list(keys.values()))
-    return _submitted(upload, wanted)
+    found = DirectUpload.objects.select_related("version__model").get(pk=upload.pk)
+    if not _is_submitted_as(found, request, sha256):
+        _require_open(found)
+    return found
 
 
 def abandon(upload: DirectUpload) -> None:
@@ -213,21 +195,6 @@ def _require_part(upload: DirectUpload, number: int) -> None:
         raise BadUpload(f"There is no part {number}: this upload has the parts 1 to {upload.staging.part_count}.")
 
 
-def _keep(upload: DirectUpload, files: Mapping[str, bytes]) -> dict[str, str]:
-    """Key by file name. Each submission has keys of its own, so that two at once do not mix."""
-    keys = {name: f"{upload.staging.prefix}/{uuid7()}-{name}" for name in files}
-    for name, content in files.items():
-        artifacts.put(keys[name], content)
-    return keys
-
-
-def _is_submitted_as(upload: DirectUpload, wanted: Wanted) -> bool:
-    same = (upload.model_name, upload.tag, upload.sha256) == (wanted.model, wanted.tag, wanted.sha256)
+def _is_submitted_as(upload: DirectUpload, request: VersionRequest, sha256: str) -> bool:
+    same = (upload.model_name, upload.tag, upload.sha256) == (request.model, request.tag, sha256)
     return same and upload.status not in (Status.OPEN, Status.CANCELED)
-
-
-def _submitted(upload: DirectUpload, wanted: Wanted) -> DirectUpload:
-    found = DirectUpload.objects.select_related("version__model").get(pk=upload.pk)
-    if not _is_submitted_as(found, wanted):
-        _require_open(found)
-    return found

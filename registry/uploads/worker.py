@@ -16,7 +16,6 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,17 +23,16 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from mlserve.access.audit import log_action
 from mlserve.errors import ArtifactRejected, MlserveError, Unavailable
-from registry.inspection.inspect import Inspected, Submission, inspect
+from registry.inspection.inspect import Inspected, inspect
 from registry.inspection.report import Check
+from registry.inspection.version_request import VersionRequest, version_request
 from registry.models.direct_upload import DirectUpload, Status, problem_of
 from registry.multipart.destination import current_transfer
-from registry.publishing.publish import Published, Upload, publish
+from registry.publishing.publish import Published, note_published, publish
 from registry.storage import artifacts
 from registry.storage.cache import ArtifactCache
 from registry.storage.digest import Digest
-from registry.uploads.incoming import submission_from
 from registry.uploads.sender import discard_bytes
 
 log = logging.getLogger(__name__)
@@ -56,7 +54,7 @@ def inspect_next(*, holder: str, inspect: Callable[..., Inspected] = inspect) ->
     if upload is None:
         return False
     try:
-        published = _publish(upload, inspect)
+        published, request = _publish(upload, inspect)
     except _LeaseLost:
         log.warning("Upload %s was given to another worker; this one leaves it alone", upload.pk)
     except Unavailable as error:
@@ -65,20 +63,10 @@ def inspect_next(*, holder: str, inspect: Callable[..., Inspected] = inspect) ->
         report = error.report if isinstance(error, ArtifactRejected) else None
         _end(upload, Status.REFUSED, problem=problem_of(error), report=report)
     else:
-        _note(upload, published)
+        # An account that was deleted meanwhile has no entries in the admin's log.
+        note_published(upload.owner_id or upload.uploaded_by, published, request, how="Uploaded in parts")
         _end(upload, Status.PUBLISHED, version=published.version, report=published.report.as_json())
     return True
-
-
-def _note(upload: DirectUpload, published: Published) -> None:
-    """In the admin's log, for whoever sent it; an account that was deleted meanwhile has none."""
-    by = upload.owner_id or upload.uploaded_by
-    if published.created:
-        log_action(by, published.version, f"Uploaded in parts, {published.report.summary()}.", is_new=True)
-    if upload.asked["promote"]:
-        log_action(by, published.version, "Promoted with its upload.")
-    for change in published.model_changes:
-        log_action(by, published.version.model, change)
 
 
 class _LeaseLost(Exception):
@@ -104,47 +92,33 @@ class _Progress:
             raise _LeaseLost
 
 
-def _publish(upload: DirectUpload, inspect: Callable[..., Inspected]) -> Published:
+def _publish(upload: DirectUpload, inspect: Callable[..., Inspected]) -> tuple[Published, VersionRequest]:
     progress = _Progress(upload)
 
-    def inspect_visibly(submission: Submission) -> Inspected:
+    def inspect_visibly(artifact: Path, request: VersionRequest) -> Inspected:
         progress.at("inspecting")
-        inspected = inspect(submission, on_check=progress.checked)
+        inspected = inspect(artifact, request, on_check=progress.checked)
         progress.at("storing")
         return inspected
 
     with _scratch(upload.size_bytes) as folder:
-        submission = _fetch(upload, folder)
+        artifact, request = _fetch(upload, folder)
         progress.at("verifying")
-        return publish(_wanted(upload, submission), inspect=inspect_visibly)
+        expected = Digest(upload.sha256, upload.size_bytes)
+        published = publish(artifact, request, by=upload.uploaded_by, expected=expected, inspect=inspect_visibly)
+        return published, request
 
 
-def _fetch(upload: DirectUpload, folder: Path) -> Submission:
-    """All files of the upload in `folder`. Raises BadUpload or Unavailable."""
+def _fetch(upload: DirectUpload, folder: Path) -> tuple[Path, VersionRequest]:
+    """The artifact in `folder`, with what was asked for at the submission. Raises BadUpload or Unavailable."""
     paths = {}
     for name, key in upload.asked["files"].items():
         path = folder / name
         path.write_bytes(artifacts.get(key))
         paths[path.stem] = path
-    paths["artifact"] = folder / "artifact"
-    current_transfer().fetch(upload.staging, paths["artifact"])
-    return submission_from(paths, class_name=upload.asked["schema_class"])
-
-
-def _wanted(upload: DirectUpload, submission: Submission) -> Upload:
-    asked: dict[str, Any] = upload.asked
-    # What a process of the release before submitted says nothing about other versions.
-    is_allowed = asked.get("allow_other_versions", False)
-    return Upload(
-        model=upload.model_name,
-        tag=upload.tag,
-        submission=replace(submission, allow_other_versions=is_allowed),
-        title=asked["title"],
-        is_public=asked["is_public"],
-        promote=asked["promote"],
-        uploaded_by=upload.uploaded_by,
-        expected=Digest(upload.sha256, upload.size_bytes),
-    )
+    artifact = folder / "artifact"
+    current_transfer().fetch(upload.staging, artifact)
+    return artifact, version_request({**upload.asked, "model": upload.model_name, "tag": upload.tag}, paths)
 
 
 def _postpone(upload: DirectUpload, error: Unavailable) -> bool:

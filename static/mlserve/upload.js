@@ -93,7 +93,7 @@ async function sentAndInspected(data, file, upload, digest, signal) {
   tell("Computing the file’s SHA-256", { busy: true });
   const sha256 = await digest;
   tell("Asking for the inspection", { busy: true });
-  const body = submission(data, upload.upload_id, sha256);
+  const body = versionFields(data, upload.upload_id, sha256);
   const queued = await server.ask("POST", server.versions(data.get("model")), { body, signal });
   cancel.hidden = true;
   const queuedAt = Date.now();
@@ -134,9 +134,9 @@ function digesting(file, signal) {
 }
 
 // The form's fields under the names of the API.
-function submission(data, uploadId, sha256) {
+function versionFields(data, uploadId, sha256) {
   const body = new FormData();
-  const names = { tag: "tag", class_name: "schema_class", title: "title", is_public: "public" };
+  const names = { tag: "tag", schema_class: "schema_class", title: "title", is_public: "public" };
   for (const [own, name] of Object.entries(names)) if (data.get(own)) body.append(name, data.get(own));
   for (const name of ["schema", "sample", "form"]) if (data.get(name)?.size) body.append(name, data.get(name));
   for (const name of ["promote", "allow_other_versions"]) if (data.get(name)) body.append(name, "true");

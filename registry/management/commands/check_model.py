@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 
 from mlserve.errors import ArtifactRejected, BadUpload, TagTaken
 from registry.inspection.inspect import inspect
-from registry.management.inspecting import InspectingCommand, submission_from
+from registry.management.inspecting import InspectingCommand, request_from
 from registry.models import ModelVersion, validate_name
 from registry.storage.digest import Digest, digest_of
 
@@ -29,11 +29,11 @@ class Command(InspectingCommand):
         model, tag = options["model"], options["tag"]
         _require_name(model, "model name")
         _require_name(tag, "tag")
-        submission = submission_from(options)
+        request = request_from(options)
         with self.working(f"Hashing {options['path'].name}") as begin:
-            digest = digest_of(submission.artifact)
+            digest = digest_of(options["path"])
             begin(f"Inspecting {options['path'].name}")
-            report = inspect(submission).report
+            report = inspect(options["path"], request).report
         if options["json"]:
             self.show_json(report.as_json())
         else:

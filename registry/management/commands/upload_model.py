@@ -1,6 +1,7 @@
 """`manage.py upload_model`: inspect an artifact, store it and register it as a version, here or at a running server."""
 
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.core.management import CommandError
@@ -9,12 +10,13 @@ from rich.filesize import decimal
 from mlserve.access.audit import log_action
 from mlserve.errors import ArtifactRejected
 from mlserve.terminal import shell_user
-from registry.inspection.inspect import Inspected, Submission, inspect
+from registry.inspection.inspect import Inspected, inspect
 from registry.inspection.report import report_from_json
-from registry.management.inspecting import InspectingCommand, submission_from
+from registry.inspection.version_request import VersionRequest
+from registry.management.inspecting import InspectingCommand, request_from
 from registry.management.remotely import add_remote_arguments, upload_to
 from registry.models import ModelVersion
-from registry.publishing.publish import Published, Upload, publish
+from registry.publishing.publish import Published, publish
 
 
 class Command(InspectingCommand):
@@ -41,43 +43,34 @@ class Command(InspectingCommand):
         self._upload_here(options)
 
     def _upload_here(self, options: dict[str, Any]) -> None:
-        upload = Upload(
-            model=options["model"],
-            tag=options["tag"],
-            submission=submission_from(options),
-            title=options["title"],
-            is_public=options["is_public"],
-            promote=options["promote"],
-            uploaded_by=shell_user(),
-        )
-        live_before = _live_tag(upload.model)
+        request = request_from(options)
+        live_before = _live_tag(request.model)
         try:
-            published = self._publish(upload)
+            published = self._publish(options["path"], request)
         except ArtifactRejected as error:
             self.show_report(report_from_json(error.report))
             raise
         if published.created:
-            log_action(upload.uploaded_by, published.version, f"Uploaded, {published.report.summary()}.", is_new=True)
+            log_action(shell_user(), published.version, f"Uploaded, {published.report.summary()}.", is_new=True)
         self.show_report(published.report)
         self.say(f"{_what_was_done(published)}{_what_serves(published.version, live_before)}")
         if not published.version.is_live:
             # On a line of its own, to be copied whole.
-            self.stdout.write(f"    python manage.py promote_model {upload.model} {upload.tag}")
-        if not published.created and _has_descriptions(options):
+            self.stdout.write(f"    python manage.py promote_model {request.model} {request.tag}")
+        if not published.created and request.describes_version:
             self.say("Schema, sample and form of a version never change: give others under a new tag.")
 
-    def _publish(self, upload: Upload) -> Published:
+    def _publish(self, artifact: Path, request: VersionRequest) -> Published:
         """publish(), with its current stage on the terminal."""
-        name = upload.submission.artifact.name
-        with self.working(f"Hashing {name}") as begin:
+        with self.working(f"Hashing {artifact.name}") as begin:
 
-            def inspect_and_tell(submission: Submission) -> Inspected:
-                begin(f"Inspecting {name}")
-                inspected = inspect(submission)
-                begin(f"Storing {name}")
+            def inspect_and_tell(artifact: Path, request: VersionRequest) -> Inspected:
+                begin(f"Inspecting {artifact.name}")
+                inspected = inspect(artifact, request)
+                begin(f"Storing {artifact.name}")
                 return inspected
 
-            return publish(upload, inspect=inspect_and_tell)
+            return publish(artifact, request, by=shell_user(), inspect=inspect_and_tell)
 
 
 def _live_tag(model: str) -> str | None:
@@ -96,7 +89,3 @@ def _what_serves(version: ModelVersion, live_before: str | None) -> str:
     if live_before == version.tag:
         return " and is live already."
     return f" and is live now; {live_before or 'no version'} was before."
-
-
-def _has_descriptions(options: dict[str, Any]) -> bool:
-    return any(options[name] is not None for name in ("schema", "sample", "form"))

@@ -81,7 +81,7 @@ def by_api(owner: User, artifact: Any, fields: dict[str, str]) -> None:
 def by_admin(owner: User, artifact: Any, fields: dict[str, str]) -> None:
     client = Client()
     client.force_login(owner)
-    asked = {"model": "penguins", "is_public": fields["public"], "class_name": "RawData", **fields}
+    asked = {"model": "penguins", "is_public": fields["public"], "schema_class": "RawData", **fields}
     assert client.post("/admin/registry/modelversion/add/", {**asked, "artifact": artifact}).status_code == 302
 
 

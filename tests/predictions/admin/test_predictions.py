@@ -1,5 +1,6 @@
 """Predictions in the admin: the list that counts nothing, the page of one, canceling; and every page of the site."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,9 +18,8 @@ from predictions.models import Prediction, Worker
 from predictions.queue import wake_ups
 from predictions.serving.submission import submit
 from predictions.tasks import drain
-from registry.inspection.inspect import Submission
 from registry.models import ModelVersion
-from registry.publishing.publish import Upload, publish
+from registry.publishing.publish import Published
 from registry.uploads.sender import open_upload
 
 LIST = "/admin/predictions/prediction/"
@@ -181,9 +181,9 @@ def test_it_neither_adds_nor_edits(admin_client: Client, queued: Prediction) -> 
 
 
 def test_it_says_why_a_version_with_predictions_stays(
-    admin_client: Client, queued: Prediction, penguins_submission: Submission
+    admin_client: Client, queued: Prediction, publish_penguins: Callable[..., Published]
 ) -> None:
-    publish(Upload("penguins", "1.1", penguins_submission, promote=True))
+    publish_penguins("1.1", promote=True)
     address = reverse("admin:registry_modelversion_delete", args=[queued.version_id])
 
     with CaptureQueriesContext(connection) as queries:

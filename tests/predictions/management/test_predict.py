@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 from django.core.management import CommandError, call_command
 
-from registry.inspection.inspect import Submission
+from registry.inspection.version_request import VersionRequest
 from registry.models import ModelVersion
-from registry.publishing.publish import Upload, publish
+from registry.publishing.publish import Published, publish
 from tests import pipelines
 from tests.conftest import EXAMPLE
 
@@ -39,8 +39,8 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def register(pipeline: Any, save: Save, write: Callable[[str, Any], str], sample: list[dict[str, Any]]) -> ModelVersion:
-    submission = Submission(save(pipeline), sample=Path(write("sample.json", sample)))
-    return publish(Upload("own", "1", submission, promote=True)).version
+    request = VersionRequest("own", "1", sample=Path(write("sample.json", sample)), promote=True)
+    return publish(save(pipeline), request).version
 
 
 def test_it_prints_json(
@@ -138,9 +138,9 @@ def test_it_predicts_in_batches(penguins: ModelVersion, tmp_path: Path, settings
 
 
 def test_it_predicts_with_a_version_that_is_not_live(
-    penguins: ModelVersion, penguins_submission: Submission, capsys: pytest.CaptureFixture[str]
+    penguins: ModelVersion, publish_penguins: Callable[..., Published], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    publish(Upload("penguins", "1.1", penguins_submission))
+    publish_penguins("1.1")
 
     call_command("predict", "penguins", SAMPLE, "--tag", "1.1")
 

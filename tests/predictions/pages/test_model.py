@@ -1,6 +1,6 @@
 """GET and POST /models/<model>"""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -8,9 +8,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from predictions.models import Prediction
-from registry.inspection.inspect import Submission
+from registry.inspection.version_request import VersionRequest
 from registry.models import Model, ModelVersion
-from registry.publishing.publish import Upload, publish
+from registry.publishing.publish import Published, publish
 from tests import pipelines
 from tests.predictions.conftest import Submit
 from tests.predictions.draining import draining
@@ -119,9 +119,9 @@ def test_it_does_not_find_an_unknown_earlier_prediction(client: Client, penguins
 
 
 def test_it_does_not_start_from_the_prediction_of_another_model(
-    client: Client, penguins: ModelVersion, penguins_submission: Submission, submit_rows: Submit
+    client: Client, penguins: ModelVersion, publish_penguins: Callable[..., Published], submit_rows: Submit
 ) -> None:
-    publish(Upload("others", "1.0", penguins_submission, is_public=True, promote=True))
+    publish_penguins(model="others", is_public=True, promote=True)
 
     assert client.get(f"/models/others?from={submit_rows().pk}").status_code == 404
 
@@ -236,7 +236,7 @@ def test_it_links_each_error_to_its_control(client: Client, penguins: ModelVersi
 
 def test_it_shows_the_number_of_a_regressor(worker: None, client: Client, save: Any) -> None:
     artifact = save(pipelines.several_outputs())
-    publish(Upload("numbers", "1.0", Submission(artifact), is_public=True, promote=True))
+    publish(artifact, VersionRequest("numbers", "1.0", is_public=True, promote=True))
 
     page = Page(client.post("/models/numbers", {"a": "3", "b": "1"}))
 

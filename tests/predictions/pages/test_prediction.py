@@ -1,5 +1,6 @@
 """GET /predictions/<id>"""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +11,9 @@ from django.utils import timezone
 
 from predictions import tasks
 from predictions.models import Prediction
-from registry.inspection.inspect import Submission
+from registry.inspection.version_request import VersionRequest
 from registry.models import Model, ModelVersion
-from registry.publishing.publish import Upload, promote, publish
+from registry.publishing.publish import Published, promote, publish
 from tests import pipelines
 from tests.predictions.conftest import Submit
 from tests.predictions.page import Page
@@ -95,7 +96,7 @@ def test_it_says_that_it_expired(client: Client, submit_rows: Submit, settings: 
 
 def test_it_shows_the_error_of_the_model(client: Client, submit_rows: Submit, save: Any) -> None:
     artifact = save(pipelines.raises_above_100())
-    version = publish(Upload("picky", "1.0", Submission(artifact), is_public=True, promote=True)).version
+    version = publish(artifact, VersionRequest("picky", "1.0", is_public=True, promote=True)).version
     prediction = submit_rows([{"a": 1, "b": 0}, {"a": 101, "b": 0}], version=version)
     tasks.drain()
 
@@ -131,10 +132,10 @@ def test_it_shows_many_rows_before_they_are_predicted(
 
 
 def test_it_says_when_another_version_is_live_now(
-    client: Client, submit_rows: Submit, penguins_submission: Submission
+    client: Client, submit_rows: Submit, publish_penguins: Callable[..., Published]
 ) -> None:
     prediction = submit_rows()
-    publish(Upload("penguins", "2.0", penguins_submission))
+    publish_penguins("2.0")
     promote("penguins", "2.0")
 
     page = Page(client.get(url(prediction.pk)))

@@ -20,11 +20,11 @@ from predictions.runtime.execution import Work
 from predictions.serving import in_place, recording
 from predictions.serving.watchdog import Watchdog
 from predictions.status import Status
-from registry.inspection.inspect import Submission
+from registry.inspection.version_request import VersionRequest
 from registry.models import Incident, ModelVersion
 from registry.models.incident import Kind
 from registry.publishing import lookup
-from registry.publishing.publish import Upload, publish
+from registry.publishing.publish import publish
 from tests import pipelines
 from tests.predictions.conftest import Submit
 
@@ -111,8 +111,8 @@ def occupy(slow: Slow, requests: Requests, body: Any, **more: Any) -> None:
 def published(path: Path, rows: list[dict[str, Any]], **more: Any) -> ModelVersion:
     sample = path.with_suffix(".json")
     sample.write_text(json.dumps(rows))
-    upload = Upload("other", "1", Submission(path, sample=sample), is_public=True, promote=True, **more)
-    return publish(upload).version
+    request = VersionRequest("other", "1", sample=sample, is_public=True, promote=True, **more)
+    return publish(path, request).version
 
 
 def test_it_answers_with_what_is_stored(api: APIClient, penguins: ModelVersion, penguin: dict[str, Any]) -> None:

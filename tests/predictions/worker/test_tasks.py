@@ -20,9 +20,9 @@ from predictions.queue import heartbeat
 from predictions.runtime import loaded_models
 from predictions.status import Status
 from predictions.worker.claiming import claim
-from registry.inspection.inspect import Submission
+from registry.inspection.version_request import VersionRequest
 from registry.models import ModelVersion
-from registry.publishing.publish import Upload, publish
+from registry.publishing.publish import publish
 from tests import pipelines
 from tests.predictions.conftest import Submit
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db
 def published(path: Path, rows: list[dict[str, Any]], name: str = "other") -> ModelVersion:
     sample = path.with_suffix(".json")
     sample.write_text(json.dumps(rows))
-    return publish(Upload(name, "1", Submission(path, sample=sample), is_public=True, promote=True)).version
+    return publish(path, VersionRequest(name, "1", is_public=True, promote=True, sample=sample)).version
 
 
 def refreshed(*predictions: Prediction) -> list[Prediction]:

@@ -49,7 +49,7 @@ def page_of(upload: DirectUpload, name: str = "change") -> str:
 
 
 def test_it_checks_the_form_without_its_artifact(admin_client: Client) -> None:
-    answer = admin_client.post(CHECK, {"model": "penguins", "tag": "1.0", "class_name": "RawData"})
+    answer = admin_client.post(CHECK, {"model": "penguins", "tag": "1.0", "schema_class": "RawData"})
 
     assert answer.json() == {"errors": [], "registered_sha256": None}
 
@@ -59,7 +59,7 @@ def test_it_checks_the_form_without_its_artifact(admin_client: Client) -> None:
     [
         ({"model": "a b"}, "model", "cannot be a model name"),
         ({"tag": ""}, "tag", "required"),
-        ({"class_name": "a b"}, "class_name", "not the name of a Python class"),
+        ({"schema_class": "a b"}, "schema_class", "not the name of a Python class"),
         ({"sample": SimpleUploadedFile("rows.xlsx", b"PK")}, "sample", "must end in .csv or .json"),
         ({"form": SimpleUploadedFile("form.json", b"{")}, "form", "JSON"),
         ({"schema": SimpleUploadedFile("schema.json", bytes(5 * 2**20 + 1))}, "schema", "larger than"),

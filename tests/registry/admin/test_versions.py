@@ -13,11 +13,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from registry.inspection.inspect import Submission
+from registry.inspection.version_request import VersionRequest
 from registry.models import Model, ModelVersion, Promotion
 from registry.models.golden_check import GoldenCheck, Verdict
 from registry.pipelines.environment import environment
-from registry.publishing.publish import Upload, promote, publish
+from registry.publishing.publish import Published, promote, publish
 from tests import pipelines
 from tests.conftest import EXAMPLE
 
@@ -67,7 +67,7 @@ def upload(penguins_artifact: Path) -> Callable[..., dict[str, Any]]:
             "tag": "1.0",
             "artifact": file_of(penguins_artifact),
             "schema": file_of(EXAMPLE / "validation.py"),
-            "class_name": "RawData",
+            "schema_class": "RawData",
             "sample": file_of(EXAMPLE / "sample.csv"),
             "form": file_of(EXAMPLE / "form.json"),
             **changes,
@@ -77,9 +77,9 @@ def upload(penguins_artifact: Path) -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def second(penguins: ModelVersion, penguins_submission: Submission) -> ModelVersion:
+def second(penguins: ModelVersion, publish_penguins: Callable[..., Published]) -> ModelVersion:
     """Version 1.1 of the model, registered and not promoted."""
-    return publish(Upload("penguins", "1.1", penguins_submission, uploaded_by="owner")).version
+    return publish_penguins("1.1", by="owner").version
 
 
 def test_it_shows_the_upload_form_with_the_models_that_exist(admin_client: Client, penguins: ModelVersion) -> None:
@@ -109,7 +109,7 @@ def test_it_reads_the_named_class_of_the_schema_file(
     source = (EXAMPLE / "validation.py").read_text("utf-8").replace("RawData", "Penguin")
     schema = SimpleUploadedFile("validation.py", source.encode())
 
-    answer = admin_client.post(UPLOAD, upload(schema=schema, class_name="Penguin"))
+    answer = admin_client.post(UPLOAD, upload(schema=schema, schema_class="Penguin"))
 
     assert answer.status_code == 302
     assert ModelVersion.objects.get().record_schema.json_schema["title"] == "Penguin"
@@ -167,7 +167,7 @@ def test_it_refuses_a_form_that_asks_for_an_unknown_column(
     ("changes", "sentence"),
     [
         ({"model": "pen guins"}, "cannot be a model name"),
-        ({"class_name": "a b"}, "not the name of a Python class"),
+        ({"schema_class": "a b"}, "not the name of a Python class"),
         ({"sample": SimpleUploadedFile("rows.xlsx", b"PK")}, "must end in .csv or .json"),
         ({"artifact": ""}, "This field is required"),
     ],
@@ -334,7 +334,7 @@ def test_it_compares_two_versions(admin_client: Client, penguins: ModelVersion, 
 def test_it_compares_only_within_a_model(
     admin_client: Client, penguins: ModelVersion, save: Callable[..., Path]
 ) -> None:
-    stranger = publish(Upload("others", "1", Submission(save(pipelines.mixed_classifier())))).version
+    stranger = publish(save(pipelines.mixed_classifier()), VersionRequest("others", "1")).version
 
     page = admin_client.get(page_of(penguins, "compare"), {"other": stranger.pk})
 

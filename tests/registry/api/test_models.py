@@ -9,15 +9,14 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from rest_framework.test import APIClient
 
-from registry.inspection.inspect import Inspected, Submission
 from registry.models import Model, ModelVersion
-from registry.publishing.publish import Upload, promote, publish
+from registry.publishing.publish import Published, promote
 
 
 @pytest.fixture
-def second(penguins: ModelVersion, penguins_submission: Submission, inspect_once: Callable[..., Inspected]) -> str:
+def second(penguins: ModelVersion, publish_penguins: Callable[..., Published]) -> str:
     """The tag of another version of `penguins`, which is not live."""
-    return publish(Upload("penguins", "2.0", penguins_submission), inspect=inspect_once).version.tag
+    return publish_penguins("2.0").version.tag
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
-from registry.inspection.inspect import Inspected, Submission
 from registry.inspection.report import CHECKS
 from registry.models import Model, ModelVersion
-from registry.publishing.publish import Upload, publish
+from registry.publishing.publish import Published
 from tests.conftest import EXAMPLE
 
 URL = "/api/models/penguins/versions"
@@ -136,9 +135,9 @@ def test_it_takes_a_new_model_as_private(as_owner: APIClient, form: dict[str, An
 
 
 def test_it_lists_versions_newest_first(
-    api: APIClient, penguins: ModelVersion, penguins_submission: Submission, inspect_once: Callable[..., Inspected]
+    api: APIClient, penguins: ModelVersion, publish_penguins: Callable[..., Published]
 ) -> None:
-    publish(Upload("penguins", "2.0", penguins_submission), inspect=inspect_once)
+    publish_penguins("2.0")
 
     versions = api.get(URL).json()
 

@@ -11,24 +11,26 @@ from typing import Any
 
 import pytest
 
-from registry.inspection.inspect import SchemaSource, Submission, inspect
+from registry.inspection.inspect import inspect
+from registry.inspection.version_request import SchemaSource, VersionRequest
 from tests.registry.inspection.test_inspect import failure_of, two_columns
 
 Save = Callable[..., Path]
+Described = tuple[Path, VersionRequest]
 
 
 @pytest.fixture
-def hostile(save: Save, tmp_path: Path) -> Callable[[str], Submission]:
+def hostile(save: Save, tmp_path: Path) -> Callable[[str], Described]:
     """`hostile(code)`: a sound artifact, and a schema that runs the code before it is one."""
 
-    def submission(code: str) -> Submission:
+    def described(code: str) -> Described:
         path = tmp_path / "validation.py"
         path.write_text(
             f"from pydantic import BaseModel\n{code}\nclass RawData(BaseModel):\n    a: float\n    b: float\n"
         )
-        return Submission(save(two_columns()), schema=SchemaSource(path, "pydantic"))
+        return save(two_columns()), VersionRequest(schema=SchemaSource(path, "pydantic"))
 
-    return submission
+    return described
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def test_it_ends_a_file_that_takes_for_ever(hostile: Any, settings: Any) -> None
     settings.MLSERVE_INSPECTION_SECONDS = 3
     started = time.monotonic()
 
-    failed = failure_of(hostile("import time; time.sleep(60)"))
+    failed = failure_of(*hostile("import time; time.sleep(60)"))
 
     assert failed.detail == "It did not finish within 3 s."
     assert time.monotonic() - started < 20
@@ -53,7 +55,7 @@ def test_it_ends_a_file_that_takes_for_ever(hostile: Any, settings: Any) -> None
 def test_it_ends_a_file_that_takes_more_than_its_cpu_time(hostile: Any, settings: Any) -> None:
     settings.MLSERVE_INSPECTION_SECONDS = 4
 
-    failed = failure_of(hostile("while True: pass"))
+    failed = failure_of(*hostile("while True: pass"))
 
     assert failed.detail in {"It used more than 4 s of CPU time.", "It did not finish within 4 s."}
 
@@ -61,7 +63,7 @@ def test_it_ends_a_file_that_takes_more_than_its_cpu_time(hostile: Any, settings
 def test_it_ends_a_file_that_takes_too_much_memory(hostile: Any, settings: Any) -> None:
     settings.MLSERVE_INSPECTION_BYTES = 2 * 2**30
 
-    failed = failure_of(hostile("data = bytes(4 * 2**30)"))
+    failed = failure_of(*hostile("data = bytes(4 * 2**30)"))
 
     assert failed.name == "schema"
     assert "MemoryError" in failed.detail
@@ -93,7 +95,7 @@ def test_it_ends_a_file_that_takes_too_much_memory(hostile: Any, settings: Any) 
     ],
 )
 def test_it_survives_a_file_that_ends_its_process(hostile: Any, code: str, detail: str) -> None:
-    failed = failure_of(hostile(code))
+    failed = failure_of(*hostile(code))
 
     assert failed.name == "schema"
     assert failed.detail == detail
@@ -102,7 +104,7 @@ def test_it_survives_a_file_that_ends_its_process(hostile: Any, code: str, detai
 def test_it_survives_a_file_that_prints_a_lot(hostile: Any) -> None:
     code = "import os\nfor _ in range(500): print('x' * 100_000)\nprint('the end', flush=True)\nos._exit(3)"
 
-    failed = failure_of(hostile(code))
+    failed = failure_of(*hostile(code))
 
     assert failed.detail == "Its process ended with status 3: the end."
 
@@ -119,14 +121,14 @@ def test_it_survives_a_file_that_prints_a_lot(hostile: Any) -> None:
     ids=["write", "program", "network", "secrets", "files"],
 )
 def test_it_runs_the_code_in_the_sandbox(hostile: Any, code: str) -> None:
-    failed = failure_of(hostile(code))
+    failed = failure_of(*hostile(code))
 
     assert failed.name == "schema"
     assert "cannot be executed (PermissionError" in failed.detail or "Read-only" in failed.detail
 
 
 def test_it_says_which_parts_of_the_cage_held(hostile: Any) -> None:
-    report = inspect(hostile("")).report
+    report = inspect(*hostile("")).report
 
     assert report.is_accepted
     assert report.as_json()["facts"]["sandbox"] == ["limits", "system calls", "files"]
@@ -156,7 +158,7 @@ for number in range(3, 20):
     ids=["cut off", "found too early", "no text", "twice", "deep", "no text at all"],
 )
 def test_it_believes_nothing_that_code_writes_into_the_report(hostile: Any, line: bytes) -> None:
-    inspected = inspect(hostile(_WRITE_REPORT.format(line=line)))
+    inspected = inspect(*hostile(_WRITE_REPORT.format(line=line)))
 
     assert inspected.found == {}
     assert len(inspected.report.failed) == 1
@@ -180,7 +182,7 @@ for number in range(3, 20):
 
 def test_it_keeps_what_was_reported_before_the_code_ran(hostile: Any) -> None:
     """Which parts of the sandbox held, above all. The report can only be added to."""
-    report = inspect(hostile(_TAKE_BACK)).report
+    report = inspect(*hostile(_TAKE_BACK)).report
 
     assert report.as_json()["facts"]["sandbox"] == ["limits", "system calls", "files"]
 
@@ -189,7 +191,7 @@ def test_it_hides_secrets_from_the_file(hostile: Any, monkeypatch: pytest.Monkey
     for name in ("DATABASE_URL", "AWS_SESSION_TOKEN", "MLSERVE_TOKEN"):
         monkeypatch.setenv(name, "secret")
 
-    failed = failure_of(hostile("import os; raise ValueError(' '.join(os.environ))"))
+    failed = failure_of(*hostile("import os; raise ValueError(' '.join(os.environ))"))
 
     names = set(failed.detail.split())
     assert "PYTHONPATH" in names
@@ -198,7 +200,9 @@ def test_it_hides_secrets_from_the_file(hostile: Any, monkeypatch: pytest.Monkey
 
 
 def test_it_gives_the_file_a_home_of_its_own(hostile: Any, folder: Path) -> None:
-    failed = failure_of(hostile("import os; raise ValueError(os.getcwd() + os.environ['HOME'] + os.environ['TMPDIR'])"))
+    failed = failure_of(
+        *hostile("import os; raise ValueError(os.getcwd() + os.environ['HOME'] + os.environ['TMPDIR'])")
+    )
 
     assert failed.detail.count(str(folder)) == 3
 
@@ -207,12 +211,12 @@ def test_it_gives_the_file_a_home_of_its_own(hostile: Any, folder: Path) -> None
 def test_it_leaves_no_temporary_folder(hostile: Any, folder: Path, settings: Any, code: str) -> None:
     settings.MLSERVE_INSPECTION_SECONDS = 5
 
-    inspect(hostile(code))
+    inspect(*hostile(code))
 
     assert list(folder.iterdir()) == []
 
 
 def test_it_leaves_no_temporary_folder_of_an_accepted_file(save: Save, folder: Path) -> None:
-    assert inspect(Submission(save(two_columns()))).report.is_accepted
+    assert inspect(save(two_columns()), VersionRequest()).report.is_accepted
 
     assert list(folder.iterdir()) == []

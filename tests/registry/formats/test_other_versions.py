@@ -1,7 +1,6 @@
 """Artifacts that another scikit-learn trained: who may admit them, by which ways."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,10 @@ from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
 from registry.admin.forms import UploadForm
-from registry.inspection.inspect import Inspected, Submission
+from registry.inspection.inspect import Inspected
+from registry.inspection.version_request import VersionRequest
 from registry.models import ModelVersion
-from registry.publishing.publish import Upload, publish
+from registry.publishing.publish import Published, publish
 from registry.uploads.worker import inspect_next
 from tests import pipelines
 from tests.registry.uploading import submitted
@@ -64,10 +64,9 @@ def test_it_checks_it_as_it_would_be_uploaded(db: None, old: Path) -> None:
 
 
 def test_it_names_nobody_where_nothing_was_to_be_allowed(
-    db: None, penguins_submission: Submission, inspect_once: Callable[..., Inspected]
+    publish_penguins: Callable[..., Published],
 ) -> None:
-    submission = replace(penguins_submission, allow_other_versions=True)
-    version = publish(Upload("penguins", "1.0", submission, uploaded_by="owner"), inspect=inspect_once).version
+    version = publish_penguins(allow_other_versions=True, by="owner").version
 
     assert version.other_versions_allowed_by == ""
 
@@ -97,8 +96,8 @@ def test_it_remembers_the_allowance_of_a_direct_upload(api: APIClient, owner: Us
     api.force_authenticate(owner)
     asked: list[bool] = []
 
-    def look(submission: Submission, **_: Any) -> Inspected:
-        asked.append(submission.allow_other_versions)
+    def look(_: Path, request: VersionRequest, **__: Any) -> Inspected:
+        asked.append(request.allow_other_versions)
         raise KeyboardInterrupt
 
     submitted(api, b"\x80\x04N.", **({"allow_other_versions": "true"} if is_allowed else {}))
@@ -133,8 +132,7 @@ def test_it_ignores_the_box_of_those_who_may_not(uploader: User, old: Path) -> N
 
 
 def test_it_is_admitted_again_without_asking_again(db: None, old: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    submission = Submission(old, allow_other_versions=True)
-    version = publish(Upload("rows", "1", submission, uploaded_by="ada")).version
+    version = publish(old, VersionRequest("rows", "1", allow_other_versions=True), by="ada").version
     ModelVersion.objects.update(admission="")
 
     call_command("admit_models")

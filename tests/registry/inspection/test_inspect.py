@@ -16,8 +16,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from mlserve.errors import BadUpload
-from registry.inspection.inspect import Inspected, SchemaSource, Submission, inspect, schema_source
+from registry.inspection.inspect import Inspected, inspect
 from registry.inspection.report import CHECKS, Check
+from registry.inspection.version_request import SchemaSource, VersionRequest, schema_source
 from tests import pipelines
 from tests.pipelines import EXAMPLE
 
@@ -32,9 +33,9 @@ def statuses(inspected: Inspected) -> dict[str, str]:
     return {check.name: check.status for check in inspected.report.checks}
 
 
-def failure_of(submission: Submission) -> Check:
+def failure_of(artifact: Path, request: VersionRequest) -> Check:
     """The one failed check; what comes after it was not reached."""
-    inspected = inspect(submission)
+    inspected = inspect(artifact, request)
     (failed,) = inspected.report.failed
     assert inspected.found == {}
     assert list(statuses(inspected)) == list(CHECKS)
@@ -55,15 +56,15 @@ def written(path: Path, content: Any) -> Path:
 # --- What it finds -----------------------------------------------------------------------------------------------
 
 
-def test_it_accepts_the_example(penguins_submission: Submission) -> None:
-    inspected = inspect(penguins_submission)
+def test_it_accepts_the_example(penguins_artifact: Path, penguins_request: VersionRequest) -> None:
+    inspected = inspect(penguins_artifact, penguins_request)
 
     assert inspected.report.is_accepted
     assert statuses(inspected) == dict.fromkeys(CHECKS, "passed")
 
 
-def test_it_finds_what_a_version_is_made_of(penguins_submission: Submission) -> None:
-    found = inspect(penguins_submission).found
+def test_it_finds_what_a_version_is_made_of(penguins_artifact: Path, penguins_request: VersionRequest) -> None:
+    found = inspect(penguins_artifact, penguins_request).found
 
     assert found["artifact_format"] == "pickle"
     assert found["outputs"] == ["predict", "predict_proba", "decision_function"]
@@ -78,7 +79,7 @@ def test_it_finds_what_a_version_is_made_of(penguins_submission: Submission) -> 
 
 
 def test_it_needs_nothing_but_the_artifact(save: Save) -> None:
-    inspected = inspect(Submission(save(pipelines.mixed_classifier())))
+    inspected = inspect(save(pipelines.mixed_classifier()), VersionRequest())
 
     assert inspected.report.is_accepted
     assert [check.name for check in inspected.report.warnings] == ["accepts"]
@@ -91,21 +92,21 @@ def test_it_needs_nothing_but_the_artifact(save: Save) -> None:
     ids=lambda make: make.__name__,
 )
 def test_it_accepts_every_kind_of_pipeline(save: Save, make: Callable[[], Pipeline]) -> None:
-    assert inspect(Submission(save(make()))).report.is_accepted
+    assert inspect(save(make()), VersionRequest()).report.is_accepted
 
 
 def test_it_accepts_a_transformer_that_learns_nothing(save: Save, tmp_path: Path) -> None:
     pipeline = make_pipeline(pipelines.Stateless(), StandardScaler(), LinearRegression()).fit([[1.0], [2]], [1, 2])
     sample = written(tmp_path / "sample.json", [{"a": 1}, {"a": 2}])
 
-    assert inspect(Submission(save(pipeline), sample=sample)).report.is_accepted
+    assert inspect(save(pipeline), VersionRequest(sample=sample)).report.is_accepted
 
 
 def test_it_accepts_a_classifier_chain(save: Save) -> None:
     chain = ClassifierChain(LogisticRegression())
     pipeline = make_pipeline(chain).fit([[0.0], [1], [2], [3]], [[0, 1], [0, 0], [1, 1], [1, 0]])
 
-    inspected = inspect(Submission(save(pipeline)))
+    inspected = inspect(save(pipeline), VersionRequest())
 
     assert inspected.report.is_accepted
     assert [len(row) for row in inspected.found["golden_outputs"]["probabilities"]] == [2]
@@ -117,13 +118,13 @@ def test_it_accepts_a_pipeline_that_knows_missing_as_none(save: Save, tmp_path: 
     pipeline = make_pipeline(imputer, OneHotEncoder(), LogisticRegression()).fit(frame, [0, 1, 0, 1])
     sample = written(tmp_path / "sample.json", [{"a": "x"}, {"a": None}])
 
-    assert inspect(Submission(save(pipeline), sample=sample)).report.is_accepted
+    assert inspect(save(pipeline), VersionRequest(sample=sample)).report.is_accepted
 
 
 def test_it_refuses_another_scikit_learn_and_looks_at_the_rest(save: Save) -> None:
     path = pipelines.with_other_sklearn(save(two_columns()))
 
-    inspected = inspect(Submission(path))
+    inspected = inspect(path, VersionRequest())
 
     check = check_of(inspected, "environment")
     assert [each.name for each in inspected.report.failed] == ["environment"]
@@ -138,7 +139,7 @@ def test_it_refuses_another_scikit_learn_and_looks_at_the_rest(save: Save) -> No
 def test_it_warns_of_another_scikit_learn_that_somebody_allowed(save: Save) -> None:
     path = pipelines.with_other_sklearn(save(two_columns()))
 
-    inspected = inspect(Submission(path, allow_other_versions=True))
+    inspected = inspect(path, VersionRequest(allow_other_versions=True))
 
     assert inspected.report.is_accepted
     assert inspected.report.is_trained_elsewhere
@@ -148,7 +149,7 @@ def test_it_warns_of_another_scikit_learn_that_somebody_allowed(save: Save) -> N
 def test_it_marks_a_version_whose_rows_depend_on_each_other(save: Save, tmp_path: Path) -> None:
     sample = written(tmp_path / "sample.json", [{"a": 1, "b": 0}, {"a": 9, "b": 1}])
 
-    inspected = inspect(Submission(save(pipelines.not_batchable()), sample=sample))
+    inspected = inspect(save(pipelines.not_batchable()), VersionRequest(sample=sample))
 
     assert inspected.report.is_accepted
     assert check_of(inspected, "batching").status == "warning"
@@ -158,7 +159,7 @@ def test_it_marks_a_version_whose_rows_depend_on_each_other(save: Save, tmp_path
 def test_it_leaves_the_target_out_of_the_sample(save: Save, tmp_path: Path) -> None:
     sample = written(tmp_path / "sample.csv", "a,b,target\n1,0,7\n2,1,8\n")
 
-    inspected = inspect(Submission(save(two_columns()), sample=sample))
+    inspected = inspect(save(two_columns()), VersionRequest(sample=sample))
 
     assert inspected.found["sample_rows"] == [{"a": 1, "b": 0}, {"a": 2, "b": 1}]
     assert "target is not an input" in check_of(inspected, "accepts").detail
@@ -167,7 +168,7 @@ def test_it_leaves_the_target_out_of_the_sample(save: Save, tmp_path: Path) -> N
 def test_it_keeps_a_hundred_rows_of_a_large_sample(save: Save, tmp_path: Path) -> None:
     sample = written(tmp_path / "sample.json", [{"a": index, "b": 0} for index in range(250)])
 
-    found = inspect(Submission(save(two_columns()), sample=sample)).found
+    found = inspect(save(two_columns()), VersionRequest(sample=sample)).found
 
     assert len(found["sample_rows"]) == len(found["golden_outputs"]["predictions"]) == 100
 
@@ -176,14 +177,14 @@ def test_it_keeps_a_hundred_rows_of_a_large_sample(save: Save, tmp_path: Path) -
 
 
 def test_it_fails_a_file_that_does_not_load(tmp_path: Path) -> None:
-    failed = failure_of(Submission(written(tmp_path / "model.joblib", "import sklearn")))
+    failed = failure_of(written(tmp_path / "model.joblib", "import sklearn"), VersionRequest())
 
     assert failed.name == "loads"
     assert "not a skops, joblib or pickle file" in failed.detail
 
 
 def test_it_fails_what_is_no_pipeline(save: Save) -> None:
-    failed = failure_of(Submission(save(LinearRegression().fit([[1], [2]], [1, 2]))))
+    failed = failure_of(save(LinearRegression().fit([[1], [2]], [1, 2])), VersionRequest())
 
     assert failed.name == "pipeline"
     assert "LinearRegression" in failed.detail
@@ -192,7 +193,7 @@ def test_it_fails_what_is_no_pipeline(save: Save) -> None:
 def test_it_fails_a_schema_that_contradicts_the_pipeline(save: Save, tmp_path: Path) -> None:
     schema = written(tmp_path / "schema.json", {"type": "object", "properties": {"c": {"type": "number"}}})
 
-    failed = failure_of(Submission(save(two_columns()), SchemaSource(schema, "json_schema")))
+    failed = failure_of(save(two_columns()), VersionRequest(schema=SchemaSource(schema, "json_schema")))
 
     assert failed.name == "schema"
     assert "has c, which the pipeline was not trained on" in failed.detail
@@ -211,7 +212,7 @@ def test_it_fails_a_schema_that_contradicts_the_pipeline(save: Save, tmp_path: P
 def test_it_fails_a_python_schema(save: Save, tmp_path: Path, source: str, sentence: str) -> None:
     schema = written(tmp_path / "validation.py", source)
 
-    failed = failure_of(Submission(save(two_columns()), SchemaSource(schema, "pydantic")))
+    failed = failure_of(save(two_columns()), VersionRequest(schema=SchemaSource(schema, "pydantic")))
 
     assert failed.name == "schema"
     assert sentence in failed.detail
@@ -221,14 +222,14 @@ def test_it_fails_a_category_without_values(save: Save, tmp_path: Path) -> None:
     node = {"type": "string", "x-dtype": "category"}
     schema = written(tmp_path / "schema.json", {"type": "object", "properties": {"a": node, "b": {"type": "number"}}})
 
-    failed = failure_of(Submission(save(two_columns()), SchemaSource(schema, "json_schema")))
+    failed = failure_of(save(two_columns()), VersionRequest(schema=SchemaSource(schema, "json_schema")))
 
     assert failed.name == "schema"
     assert "has the dtype category, but no values" in failed.detail
 
 
 def test_it_fails_a_sample_that_is_not_there(save: Save, tmp_path: Path) -> None:
-    failed = failure_of(Submission(save(two_columns()), sample=tmp_path / "absent.csv"))
+    failed = failure_of(save(two_columns()), VersionRequest(sample=tmp_path / "absent.csv"))
 
     assert failed.name == "accepts"
     assert "absent.csv cannot be read" in failed.detail
@@ -241,7 +242,7 @@ def test_it_fails_a_sample_that_the_schema_refuses(save: Save, tmp_path: Path) -
         {"type": "object", "properties": {"a": {"type": "number"}, "b": {"type": "number"}}, "required": ["a", "b"]},
     )
 
-    failed = failure_of(Submission(save(two_columns()), SchemaSource(schema, "json_schema"), sample))
+    failed = failure_of(save(two_columns()), VersionRequest(schema=SchemaSource(schema, "json_schema"), sample=sample))
 
     assert failed.name == "accepts"
     assert "#/1/a must be a number; #/2/a must be a number" in failed.detail
@@ -251,7 +252,7 @@ def test_it_fails_a_pattern_for_which_no_row_can_be_made_up(save: Save, tmp_path
     node = {"type": "string", "pattern": "^[A-Z]{2}$"}
     schema = written(tmp_path / "schema.json", {"type": "object", "properties": {"a": node, "b": {"type": "number"}}})
 
-    failed = failure_of(Submission(save(two_columns()), SchemaSource(schema, "json_schema")))
+    failed = failure_of(save(two_columns()), VersionRequest(schema=SchemaSource(schema, "json_schema")))
 
     assert failed.name == "accepts"
     assert "must match the pattern" in failed.detail
@@ -261,7 +262,7 @@ def test_it_fails_a_pattern_for_which_no_row_can_be_made_up(save: Save, tmp_path
 def test_it_fails_a_pipeline_that_does_not_predict_the_sample(save: Save, tmp_path: Path) -> None:
     sample = written(tmp_path / "sample.json", [{"a": 101, "b": 0}])
 
-    failed = failure_of(Submission(save(pipelines.raises_above_100()), sample=sample))
+    failed = failure_of(save(pipelines.raises_above_100()), VersionRequest(sample=sample))
 
     assert failed.name == "predicts"
     assert failed.detail == "ValueError: a must not exceed 100"
@@ -272,7 +273,7 @@ def test_it_says_why_a_step_that_wants_a_frame_got_an_array(save: Save, tmp_path
     del pipeline[0].feature_names_in_
     sample = written(tmp_path / "sample.json", [{"a": 1, "b": 0}])
 
-    failed = failure_of(Submission(save(pipeline), sample=sample))
+    failed = failure_of(save(pipeline), VersionRequest(sample=sample))
 
     assert failed.name == "predicts"
     assert "n_features_in_ without feature_names_in_" in failed.fix
@@ -282,7 +283,7 @@ def test_it_fails_a_pipeline_with_a_step_that_is_not_fitted(save: Save) -> None:
     pipeline = two_columns()
     pipeline.steps[0] = ("scale", StandardScaler())
 
-    failed = failure_of(Submission(save(pipeline)))
+    failed = failure_of(save(pipeline), VersionRequest())
 
     assert failed.name in {"predicts", "schema"}
 
@@ -299,7 +300,7 @@ def test_it_fails_answers_that_are_no_json(save: Save, tmp_path: Path, model: An
     sample = written(tmp_path / "sample.json", [{"a": 1}, {"a": 2}])
     pipeline = make_pipeline(model).fit(np.array([[1.0], [2.0]]), [1, 2])
 
-    failed = failure_of(Submission(save(pipeline), sample=sample))
+    failed = failure_of(save(pipeline), VersionRequest(sample=sample))
 
     assert failed.name == "json"
     assert failed.detail == detail
@@ -308,7 +309,7 @@ def test_it_fails_answers_that_are_no_json(save: Save, tmp_path: Path, model: An
 def test_it_fails_a_pipeline_that_cannot_predict_a_row_alone(save: Save, tmp_path: Path) -> None:
     sample = written(tmp_path / "sample.json", [{"a": 1, "b": 0}, {"a": 2, "b": 1}])
 
-    failed = failure_of(Submission(save(pipelines.needs_several_rows()), sample=sample))
+    failed = failure_of(save(pipelines.needs_several_rows()), VersionRequest(sample=sample))
 
     assert failed.name == "batching"
     assert failed.detail == "Row 0 cannot be predicted alone: ValueError: one row is not enough"
@@ -317,7 +318,7 @@ def test_it_fails_a_pipeline_that_cannot_predict_a_row_alone(save: Save, tmp_pat
 def test_it_fails_a_form_with_unknown_fields(save: Save) -> None:
     form = {"sections": [{"fields": [{"name": "c"}]}]}
 
-    failed = failure_of(Submission(save(two_columns()), form_config=form))
+    failed = failure_of(save(two_columns()), VersionRequest(form_config=form))
 
     assert failed.name == "form"
     assert "names c, which the schema lacks" in failed.detail

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from registry.inspection.inspect import Submission
+from registry.inspection.version_request import VersionRequest
 from registry.models import ModelVersion
-from registry.publishing.publish import Upload, publish
+from registry.publishing.publish import publish
 
 
 @pytest.fixture
 def second(penguins: ModelVersion, penguins_artifact: Path) -> ModelVersion:
     """The version 1.1 of `penguins`, not live."""
-    return publish(Upload("penguins", "1.1", Submission(penguins_artifact), uploaded_by="ada (shell)")).version
+    return publish(penguins_artifact, VersionRequest("penguins", "1.1"), by="ada (shell)").version
 
 
 def test_it_lists_every_version(
@@ -71,7 +71,7 @@ def test_it_promotes(second: ModelVersion, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_it_promotes_the_first(db: None, penguins_artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    publish(Upload("penguins", "1.0", Submission(penguins_artifact)))
+    publish(penguins_artifact, VersionRequest("penguins", "1.0"))
 
     call_command("promote_model", "penguins", "1.0")
 

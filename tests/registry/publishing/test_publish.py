@@ -16,10 +16,10 @@ from mlserve.errors import (
     TooLarge,
     Unavailable,
 )
-from registry.inspection.inspect import Submission
+from registry.inspection.version_request import VersionRequest
 from registry.models import Model, ModelVersion
 from registry.publishing import publish as publishing
-from registry.publishing.publish import Published, Upload, publish
+from registry.publishing.publish import Published, publish
 from registry.storage.artifacts import local_copy
 from registry.storage.digest import Digest
 from tests import pipelines
@@ -40,7 +40,7 @@ def live() -> str | None:
 
 
 def test_it_registers_a_version_that_is_not_live(publish_penguins: Publish, penguins_artifact: Path) -> None:
-    published = publish_penguins(uploaded_by="owner")
+    published = publish_penguins(by="owner")
 
     version = ModelVersion.objects.get()
     assert published.created
@@ -63,7 +63,7 @@ def test_it_keeps_the_order_of_columns(publish_penguins: Publish) -> None:
 
 
 def test_it_inspects_for_real(db: None, save: Callable[..., Path]) -> None:
-    published = publish(Upload("numbers", "1.0", Submission(save(pipelines.array_regressor())), promote=True))
+    published = publish(save(pipelines.array_regressor()), VersionRequest("numbers", "1.0", promote=True))
 
     assert published.version.is_live
     assert published.version.container == "array"
@@ -74,7 +74,7 @@ def test_it_registers_nothing_that_was_rejected(db: None, tmp_path: Path) -> Non
     path.write_text("no pickle")
 
     with pytest.raises(ArtifactRejected, match="The file unpickles: no") as refusal:
-        publish(Upload("penguins", "1.0", Submission(path)))
+        publish(path, VersionRequest("penguins", "1.0"))
 
     assert refusal.value.report["accepted"] is False
     assert not Model.objects.exists()
@@ -162,9 +162,9 @@ def test_it_takes_the_title_of_the_form_for_a_new_model(publish_penguins: Publis
 
 
 def test_it_cuts_the_long_title_of_a_form(db: None, save: Callable[..., Path]) -> None:
-    submission = Submission(save(pipelines.array_regressor()), form_config={"title": "x" * 500})
+    request = VersionRequest("numbers", "1.0", form_config={"title": "x" * 500})
 
-    publish(Upload("numbers", "1.0", submission))
+    publish(save(pipelines.array_regressor()), request)
 
     assert Model.objects.get().title == "x" * 200
 
@@ -184,10 +184,10 @@ def test_it_cuts_the_long_title_of_a_form(db: None, save: Callable[..., Path]) -
     ids=lambda value: str(value)[:30],
 )
 def test_it_refuses_names_that_cannot_be(
-    penguins_submission: Submission, change: dict[str, Any], sentence: str
+    penguins_artifact: Path, penguins_request: VersionRequest, change: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(BadUpload) as refusal:
-        publish(dataclasses.replace(Upload("penguins", "1.0", penguins_submission), **change))
+        publish(penguins_artifact, dataclasses.replace(penguins_request, **change))
 
     assert sentence in refusal.value.detail
 
@@ -236,6 +236,6 @@ def test_it_stores_what_json_can_hold(db: None, save: Callable[..., Path], tmp_p
     sample = tmp_path / "sample.json"
     sample.write_text(json.dumps([{"age": 39, "city": "Zürich 🐧 \u2028", "postcode": "0123"}]))
 
-    publish(Upload("people", "1.0", Submission(save(pipelines.mixed_classifier()), sample=sample)))
+    publish(save(pipelines.mixed_classifier()), VersionRequest("people", "1.0", sample=sample))
 
     assert ModelVersion.objects.get().sample_rows[0]["city"] == "Zürich 🐧 \u2028"

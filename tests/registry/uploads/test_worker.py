@@ -15,8 +15,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from registry.inspection.inspect import Inspected, Submission, inspect
+from registry.inspection.inspect import Inspected, inspect
 from registry.inspection.report import CHECKS, Check, Report, with_skipped
+from registry.inspection.version_request import VersionRequest
 from registry.models import Model, ModelVersion
 from registry.models.direct_upload import DirectUpload, Status
 from registry.multipart.destination import current_transfer
@@ -46,11 +47,11 @@ def files() -> dict[str, SimpleUploadedFile]:
 
 
 @pytest.fixture
-def accept(penguins_submission: Submission, inspect_once: Inspect) -> Inspect:
+def accept(penguins_artifact: Path, penguins_request: VersionRequest, inspect_once: Inspect) -> Inspect:
     """The example's own result, for whatever is inspected."""
 
-    def inspect(_submission: Submission, **_: Any) -> Inspected:
-        return inspect_once(penguins_submission)
+    def inspect(*_: Any, **__: Any) -> Inspected:
+        return inspect_once(penguins_artifact, penguins_request)
 
     return inspect
 
@@ -157,11 +158,11 @@ def test_it_shows_how_far_it_is(as_owner: APIClient, content: bytes, accept: Ins
     upload = submitted(as_owner, content)
     seen = []
 
-    def look(submission: Submission, *, on_check: Callable[[Any], None]) -> Inspected:
+    def look(*_: Any, on_check: Callable[[Any], None]) -> Inspected:
         seen.append(as_owner.get(upload["url"]).json())
         on_check((Check("loads", "passed", "Loaded."),))
         seen.append(as_owner.get(upload["url"]).json())
-        return accept(submission)
+        return accept()
 
     inspect_next(holder=HOLDER, inspect=look)
 
@@ -175,7 +176,9 @@ def test_it_hands_the_checks_on_while_it_inspects(content: bytes, tmp_path: Path
     artifact.write_bytes(content)
     seen: list[list[str]] = []
 
-    inspected = inspect(Submission(artifact), on_check=lambda checks: seen.append([check.name for check in checks]))
+    inspected = inspect(
+        artifact, VersionRequest(), on_check=lambda checks: seen.append([check.name for check in checks])
+    )
 
     assert inspected.report.is_accepted
     assert seen == sorted(seen, key=len)
@@ -185,9 +188,9 @@ def test_it_hands_the_checks_on_while_it_inspects(content: bytes, tmp_path: Path
 def test_it_stops_when_another_worker_has_it(as_owner: APIClient, content: bytes, accept: Inspect) -> None:
     upload = submitted(as_owner, content)
 
-    def inspect(submission: Submission, **_: Any) -> Inspected:
+    def inspect(*_: Any, **__: Any) -> Inspected:
         DirectUpload.objects.requeue_held_by([HOLDER], now=timezone.now())
-        return accept(submission)
+        return accept()
 
     inspect_next(holder=HOLDER, inspect=inspect)
 
@@ -268,7 +271,7 @@ def test_it_keeps_a_report_that_no_database_would_take(as_owner: APIClient) -> N
     upload = submitted(as_owner, NO_PICKLE)
     failed = Check("loads", "failed", "An artifact may say \0 or \ud800.", "Retrain.")
 
-    def inspect(_submission: Submission, **_: Any) -> Inspected:
+    def inspect(*_: Any, **__: Any) -> Inspected:
         return Inspected(Report(with_skipped((failed,))), {})
 
     inspect_next(holder=HOLDER, inspect=inspect)
