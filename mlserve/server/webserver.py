@@ -12,8 +12,9 @@ from mlserve.observability import logs
 from mlserve.observability.monitoring import start_monitoring
 from mlserve.observability.tracing import traced
 from mlserve.processes.orphans import end_with_parent
+from mlserve.processes.stopping import notice_stop
 
-# A request may wait for MLSERVE_MAX_WAIT; the rest is for its answer.
+# A request may wait for MLSERVE_MAX_WAIT, also one for an inspection that goes on; the rest is for its answer.
 _SECONDS_BEYOND_WAIT = 15
 # Counts connections, idle keep-alive ones included.
 _MOST_CONNECTIONS = 1024
@@ -56,6 +57,7 @@ def load_application() -> Callable[..., Any]:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     end_with_parent()
+    notice_stop()
     logs.name_process("web")
 
     from mlserve.wsgi import application

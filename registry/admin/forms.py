@@ -10,6 +10,7 @@ from django.core.exceptions import NON_FIELD_ERRORS
 from mlserve.errors import ArtifactRejected, MlserveError, TagTaken
 from registry.admin.comparison import Comparison, compare
 from registry.inspection.report import Report, report_from_json
+from registry.inspection.slots import inspect_in_request
 from registry.inspection.version_request import version_request
 from registry.models import Model, ModelVersion, validate_name
 from registry.publishing.publish import Published, note_published, publish
@@ -137,7 +138,7 @@ class UploadForm(DescriptionForm):
         try:
             with received({name: self.cleaned_data[name] for name in ("artifact", *_FILES)}) as paths:
                 request = version_request(self.cleaned_data, paths)
-                published = publish(paths["artifact"], request, by=by)
+                published = publish(paths["artifact"], request, by=by, inspect=inspect_in_request)
         except ArtifactRejected as error:
             self.report = report_from_json(error.report)
             self.add_error(None, f"Refused, nothing was stored. {error.detail}")

@@ -22,6 +22,7 @@ from registry.api.serializers import (
     VersionSerializer,
     VersionUploadSerializer,
 )
+from registry.inspection.slots import inspect_in_request
 from registry.inspection.version_request import VersionRequest, version_request
 from registry.models import Model, ModelQuerySet, ModelVersion
 from registry.publishing.publish import note_published, promote, publish, rollback
@@ -120,7 +121,7 @@ class VersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
             wanted = version_request({**data, "model": model}, paths)
             if "upload" in data:
                 return self._queue(request, wanted, data)
-            published = publish(paths["artifact"], wanted, by=request.user.get_username())
+            published = publish(paths["artifact"], wanted, by=request.user.get_username(), inspect=inspect_in_request)
         note_published(request.user, published, wanted, how="Uploaded over the API")
         body = VersionDetailSerializer(published.version, context=self.get_serializer_context()).data
         return Response(body, status=201 if published.created else 200, headers={"Location": body["url"]})

@@ -30,7 +30,7 @@ _ONE_THREAD = {
 }
 
 _SHOWN_OUTPUT_BYTES = 10_000
-# How often somebody who follows an inspection learns of it.
+# How often the parent looks at a running inspection.
 _LOOK_EVERY_SECONDS = 0.5
 
 OnCheck = Callable[[tuple[Check, ...]], None]
@@ -55,17 +55,22 @@ class Inspected:
 
 
 def inspect(
-    artifact: Path, request: VersionRequest, *, stored: StoredRecord | None = None, on_check: OnCheck | None = None
+    artifact: Path,
+    request: VersionRequest,
+    *,
+    stored: StoredRecord | None = None,
+    on_check: OnCheck | None = None,
+    on_look: Callable[[], None] = lambda: None,
 ) -> Inspected:
     """Run every check on what is to be published in a child process with limits of time, CPU time and memory.
 
     Takes as long as the artifact needs to load and to predict its sample, at most MLSERVE_INSPECTION_SECONDS.
-    `stored` takes the place of the request's schema and sample. `on_check` gets all checks that are done whenever there
-    are more, twice a second at most; what it raises ends the inspection.
+    `stored` takes the place of the request's schema and sample. `on_look` is called twice a second, and `on_check` gets
+    all checks that are done whenever there are more; what they raise ends the inspection and its process.
     """
     with tempfile.TemporaryDirectory(prefix="mlserve-inspection-") as folder:
         _write_request(Path(folder), artifact, request, stored)
-        ending = _run_child(Path(folder), on_check)
+        ending = _run_child(Path(folder), on_check, on_look)
         findings = read_child_report(Path(folder) / RESULT_FILE)
     checks, found, facts = findings.checks, findings.found, {"sandbox": list(findings.sandbox)}
     is_refused = any(check.status == "failed" for check in checks)
@@ -96,7 +101,7 @@ def _write_request(folder: Path, artifact: Path, request: VersionRequest, stored
     (folder / REQUEST_FILE).write_text(json.dumps(question), "utf-8")
 
 
-def _run_child(folder: Path, on_check: OnCheck | None) -> str:
+def _run_child(folder: Path, on_check: OnCheck | None, on_look: Callable[[], None]) -> str:
     """Run the child to its end; '' when it ended by itself, else how it ended."""
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     search = [str(settings.BASE_DIR), *filter(None, [environment.get("PYTHONPATH")])]
@@ -113,7 +118,7 @@ def _run_child(folder: Path, on_check: OnCheck | None) -> str:
             start_new_session=True,
         )  # fmt: skip
         try:
-            code = _wait(child, folder, on_check)
+            code = _wait(child, folder, on_check, on_look)
         except subprocess.TimeoutExpired:
             return f"It did not finish within {settings.MLSERVE_INSPECTION_SECONDS} s."
         finally:
@@ -121,12 +126,9 @@ def _run_child(folder: Path, on_check: OnCheck | None) -> str:
     return "" if code == 0 else _describe_exit(code, folder / "output.txt")
 
 
-def _wait(child: subprocess.Popen[bytes], folder: Path, on_check: OnCheck | None) -> int:
+def _wait(child: subprocess.Popen[bytes], folder: Path, on_check: OnCheck | None, on_look: Callable[[], None]) -> int:
     """The child's exit status. Raises TimeoutExpired after MLSERVE_INSPECTION_SECONDS."""
-    limit: int = settings.MLSERVE_INSPECTION_SECONDS
-    if on_check is None:
-        return child.wait(limit)
-    deadline, seen, result = time.monotonic() + limit, 0, folder / RESULT_FILE
+    deadline, seen, result = time.monotonic() + settings.MLSERVE_INSPECTION_SECONDS, 0, folder / RESULT_FILE
     while True:
         left = deadline - time.monotonic()
         try:
@@ -134,8 +136,9 @@ def _wait(child: subprocess.Popen[bytes], folder: Path, on_check: OnCheck | None
         except subprocess.TimeoutExpired:
             if left <= 0:
                 raise
+        on_look()
         size = result.stat().st_size if result.exists() else 0
-        if size > seen:
+        if on_check is not None and size > seen:
             seen = size
             on_check(read_child_report(result, is_ended=False).checks)
 
