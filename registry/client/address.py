@@ -1,12 +1,10 @@
-"""Where another server is, and who asks there. Pure."""
+"""Where another server is, and whose account is used there. Pure."""
 
 import base64
 import ipaddress
 import re
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
-
-from mlserve.errors import RemoteRefusal
+from urllib.parse import urlsplit
 
 Origin = tuple[str, str, int]
 
@@ -17,29 +15,23 @@ class UnusableAddress(ValueError):
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server is: `root` without a slash at its end."""
+    """Where a server is: `root` without a slash at its end; `is_secret`: no one else can read what is sent."""
 
     root: str
-    origin: Origin
-    is_encrypted: bool
-    is_loopback: bool
+    is_secret: bool
 
 
 def address_of(url: str) -> Address:
     """Read an address as people type it, with a path before the API or without. Raises UnusableAddress."""
-    try:
-        parts = urlsplit(url.strip())
-        origin = _origin(parts)
-    except ValueError as error:
-        raise UnusableAddress(f"{url!r} is not an address: {error}.") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", url.strip()):
+    parts = urlsplit(url.strip()) if (origin := origin_of(url.strip())) else None
+    if parts is None or origin is None or re.search(r"\s", url.strip()):
         raise UnusableAddress(f"{url!r} is not an address: give one as https://mlserve.example.com.")
     if parts.username is not None or parts.password is not None:
         raise UnusableAddress("The address holds an account. Put it into MLSERVE_TOKEN instead.")
     if parts.query or parts.fragment:
         raise UnusableAddress(f"{url!r} has more than a path: give it without '?' and '#'.")
     root = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
-    return Address(root, origin, parts.scheme == "https", _is_loopback(parts.hostname))
+    return Address(root, parts.scheme == "https" or is_loopback(origin[1]))
 
 
 def authorization_of(token: str) -> str:
@@ -54,35 +46,22 @@ def authorization_of(token: str) -> str:
     return f"Bearer {token}"
 
 
-def storage_address(url: str) -> Address:
-    """The place of an address that a server gave for a part. Raises RemoteRefusal for one that is none."""
+def origin_of(url: str) -> Origin | None:
+    """Scheme, host and port of a web address; None for anything else."""
     try:
         parts = urlsplit(url)
-        origin = _origin(parts)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
-        parts, origin = urlsplit(""), ("", "", 0)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise RemoteRefusal("The server gave an address for a part that is none.")
-    return Address(url, origin, parts.scheme == "https", _is_loopback(parts.hostname))
-
-
-def is_of_origin(url: str, origin: Origin) -> bool:
-    try:
-        return _origin(urlsplit(url)) == origin
-    except ValueError:
-        return False
+        return None
+    return (parts.scheme, parts.hostname, port) if parts.scheme in ("http", "https") and parts.hostname else None
 
 
 def host_of(url: str) -> str:
-    """Without the query, which opens a pre-signed address to whoever reads it."""
+    """Without the query, which opens a pre-signed address to anyone who reads it."""
     return urlsplit(url).netloc
 
 
-def _origin(parts: SplitResult) -> Origin:
-    return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

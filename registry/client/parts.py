@@ -1,22 +1,53 @@
-"""The parts of a file on their way to another server or its storage: some at a time, each tried again."""
+"""A file on its way to another server or its storage: parts, some at a time, each tried again, then the request."""
 
 import itertools
-import queue
+import random
 import threading
-import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from multiprocessing.pool import ThreadPool
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from mlserve.errors import BadUpload, MlserveError, RemoteRefusal, Unavailable
-from registry.client.server import RemoteServer, pause_before
-from registry.client.uploads import OnBytes, RemoteUpload, Source
+from mlserve.errors import BadUpload, RemoteRefusal, Unavailable
+from registry.client.resume_store import RememberedUploads
+from registry.client.server import LONGEST_PAUSE_SECONDS, RemoteServer
+from registry.client.uploads import OnBytes, RemoteUpload, Source, opened, submitted
+from registry.inspection.version_request import VersionRequest
 
 # More would not be faster on one line, and each holds a connection of the server.
 _SENDERS = 4
-# With the pauses between them, about a minute of a network that is away.
+# With the pauses between them, about a minute without a network.
 _PART_ATTEMPTS = 8
-# Asked for at once; an address is good for an hour, and a slow line shall not outlive it.
-_ADDRESSES_AT_ONCE = 20
+
+
+def delivered(
+    server: RemoteServer,
+    source: Source,
+    request: VersionRequest,
+    remembered: RememberedUploads,
+    sending: Callable[[RemoteUpload], AbstractContextManager[OnBytes]],
+) -> RemoteUpload:
+    """The upload once the server has all of it and was asked to publish it. An earlier run may have begun it.
+
+    `sending` shows how it goes: it gets the upload, and gives the function that is called with each number of bytes.
+    Raises RemoteRefusal, Unavailable, or BadUpload for a changed file.
+    """
+    upload = opened(server, source, remembered)
+    try:
+        with sending(upload) as on_bytes:
+            if upload.missing_bytes:
+                send_parts(server, upload, source, on_bytes)
+            return submitted(server, upload, request, source)
+    except RemoteRefusal as error:
+        if upload.status == "open" or error.answered != 409:
+            raise
+        # An earlier run asked for something else than this one does, and that is under way.
+        remembered.forget(server.url, source.sha256)
+        if remembered.recall(server.url, source.sha256):
+            raise
+    return delivered(server, source, request, remembered, sending)
 
 
 def send_parts(server: RemoteServer, upload: RemoteUpload, source: Source, on_bytes: OnBytes) -> None:
@@ -24,70 +55,64 @@ def send_parts(server: RemoteServer, upload: RemoteUpload, source: Source, on_by
 
     `on_bytes` is called from several threads, with a negative number for a part that must be sent again.
     """
-    missing = upload.missing
-    senders = _Senders(server, upload, source, on_bytes)
-    try:
-        senders.start(min(_SENDERS, len(missing)))
-        for _ in missing:
-            outcome = senders.outcomes.get()
-            if outcome is not None:
-                raise outcome
-    finally:
-        senders.stopped.set()
+    sender = _Sender(server, upload, source, on_bytes, threading.Event())
+    # Its threads are daemons: what ends the block, Ctrl-C too, does not wait for a slow network.
+    with ThreadPool(min(_SENDERS, len(upload.missing))) as pool:
+        try:
+            for _ in pool.imap_unordered(sender.send, upload.missing):
+                pass
+        finally:
+            sender.stopped.set()
 
 
-class _Senders:
-    """Threads that each send one part after another. They are daemons: Ctrl-C need not wait for a slow network."""
+def pause_before(attempt: int) -> float:
+    """Seconds before the next attempt: doubled each time, up to 15, a random half of it, so that many do not meet."""
+    longest = min(LONGEST_PAUSE_SECONDS, 0.25 * 2.0**attempt)
+    return longest * (1 + random.random()) / 2  # noqa: S311 - not a secret
 
-    def __init__(self, server: RemoteServer, upload: RemoteUpload, source: Source, on_bytes: OnBytes) -> None:
-        self.outcomes: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-        self.stopped = threading.Event()
-        self._server, self._upload, self._source, self._on_bytes = server, upload, source, on_bytes
-        self._numbers: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for number in upload.missing:
-            self._numbers.put(number)
-        self._addresses = _Addresses(server, upload)
 
-    def start(self, count: int) -> None:
-        for _ in range(count):
-            threading.Thread(target=self._run, name="mlserve-part", daemon=True).start()
+@dataclass(frozen=True)
+class _Sender:
+    server: RemoteServer
+    upload: RemoteUpload
+    source: Source
+    on_bytes: OnBytes
+    stopped: threading.Event
 
-    def _run(self) -> None:
-        while not self.stopped.is_set():
-            try:
-                number = self._numbers.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                self._send(number)
-            except Exception as error:  # noqa: BLE001 - whatever ends a thread is raised where its result is awaited
-                self.outcomes.put(error)
-                return
-            self.outcomes.put(None)
-
-    def _send(self, number: int) -> None:
+    def send(self, number: int) -> None:
+        """Try it some times, each at a new address: the one before may have expired."""
         for attempt in itertools.count(1):
             try:
                 self._send_once(number)
             except Unavailable as error:
                 if attempt == _PART_ATTEMPTS or self.stopped.is_set():
                     raise
-                self._addresses.drop(number)
-                self.stopped.wait(max(pause_before(attempt), min(error.retry_after_seconds or 0, 15)))
+                asked_for = min(error.retry_after_seconds or 0, LONGEST_PAUSE_SECONDS)
+                self.stopped.wait(max(pause_before(attempt), asked_for))
             else:
                 return
 
     def _send_once(self, number: int) -> None:
-        size_bytes = self._upload.bytes_of(number)
-        address = self._addresses.of(number)
-        with self._source.path.open("rb") as file:
-            file.seek((number - 1) * self._upload.part_bytes)
-            piece: Any = _Piece(file, size_bytes, self._on_bytes, self.stopped)
+        size_bytes, address = self.upload.bytes_of(number), self._address_of(number)
+        with self.source.path.open("rb") as file:
+            file.seek((number - 1) * self.upload.part_bytes)
+            piece: Any = _Piece(file, size_bytes, self.on_bytes, self.stopped)
             try:
-                self._server.put(address, piece, size_bytes=size_bytes)
+                self.server.put(address, piece, size_bytes=size_bytes)
             except BaseException:
-                self._on_bytes(-piece.sent)
+                self.on_bytes(-piece.sent)
                 raise
+
+    def _address_of(self, number: int) -> str:
+        upload_id = self.upload.upload_id
+        answer = self.server.post("uploads", upload_id, "parts", body={"numbers": [number]})
+        try:
+            url = next(str(part["url"]) for part in answer["parts"] if part["number"] == number)
+        except (KeyError, TypeError, StopIteration) as error:
+            raise RemoteRefusal(f"{self.server.url} gave addresses in a way that this client does not know.") from error
+        # A server behind a proxy may not know its own name; the one that was asked is right.
+        path = f"/api/uploads/{upload_id}/parts/{number}"
+        return self.server.url + path if urlsplit(url).path.endswith(path) else url
 
 
 class _Piece:
@@ -108,45 +133,3 @@ class _Piece:
         self.sent += len(chunk)
         self._on_bytes(len(chunk))
         return chunk
-
-
-class _Addresses:
-    """Where each part goes: asked for in groups shortly before they are needed, and again after a failure."""
-
-    def __init__(self, server: RemoteServer, upload: RemoteUpload) -> None:
-        self._server, self._upload = server, upload
-        self._known: dict[int, str] = {}
-        self._stale_at = 0.0
-        self._lock = threading.Lock()
-
-    def of(self, number: int) -> str:
-        with self._lock:
-            if time.monotonic() >= self._stale_at:
-                self._known.clear()
-            if number not in self._known:
-                self._ask_from(number)
-            return self._known[number]
-
-    def drop(self, number: int) -> None:
-        with self._lock:
-            self._known.pop(number, None)
-
-    def _ask_from(self, first: int) -> None:
-        upload_id = self._upload.upload_id
-        numbers = [number for number in self._upload.missing if number >= first][:_ADDRESSES_AT_ONCE]
-        answer = self._server.post("uploads", upload_id, "parts", body={"numbers": numbers})
-        try:
-            found = {int(part["number"]): str(part["url"]) for part in answer["parts"]}
-            self._stale_at = time.monotonic() + int(answer["expires_in_seconds"]) / 2
-        except (KeyError, TypeError, ValueError) as error:
-            raise _unknown_answer(self._server) from error
-        if first not in found:
-            raise _unknown_answer(self._server)
-        for number, url in found.items():
-            # A server behind a proxy may not know its own name; the one that was asked is right.
-            path = f"/api/uploads/{upload_id}/parts/{number}"
-            self._known[number] = self._server.url + path if urlsplit(url).path.endswith(path) else url
-
-
-def _unknown_answer(server: RemoteServer) -> MlserveError:
-    return RemoteRefusal(f"{server.url} gave addresses in a way that this command does not know.")

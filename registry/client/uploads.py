@@ -1,4 +1,4 @@
-"""An upload at another server: a file's digest, opened or taken up again, submitted, followed to its end.
+"""An upload at another server: a file's digest, opened or resumed, submitted, followed to its end.
 
 Whatever fails, the parts that arrived stay on the server for a day, and the next run sends the others.
 """
@@ -13,11 +13,11 @@ from typing import Any
 from mlserve.errors import BadUpload, RemoteRefusal, Unavailable
 from registry.client.resume_store import RememberedUploads
 from registry.client.server import RemoteServer
-from registry.inspection.version_request import Fields
+from registry.inspection.version_request import VersionRequest
 
 _CHUNK_BYTES = 2**20
 _LOOK_EVERY_SECONDS = 1.0
-# So long the server may be away, and so long an upload may stand still, until a command stops to follow it.
+# How long a server may give no answer, and how long an upload may stand still, before it is followed no further.
 _AWAY_SECONDS = 120
 _STILL_SECONDS = 900
 
@@ -57,6 +57,11 @@ class RemoteUpload:
     def missing(self) -> list[int]:
         return [number for number in range(1, self.part_count + 1) if number not in self.arrived]
 
+    @property
+    def missing_bytes(self) -> int:
+        """What must be sent; an upload that was submitted has everything."""
+        return sum(map(self.bytes_of, self.missing)) if self.status == "open" else 0
+
     def bytes_of(self, number: int) -> int:
         return min(self.part_bytes, self.size_bytes - (number - 1) * self.part_bytes)
 
@@ -77,14 +82,36 @@ def hashed(path: Path, on_bytes: OnBytes) -> Source:
     return Source(path, size_bytes, digest.hexdigest())
 
 
+def registered_there(server: RemoteServer, request: VersionRequest, source: Source) -> dict[str, Any] | None:
+    """The version under this tag, so that nothing is sent for nothing. Raises RemoteRefusal when it is another one."""
+    try:
+        version = server.get("models", request.model, "versions", request.tag)
+    except RemoteRefusal as error:
+        if error.answered == 404:
+            return None
+        raise
+    if version.get("sha256") != source.sha256:
+        raise RemoteRefusal(
+            f"{request.model} {request.tag} at {server.url} is another artifact. A version never changes: "
+            "upload under a new tag.",
+            answered=409,
+        )
+    return version
+
+
 def opened(server: RemoteServer, source: Source, remembered: RememberedUploads) -> RemoteUpload:
     """The upload of these bytes that an earlier run began and that goes on, or a new one."""
-    earlier = _recalled(server, source, remembered)
-    if earlier is not None:
-        return earlier
-    asked = {"size_bytes": source.size_bytes, "file_name": source.path.name}
+    if upload_id := remembered.recall(server.url, source.sha256):
+        try:
+            upload = looked_up(server, upload_id)
+        except RemoteRefusal as error:
+            if error.answered not in (400, 404):
+                raise
+        else:
+            if not upload.has_ended and upload.size_bytes == source.size_bytes:
+                return upload
     try:
-        upload = _upload(server.post("uploads", body=asked))
+        upload = _upload(server.post("uploads", body={"size_bytes": source.size_bytes, "file_name": source.path.name}))
     except RemoteRefusal as error:
         if error.answered == 404:
             raise RemoteRefusal(f"{server.url} takes no direct uploads. Check the address.") from error
@@ -93,9 +120,10 @@ def opened(server: RemoteServer, source: Source, remembered: RememberedUploads) 
     return upload
 
 
-def submitted(server: RemoteServer, upload: RemoteUpload, model: str, fields: Fields) -> RemoteUpload:
+def submitted(server: RemoteServer, upload: RemoteUpload, request: VersionRequest, source: Source) -> RemoteUpload:
     """Ask for the inspection of an upload whose parts are all there; asking the same again changes nothing."""
-    return _upload(server.post_form("models", model, "versions", fields=[*fields, ("upload", upload.upload_id)]))
+    fields = [*request.api_fields(), ("sha256", source.sha256), ("upload", upload.upload_id)]
+    return _upload(server.post_form("models", request.model, "versions", fields=fields))
 
 
 def followed(
@@ -105,7 +133,7 @@ def followed(
     *,
     pause: Callable[[float], None] = time.sleep,
 ) -> RemoteUpload:
-    """Look at the upload until it has ended. Raises Unavailable when it stands still, or the server is away."""
+    """Look at the upload until it has ended. Raises Unavailable when it stands still, or the server does not answer."""
     changed_at = answered_at = time.monotonic()
     while not upload.has_ended:
         pause(_LOOK_EVERY_SECONDS)
@@ -131,37 +159,20 @@ def looked_up(server: RemoteServer, upload_id: str) -> RemoteUpload:
     return _upload(server.get("uploads", upload_id))
 
 
-def _recalled(server: RemoteServer, source: Source, remembered: RememberedUploads) -> RemoteUpload | None:
-    upload_id = remembered.recall(server.url, source.sha256)
-    if upload_id is None:
-        return None
-    try:
-        upload = looked_up(server, upload_id)
-    except RemoteRefusal as error:
-        if error.answered not in (400, 404):
-            raise
-    else:
-        if not upload.has_ended and upload.size_bytes == source.size_bytes:
-            return upload
-    remembered.forget(server.url, source.sha256)
-    return None
-
-
 def _upload(document: Mapping[str, Any]) -> RemoteUpload:
+    numbers = ("size_bytes", "part_bytes", "part_count")
     try:
         upload = RemoteUpload(
             upload_id=str(document["upload_id"]),
             status=str(document["status"]),
-            size_bytes=int(document["size_bytes"]),
-            part_bytes=int(document["part_bytes"]),
-            part_count=int(document["part_count"]),
+            **{name: int(document[name]) for name in numbers},
             arrived=frozenset(int(part["number"]) for part in document["parts"]),
             progress=document["progress"] or {},
             report=document["report"],
             problem=document["problem"],
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise RemoteRefusal("The server described the upload in a way that this command does not know.") from error
-    if upload.part_bytes < 1 or upload.part_count != -(-upload.size_bytes // upload.part_bytes):
-        raise RemoteRefusal("The server described the upload in a way that this command does not know.")
+        if upload.part_count != -(-upload.size_bytes // upload.part_bytes):
+            raise ValueError
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise RemoteRefusal("The server described the upload in a way that this client does not know.") from error
     return upload

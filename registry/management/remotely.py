@@ -2,7 +2,9 @@
 
 import os
 from argparse import ArgumentParser
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from django.core.management import CommandError
@@ -10,18 +12,18 @@ from rich.filesize import decimal
 
 from mlserve.errors import MlserveError, RemoteRefusal
 from mlserve.terminal import TerminalCommand
-from registry.client.address import Address, UnusableAddress, address_of, authorization_of
-from registry.client.parts import send_parts
+from registry.client.address import UnusableAddress, address_of, authorization_of
+from registry.client.parts import delivered
 from registry.client.resume_store import RememberedUploads
 from registry.client.server import RemoteServer
-from registry.client.uploads import RemoteUpload, Source, followed, hashed, opened, submitted
+from registry.client.uploads import OnBytes, RemoteUpload, Source, followed, hashed, registered_there
 from registry.inspection.report import CHECKS, report_from_json
 from registry.inspection.version_request import VersionRequest
 from registry.management.inspecting import InspectingCommand, request_from
 from registry.publishing.publish import require_names
 
 _WRONG_USAGE = 2
-_GO_ON = "Run the same command again to go on."
+_GO_ON = "What arrived stays at the server for a day. Run the same command again to go on."
 
 _STEPS: Mapping[str, str] = {
     "waiting": "Waiting for a worker",
@@ -54,7 +56,11 @@ def server_of(options: Mapping[str, Any]) -> RemoteServer:
                 f"MLSERVE_TOKEN is not set: {address.root} wants to know who uploads. Set it to an API token "
                 "with the scope upload, in the environment or in .env; `manage.py make_token` makes one there."
             )
-        _require_secrecy(address, is_insecure=options["insecure"])
+        if not (address.is_secret or options["insecure"]):
+            raise UnusableAddress(
+                f"{address.root} is not encrypted: everybody on the way could read MLSERVE_TOKEN and change the "
+                "artifact. Use https://, or --insecure in a network where nobody else listens."
+            )
         return RemoteServer(address, authorization=authorization_of(token))
     except UnusableAddress as error:
         raise CommandError(str(error), returncode=_WRONG_USAGE) from error
@@ -62,66 +68,45 @@ def server_of(options: Mapping[str, Any]) -> RemoteServer:
 
 def upload_to(command: InspectingCommand, options: Mapping[str, Any]) -> None:
     """Hash, send what is missing, have it inspected there, and show the report as if it had been inspected here."""
-    server, artifact, asked = server_of(options), options["path"], request_from(options)
-    require_names(asked.model, asked.tag, title=asked.title)
+    server, artifact, request = server_of(options), options["path"], request_from(options)
+    require_names(request.model, request.tag, title=request.title)
     with command.transferring(f"Hashing {artifact.name}", artifact.stat().st_size) as advance:
         source = hashed(artifact, advance)
-    version = _registered(server, asked, source)
-    if version is not None and not asked.changes_model:
-        _say_registered(command, server, asked, version)
+    version = registered_there(server, request, source)
+    if version is not None and not request.changes_model:
+        _say_registered(command, server, request, version)
         return
     remembered = RememberedUploads()
-    ended = _published(command, server, asked, source, remembered)
+    sent = delivered(server, source, request, remembered, partial(_sending, command, source))
+    ended = _followed(command, server, source, sent)
     remembered.forget(server.url, source.sha256)
     if ended.report is not None:
         command.show_report(report_from_json(ended.report))
     if ended.status != "published":
-        raise _why_not(ended)
-    _say_what_serves(command, server, asked, f"{asked.model} {asked.tag} registered at {server.url} {_size(source)}")
+        reason = (ended.problem or {}).get("detail") or "The server says no more."
+        raise RemoteRefusal(f"The upload is {ended.status}. {reason}")
+    size = f"(sha256 {source.sha256[:12]}…, {decimal(source.size_bytes)})"
+    _say_what_serves(command, server, request, f"{request.model} {request.tag} registered at {server.url} {size}")
 
 
-def _published(
-    command: InspectingCommand,
-    server: RemoteServer,
-    asked: VersionRequest,
-    source: Source,
-    remembered: RememberedUploads,
-) -> RemoteUpload:
-    """The upload once it has ended, well or badly."""
-    upload = opened(server, source, remembered)
-    try:
-        waiting = _sent(command, server, asked, source, upload)
-    except RemoteRefusal as error:
-        if upload.status == "open" or error.answered != 409:
-            raise
-        # An earlier run asked for something else than this one does, and that is under way.
-        remembered.forget(server.url, source.sha256)
-        waiting = _sent(command, server, asked, source, opened(server, source, remembered))
-    return _watched(command, server, source, waiting)
-
-
-def _sent(
-    command: InspectingCommand, server: RemoteServer, asked: VersionRequest, source: Source, upload: RemoteUpload
-) -> RemoteUpload:
-    missing_bytes = sum(map(upload.bytes_of, upload.missing)) if upload.status == "open" else 0
-    there = upload.size_bytes - missing_bytes
-    if there and missing_bytes:
+@contextmanager
+def _sending(command: TerminalCommand, source: Source, upload: RemoteUpload) -> Iterator[OnBytes]:
+    there = upload.size_bytes - upload.missing_bytes
+    if there and upload.missing_bytes:
         command.say(f"{decimal(there)} of {decimal(upload.size_bytes)} are at the server already.")
     try:
         with command.transferring(f"Sending {source.path.name}", upload.size_bytes, done_bytes=there) as advance:
-            if missing_bytes:
-                send_parts(server, upload, source, advance)
-        return submitted(server, upload, asked.model, [*asked.api_fields(), ("sha256", source.sha256)])
+            yield advance
     except KeyboardInterrupt:
-        command.stderr.write(f"Interrupted. What arrived stays at the server for a day. {_GO_ON}")
+        command.stderr.write(f"Interrupted. {_GO_ON}")
         raise
     except MlserveError as error:
         if not isinstance(error, RemoteRefusal):
-            error.detail = f"{error.detail} What arrived stays at the server for a day. {_GO_ON}"
+            error.detail = f"{error.detail} {_GO_ON}"
         raise
 
 
-def _watched(command: TerminalCommand, server: RemoteServer, source: Source, upload: RemoteUpload) -> RemoteUpload:
+def _followed(command: TerminalCommand, server: RemoteServer, source: Source, upload: RemoteUpload) -> RemoteUpload:
     name = source.path.name
     try:
         with command.working(_stage(upload, name)) as begin:
@@ -142,67 +127,26 @@ def _stage(upload: RemoteUpload, name: str) -> str:
     return f"{stage}: {len(done)} of {len(CHECKS)} checks, {question} ({latest.get('status')})"
 
 
-def _require_secrecy(address: Address, *, is_insecure: bool) -> None:
-    if address.is_encrypted or address.is_loopback or is_insecure:
-        return
-    raise UnusableAddress(
-        f"{address.root} is not encrypted: everybody on the way could read MLSERVE_TOKEN and change the artifact. "
-        "Use https://, or --insecure in a network where nobody else listens."
-    )
-
-
-def _registered(server: RemoteServer, asked: VersionRequest, source: Source) -> dict[str, Any] | None:
-    """The version under this tag, so that nothing is sent for nothing. Raises RemoteRefusal when it is another one."""
-    try:
-        version = server.get("models", asked.model, "versions", asked.tag)
-    except RemoteRefusal as error:
-        if error.answered == 404:
-            return None
-        raise
-    if version.get("sha256") != source.sha256:
-        raise RemoteRefusal(
-            f"{asked.model} {asked.tag} at {server.url} is another artifact. A version never changes: "
-            "upload under a new tag.",
-            answered=409,
-        )
-    return version
-
-
 def _say_registered(
-    command: InspectingCommand, server: RemoteServer, asked: VersionRequest, version: dict[str, Any]
+    command: InspectingCommand, server: RemoteServer, request: VersionRequest, version: dict[str, Any]
 ) -> None:
     if isinstance(version.get("report"), dict):
         command.show_report(report_from_json(version["report"]))
-    if asked.promote and not version.get("is_live"):
-        server.post("models", asked.model, "promote", body={"tag": asked.tag})
-    done = f"{asked.model} {asked.tag} was registered at {server.url} before with the same bytes"
-    _say_what_serves(command, server, asked, done)
-    if asked.describes_version:
+    if request.promote and not version.get("is_live"):
+        server.post("models", request.model, "promote", body={"tag": request.tag})
+    done = f"{request.model} {request.tag} was registered at {server.url} before with the same bytes"
+    _say_what_serves(command, server, request, done)
+    if request.describes_version:
         command.say("Schema, sample and form of a version never change: give others under a new tag.")
 
 
-def _say_what_serves(command: TerminalCommand, server: RemoteServer, asked: VersionRequest, done: str) -> None:
-    live = server.get("models", asked.model).get("live_version")
-    if live == asked.tag:
+def _say_what_serves(command: TerminalCommand, server: RemoteServer, request: VersionRequest, done: str) -> None:
+    live = server.get("models", request.model).get("live_version")
+    if live == request.tag:
         command.say(f"{done} and is live.")
         return
     command.say(f"{done}, not live yet{f' ({live} is)' if live else ''}; promote it in the admin or with")
-    url = f"{server.url}/api/models/{asked.model}/promote"
+    url = f"{server.url}/api/models/{request.model}/promote"
+    account = '-H "Authorization: Bearer $MLSERVE_TOKEN"' if server.is_asked_by_token else '-u "$MLSERVE_TOKEN"'
     # On a line of its own, to be copied whole.
-    command.stdout.write(
-        f"""    curl {_HOW_CURL_ASKS[server.is_asked_by_token]} --json '{{"tag": "{asked.tag}"}}' {url}"""
-    )
-
-
-# Whether MLSERVE_TOKEN is an API token → how curl sends it.
-_HOW_CURL_ASKS = {True: '-H "Authorization: Bearer $MLSERVE_TOKEN"', False: '-u "$MLSERVE_TOKEN"'}
-
-
-def _why_not(upload: RemoteUpload) -> RemoteRefusal:
-    problem = upload.problem or {}
-    reason = problem.get("detail") or problem.get("title") or "The server says no more."
-    return RemoteRefusal(f"The upload is {upload.status}. {reason}")
-
-
-def _size(source: Source) -> str:
-    return f"(sha256 {source.sha256[:12]}…, {decimal(source.size_bytes)})"
+    command.stdout.write(f"""    curl {account} --json '{{"tag": "{request.tag}"}}' {url}""")

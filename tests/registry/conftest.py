@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 from registry.client.address import address_of
 from registry.client.server import RemoteServer
 from registry.client.uploads import Source, hashed
-from tests.registry.peers import Peer, peers
+from tests.registry.peers import Peer, peers, without_pauses
 
 
 @pytest.fixture
@@ -50,7 +50,8 @@ def peer(start_peer: Callable[[], Peer]) -> Peer:
 
 @pytest.fixture
 def server(peer: Peer) -> Iterator[RemoteServer]:
-    made = RemoteServer(address_of(f"{peer.url}/web/"), authorization="Basic c2VjcmV0", pause=lambda seconds: None)
+    made = RemoteServer(address_of(f"{peer.url}/web/"), authorization="Basic c2VjcmV0")
+    made.retries = without_pauses(made.retries)
     yield made
     made.close()
 

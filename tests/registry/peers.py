@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from urllib3 import Retry
+
 from registry.client.uploads import RemoteUpload, _upload
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -69,6 +71,10 @@ def peers() -> Iterator[Callable[[], Peer]]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+def without_pauses(retries: Retry) -> Retry:
+    return retries.new(backoff_factor=0, backoff_jitter=0, retry_after_max=0)
 
 
 def document(**changes: Any) -> dict[str, Any]:

@@ -24,11 +24,17 @@ def test_it_refuses_what_is_no_address(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "is_loopback"),
-    [("http://127.0.0.2", True), ("http://localhost:1", True), ("http://[::1]", True), ("http://10.0.0.1", False)],
+    ("url", "is_secret"),
+    [
+        ("https://x.example", True),
+        ("http://127.0.0.2", True),
+        ("http://localhost:1", True),
+        ("http://[::1]", True),
+        ("http://10.0.0.1", False),
+    ],
 )
-def test_it_knows_what_stays_on_this_machine(url: str, is_loopback: bool) -> None:
-    assert address_of(url).is_loopback is is_loopback
+def test_it_knows_what_no_one_else_can_read(url: str, is_secret: bool) -> None:
+    assert address_of(url).is_secret is is_secret
 
 
 @pytest.mark.parametrize(

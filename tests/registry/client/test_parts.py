@@ -1,12 +1,17 @@
 """The parts of a file on their way: to whom, with what, and once more."""
 
+import signal
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 
 import pytest
 
 from mlserve.errors import BadUpload, RemoteRefusal
 from registry.client import parts as sending
-from registry.client.parts import send_parts
+from registry.client.parts import pause_before, send_parts
 from registry.client.server import RemoteServer
 from registry.client.uploads import Source
 from tests.registry.peers import Answer, Peer, as_json, upload_of
@@ -85,3 +90,41 @@ def test_it_sends_no_file_that_became_shorter(peer: Peer, server: RemoteServer, 
 
     with pytest.raises(BadUpload, match="became shorter"):
         send_parts(server, upload_of(), source, lambda count: None)
+
+
+def test_it_stops_at_once_on_ctrl_c(peer: Peer, source: Source) -> None:
+    """Although a storage that takes the bytes and gives no answer is waited for, for a minute."""
+    with socket.create_server(("127.0.0.1", 0)) as storage:
+        peer.script(addresses(f"http://127.0.0.1:{storage.getsockname()[1]}", 1, 2, 3))
+        command = [sys.executable, "-c", _SEND, peer.url, str(source.path)]
+        with subprocess.Popen(command) as sender:
+            connection, _ = storage.accept()
+            began = time.monotonic()
+            sender.send_signal(signal.SIGINT)
+            status = sender.wait()
+            connection.close()
+
+    assert status == 130
+    assert time.monotonic() - began < 20
+
+
+_SEND = """
+import sys
+from pathlib import Path
+from registry.client.server import RemoteServer
+from registry.client.address import address_of
+from registry.client.uploads import hashed
+from registry.client.parts import send_parts
+from tests.registry.peers import upload_of
+
+source = hashed(Path(sys.argv[2]), lambda count: None)
+try:
+    send_parts(RemoteServer(address_of(sys.argv[1]), authorization="x"), upload_of(), source, lambda count: None)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def test_it_pauses_longer_each_time_up_to_a_limit() -> None:
+    assert all(0.25 <= pause_before(1) <= 0.5 for _ in range(20))
+    assert all(7.5 <= pause_before(30) <= 15 for _ in range(20))

@@ -1,13 +1,23 @@
 """What another server is asked, over real sockets: who learns of the account, and what is tried again."""
 
+import socket
+import ssl
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from mlserve.errors import RemoteRefusal, Unavailable
-from registry.client import server as remote
-from registry.client.server import RemoteServer, pause_before
+from registry.client.address import address_of
+from registry.client.server import RemoteServer
 from tests.registry.peers import Peer, as_json
 
 
@@ -53,7 +63,7 @@ def test_it_gives_up_after_some_attempts(peer: Peer, server: RemoteServer) -> No
     with pytest.raises(Unavailable, match="The database is away"):
         server.get("models")
 
-    assert len(peer.asked) == remote._ATTEMPTS
+    assert len(peer.asked) == 5
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"\xff"])
@@ -64,11 +74,44 @@ def test_it_says_that_it_is_no_api(peer: Peer, server: RemoteServer, body: bytes
         server.get("models")
 
 
-def test_it_pauses_longer_each_time_up_to_a_limit() -> None:
-    assert all(0.25 <= pause_before(1) <= 0.5 for _ in range(20))
-    assert all(7.5 <= pause_before(30) <= 15 for _ in range(20))
-
-
 def test_it_names_the_host_that_took_no_part(server: RemoteServer) -> None:
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:9 did not take a part: .*refused"):
         server.put("http://127.0.0.1:9/x?signature=s", BytesIO(b"x"), size_bytes=1)
+
+
+def test_it_asks_no_server_twice_that_it_cannot_trust(tmp_path: Path) -> None:
+    accepted: list[Any] = []
+    with socket.create_server(("localhost", 0)) as listening, ThreadPoolExecutor(1) as pool:
+        pool.submit(_serve, listening, _context_of_self_signed(tmp_path), accepted)
+        address = address_of(f"https://localhost:{listening.getsockname()[1]}")
+
+        with pytest.raises(RemoteRefusal, match=r"cannot be trusted: .*self-signed"):
+            RemoteServer(address, authorization="Bearer secret").get("models")
+
+        listening.shutdown(socket.SHUT_RDWR)
+    assert len(accepted) == 1
+
+
+def _serve(listening: socket.socket, context: ssl.SSLContext, accepted: list[Any]) -> None:
+    with suppress(OSError):  # at the end
+        while True:
+            connection, peer = listening.accept()
+            accepted.append(peer)
+            with suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True):
+                pass
+
+
+def _context_of_self_signed(folder: Path) -> ssl.SSLContext:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(tz=UTC)
+    certificate = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1)).sign(key, hashes.SHA256())
+    )  # fmt: skip
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "both.pem").write_bytes(private + certificate.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "both.pem")
+    return context

@@ -13,11 +13,13 @@ from pytest_django.live_server_helper import LiveServer
 from mlserve.access.tokens import make_token
 from registry.client import uploads
 from registry.client.resume_store import cache_folder
+from registry.client.server import RemoteServer
 from registry.models import Model, ModelVersion
 from registry.models.direct_upload import DirectUpload, Status
 from registry.publishing.publish import Published
 from tests.conftest import EXAMPLE
 from tests.registry.inspecting import inspecting
+from tests.registry.peers import without_pauses
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -123,7 +125,7 @@ def test_it_goes_on_where_an_earlier_run_ended(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with monkeypatch.context() as interrupted:
-        interrupted.setattr("registry.management.remotely.submitted", _ctrl_c)
+        interrupted.setattr("registry.client.parts.submitted", _ctrl_c)
         with pytest.raises(KeyboardInterrupt):
             upload(live_server, penguins_artifact)
     assert "Run the same command again to go on." in capsys.readouterr().err
@@ -180,7 +182,7 @@ def test_it_begins_anew_when_the_server_forgot(
     live_server: LiveServer, worker: None, penguins_artifact: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as interrupted:
-        interrupted.setattr("registry.management.remotely.submitted", _ctrl_c)
+        interrupted.setattr("registry.client.parts.submitted", _ctrl_c)
         with pytest.raises(KeyboardInterrupt):
             upload(live_server, penguins_artifact)
     DirectUpload.objects.all().delete()
@@ -310,8 +312,7 @@ def test_it_refuses_an_empty_file_and_names_that_fit_no_address(live_server: Liv
 
 
 def test_it_says_that_nobody_answers(penguins_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("registry.client.server.time.sleep", lambda seconds: None)
-    monkeypatch.setattr("registry.client.server.pause_before", lambda attempt: 0.0)
+    monkeypatch.setattr(RemoteServer, "retries", without_pauses(RemoteServer.retries))
 
     with pytest.raises(CommandError, match=r"127\.0\.0\.1:9 does not answer: .*refused") as refused:
         call_command("upload_model", str(penguins_artifact), "--model", "m", "--tag", "1", "--to", "http://127.0.0.1:9")
