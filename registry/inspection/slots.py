@@ -19,7 +19,7 @@ from registry.inspection.version_request import VersionRequest
 # Each may take MLSERVE_INSPECTION_BYTES of the host's memory, and all of a core.
 MOST_AT_ONCE = 2
 # An inspection of a usual model ends meanwhile. A request that waits holds a thread of the web server.
-_PATIENCE_SECONDS = 5.0
+_LONGEST_WAIT_SECONDS = 5.0
 _RETRY_AFTER_SECONDS = 10
 
 
@@ -37,7 +37,7 @@ def inspect_in_request(artifact: Path, request: VersionRequest) -> Inspected:
 def _take_slot(slots: ExitStack) -> None:
     """Lock one of the files that all processes of the host share; a process that dies loses its lock."""
     folder = Path(settings.MLSERVE_CACHE_DIR) / "inspections"
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         files = [slots.enter_context((folder / str(number)).open("wb")) for number in range(MOST_AT_ONCE)]

@@ -1,4 +1,4 @@
-"""What somebody asks to publish: one type for the command, the API, the admin and an upload at another server. Pure."""
+"""What a caller asks to publish: one type for the command, the API, the admin and an upload at another server. Pure."""
 
 import json
 from collections.abc import Mapping, Sequence

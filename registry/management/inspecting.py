@@ -7,7 +7,7 @@ from typing import Any
 
 from mlserve.errors import BadUpload
 from mlserve.terminal import TerminalCommand, cell, plain_table
-from registry.inspection.report import Check, Report
+from registry.inspection.report import Report
 from registry.inspection.version_request import VersionRequest, version_request
 
 # How each status looks: its sign and its style on a terminal.
@@ -68,7 +68,7 @@ class InspectingCommand(TerminalCommand):
         for check in report.checks:
             sign, style = _LOOKS[check.status]
             table.add_row(cell(check.question), cell(f"{sign} {check.status}", style), cell(check.detail))
-            if _needs_fix(check):
+            if check.fix and check.status in ("warning", "failed"):
                 table.add_row("", "", cell(f"Fix: {check.fix}", style))
         self.show(table)
 
@@ -91,10 +91,6 @@ def request_from(options: Mapping[str, Any]) -> VersionRequest:
     if options["form"] is not None:
         _require_file(options["form"], "form")
     return version_request(options, {name: options[name] for name in ("schema", "sample", "form") if options[name]})
-
-
-def _needs_fix(check: Check) -> bool:
-    return bool(check.fix) and check.status in ("warning", "failed")
 
 
 def _require_file(path: Path, what: str) -> None:

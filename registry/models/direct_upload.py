@@ -5,7 +5,7 @@
      └─cancel─► canceled└────release──────┘   the lease ran out (worker died); failed after MLSERVE_MAX_ATTEMPTS
 
 At most one upload is inspected at a time, whatever the number of workers: an inspection may take minutes and as much
-memory as its artifact needs, and predictions shall find a worker meanwhile. A unique constraint holds it.
+memory as its artifact needs, and the other workers stay free for predictions. A unique constraint ensures it.
 """
 
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ from uuid_utils.compat import uuid7
 from mlserve.errors import GivenUp, MlserveError
 from registry.multipart.parts import Staging
 
-# Parts of an upload that nobody submitted for so long are deleted.
+# The parts of an upload that was not submitted within this time are deleted.
 OPEN_FOR = timedelta(hours=24)
 # Beside the inspection itself: fetching, hashing and storing what may be a gibibyte over a slow network.
 _TRANSFER_SECONDS = 300
 
 
-# A lease that ends so much later than any that begins now was given by a clock that was ahead.
+# A lease that ends later than any that begins now by more than this was given by a clock that was ahead.
 _NO_CLOCKS_DIFFER_SO_MUCH = timedelta(hours=1)
 
 
@@ -96,7 +96,7 @@ class DirectUploadQuerySet(models.QuerySet["DirectUpload"]):
         return self.get(pk=oldest.pk) if claimed else None
 
     def record_progress(self, upload: "DirectUpload", progress: dict[str, Any]) -> bool:
-        """Let everybody see how far the inspection is; False when the lease of `upload` was lost."""
+        """Record how far the inspection is; False when the lease of `upload` was lost."""
         return bool(self._held(upload).update(progress=progress))
 
     def finish(self, upload: "DirectUpload", status: Status, *, now: datetime, **changes: Any) -> bool:
@@ -105,12 +105,12 @@ class DirectUploadQuerySet(models.QuerySet["DirectUpload"]):
         return bool(self._held(upload).update(**ended, **changes))
 
     def requeue_claimed(self, upload: "DirectUpload") -> bool:
-        """inspecting → queued for an upload that was not tried, because a part of the service was away."""
+        """inspecting → queued for an upload that was not tried, because a part of the service was unavailable."""
         again = {"status": Status.QUEUED, "attempts": F("attempts") - 1, **_NO_LEASE}
         return bool(self._held(upload).update(**again))
 
     def requeue_without_attempt(self, *, holders: Sequence[str]) -> int:
-        """The same for workers that were ended for no fault of what they inspected."""
+        """The same for workers that were stopped, whatever they inspected."""
         again = {"status": Status.QUEUED, "attempts": F("attempts") - 1, **_NO_LEASE}
         return self.inspecting().filter(lease_holder__in=holders).update(**again)
 
@@ -154,7 +154,7 @@ def _given_up() -> dict[str, str]:
 
 
 class DirectUpload(models.Model):
-    """An artifact on its way: sent in parts past the web server, then inspected and published by a worker.
+    """An artifact that is sent in parts, past the web server, and then inspected and published by a worker.
 
     `status` is written by this module's queryset only.
     """

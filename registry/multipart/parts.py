@@ -10,7 +10,7 @@ from mlserve.errors import UploadIncomplete
 PART_BYTES = 8 * 2**20
 # What S3 takes of one upload.
 MOST_PARTS = 10_000
-# How long a pre-signed address is good for. Whoever needs longer asks for another one.
+# How long a pre-signed address is good for. A client that needs longer asks for another one.
 ADDRESS_SECONDS = 3600
 
 _NAMED_NUMBERS = 20

@@ -1,6 +1,6 @@
-"""The signature by which this service knows again what it admitted: HMAC with SECRET_KEY, kept in the version's row.
+"""The signature of what this service admitted: HMAC with SECRET_KEY, kept in the version's row.
 
-Whoever can write to the bucket, or to the database, cannot make one; a copied one fits only the same bytes.
+Write access to the bucket or to the database is not enough to make one, and a copied one fits only the same bytes.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def admission_of(admitted: Admitted) -> str:
 
 
 def why_not_admitted(admitted: Admitted, admission: str) -> str:
-    """What is the matter with the row's signature, to follow "its signature"; '' when it is this service's.
+    """Why the row's signature does not count, in words that follow "its signature"; '' when it is this service's.
 
     Keys in SECRET_KEY_FALLBACKS count as well.
     """

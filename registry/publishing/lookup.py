@@ -20,9 +20,9 @@ _MOST_VERSIONS = 256
 
 
 class Identity(NamedTuple):
-    """What tells one state of a version and its model from another. Fields are the columns, read from a version.
+    """What distinguishes one state of a version and its model from another; its fields are columns of a version's.
 
-    None of them stands behind the large columns of a version's row, which a database would have to walk through.
+    None of them is stored behind the large columns of a version's row, which a database would have to walk through.
     """
 
     pk: int
@@ -62,13 +62,13 @@ def version_by_id(version_id: int) -> ModelVersion:
 def require_admitted(version: ModelVersion) -> Admitted:
     """What this service admitted under the version, read from its row at this moment.
 
-    Raises NotAdmitted when the row tells of other bytes, or its signature is not this service's; else Unavailable.
+    Raises NotAdmitted when the row names other bytes, or its signature is not this service's; else Unavailable.
     """
     fields = ("sha256", "size_bytes", "artifact_format", "admission")
     try:
         row = ModelVersion.objects.filter(pk=version.pk).values_list(*fields).first()
     except DatabaseError as error:
-        raise Unavailable(f"Nobody could be asked whether {version.tag} was admitted: {error}") from error
+        raise Unavailable(f"The database did not say whether {version.tag} was admitted: {error}") from error
     if row is None:
         raise NotAdmitted("The version was deleted; its artifact is not loaded any more.")
     sha256, size_bytes, artifact_format, admission = row

@@ -94,7 +94,9 @@ def promote(model_name: str, tag: str, *, by: str = "") -> ModelVersion:
         model = _locked(model_name)
         version = model.versions.filter(tag=tag).first()
         if version is None:
-            raise NotFound(f"The model {model_name!r} has no version {tag!r}. {_tags_sentence(model)}")
+            tags = ", ".join(model.versions.values_list("tag", flat=True)[:10])
+            known = f"It has {tags}." if tags else "It has no version yet."
+            raise NotFound(f"The model {model_name!r} has no version {tag!r}. {known}")
         if version.is_live:
             return version
         current = model.promotions.first()
@@ -132,7 +134,7 @@ def mark_default(model: Model) -> None:
 
 
 def _make_live(model: Model, version: ModelVersion) -> None:
-    """Both updates under the lock of the model's row; the partial unique constraint holds what the lock means."""
+    """Both updates under the lock of the model's row; the partial unique constraint ensures it as well."""
     model.versions.live().update(status=ModelVersion.Status.RETIRED)
     version.status = ModelVersion.Status.LIVE
     version.save(update_fields=["status"])
@@ -178,7 +180,7 @@ def _require_expected(found: Digest, expected: Digest | None) -> None:
 
 
 def _register(request: VersionRequest, digest: Digest, inspected: Inspected, by: str) -> ModelVersion:
-    """Signed, and asked in this environment: the inspection did."""
+    """Create the row, signed, with its golden answers as they are in this environment, where the inspection asked."""
     found = inspected.found
     is_exception = inspected.report.is_trained_elsewhere
     try:
@@ -229,8 +231,3 @@ def _changes(before: Model | None, after: Model) -> tuple[str, ...]:
         *([f"{visibility} with an upload."] if after.is_public != before.is_public else []),
         *(["Title changed with an upload."] if after.title != before.title else []),
     )
-
-
-def _tags_sentence(model: Model) -> str:
-    tags = list(model.versions.values_list("tag", flat=True)[:10])
-    return f"It has {', '.join(tags)}." if tags else "It has no version yet."

@@ -1,4 +1,4 @@
-"""Admit registered versions again: for a lost SECRET_KEY, or rows that nobody signed.
+"""Admit registered versions again: for a lost SECRET_KEY, or rows without a signature.
 
 What is inspected is what the row tells: its artifact, its schema, its sample rows. The files of the upload are gone.
 """
@@ -53,7 +53,11 @@ def readmit(
     if not inspected.report.is_accepted:
         return Readmission(version, refusal=inspected.report.summary())
     if other := _rows_with_other_answers(version, inspected):
-        return Readmission(version, refusal=_other_answers(other, len(version.sample_rows)))
+        return Readmission(
+            version,
+            refusal=f"{len(other)} of {len(version.sample_rows)} sample rows get another answer than at its upload, "
+            f"the first is row {other[0]}. If the new answers are right, upload the artifact under a new tag.",
+        )
     return _sign(version, digest, inspected, by)
 
 
@@ -76,13 +80,6 @@ def _rows_with_other_answers(version: ModelVersion, inspected: Inspected) -> lis
         for row in range(len(version.sample_rows))
         if not all(same_answer(now[name][row : row + 1], then[name][row : row + 1]) for name in then)
     ]
-
-
-def _other_answers(rows: list[int], row_count: int) -> str:
-    return (
-        f"{len(rows)} of {row_count} sample rows get another answer than at its upload, the first is row {rows[0]}. "
-        "If the new answers are right, upload the artifact under a new tag."
-    )
 
 
 def _sign(version: ModelVersion, digest: Digest, inspected: Inspected, by: str) -> Readmission:

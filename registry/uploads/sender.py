@@ -11,7 +11,7 @@ What may happen in between, and why nothing is lost or kept for ever:
 | killed between storage and row | room without a row: empty on a disk, aborted by the bucket's lifecycle |
 | a part is sent twice, or by two at once | the later one counts; each is complete or absent |
 | killed while submitting | still open; submitting again finds the parts put together already |
-| submitted twice at once | one row changes; who asked for the same gets the same answer, anybody else 409 |
+| submitted twice at once | one row changes; a request for the same gets the same answer, any other 409 |
 | submitted and abandoned at once | one of both changes the row, the other gets 409 |
 | killed between the commit and the call | the sweep calls a worker |
 | the storage does not answer when bytes are deleted | the row remembers `has_bytes`; the sweep tries again |
@@ -74,7 +74,7 @@ def open_upload(user: User, *, size_bytes: int, file_name: str = "") -> DirectUp
 
 
 def own_upload(user: User, upload_id: UUID) -> DirectUpload:
-    """Raises NotFound, also for somebody else's."""
+    """Raises NotFound, also for one of another account."""
     upload = DirectUpload.objects.select_related("version__model").filter(pk=upload_id, owner_id=user.pk).first()
     if upload is None or user.pk is None:
         raise NotFound(f"There is no upload {upload_id}, or it is not yours to see.")

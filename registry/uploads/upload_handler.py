@@ -1,4 +1,4 @@
-"""Files in a form that somebody posts, before anything of them is written to disk: from whom, and how much."""
+"""Files in a posted form, before anything of them is written to disk: who may send them, and how much."""
 
 from typing import Any
 
@@ -18,10 +18,10 @@ class FilesTooLarge(TooLarge, RequestDataTooBig):
 
 
 class FilesOfUploaders(FileUploadHandler):
-    """The first of FILE_UPLOAD_HANDLERS: keeps nothing itself, lets through only files that somebody may upload.
+    """The first of FILE_UPLOAD_HANDLERS: keeps nothing itself, and passes on only the files of users who may upload.
 
     Django reads a form, its files included, as soon as anything asks for one of its fields: the check of a CSRF token
-    does, at any address, before anybody has asked who sends it.
+    does, at any address, before a view checks any permission.
     """
 
     def __init__(self, request: Any = None) -> None:

@@ -37,8 +37,8 @@ from registry.uploads.sender import discard_bytes
 
 log = logging.getLogger(__name__)
 
-# So long an upload waits for a storage that does not answer.
-_PATIENCE = timedelta(hours=1)
+# How long an upload waits for a storage that does not answer.
+_LONGEST_WAIT = timedelta(hours=1)
 
 
 def inspect_next(*, holder: str, inspect: Callable[..., Inspected] = inspect) -> bool:
@@ -48,7 +48,7 @@ def inspect_next(*, holder: str, inspect: Callable[..., Inspected] = inspect) ->
 
     1. claim    2. fetch    3. verify, inspect, store, register: `publish`    4. write down how it ended    5. clean up
 
-    Takes as long as the artifact needs to travel twice and to be inspected. Whoever calls sets the limit.
+    Takes as long as the artifact needs to be fetched, inspected and stored. The caller sets the limit.
     """
     upload = DirectUpload.objects.claim(holder=holder, now=timezone.now())
     if upload is None:
@@ -74,7 +74,7 @@ class _LeaseLost(Exception):
 
 
 class _Progress:
-    """Writes down how far the inspection is, for whoever looks at the upload."""
+    """Writes into the upload's row how far its inspection is."""
 
     def __init__(self, upload: DirectUpload) -> None:
         self._upload = upload
@@ -122,9 +122,9 @@ def _fetch(upload: DirectUpload, folder: Path) -> tuple[Path, VersionRequest]:
 
 
 def _postpone(upload: DirectUpload, error: Unavailable) -> bool:
-    """A storage that is away for a moment is nothing that the upload could help. Whether it was given up."""
+    """Queue it again, or end it as failed after an hour without storage; whether it was ended."""
     since = upload.submitted_at or upload.created_at
-    if timezone.now() - since < _PATIENCE:
+    if timezone.now() - since < _LONGEST_WAIT:
         log.warning("Upload %s waits for the storage: %s", upload.pk, error.detail)
         DirectUpload.objects.requeue_claimed(upload)
         return False
@@ -152,9 +152,9 @@ def _storable(value: Any) -> Any:
 
 @contextmanager
 def _scratch(size_bytes: int) -> Iterator[Path]:
-    """A folder for one upload, beside the cached artifacts, some of which give way: a function's disk is small.
+    """A folder for one upload, beside the cached artifacts, some of which are deleted for it: Lambda's disk is small.
 
-    What a killed predecessor left there goes first. Only one upload is inspected at a time, so nobody else uses it.
+    What a killed worker left there is deleted first: one upload is inspected at a time, so no other process uses it.
     """
     cache = ArtifactCache(Path(settings.MLSERVE_CACHE_DIR), settings.MLSERVE_CACHE_BYTES)
     folder = cache.root / "uploads"

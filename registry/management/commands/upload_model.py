@@ -44,7 +44,8 @@ class Command(InspectingCommand):
 
     def _upload_here(self, options: dict[str, Any]) -> None:
         request = request_from(options)
-        live_before = _live_tag(request.model)
+        live = ModelVersion.objects.live().filter(model__name=request.model)
+        live_before = live.values_list("tag", flat=True).first()
         try:
             published = self._publish(options["path"], request)
         except ArtifactRejected as error:
@@ -71,10 +72,6 @@ class Command(InspectingCommand):
                 return inspected
 
             return publish(artifact, request, by=shell_user(), inspect=inspect_and_tell)
-
-
-def _live_tag(model: str) -> str | None:
-    return ModelVersion.objects.live().filter(model__name=model).values_list("tag", flat=True).first()
 
 
 def _what_was_done(published: Published) -> str:

@@ -14,6 +14,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from rest_framework.test import APIClient
 
+from mlserve.errors import Unavailable
 from registry.inspection import slots as inspection_slots
 from registry.inspection.slots import inspect_in_request
 from registry.inspection.version_request import VersionRequest
@@ -56,7 +57,7 @@ def inspections() -> int:
 def test_it_says_what_to_do_where_every_slot_is_taken(
     as_owner: APIClient, busy: subprocess.Popen[bytes], penguins_artifact: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inspection_slots, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(inspection_slots, "_LONGEST_WAIT_SECONDS", 0.2)
 
     form = {"artifact": artifact_of(penguins_artifact), "tag": "1.0"}
     response = as_owner.post("/api/models/penguins/versions", form, format="multipart")
@@ -70,7 +71,7 @@ def test_it_says_what_to_do_where_every_slot_is_taken(
 def test_it_takes_a_slot_that_becomes_free(
     as_owner: APIClient, busy: subprocess.Popen[bytes], penguins_artifact: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inspection_slots, "_PATIENCE_SECONDS", 60)
+    monkeypatch.setattr(inspection_slots, "_LONGEST_WAIT_SECONDS", 60)
     form = {"artifact": artifact_of(penguins_artifact), "tag": "1.0"}
 
     busy.kill()
@@ -96,7 +97,7 @@ def test_it_needs_no_slot_for_what_is_registered(
 def test_it_says_so_in_the_admin(
     admin_client: Client, busy: subprocess.Popen[bytes], penguins_artifact: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inspection_slots, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(inspection_slots, "_LONGEST_WAIT_SECONDS", 0.2)
     form = {"model": "penguins", "tag": "1.0", "artifact": artifact_of(penguins_artifact)}
 
     page = admin_client.post("/admin/registry/modelversion/add/", form)
@@ -106,7 +107,7 @@ def test_it_says_so_in_the_admin(
 
 
 def test_it_runs_some_at_a_time(save: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspection_slots, "_PATIENCE_SECONDS", 300)
+    monkeypatch.setattr(inspection_slots, "_LONGEST_WAIT_SECONDS", 300)
     artifact = save(pipelines.array_regressor())
     most = 0
 
@@ -124,5 +125,5 @@ def test_it_says_where_it_cannot_count(settings: Any, tmp_path: Path, save: Call
     (tmp_path / "file").touch()
     settings.MLSERVE_CACHE_DIR = tmp_path / "file"
 
-    with pytest.raises(inspection_slots.Unavailable, match="MLSERVE_CACHE_DIR"):
+    with pytest.raises(Unavailable, match="MLSERVE_CACHE_DIR"):
         inspect_in_request(save(pipelines.array_regressor()), VersionRequest())
