@@ -66,7 +66,7 @@ class S3Transfer:
     def complete(self, staging: Staging) -> None:
         parts = self._parts(staging)
         if parts is None and self._is_whole(staging):
-            return  # by an earlier submission that was interrupted
+            return  # by an earlier request that was interrupted
         require_all(staging, {number: size for number, (size, _) in (parts or {}).items()})
         listed = [{"PartNumber": number, "ETag": (parts or {})[number][1]} for number in sorted(parts or {})]
         try:

@@ -117,7 +117,7 @@ def submit_upload(upload: DirectUpload, request: VersionRequest, *, sha256: str)
     registered(request.model, request.tag, sha256=sha256)
     files = dict(request.files().values())
     current_transfer().complete(upload.staging)
-    # Each submission has keys of its own, so that two at once do not mix.
+    # Each request to publish it has keys of its own, so that two at once do not mix.
     keys = {name: f"{upload.staging.prefix}/{uuid7()}-{name}" for name in files}
     for name, content in files.items():
         artifacts.put(keys[name], content)

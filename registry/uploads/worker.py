@@ -110,7 +110,7 @@ def _publish(upload: DirectUpload, inspect: Callable[..., Inspected]) -> tuple[P
 
 
 def _fetch(upload: DirectUpload, folder: Path) -> tuple[Path, VersionRequest]:
-    """The artifact in `folder`, with what was asked for at the submission. Raises BadUpload or Unavailable."""
+    """The artifact in `folder`, with the request to publish it. Raises BadUpload or Unavailable."""
     paths = {}
     for name, key in upload.asked["files"].items():
         path = folder / name
