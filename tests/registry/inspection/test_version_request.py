@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_it_leaves_out_of_the_form_what_shall_stay_as_it_is() -> None:
 
 def test_it_reads_what_the_release_before_stored(tmp_path: Path) -> None:
     (tmp_path / "schema.py").write_text("")
-    asked = {"schema_class": "Penguin", "title": None, "is_public": None, "promote": True, "files": {}}
+    asked: dict[str, Any] = {"schema_class": "Penguin", "title": None, "is_public": None, "promote": True, "files": {}}
 
     read = version_request({**asked, "model": "m", "tag": "1"}, {"schema": tmp_path / "schema.py"})
 
