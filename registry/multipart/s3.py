@@ -4,7 +4,7 @@ The sender needs neither credentials nor the web server, which could not take la
 good for one part of one upload, for an hour, and for exactly as many bytes as the part has.
 """
 
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from django.core.files.storage import Storage
 
 from mlserve.errors import BadUpload, Conflict, Unavailable, UploadIncomplete
-from registry.multipart.parts import ADDRESS_SECONDS, PART_BYTES, Staging, require_all
+from registry.multipart.parts import ADDRESS_SECONDS, Staging, require_all
 from registry.storage.s3_client import Answered, answering
 
 # S3's names for what is not there.
@@ -20,17 +20,14 @@ _ABSENT = frozenset({"NoSuchUpload", "NoSuchKey", "404"})
 # And for parts that are not what was listed a moment ago: somebody sent one of them again.
 _CHANGED = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
 
-# Connections that break while some mebibytes arrive: so often they are asked for again.
-_MOST_BREAKS = 2
-
 
 class S3Transfer:
     def __init__(self, storage: Storage) -> None:
         s3: Any = storage  # django-storages has no types
         self._client = s3.client
         self._bucket: str = s3.bucket_name
-        self._location = str(s3.location or "").strip("/")
         self._encryption: dict[str, str] = s3.object_parameters
+        self._transfer_config = s3.transfer_config
 
     def origin(self) -> str:
         with self._answering():
@@ -80,9 +77,8 @@ class S3Transfer:
 
     def fetch(self, staging: Staging, path: Path) -> None:
         try:
-            with path.open("wb") as target:
-                for start in range(0, staging.size_bytes, PART_BYTES):
-                    target.write(self._range(staging, start))
+            with self._answering(expected=_ABSENT):
+                self._client.download_file(**self._object(staging), Filename=str(path), Config=self._transfer_config)
         except Answered as error:
             raise BadUpload("The uploaded bytes are not in the storage any more. Upload the file again.") from error
         except OSError as error:
@@ -118,26 +114,11 @@ class S3Transfer:
             return False
         return bool(found["ContentLength"] == staging.size_bytes)
 
-    def _range(self, staging: Staging, start: int) -> bytes:
-        """Some mebibytes from `start` on. Raises Answered when they are not there."""
-        for _ in range(_MOST_BREAKS):  # botocore repeats a request, but not one whose answer breaks off
-            with suppress(Unavailable):
-                return self._read(staging, start)
-        return self._read(staging, start)
-
-    def _read(self, staging: Staging, start: int) -> bytes:
-        wanted = {"Range": f"bytes={start}-{start + PART_BYTES - 1}"}
-        with self._answering(expected=_ABSENT):
-            return bytes(self._client.get_object(**self._object(staging), **wanted)["Body"].read())
-
     def _object(self, staging: Staging) -> dict[str, str]:
-        return {"Bucket": self._bucket, "Key": self._key(staging)}
+        return {"Bucket": self._bucket, "Key": staging.key}
 
     def _multipart(self, staging: Staging) -> dict[str, str]:
         return {**self._object(staging), "UploadId": staging.transfer_id}
-
-    def _key(self, staging: Staging) -> str:
-        return f"{self._location}/{staging.key}" if self._location else staging.key
 
     def _answering(self, *, expected: frozenset[str] = frozenset()) -> AbstractContextManager[None]:
         what = "The artifact storage did not take or give the upload"

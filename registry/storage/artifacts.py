@@ -8,38 +8,49 @@ import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol, cast
+from typing import IO, Protocol, cast
 
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import storages
 
-from mlserve.errors import Unavailable
-from registry.storage.digest import Digest
+from mlserve.errors import BadUpload, Unavailable
+from registry.storage.digest import Digest, VerifiedReader
 
 log = logging.getLogger(__name__)
 
 
 class ArtifactStorage(Protocol):
-    """What `registry/storage/disk.py` and `registry/storage/s3.py` can do, beside being a storage of Django's.
+    """What `registry/storage/disk.py` and `registry/storage/s3.py` can do; `save` and `delete` are Django's.
 
     Every method raises Unavailable when the storage does not answer.
     """
 
-    def store(self, path: Path, digest: Digest) -> None: ...
+    def holds(self, digest: Digest) -> bool: ...
+
+    def save(self, name: str, content: "File[bytes]") -> str: ...
 
     def local_copy(self, digest: Digest) -> AbstractContextManager[Path]: ...
 
     def require_there(self) -> None: ...
 
-    def put(self, key: str, content: bytes) -> None: ...
-
     def get(self, key: str) -> bytes: ...
 
-    def remove(self, key: str) -> None: ...
+    def delete(self, name: str) -> None: ...
 
 
 def store(path: Path, digest: Digest) -> None:
-    """Put the file's bytes under `digest.key`, unless they are there; damaged ones are replaced. Raises Unavailable."""
-    _storage().store(path, digest)
+    """Put the file's bytes under `digest.key`, unless they are there; damaged ones are replaced.
+
+    Raises Unavailable, or BadUpload when the file cannot be read or has other bytes than the digest's.
+    """
+    if _storage().holds(digest):
+        return
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise BadUpload(f"{path} cannot be read: {error.strerror}.") from error
+    with file:
+        _storage().save(digest.key, File(cast("IO[bytes]", VerifiedReader(file, digest))))
 
 
 def local_copy(digest: Digest) -> AbstractContextManager[Path]:
@@ -59,7 +70,7 @@ def require_there() -> None:
 
 def put(key: str, content: bytes) -> None:
     """Store bytes under a new key. Raises Unavailable."""
-    _storage().put(key, content)
+    _storage().save(key, ContentFile(content))
 
 
 def get(key: str) -> bytes:
@@ -69,14 +80,14 @@ def get(key: str) -> bytes:
 
 def remove_or_raise(key: str) -> None:
     """Delete an object; none there is no error. Raises Unavailable."""
-    _storage().remove(key)
+    _storage().delete(key)
 
 
 def remove(keys: Sequence[str]) -> None:
     """Delete objects, as far as that is possible; what stays is logged and harms nobody."""
     for key in keys:
         try:
-            _storage().remove(key)
+            _storage().delete(key)
         except Unavailable as error:
             log.warning("%s stays in the storage: %s", key, error.detail)
 

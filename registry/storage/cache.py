@@ -9,7 +9,6 @@ opens the file anew. A name may lead to another file by the time that the lock i
 """
 
 import fcntl
-import hashlib
 import logging
 import os
 import time
@@ -20,12 +19,12 @@ from pathlib import Path
 from typing import IO
 
 from mlserve.errors import ArtifactUnavailable, Unavailable
-from registry.storage.digest import Digest, damaged, read_digest
+from registry.storage.digest import Digest, damaged, read_digest, too_large
 
 log = logging.getLogger(__name__)
 
-# Gives the bytes of an artifact from the beginning; none of them is checked yet.
-Source = Callable[[], Iterator[bytes]]
+# Writes the bytes of an artifact to a file; none of them is checked yet.
+Source = Callable[["CheckedFile"], None]
 
 # A gibibyte over a slow network, with others before it.
 PATIENCE_SECONDS = 600
@@ -104,7 +103,7 @@ class ArtifactCache:
             return None
         try:
             self._make_room(file, digest, deadline)
-            _write(file, digest, source())
+            _write(file, digest, source)
             incoming.replace(path)
             fcntl.flock(file, fcntl.LOCK_SH)
         except BaseException:
@@ -164,17 +163,25 @@ class ArtifactCache:
         return self.root / digest.key
 
 
-def _write(file: IO[bytes], digest: Digest, chunks: Iterator[bytes]) -> None:
-    """Raises ArtifactUnavailable when they are other bytes; then no more than one chunk too many was taken."""
-    sha256, size = hashlib.sha256(), 0
-    for chunk in chunks:
-        sha256.update(chunk)
-        size += len(chunk)
-        if size > digest.size_bytes:
-            break
-        file.write(chunk)
+class CheckedFile:
+    """The file that a source writes to, in any order; it takes no byte beyond the size that the digest says."""
+
+    def __init__(self, file: IO[bytes], digest: Digest) -> None:
+        self._file, self._digest = file, digest
+        self.tell, self.seek = file.tell, file.seek
+
+    def write(self, chunk: bytes) -> int:
+        if self.tell() + len(chunk) > self._digest.size_bytes:
+            raise too_large(self._digest)
+        return self._file.write(chunk)
+
+
+def _write(file: IO[bytes], digest: Digest, source: Source) -> None:
+    """Raises ArtifactUnavailable when they are other bytes, or what `source` raises."""
+    source(CheckedFile(file, digest))
     file.flush()
-    found = Digest(sha256.hexdigest(), size)
+    file.seek(0)
+    found = read_digest(file, digest.size_bytes)
     if found != digest:
         raise damaged(digest, found)
 

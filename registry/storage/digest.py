@@ -1,6 +1,7 @@
 """What names an artifact: the SHA-256 and the size of its bytes."""
 
 import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -50,6 +51,29 @@ def read_digest(file: IO[bytes], limit: int) -> Digest:
     return Digest(sha256.hexdigest(), size)
 
 
+class VerifiedReader(io.RawIOBase):
+    """Reads a file once, from here to its end; nobody gets the last bytes of one that is not what `digest` says.
+
+    So a file that changes while it is stored is never stored as a whole. `read` raises BadUpload.
+    """
+
+    def __init__(self, file: IO[bytes], digest: Digest) -> None:
+        self._file, self._digest = file, digest
+        self._sha256, self._size_bytes = hashlib.sha256(), 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        try:
+            chunk = self._file.read(size)
+        except OSError as error:
+            raise BadUpload(f"The {self._digest} cannot be read: {error.strerror}.") from error
+        self._sha256.update(chunk)
+        self._size_bytes += len(chunk)
+        is_whole = not chunk or self._size_bytes >= self._digest.size_bytes
+        if is_whole and Digest(self._sha256.hexdigest(), self._size_bytes) != self._digest:
+            raise BadUpload(f"The file changed while it was stored: it was the {self._digest}. Nothing was registered.")
+        return chunk
+
+
 def not_stored(digest: Digest) -> ArtifactUnavailable:
     return ArtifactUnavailable(
         f"The {digest} is not in the storage. Either it was deleted, then upload it again, or this process looks into "
@@ -61,5 +85,12 @@ def damaged(digest: Digest, found: Digest) -> ArtifactUnavailable:
     return ArtifactUnavailable(
         f"The stored artifact has the SHA-256 {found.sha256[:12]}… and {found.size_bytes} bytes, but "
         f"{digest.sha256[:12]}… with {digest.size_bytes} bytes was registered. "
+        "It was changed or damaged; upload it again."
+    )
+
+
+def too_large(digest: Digest) -> ArtifactUnavailable:
+    return ArtifactUnavailable(
+        f"The stored artifact has more bytes than the {digest.size_bytes} of the {digest} that was registered. "
         "It was changed or damaged; upload it again."
     )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from django.core.files.base import ContentFile, File
+from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
 
 from mlserve.errors import PayloadLost, Unavailable
@@ -24,17 +24,15 @@ _YOUNG_SECONDS = 60
 class AtomicFileSystemStorage(FileSystemStorage):
     """Files appear under their name complete or not at all, also when the process is killed while writing."""
 
-    def store(self, path: Path, digest: Digest) -> None:
-        """Put the file's bytes under `digest.key`, unless they are there: a disk can rot, so they are read again."""
+    def holds(self, digest: Digest) -> bool:
+        """A disk can rot, so the bytes are read again."""
         try:
-            if self._holds(digest):
-                return
-            with path.open("rb") as file:
-                self.save(digest.key, File(file))
+            with Path(self.path(digest.key)).open("rb") as file:
+                return read_digest(file, digest.size_bytes) == digest
+        except FileNotFoundError:
+            return False
         except OSError as error:
-            raise Unavailable(
-                f"The artifact storage did not take the file ({error}). Nothing was registered."
-            ) from error
+            raise _refused(error) from error
 
     @contextmanager
     def local_copy(self, digest: Digest) -> Iterator[Path]:
@@ -59,12 +57,6 @@ class AtomicFileSystemStorage(FileSystemStorage):
         if not Path(self.path(_INCOMING)).is_dir():
             raise Unavailable(f"The storage is away: nothing was ever stored in {self.location}. Is its disk mounted?")
 
-    def put(self, key: str, content: bytes) -> None:
-        try:
-            self.save(key, ContentFile(content))
-        except OSError as error:
-            raise Unavailable(f"The storage did not take the data ({error}). Nothing was accepted.") from error
-
     def get(self, key: str) -> bytes:
         try:
             return Path(self.path(key)).read_bytes()
@@ -74,38 +66,38 @@ class AtomicFileSystemStorage(FileSystemStorage):
         except OSError as error:
             raise Unavailable(f"The storage did not give the data ({error}). Try again in a moment.") from error
 
-    def remove(self, key: str) -> None:
+    def delete(self, name: str) -> None:
         try:
-            self.delete(key)
+            super().delete(name)
         except OSError as error:
-            raise Unavailable(f"The storage did not delete {key} ({error}).") from error
+            raise Unavailable(f"The storage did not delete {name} ({error}).") from error
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
         """The name itself: it says what the bytes must be, so what stands there is the same or damaged."""
         return name
 
-    def _holds(self, digest: Digest) -> bool:
-        try:
-            with Path(self.path(digest.key)).open("rb") as file:
-                return read_digest(file, digest.size_bytes) == digest
-        except FileNotFoundError:
-            return False
-
     def _save(self, name: str, content: "File[bytes]") -> str:
         target, incoming = Path(self.path(name)), Path(self.path(_INCOMING))
-        for folder in (target.parent, incoming):
-            folder.mkdir(parents=True, exist_ok=True)
-        _delete_abandoned(incoming)
-        descriptor, temporary = tempfile.mkstemp(dir=incoming)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                _write(file, content)
-                Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+            for folder in (target.parent, incoming):
+                folder.mkdir(parents=True, exist_ok=True)
+            _delete_abandoned(incoming)
+            descriptor, temporary = tempfile.mkstemp(dir=incoming)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                    _write(file, content)
+                    Path(temporary).replace(target)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise _refused(error) from error
         return name
+
+
+def _refused(error: OSError) -> Unavailable:
+    return Unavailable(f"The artifact storage did not take the data ({error}), nothing was stored.")
 
 
 def _write(file: IO[bytes], content: "File[bytes]") -> None:

@@ -8,13 +8,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.session import Session
+from django.conf import settings
+from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError, S3ValidationError
 
 from mlserve.errors import Unavailable
 
 _LONGEST_QUOTE = 300
+# The least that S3 takes as a part, and the most parts of one upload.
+_PART_BYTES, _MOST_PARTS = 5 * 2**20, 10_000
+# s3transfer, which boto3 transfers with, has no base for what it raises.
+_NOT_TRANSFERRED = (Boto3Error, S3DownloadFailedError, S3ValidationError)
+# Each has the client's own attempts, so that a server that takes connections and never answers holds a download for
+# three minutes.
+_MOST_DOWNLOADS = 2
 _NO_BUCKET = frozenset({"NoSuchBucket", "404"})
 # S3's names for credentials and permissions that are not good enough. An answer to HEAD has a number only.
 _REFUSED = frozenset({
@@ -34,8 +45,8 @@ class Answered(Exception):
 
 def config() -> Config:
     """Addresses name the region, for pre-signed ones cannot follow S3's redirections. What is not Amazon's seldom has
-    a name for each bucket. Checksums are ours: botocore's own break servers that do not know them, and pre-signed
-    addresses.
+    a name for each bucket. Without checksums of its own, which break pre-signed addresses and servers that do not know
+    them, botocore signs the SHA-256 of each body, and S3 refuses another one.
     """
     return Config(
         connect_timeout=5,
@@ -46,6 +57,22 @@ def config() -> Config:
         s3={"addressing_style": "path" if endpoint_url() else "virtual"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
+    )
+
+
+def transfer_config() -> TransferConfig:
+    """Parts that are small, because boto3 holds up to eleven of them in memory, and few enough for the largest
+    artifact. boto3 asks again for a part whose answer breaks off.
+    """
+    least = -(-settings.MLSERVE_MAX_ARTIFACT_BYTES // _MOST_PARTS)
+    part_bytes = max(_PART_BYTES, least)
+    return TransferConfig(
+        multipart_threshold=part_bytes,
+        multipart_chunksize=part_bytes,
+        max_concurrency=4,
+        max_io_queue=16,
+        num_download_attempts=_MOST_DOWNLOADS,
+        preferred_transfer_client="classic",
     )
 
 
@@ -83,7 +110,10 @@ def answering(what: str, bucket: str, *, expected: frozenset[str] = frozenset())
     except NoCredentialsError as error:
         detail = f"{what}: there are no credentials. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
         raise Unavailable(detail) from error
-    except (BotoCoreError, ValueError) as error:  # ValueError: an AWS_ENDPOINT_URL that is none
+    except RetriesExceededError as error:
+        detail = f"{what}: the connection broke {_MOST_DOWNLOADS} times ({error.last_exception})"
+        raise Unavailable(detail[:_LONGEST_QUOTE]) from error
+    except (BotoCoreError, *_NOT_TRANSFERRED, ValueError) as error:  # ValueError: an AWS_ENDPOINT_URL that is none
         raise Unavailable(f"{what}: {str(error)[:_LONGEST_QUOTE]}") from error
 
 

@@ -202,7 +202,7 @@ def test_it_refuses_a_file_above_the_limit(publish_penguins: Publish, settings: 
 def test_it_registers_nothing_that_was_not_stored(publish_penguins: Publish, tmp_path: Path) -> None:
     (tmp_path / "artifacts").write_text("in the way")
 
-    with pytest.raises(Unavailable, match="Nothing was registered"):
+    with pytest.raises(Unavailable, match="nothing was stored"):
         publish_penguins()
 
     assert not Model.objects.exists()

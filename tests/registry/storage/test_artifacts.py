@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.files.base import ContentFile, File
+from django.core.files.base import File
 from django.core.files.storage import storages
 
 from mlserve.errors import ArtifactUnavailable, BadUpload, PayloadLost, TooLarge, Unavailable
@@ -35,10 +35,14 @@ def stored_bytes(digest: Digest) -> bytes:
 
 
 def overwrite(digest: Digest, content: bytes) -> None:
-    """As a failing disk or a careless colleague would."""
-    storage = storages["artifacts"]
-    storage.delete(digest.key)
-    storage.save(digest.key, ContentFile(content))
+    """As a failing disk or a careless colleague would: past the door."""
+    storage: Any = storages["artifacts"]
+    if isinstance(storage, AtomicFileSystemStorage):
+        path = Path(storage.path(digest.key))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    else:
+        storage.client.put_object(Bucket=storage.bucket_name, Key=digest.key, Body=content)
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -161,6 +165,20 @@ class TestStorage:
         with pytest.raises(PayloadLost, match="does not hold predictions/1/input"):
             get("predictions/1/input.json")
 
+    def test_it_refuses_a_file_that_changed_since_it_was_hashed(self, artifact: Path) -> None:
+        digest = digest_of(artifact)
+        for content in (CONTENT[:-1] + b"x", CONTENT[:-1], CONTENT + b"x"):
+            artifact.write_bytes(content)
+
+            with pytest.raises(BadUpload, match="changed while it was stored"):
+                store(artifact, digest)
+
+            assert not storages["artifacts"].exists(digest.key)
+
+    def test_it_says_that_a_file_cannot_be_read(self, tmp_path: Path) -> None:
+        with pytest.raises(BadUpload, match="cannot be read: No such file"):
+            store(tmp_path / "absent.joblib", Digest("ab" * 32, 1))
+
     def test_it_stores_an_empty_file(self, tmp_path: Path) -> None:
         path = tmp_path / "empty"
         path.write_bytes(b"")
@@ -278,7 +296,7 @@ def test_it_uses_a_file_on_disk_in_place(artifact: Path, settings: Any) -> None:
 def test_it_says_that_a_disk_does_not_take_the_file(artifact: Path, tmp_path: Path) -> None:
     (tmp_path / "artifacts").write_text("a file where the folder should be")
 
-    with pytest.raises(Unavailable, match="did not take the file"):
+    with pytest.raises(Unavailable, match="did not take the data"):
         store(artifact, digest_of(artifact))
 
 

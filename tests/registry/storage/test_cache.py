@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mlserve.errors import ArtifactUnavailable, Unavailable
-from registry.storage.cache import ArtifactCache
+from registry.storage.cache import ArtifactCache, CheckedFile, Source
 from registry.storage.digest import Digest
 from tests.paths import ROOT
 
@@ -35,16 +35,20 @@ def digest(data: bytes) -> Digest:
     return Digest(hashlib.sha256(data).hexdigest(), len(data))
 
 
-def giving(data: bytes) -> Callable[[], Iterator[bytes]]:
-    return lambda: iter([data[:100], data[100:]])
+def giving(*chunks: bytes) -> Source:
+    def source(file: CheckedFile) -> None:
+        for chunk in chunks:
+            file.write(chunk)
+
+    return source
 
 
-def not_asked() -> Iterator[bytes]:
+def not_asked(_file: CheckedFile) -> None:
     raise AssertionError("It was fetched again.")
 
 
 def use(cache: ArtifactCache, data: bytes) -> None:
-    with cache.copy_of(digest(data), giving(data)) as path:
+    with cache.copy_of(digest(data), giving(data[:100], data[100:])) as path:
         assert path.read_bytes() == data
     time.sleep(0.01)  # file systems count time in steps
 
@@ -137,16 +141,16 @@ def test_it_counts_what_is_being_fetched(cache: ArtifactCache) -> None:
     """Two that fit alone, but not together, never lie on the disk together."""
     largest = 0
 
-    def slowly(data: bytes) -> Iterator[bytes]:
+    def slowly(data: bytes, file: CheckedFile) -> None:
         nonlocal largest
         for start in range(0, len(data), KIB):
-            yield data[start : start + KIB]
+            file.write(data[start : start + KIB])
             time.sleep(0.01)
             largest = max(largest, sum(path.stat().st_size for path in cache.root.rglob("*") if path.is_file()))
 
     def fetch(name: str) -> None:
         data = content(name, 6 * KIB)
-        with cache.copy_of(digest(data), lambda: slowly(data)) as path:
+        with cache.copy_of(digest(data), lambda file: slowly(data, file)) as path:
             assert path.read_bytes() == data
 
     threads = [threading.Thread(target=fetch, args=(name,)) for name in "ab"]
@@ -160,7 +164,7 @@ def test_it_counts_what_is_being_fetched(cache: ArtifactCache) -> None:
 
 @pytest.mark.parametrize("wrong", [b"x" * 4 * KIB, content("a")[:-1], content("a") + b"x", b""], ids=len)
 def test_it_refuses_other_bytes_than_asked_for(cache: ArtifactCache, wrong: bytes) -> None:
-    copy = cache.copy_of(digest(content("a")), lambda: iter([wrong]))
+    copy = cache.copy_of(digest(content("a")), giving(wrong))
 
     with pytest.raises(ArtifactUnavailable, match="changed or damaged"), copy:
         pass
@@ -169,10 +173,10 @@ def test_it_refuses_other_bytes_than_asked_for(cache: ArtifactCache, wrong: byte
 
 
 def test_it_does_not_read_on_when_there_is_too_much(cache: ArtifactCache) -> None:
-    def endless() -> Iterator[bytes]:
+    def endless(file: CheckedFile) -> None:
         for count in range(1000):
             assert count < 10
-            yield b"x" * KIB
+            file.write(b"x" * KIB)
 
     with pytest.raises(ArtifactUnavailable), cache.copy_of(digest(content("a")), endless):
         pass
@@ -187,8 +191,8 @@ def test_it_fetches_again_what_was_changed_here(cache: ArtifactCache, damage: by
 
 
 def test_it_leaves_nothing_when_fetching_fails(cache: ArtifactCache) -> None:
-    def breaks() -> Iterator[bytes]:
-        yield b"half"
+    def breaks(file: CheckedFile) -> None:
+        file.write(b"half")
         raise Unavailable("The connection broke.")
 
     with pytest.raises(Unavailable, match="broke"), cache.copy_of(digest(content("a")), breaks):
@@ -217,12 +221,12 @@ from registry.storage.digest import Digest
 
 root, what, data = Path(sys.argv[1]), sys.argv[2], sys.argv[3].encode() * 4096
 
-def source():
+def source(copy):
     with (root.parent / "fetches").open("a") as file:
         file.write(f"{os.getpid()}\\n")
-    yield data[:2048]
+    copy.write(data[:2048])
     time.sleep(600 if what == "hang" else 0.5)
-    yield data[2048:]
+    copy.write(data[2048:])
 
 if what == "small disk":
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
