@@ -19,6 +19,7 @@ from predictions.metrics import totals
 from predictions.models import Prediction
 from predictions.queue import heartbeat, wake_ups
 from predictions.runtime import call_marker, incidents
+from predictions.store.payload_sweep import delete_unreferenced
 from predictions.store.retention import delete_what_is_too_old
 from predictions.worker.draining import drain as drain  # noqa: PLC0414 - a task's own word for it
 from predictions.worker.draining import seconds_to_next_try
@@ -132,8 +133,11 @@ def _call_inspector_if_wanted() -> None:
         wake_ups.call_inspector()
 
 
-def sweep() -> dict[str, int]:
-    """Take back what dead workers hold, expire what waited too long, apply retention, ring when work waits."""
+def sweep(*, with_payloads: bool = True) -> dict[str, int]:
+    """Take back what dead workers hold, expire what waited too long, apply retention, ring when work waits.
+
+    Payload objects without a row come last, because listing them asks the storage each time, which may hang.
+    """
     now = timezone.now()
     heartbeat.see_living_workers()
     incidents.report_left_behind()
@@ -150,8 +154,13 @@ def sweep() -> dict[str, int]:
     forget_callers()
     _call_inspector_if_wanted()
     totals.flush()
+    counts["unreferenced"] = delete_unreferenced(now=now) if with_payloads else 0
     if any(counts.values()):
-        log.info("Sweep: %(released)d released, %(expired)d expired, %(deleted)d deleted", counts)
+        log.info(
+            "Sweep: %(released)d released, %(expired)d expired, %(deleted)d deleted, "
+            "%(unreferenced)d payloads without a row deleted",
+            counts,
+        )
     return counts
 
 
@@ -174,4 +183,4 @@ def start_worker(**_: Any) -> None:
 def _introduce() -> None:
     heartbeat.see_this_worker()
     wake_ups.clear_pending_wake_up()
-    sweep()
+    sweep(with_payloads=False)

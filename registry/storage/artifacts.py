@@ -5,8 +5,9 @@ refers to them, so a crash leaves at most an object that nobody needs, and stori
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Protocol, cast
 
@@ -36,6 +37,8 @@ class ArtifactStorage(Protocol):
     def get(self, key: str) -> bytes: ...
 
     def delete(self, name: str) -> None: ...
+
+    def listed(self, folder: str, *, after: str) -> Iterator[tuple[str, datetime]]: ...
 
 
 def store(path: Path, digest: Digest) -> None:
@@ -90,6 +93,14 @@ def remove(keys: Sequence[str]) -> None:
             _storage().delete(key)
         except Unavailable as error:
             log.warning("%s stays in the storage: %s", key, error.detail)
+
+
+def listed(folder: str, *, after: str = "") -> Iterator[tuple[str, datetime]]:
+    """Key and time of writing of the objects in a folder, in the order of their keys, from `folder/after` on.
+
+    Asks for some hundreds at a time, as they are needed. Raises Unavailable, also in the middle.
+    """
+    return _storage().listed(folder, after=after)
 
 
 def _storage() -> ArtifactStorage:

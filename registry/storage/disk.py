@@ -5,7 +5,8 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -67,10 +68,22 @@ class AtomicFileSystemStorage(FileSystemStorage):
             raise Unavailable(f"The storage did not give the data ({error}). Try again in a moment.") from error
 
     def delete(self, name: str) -> None:
+        """Also the folder, once it is empty: that of a prediction would stay for ever."""
         try:
             super().delete(name)
+            with suppress(OSError):
+                Path(self.path(name)).parent.rmdir()
         except OSError as error:
             raise Unavailable(f"The storage did not delete {name} ({error}).") from error
+
+    def listed(self, folder: str, *, after: str) -> Iterator[tuple[str, datetime]]:
+        try:
+            for entry in _entries(self.path(folder)):
+                if entry.name >= after:
+                    for path, written_at in _files(entry):
+                        yield Path(path).relative_to(self.location).as_posix(), written_at
+        except OSError as error:
+            raise Unavailable(f"The storage does not tell what it holds ({error}).") from error
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
         """The name itself: it says what the bytes must be, so what stands there is the same or damaged."""
@@ -79,14 +92,14 @@ class AtomicFileSystemStorage(FileSystemStorage):
     def _save(self, name: str, content: "File[bytes]") -> str:
         target, incoming = Path(self.path(name)), Path(self.path(_INCOMING))
         try:
-            for folder in (target.parent, incoming):
-                folder.mkdir(parents=True, exist_ok=True)
+            incoming.mkdir(parents=True, exist_ok=True)
             _delete_abandoned(incoming)
             descriptor, temporary = tempfile.mkstemp(dir=incoming)
             try:
                 with os.fdopen(descriptor, "wb") as file:
                     fcntl.flock(file, fcntl.LOCK_EX)
                     _write(file, content)
+                    target.parent.mkdir(parents=True, exist_ok=True)
                     Path(temporary).replace(target)
             except BaseException:
                 Path(temporary).unlink(missing_ok=True)
@@ -98,6 +111,25 @@ class AtomicFileSystemStorage(FileSystemStorage):
 
 def _refused(error: OSError) -> Unavailable:
     return Unavailable(f"The artifact storage did not take the data ({error}), nothing was stored.")
+
+
+def _entries(folder: "str | os.DirEntry[str]") -> "list[os.DirEntry[str]]":
+    """In the order of their names; [] when another process deleted the folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return []
+
+
+def _files(entry: "os.DirEntry[str]") -> Iterator[tuple[str, datetime]]:
+    """Path and time of writing of a file, or of the files in a folder; without those that are deleted meanwhile."""
+    if entry.is_dir():
+        for inner in _entries(entry):
+            yield from _files(inner)
+    else:
+        with suppress(FileNotFoundError):
+            yield entry.path, datetime.fromtimestamp(entry.stat().st_mtime, UTC)
 
 
 def _write(file: IO[bytes], content: "File[bytes]") -> None:

@@ -5,7 +5,9 @@ its writer noted, shows that it cannot be the artifact. Two writers of one key s
 """
 
 import os
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,15 @@ class S3ArtifactStorage(S3Storage):  # type: ignore[misc]  # django-storages has
     def delete(self, name: str) -> None:
         with answering(f"The storage did not delete {name}", self.bucket_name):
             super().delete(name)
+
+    def listed(self, folder: str, *, after: str) -> Iterator[tuple[str, datetime]]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket_name, Prefix=f"{folder}/", StartAfter=f"{folder}/{after}"
+        )
+        with answering("The storage does not tell what it holds", self.bucket_name):
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    yield found["Key"], found["LastModified"]
 
     def _save(self, name: str, content: Any) -> str:
         with answering("The artifact storage did not take the data, nothing was stored", self.bucket_name):

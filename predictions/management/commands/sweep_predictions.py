@@ -10,8 +10,8 @@ from predictions.tasks import sweep
 
 class Command(TerminalCommand):
     help = (
-        "Requeues predictions whose worker is gone, expires those that waited too long, deletes those past retention. "
-        "Workers do this every minute by themselves."
+        "Requeues predictions whose worker is gone, expires those that waited too long, deletes those past retention, "
+        "and large inputs and results that no prediction refers to. Workers do this every minute by themselves."
     )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
@@ -19,5 +19,5 @@ class Command(TerminalCommand):
         self.say(
             f"{counts['released']} requeued, {counts['expired']} expired, "
             f"{counts['deleted']} deleted (ended more than {settings.MLSERVE_RETENTION_DAYS} days ago, or as many as "
-            "their model allows)."
+            f"their model allows), {counts['unreferenced']} inputs and results without a prediction deleted."
         )

@@ -173,7 +173,7 @@ def test_it_erases_what_a_token_asked(cast: Cast, settings: Any, row_bytes: int)
 
     assert response.json() == {"erased": 2, "running": 0, "complete": True}
     assert set(Prediction.objects.all()) == set(kept)
-    left = {path.parent.name for path in Path(storages["artifacts"].path("predictions")).glob("*/*")}
+    left = {path.parent.name for path in Path(storages["artifacts"].path("predictions")).glob("**/*.json")}
     assert left <= {str(each.pk) for each in kept}
     assert LogEntry.objects.get().change_message == f"Erased 2 predictions made with the token {cast.token.pk}."
 
@@ -216,13 +216,13 @@ def test_it_keeps_rows_whose_objects_cannot_be_deleted(cast: Cast, settings: Any
 
     assert (refused.status_code, Prediction.objects.count()) == (503, 1)
     assert cast.client.post(ERASE).json()["erased"] == 1
-    assert not list(root.glob("*/*"))
+    assert not list(root.glob("**/*.json"))
 
 
 def test_it_names_what_it_could_not_export(cast: Cast, settings: Any) -> None:
     settings.MLSERVE_ROW_BYTES = 10
     cast.asks(cast.reader, cast.token)
-    for path in Path(storages["artifacts"].path("predictions")).glob("*/*"):
+    for path in Path(storages["artifacts"].path("predictions")).glob("**/*.json"):
         path.unlink()
 
     (line,) = lines(cast.client.get(EXPORT))
