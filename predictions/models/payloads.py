@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 # No JSON text begins like this.
 REFERENCE = "@"
-# Between the key of an object and that of the one it replaces, which is still to be deleted. No key holds it.
+# Between the key of an object and that of the object that it replaces and that is still to be deleted. No key holds it.
 _INSTEAD_OF = "|"
 _FOLDER = "predictions"
 SHARDS = 16**3
@@ -47,7 +47,7 @@ def inline_or_store(text: bytes, prediction_id: UUID, name: str) -> str:
 
 
 def store_or_inline(text: bytes, prediction_id: UUID, name: str) -> str:
-    """As `keep`, but what the storage does not take stands in the row: slower, not lost."""
+    """As `keep`, but text that the storage does not take stays in the row, which is slower, but loses nothing."""
     if len(text) <= settings.MLSERVE_ROW_BYTES or not away.paused():
         try:
             return inline_or_store(text, prediction_id, name)
@@ -59,8 +59,7 @@ def store_or_inline(text: bytes, prediction_id: UUID, name: str) -> str:
 def replace(kept: str, text: bytes, prediction_id: UUID, name: str) -> str:
     """What stands in the row instead of `kept`; not tidy where an object is replaced. Raises Unavailable.
 
-    The old object is still named, so that whoever finds the row can delete it (`delete_replaced_object`), and nobody
-    loses it.
+    The old object is still named, so that any process that finds the row can delete it (`delete_replaced_object`).
     """
     if not kept.startswith(REFERENCE):
         return inline_or_store(text, prediction_id, name)
@@ -89,7 +88,7 @@ def fetch(kept: str) -> str | bytes:
 
 
 def discard(kept: Iterable[str | None]) -> None:
-    """Delete the objects that are referred to, after their rows; what cannot be deleted is logged and stays."""
+    """Delete the objects that are referred to, after their rows; one that cannot be deleted is logged and stays."""
     artifacts.remove([key for text in kept if text and text.startswith(REFERENCE) for key in keys(text)])
 
 
@@ -129,7 +128,7 @@ def prediction_of(key: str) -> UUID | None:
 def _stored(text: bytes, prediction_id: UUID, name: str) -> str:
     key = f"{folders()[0]}/{prediction_id.hex[-3:]}/{prediction_id}/{name}-{uuid4().hex[:8]}.json"
     with _noticed():
-        artifacts.require_there()  # what is written beside an absent disk would not be found again
+        artifacts.require_there()  # where a disk is not mounted, what is written now would be hidden later
         artifacts.put(key, text)
     return f"{REFERENCE}{key}"
 

@@ -15,9 +15,9 @@ from mlserve.errors import BadUpload, Conflict, Unavailable, UploadIncomplete
 from registry.multipart.parts import ADDRESS_SECONDS, Staging, require_all
 from registry.storage.s3_client import Answered, answering
 
-# S3's names for what is not there.
+# S3's codes for absent uploads and objects.
 _ABSENT = frozenset({"NoSuchUpload", "NoSuchKey", "404"})
-# And for parts that are not what was listed a moment ago: somebody sent one of them again.
+# And for parts that differ from those that were listed a moment ago, because the sender sent one of them again.
 _CHANGED = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
 
 

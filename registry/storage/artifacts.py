@@ -1,7 +1,7 @@
 """The one door to artifact storage: bytes under a key made from their SHA-256, on disk or in S3.
 
-Which of both it is, is Django's setting STORAGES; neither's exceptions come through. Bytes are stored before any row
-refers to them, so a crash leaves at most an object that nobody needs, and storing again what is there is a no-op.
+Django's setting STORAGES says which of the two. Their exceptions are translated to ours. Bytes are stored before any
+row refers to them, so a crash leaves at most an object without a row; storing the same bytes again changes nothing.
 """
 
 import logging
@@ -57,8 +57,8 @@ def store(path: Path, digest: Digest) -> None:
 
 
 def local_copy(digest: Digest) -> AbstractContextManager[Path]:
-    """A path with exactly these bytes, checked against the digest. Raises ArtifactUnavailable when they are not to be
-    had, and Unavailable when the storage does not answer.
+    """A path with exactly these bytes, checked against the digest. Raises ArtifactUnavailable when they are absent or
+    damaged, and Unavailable when the storage does not answer.
 
     A file of the local storage is used in place; from S3 it is fetched once per machine into MLSERVE_CACHE_DIR, and
     stays there at least as long as the block runs.
@@ -67,7 +67,7 @@ def local_copy(digest: Digest) -> AbstractContextManager[Path]:
 
 
 def require_there() -> None:
-    """Raise Unavailable when artifacts were stored and their folder is another one now; S3 tells by itself."""
+    """Raise Unavailable when the folder is not the one that artifacts were stored in. S3 needs no such check."""
     _storage().require_there()
 
 
@@ -82,12 +82,12 @@ def get(key: str) -> bytes:
 
 
 def remove_or_raise(key: str) -> None:
-    """Delete an object; none there is no error. Raises Unavailable."""
+    """Delete an object; an absent one is no error. Raises Unavailable."""
     _storage().delete(key)
 
 
 def remove(keys: Sequence[str]) -> None:
-    """Delete objects, as far as that is possible; what stays is logged and harms nobody."""
+    """Delete objects, as far as that is possible; those that stay are logged, and do no harm."""
     for key in keys:
         try:
             _storage().delete(key)

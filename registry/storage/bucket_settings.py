@@ -1,6 +1,6 @@
-"""How a bucket for artifacts should be: a table of its settings, and what to ask S3 for where one is not so.
+"""A table of the settings that a bucket for artifacts must have, and the request that corrects each.
 
-What others added to the policy and the lifecycle stays, and so does what is stricter than it must be.
+Statements and rules that others added to the policy and the lifecycle stay, and so do stricter settings.
 """
 
 import json
@@ -15,7 +15,7 @@ Found = dict[str, Any]
 
 @dataclass(frozen=True)
 class Bucket:
-    """`origins` are the sites whose pages may send parts; None: whatever is there, or any site."""
+    """`origins` are the sites whose pages may send parts; None: the sites that are set already, or any site."""
 
     name: str
     partition: str
@@ -44,7 +44,7 @@ def _ownership(_bucket: Bucket, found: Found) -> Found | None:
 
 
 def _encryption(_bucket: Bucket, found: Found) -> Found | None:
-    """Whichever algorithm somebody chose will do."""
+    """Any algorithm that the bucket has already will do."""
     rules = found.get("ServerSideEncryptionConfiguration", {}).get("Rules", [])
     if any(rule.get("ApplyServerSideEncryptionByDefault") for rule in rules):
         return None
@@ -58,7 +58,7 @@ def _versioning(_bucket: Bucket, found: Found) -> Found | None:
 
 
 def _policy(bucket: Bucket, found: Found) -> Found | None:
-    """Where TLS is not used to begin with, demanding it would lock everybody out."""
+    """Storage that is used without TLS would refuse every request."""
     policy: Found = {"Version": "2012-10-17", "Statement": [], **json.loads(found.get("Policy") or "{}")}
     statements = policy["Statement"] if isinstance(policy["Statement"], list) else [policy["Statement"]]
     wanted = _tls_statement(bucket)
@@ -83,7 +83,9 @@ def _tls_statement(bucket: Bucket) -> Found:
 def _cors(bucket: Bucket, found: Found) -> Found | None:
     """The pre-signed address is what allows a page to send a part; this only tells browsers so."""
     rules = found.get("CORSRules", [])
-    if bucket.origins is None and any(_lets_browsers_send(rule) for rule in rules):
+    if bucket.origins is None and any(
+        "PUT" in rule.get("AllowedMethods", ()) and "ETag" in rule.get("ExposeHeaders", ()) for rule in rules
+    ):
         return None
     wanted = {
         "AllowedOrigins": list(bucket.origins or ("*",)),
@@ -93,10 +95,6 @@ def _cors(bucket: Bucket, found: Found) -> Found | None:
         "MaxAgeSeconds": 3600,
     }
     return None if rules == [wanted] else {"CORSConfiguration": {"CORSRules": [wanted]}}
-
-
-def _lets_browsers_send(rule: Found) -> bool:
-    return "PUT" in rule.get("AllowedMethods", ()) and "ETag" in rule.get("ExposeHeaders", ())
 
 
 def _lifecycle(_bucket: Bucket, found: Found) -> Found | None:

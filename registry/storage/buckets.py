@@ -1,6 +1,6 @@
-"""The bucket for artifacts itself: made as it should be, compared with that, brought back to it.
+"""Creates the bucket for artifacts, compares its settings with the required ones, and corrects them.
 
-What S3-compatible storage does not offer is left out, and said.
+Settings that S3-compatible storage does not offer are left out, and named.
 """
 
 import re
@@ -27,7 +27,7 @@ _PLAIN_HTTP = "lets itself be used without TLS (AWS_ENDPOINT_URL begins with htt
 
 @dataclass(frozen=True)
 class Made:
-    """What `create` did: `mended` says what was wrong with a bucket that was there, `lacking` what cannot be had."""
+    """What `create` did: `mended` are the faults of an existing bucket, `lacking` those that cannot be corrected."""
 
     name: str
     region: str
@@ -37,9 +37,9 @@ class Made:
 
 
 def create(name: str, *, region: str | None = None, origins: Sequence[str] | None = None) -> Made:
-    """Make or mend the bucket; safe to repeat. `origins` are the sites whose pages may send parts of an upload.
+    """Make the bucket or correct its settings; safe to repeat. `origins` are the sites whose pages may send parts.
 
-    Raises BadParameter, Conflict for somebody else's bucket or another region, or Unavailable.
+    Raises BadParameter, Conflict for a bucket of another account or in another region, or Unavailable.
     """
     _check_name(name)
     region = region or _default_region()
@@ -58,7 +58,7 @@ def create(name: str, *, region: str | None = None, origins: Sequence[str] | Non
 
 
 def problems_of(name: str, *, region: str | None = None) -> list[str]:
-    """What `create` would mend, in words; [] when all is well. Raises Unavailable when S3 does not tell."""
+    """What `create` would correct, as sentences. Raises Unavailable when S3 does not answer."""
     client = s3_client.new_client(region or s3_client.region())
     bucket, problems = _described(client, name), []
     for rule in RULES:
@@ -90,7 +90,7 @@ def _described(client: Any, name: str, origins: Sequence[str] | None = None) -> 
 
 
 def _ensure(client: Any, name: str, region: str) -> bool:
-    """Whether the bucket is new. S3 says whose a bucket is only to somebody who wants to make it."""
+    """Whether the bucket is new. Only the answer to `create_bucket` says whether an existing one is ours."""
     was_there = _is_there(client, name)
     place = {} if region == _FIRST_REGION else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     taken = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
@@ -109,7 +109,7 @@ def _ensure(client: Any, name: str, region: str) -> bool:
 
 
 def _is_there(client: Any, name: str) -> bool:
-    """Also somebody else's, and in whatever region."""
+    """Also one of another account, in any region."""
     try:
         with answering(f"Bucket {name} cannot be looked for", name, expected=frozenset({"404", "403", "301"})):
             client.head_bucket(Bucket=name)
@@ -122,14 +122,14 @@ def _require_region(client: Any, name: str, region: str) -> None:
     with answering(f"Bucket {name}: its region cannot be read", name):
         found = client.get_bucket_location(Bucket=name).get("LocationConstraint")
     if not found and s3_client.endpoint_url():
-        return  # what is not Amazon's seldom has regions
+        return  # storage that is not Amazon's seldom has regions
     if (found or _FIRST_REGION) != region:
         found = found or _FIRST_REGION
         raise Conflict(f"Bucket {name} is yours already, but in {found}, not in {region}. Say --region {found}.")
 
 
 def _mend(client: Any, bucket: Bucket, rule: Rule) -> bool:
-    """Whether something was to be mended. Raises Answered where the storage does not offer the setting."""
+    """Whether the setting had to be corrected. Raises Answered where the storage does not offer it."""
     request = rule.request(bucket, _found(client, bucket, rule))
     if request is None:
         return False

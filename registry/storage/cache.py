@@ -1,11 +1,12 @@
 """Artifacts that come over the network, kept on this machine's disk for all its processes.
 
-   MLSERVE_CACHE_DIR/sha256/ab/abcdef…   complete; whoever uses it holds a shared lock on it
-                    /incoming/abcdef…    being fetched by whoever holds its exclusive lock; its room is reserved
-                    /lock                held for a moment by whoever makes room
+   MLSERVE_CACHE_DIR/sha256/ab/abcdef…   complete; a user holds a shared lock on it
+                    /incoming/abcdef…    being fetched, by the holder of its exclusive lock; its room is reserved
+                    /lock                held for a moment while room is made
 
-The locks are flock's: they end with their process, however that ends, and they hold between threads, too, for each
-opens the file anew. A name may lead to another file by the time that the lock is there, so that is looked up again.
+The locks are flock's: they end with their process, however that ends, and they exclude threads from each other, too,
+because each thread opens the file anew. While a thread waits for a lock, the name may come to mean another file, so it
+is looked up again afterwards.
 """
 
 import fcntl
@@ -33,7 +34,7 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class ArtifactCache:
-    """At most `most_bytes` under `root`, what is being fetched included; the least recently used ones give way."""
+    """At most `most_bytes` under `root`, what is being fetched included; the least recently used are deleted first."""
 
     root: Path
     most_bytes: int
@@ -43,7 +44,7 @@ class ArtifactCache:
     def copy_of(self, digest: Digest, source: Source) -> Iterator[Path]:
         """A path with exactly these bytes, which stays as long as the block runs.
 
-        Whoever comes first fetches, the others wait for it. The bytes are hashed while they are written, and again
+        The first caller fetches it, the others wait. The bytes are hashed once they are written, and again
         each time that they are found here. Raises Unavailable, ArtifactUnavailable, or what `source` raises.
         """
         try:
@@ -56,9 +57,9 @@ class ArtifactCache:
             yield self._path(digest)
 
     def make_way(self, size_bytes: int) -> None:
-        """Delete so much of what is not in use that `size_bytes` beside the cache stay within its bound, if possible.
+        """Delete artifacts that are not in use until `size_bytes` more fit into the bound, as far as that is possible.
 
-        For whoever keeps a file on the same disk for a moment. Raises Unavailable.
+        For callers that need that much of the same disk for a moment. Raises Unavailable.
         """
         try:
             self.root.joinpath("incoming").mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -74,7 +75,7 @@ class ArtifactCache:
         while True:
             file = self._found(digest) or self._fetched(digest, source, deadline)
             if file is not None:
-                os.utime(file.fileno())  # the order in which files give way
+                os.utime(file.fileno())  # the order in which files are deleted
                 return file
             _wait(deadline, f"The {digest} was changed or deleted in {self.root} again and again.")
 
@@ -94,7 +95,7 @@ class ArtifactCache:
         return None
 
     def _fetched(self, digest: Digest, source: Source, deadline: float) -> IO[bytes] | None:
-        """None when somebody else has fetched it meanwhile."""
+        """None when another caller has fetched it meanwhile."""
         incoming, path = self.root / "incoming" / digest.sha256, self._path(digest)
         for folder in (incoming.parent, path.parent):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -107,7 +108,7 @@ class ArtifactCache:
             incoming.replace(path)
             fcntl.flock(file, fcntl.LOCK_SH)
         except BaseException:
-            incoming.unlink(missing_ok=True)  # before the lock ends and somebody else writes to it
+            incoming.unlink(missing_ok=True)  # before the lock ends and another caller writes to it
             file.close()
             raise
         if _leads_to(path, file):
@@ -148,7 +149,7 @@ class ArtifactCache:
             )
 
     def _evict(self, most_bytes: int) -> bool:
-        """Whether no more than `most_bytes` are left, after deleting what is not in use where that is necessary."""
+        """Delete files that are not in use, if necessary; whether no more than `most_bytes` are left."""
         left = sum(_size(path) for path in (self.root / "incoming").iterdir() if not _delete_unused(path))
         complete = sorted((found.st_mtime, path) for path in self.root.glob("sha256/*/*") if (found := _stat(path)))
         left += sum(_size(path) for _, path in complete)
@@ -195,7 +196,7 @@ def _try_lock(file: IO[bytes]) -> bool:
 
 
 def _delete_unused(path: Path) -> bool:
-    """Whether it is gone: nobody held a lock on it."""
+    """Whether the file is deleted, now or before: no other process held a lock on it."""
     try:
         with path.open("rb") as file:
             if not (_try_lock(file) and _leads_to(path, file)):

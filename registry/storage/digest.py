@@ -52,9 +52,10 @@ def read_digest(file: IO[bytes], limit: int) -> Digest:
 
 
 class VerifiedReader(io.RawIOBase):
-    """Reads a file once, from here to its end; nobody gets the last bytes of one that is not what `digest` says.
+    """Reads a file once, to its end, and hashes it.
 
-    So a file that changes while it is stored is never stored as a whole. `read` raises BadUpload.
+    `read` raises BadUpload instead of returning the last bytes of another file than `digest` says, so that a file that
+    changes while it is stored is never stored as a whole.
     """
 
     def __init__(self, file: IO[bytes], digest: Digest) -> None:

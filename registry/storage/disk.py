@@ -1,4 +1,4 @@
-"""Artifacts on this machine's disk, where `make serve` and single machines keep them."""
+"""Artifacts on this machine's disk: for laptops and services on one machine."""
 
 import fcntl
 import os
@@ -16,9 +16,9 @@ from django.core.files.storage import FileSystemStorage
 from mlserve.errors import PayloadLost, Unavailable
 from registry.storage.digest import CHUNK_BYTES, Digest, damaged, not_stored, read_digest
 
-# Beside the artifacts, for a file can be renamed within one disk only.
+# Within the storage's folder, because a file can be renamed within one file system only.
 _INCOMING = ".incoming"
-# Between its making and its lock a file looks like one of a killed process.
+# A file that was made a moment ago may not have its lock yet, and is not one that a killed process left.
 _YOUNG_SECONDS = 60
 
 
@@ -51,9 +51,9 @@ class AtomicFileSystemStorage(FileSystemStorage):
         yield path
 
     def require_there(self) -> None:
-        """Raise Unavailable when the folder is away, or another one stands there, as where a disk is not mounted.
+        """Raise Unavailable when nothing was ever stored in the folder, as where a disk is not mounted.
 
-        What is missing from it would count as lost for ever otherwise, and what is written would not be found again.
+        Otherwise missing files would count as lost, and new files would be hidden once the disk is mounted.
         """
         if not Path(self.path(_INCOMING)).is_dir():
             raise Unavailable(f"The storage is away: nothing was ever stored in {self.location}. Is its disk mounted?")
@@ -68,7 +68,7 @@ class AtomicFileSystemStorage(FileSystemStorage):
             raise Unavailable(f"The storage did not give the data ({error}). Try again in a moment.") from error
 
     def delete(self, name: str) -> None:
-        """Also the folder, once it is empty: that of a prediction would stay for ever."""
+        """Also the folder when it is empty then, because each prediction has one of its own."""
         try:
             super().delete(name)
             with suppress(OSError):
@@ -86,7 +86,7 @@ class AtomicFileSystemStorage(FileSystemStorage):
             raise Unavailable(f"The storage does not tell what it holds ({error}).") from error
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
-        """The name itself: it says what the bytes must be, so what stands there is the same or damaged."""
+        """The name itself: it says which bytes belong there, so those that it replaces are the same or damaged."""
         return name
 
     def _save(self, name: str, content: "File[bytes]") -> str:
@@ -140,7 +140,7 @@ def _write(file: IO[bytes], content: "File[bytes]") -> None:
 
 
 def _delete_abandoned(folder: Path) -> None:
-    """Files of killed processes: a writer holds a lock on its own, which ends with it."""
+    """Delete the files of killed processes: a living writer holds a lock on its file."""
     for path in folder.iterdir():
         try:
             with path.open("rb") as file:
@@ -148,4 +148,4 @@ def _delete_abandoned(folder: Path) -> None:
                 if time.time() - os.fstat(file.fileno()).st_mtime > _YOUNG_SECONDS:
                     path.unlink()
         except (BlockingIOError, FileNotFoundError):
-            continue  # is being written, or was complete meanwhile
+            continue  # it is being written, or was renamed meanwhile

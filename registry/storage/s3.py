@@ -84,7 +84,7 @@ class S3ArtifactStorage(S3Storage):  # type: ignore[misc]  # django-storages has
         return cache.copy_of(digest, lambda file: self._download(digest, file))
 
     def require_there(self) -> None:
-        """Whatever is done next tells."""
+        """Any other call raises Unavailable where the bucket cannot be reached."""
 
     def get(self, key: str) -> bytes:
         try:

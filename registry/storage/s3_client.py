@@ -1,4 +1,4 @@
-"""How mlserve talks to S3 and to what speaks its protocol: patience, addresses, and its errors in our words.
+"""How mlserve connects to S3 and to compatible storage: time limits, addresses, and errors translated to ours.
 
 Region, address and credentials come from the usual AWS variables.
 """
@@ -27,7 +27,7 @@ _NOT_TRANSFERRED = (Boto3Error, S3DownloadFailedError, S3ValidationError)
 # three minutes.
 _MOST_DOWNLOADS = 2
 _NO_BUCKET = frozenset({"NoSuchBucket", "404"})
-# S3's names for credentials and permissions that are not good enough. An answer to HEAD has a number only.
+# S3's codes for missing or insufficient credentials and permissions. An answer to HEAD has a number only.
 _REFUSED = frozenset({
     "403", "AccessDenied", "AllAccessDisabled", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken",
     "SignatureDoesNotMatch", "TokenRefreshRequired",
@@ -36,7 +36,7 @@ _NO_ENCRYPTION = "KMS is not configured"
 
 
 class Answered(Exception):
-    """An answer of S3 that the caller knows what to do about."""
+    """An error code of S3 that the caller expects and handles."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -44,9 +44,9 @@ class Answered(Exception):
 
 
 def config() -> Config:
-    """Addresses name the region, for pre-signed ones cannot follow S3's redirections. What is not Amazon's seldom has
-    a name for each bucket. Without checksums of its own, which break pre-signed addresses and servers that do not know
-    them, botocore signs the SHA-256 of each body, and S3 refuses another one.
+    """Addresses name the region, because pre-signed ones cannot follow S3's redirections. Storage that is not Amazon's
+    seldom has a host name for each bucket. botocore's checksums break pre-signed addresses, and servers that do not
+    know them; without these it signs the SHA-256 of each body, and S3 refuses another one.
     """
     return Config(
         connect_timeout=5,
@@ -77,7 +77,7 @@ def transfer_config() -> TransferConfig:
 
 
 def new_client(region: str | None) -> Any:
-    """Raises Unavailable for a region or an address that is none."""
+    """Raises Unavailable for an invalid region or address."""
     with answering("S3 cannot be reached", "?"):
         return Session().create_client("s3", region_name=region, config=config())
 
@@ -113,7 +113,7 @@ def answering(what: str, bucket: str, *, expected: frozenset[str] = frozenset())
     except RetriesExceededError as error:
         detail = f"{what}: the connection broke {_MOST_DOWNLOADS} times ({error.last_exception})"
         raise Unavailable(detail[:_LONGEST_QUOTE]) from error
-    except (BotoCoreError, *_NOT_TRANSFERRED, ValueError) as error:  # ValueError: an AWS_ENDPOINT_URL that is none
+    except (BotoCoreError, *_NOT_TRANSFERRED, ValueError) as error:  # ValueError: an invalid AWS_ENDPOINT_URL
         raise Unavailable(f"{what}: {str(error)[:_LONGEST_QUOTE]}") from error
 
 
