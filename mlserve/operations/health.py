@@ -1,6 +1,8 @@
-"""`/healthz`: the process answers. `/readyz`: everything that a prediction needs answers, and answers as inspected."""
+"""`/healthz`: the process answers. `/readyz`: all parts that a prediction needs answer, and models as inspected."""
 
 import logging
+import math
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,14 +19,19 @@ from registry.models import ModelVersion
 
 log = logging.getLogger(__name__)
 
-# Longer than a worker takes to give up on a version that hangs (MLSERVE_INSPECTION_SECONDS, unless raised).
+# Longer than a worker tries a version that hangs (MLSERVE_INSPECTION_SECONDS, unless raised).
 _PENDING_HOLDS_SECONDS = 180.0
 _STARTED = time.monotonic()
 _MOST_NAMED = 10
+# Longer would hide a failure from a balancer that asks every second.
+_KEPT_SECONDS = 1.0
+
+Facts = dict[str, Any]
+Answer = dict[str, Facts]
 
 
 class _NotReady(Exception):
-    """What a check of ours found, as a sentence; `facts` are for programs."""
+    """What one of these checks found, as a sentence; `facts` are for programs."""
 
     def __init__(self, sentence: str, **facts: int) -> None:
         super().__init__(sentence)
@@ -36,15 +43,44 @@ def live(_request: HttpRequest) -> JsonResponse:
 
 
 def ready(_request: HttpRequest) -> JsonResponse:
-    """200 when every part answers, else 503 with the parts that do not."""
-    checks = {name: _probe(check) for name, check in _CHECKS.items()}
+    """200 when every part answers, else 503 with the parts that do not. At most one second old."""
+    checks = _recent()
     is_ready = all(check["ok"] for check in checks.values())
     return JsonResponse(
         {"status": "ready" if is_ready else "not ready", "checks": checks}, status=200 if is_ready else 503
     )
 
 
-def _probe(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+class RecentAnswer:
+    """What `check` returned, for all callers within `_KEPT_SECONDS` of its return.
+
+    Anyone may ask, and a check costs the database, the storage and the queue a round trip each. Callers that ask
+    during a check wait for it and take its answer, even if the check lasted longer than answers are kept: otherwise
+    they would repeat it one after the other while a part does not answer. Nothing is kept of a check that raised.
+    """
+
+    def __init__(self, check: Callable[[], Answer], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._check, self._clock = check, clock
+        self._lock = threading.Lock()
+        self._answer: Answer = {}
+        self._ends_at = -math.inf
+
+    def __call__(self) -> Answer:
+        with self._lock:
+            if self._clock() >= self._ends_at:
+                self._answer = self._check()
+                self._ends_at = self._clock() + _KEPT_SECONDS
+            return self._answer
+
+
+def _check_all() -> Answer:
+    return {name: _probe(check) for name, check in _CHECKS.items()}
+
+
+_recent = RecentAnswer(_check_all)
+
+
+def _probe(check: Callable[[], Facts]) -> Facts:
     facts: dict[str, int] = {}
     try:
         return {"ok": True, **check()}
@@ -55,38 +91,38 @@ def _probe(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         found = shown = str(error)
     except Exception as error:  # noqa: BLE001 - a probe reports whatever is wrong instead of failing itself
         found = f"{type(error).__name__}: {error}"
-        # Drivers name hosts, users and buckets, and anybody may read this page.
+        # Messages of drivers name hosts, users and buckets, and this page is public.
         shown = found if settings.ON_LAPTOP else f"{type(error).__name__}; the log says more"
     log.info("Not ready: %s", found)
     return {"ok": False, "detail": shown, **facts}
 
 
-def _database() -> dict[str, Any]:
+def _database() -> Facts:
     return {"oldest_queued_seconds": round(Prediction.objects.oldest_queued_seconds(now=timezone.now()), 3)}
 
 
-def _storage() -> dict[str, Any]:
+def _storage() -> Facts:
     storages["artifacts"].exists("ready")
     return {"kind": "bucket" if settings.MLSERVE_BUCKET else "files"}
 
 
-def _queue() -> dict[str, Any]:
+def _queue() -> Facts:
     wake_ups.ping()
     return {"kind": settings.MLSERVE_QUEUE}
 
 
-def _workers() -> dict[str, Any]:
+def _workers() -> Facts:
     seen = heartbeat.count_seen()
     if not seen:
         raise _NotReady("no worker was seen lately; is `manage.py serve` or its worker running?")
     return {"seen": seen}
 
 
-def _models() -> dict[str, Any]:
+def _models() -> Facts:
     """Whether the live versions answer in this environment as they did at their inspection.
 
-    An environment that answers differently must not become ready while the one before still serves. What nobody has
-    asked yet holds that up for a few minutes only: perhaps there is no worker with these packages who could ask.
+    An environment that answers differently must not become ready while the previous one still serves. A version that
+    was not checked yet delays this for a few minutes only, because there may be no worker with these packages.
     """
     suspects = ModelVersion.objects.live().not_as_inspected().order_by("model__name")
     found = list(suspects.values_list("model__name", "tag", "model__is_public", "verdict"))
@@ -103,14 +139,14 @@ def _models() -> dict[str, Any]:
 
 
 def _named(versions: Sequence[tuple[Any, ...]]) -> str:
-    """By name only what is public: anybody may read this page."""
+    """Names public models only, because this page is public."""
     names = [f"{name} {tag}" for name, tag, is_public, _ in versions if is_public]
     hidden = len(versions) - len(names)
     shown = [*names[:_MOST_NAMED], *([f"{len(names) - _MOST_NAMED} more"] if len(names) > _MOST_NAMED else [])]
     return ", ".join([*shown, f"{hidden} of private models"] if hidden else shown)
 
 
-_CHECKS: Mapping[str, Callable[[], dict[str, Any]]] = {
+_CHECKS: Mapping[str, Callable[[], Facts]] = {
     "database": _database,
     "storage": _storage,
     "queue": _queue,

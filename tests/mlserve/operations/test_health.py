@@ -1,5 +1,6 @@
 """/healthz and /readyz."""
 
+import threading
 import time
 from typing import Any
 
@@ -13,6 +14,22 @@ from registry.models import Model, ModelVersion
 from registry.models.golden_check import GoldenCheck, Verdict
 
 pytestmark = pytest.mark.django_db
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """No answer of an earlier test is remembered, and none becomes too old by itself."""
+    clock = Clock()
+    monkeypatch.setattr(health, "_recent", health.RecentAnswer(health._check_all, clock=clock))
+    return clock
 
 
 def test_it_lives_without_a_database(client: Client, django_assert_num_queries: Any) -> None:
@@ -73,6 +90,63 @@ def test_it_names_no_bucket(client: Client, settings: Any) -> None:
     settings.MLSERVE_BUCKET = "the-firm-s-bucket"
 
     assert "the-firm-s-bucket" not in client.get("/readyz").text
+
+
+def test_it_asks_each_part_once_a_second_however_often_it_is_asked(
+    client: Client, penguins: ModelVersion, clock: Clock, django_assert_num_queries: Any
+) -> None:
+    heartbeat.see_this_worker()
+    first = client.get("/readyz").json()
+    clock.now += 0.99
+    with django_assert_num_queries(0):
+        again = client.get("/readyz")
+
+    assert (again.status_code, again.json()) == (200, first)
+
+
+def test_it_is_never_older_than_a_second(client: Client, penguins: ModelVersion, clock: Clock) -> None:
+    assert client.get("/readyz").status_code == 503
+    heartbeat.see_this_worker()
+    clock.now += 0.5
+    assert client.get("/readyz").status_code == 503  # the bad answer is remembered, too
+    clock.now += 0.5
+    assert client.get("/readyz").status_code == 200
+
+
+def answers_of_callers(recent: health.RecentAnswer, count: int) -> list[health.Answer]:
+    """What callers that ask at the same time are told."""
+    answers: list[health.Answer] = []
+    callers = [threading.Thread(target=lambda: answers.append(recent())) for _ in range(count)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(30)
+    return answers
+
+
+@pytest.mark.parametrize("seconds", [0.0, 5.0])
+def test_it_checks_once_for_all_who_ask_meanwhile(clock: Clock, seconds: float) -> None:
+    """Also where a part that does not answer makes the check itself take longer than its answer is kept."""
+    checks: list[float] = []
+
+    def check() -> health.Answer:
+        time.sleep(0.2)  # for the other callers to come
+        clock.now += seconds
+        checks.append(clock.now)
+        return {"part": {"number": len(checks)}}
+
+    assert answers_of_callers(health.RecentAnswer(check, clock=clock), 8) == [{"part": {"number": 1}}] * 8
+    assert len(checks) == 1
+
+
+def test_it_checks_again_after_a_check_that_raised(clock: Clock) -> None:
+    answers: list[health.Answer] = []
+    recent = health.RecentAnswer(answers.pop, clock=clock)
+    with pytest.raises(IndexError):
+        recent()
+    answers.append({"part": {"ok": True}})
+
+    assert recent() == {"part": {"ok": True}}
 
 
 @pytest.fixture
