@@ -71,7 +71,7 @@ class TokenUser(User):  # type: ignore[django-manager-missing]  # of knox, which
 
 
 class RateWindow(models.Model):
-    """How many requests of one caller were handed out in one window. Written by mlserve/access/rate_counts.py only."""
+    """How many requests of one caller were granted in one window. Written by mlserve/access/rate_counts.py only."""
 
     name = models.CharField(max_length=150, primary_key=True, help_text="Who, and which window.")
     count = models.BigIntegerField()

@@ -1,10 +1,12 @@
-"""Throttles: how often one token, one person or one address may ask, over all processes and hosts.
+"""Throttles: how often one token, one person or one address may send requests, over all processes and hosts.
 
-1. who asks: a token, else whoever is signed in, else a network address    2. their share in this process
-3. none left: take another one (`mlserve/access/rate_counts.py`)    4. none to be had: 429 until the window ends
+1. the caller: a token, else the user who is signed in, else a network address    2. its share in this process
+3. if that is used up, take another share (`mlserve/access/rate_counts.py`)    4. if there is none, 429 until the
+window ends
 
-Runs after authentication and before anything is parsed. Most requests touch a dictionary only. Where the counts cannot
-be reached, a process allows the whole rate by itself until the window ends: a limit is not worth an outage.
+Runs after authentication and before anything is parsed. Most requests touch a dictionary only. While the database does
+not take a count, a process grants the rest of the rate by itself until the window ends: reading still works during a
+failover to a read-only database, and a limit is not worth refusing that.
 """
 
 import logging
@@ -16,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.db import Error as AnyDatabaseError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework.exceptions import Throttled
@@ -24,7 +27,6 @@ from rest_framework.throttling import BaseThrottle
 
 from mlserve.access import rate_counts
 from mlserve.conf.rates import Rate, Share
-from mlserve.errors import TooManyRequests
 from mlserve.http.addresses import client_network
 from mlserve.http.problems import problem_response
 from mlserve.permissions import token_id_of
@@ -33,7 +35,7 @@ log = logging.getLogger(__name__)
 
 # A wrong password costs a quarter of a second of a processor.
 FAILURE_COST = 10
-# Callers that a process remembers; who is forgotten takes another share.
+# Callers that a process remembers; one that it forgets takes another share at its next request.
 _MOST_CALLERS = 10_000
 _API_PREFIXES = ("/api/", "/v2")
 
@@ -41,20 +43,21 @@ _shares: OrderedDict[str, Share] = OrderedDict()
 _lock = threading.Lock()
 
 
-def wait_seconds(caller: str, rate: Rate, cost: int = 1, *, clock: Callable[[], float] = time.time) -> int:
-    """0 when `caller` may go on, which is counted, else after how many whole seconds to ask again.
+def wait_seconds(caller: str, rate: Rate | None, cost: int = 1, *, clock: Callable[[], float] = time.time) -> int:
+    """Count `cost` requests of `caller`: 0 when they are granted, else the whole seconds until the window ends.
 
-    A cost of 0 only looks; what cannot be paid in full is paid as far as it goes.
+    A cost of 0 counts nothing and tells whether the rate is used up. A cost above what is left uses up the rest.
     """
+    if rate is None:
+        return 0
     now = clock()
     with _lock:
         share = _share_of(caller, rate, now)
         if share.spend(cost) and (cost or not share.is_used_up):
             return 0
-        # Below the lowest cost of all there is nothing to be had before the window ends.
         asked = 0 if share.is_used_up else share.wanted(cost)
     if asked:
-        taken = _taken(caller, rate, asked, now, share)
+        taken = _take(f"{caller}:{share.window}", asked, ends_at=rate.ends_at(now))
         with _lock:
             share.receive(asked, taken)
             if share.spend(cost):
@@ -64,24 +67,22 @@ def wait_seconds(caller: str, rate: Rate, cost: int = 1, *, clock: Callable[[], 
 
 
 def count_failure(request: HttpRequest | None = None, **_: Any) -> None:
-    """Django's signal `user_login_failed`: wherever a password was tried, its hash was paid for here.
+    """Receives Django's signal `user_login_failed`, because hashing the wrong password was work.
 
-    Raises nothing, for somebody else answers; the next request is refused.
+    Raises nothing, because the sign-in view answers this request; the next one is refused.
     """
-    rate = settings.MLSERVE_RATE_ADDRESS
-    if request is not None and rate is not None:
-        wait_seconds(_address(request), rate, FAILURE_COST)
+    if request is not None:
+        wait_seconds(_address(request), settings.MLSERVE_RATE_ADDRESS, FAILURE_COST)
 
 
 def require_calm(request: Any, *, cost: int = 0) -> None:
-    """Count `cost` against a stranger's address; 0 only looks. Raises Throttled when it has used its rate up."""
-    rate = settings.MLSERVE_RATE_ADDRESS
-    if rate is not None and (seconds := wait_seconds(_address(request), rate, cost)):
+    """Count `cost` against the address of an anonymous request. Raises Throttled when its rate is used up."""
+    if seconds := wait_seconds(_address(request), settings.MLSERVE_RATE_ADDRESS, cost):
         raise Throttled(wait=seconds)
 
 
 def forget_all() -> None:
-    """Drop what this process holds of all windows."""
+    """Drop all shares of this process."""
     with _lock:
         _shares.clear()
 
@@ -92,7 +93,7 @@ class CallerRate(BaseThrottle):
     _seconds = 0
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        self._seconds = _seconds_for(request.user, request)
+        self._seconds = _seconds_for(request)
         return not self._seconds
 
     def wait(self) -> float:
@@ -100,44 +101,34 @@ class CallerRate(BaseThrottle):
 
 
 class FormThrottleMiddleware:
-    """The same for whatever a page sends, before its body is read. The API has its own (`CallerRate`)."""
+    """The same for forms that a page sends, before the body is read. The API has its own throttle (`CallerRate`)."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.method == "POST" and not request.path_info.startswith(_API_PREFIXES):
-            is_limited = settings.MLSERVE_RATE_TOKEN is not None or settings.MLSERVE_RATE_ADDRESS is not None
-            if is_limited and (seconds := _seconds_for(request.user, request)):
-                return problem_response(request, TooManyRequests(_sentence(seconds), retry_after_seconds=seconds))
+        is_form = request.method == "POST" and not request.path_info.startswith(_API_PREFIXES)
+        if is_form and (seconds := _seconds_for(request)):
+            return problem_response(request, Throttled(wait=seconds))
         return self._get_response(request)
 
 
-def _seconds_for(user: Any, request: Any) -> int:
+def _seconds_for(request: Any) -> int:
+    user = request.user
     if user.is_authenticated:
-        rate: Rate | None = settings.MLSERVE_RATE_TOKEN
-        return 0 if rate is None else wait_seconds(_account(user), rate)
-    rate = settings.MLSERVE_RATE_ADDRESS
-    return 0 if rate is None else wait_seconds(_address(request), rate)
-
-
-def _account(user: Any) -> str:
-    token_id = token_id_of(user)
-    return f"user:{user.pk}" if token_id is None else f"token:{token_id}"
+        token_id = token_id_of(user)
+        account = f"user:{user.pk}" if token_id is None else f"token:{token_id}"
+        return wait_seconds(account, settings.MLSERVE_RATE_TOKEN)
+    return wait_seconds(_address(request), settings.MLSERVE_RATE_ADDRESS)
 
 
 def _address(request: Any) -> str:
-    """All whose address nobody knows share one."""
+    """All callers whose address is unknown share one."""
     return f"address:{client_network(request) or 'unknown'}"
 
 
-def _sentence(seconds: int) -> str:
-    unit = "second" if seconds == 1 else "seconds"
-    return f"You have sent more requests than this server takes from one caller. Try again in {seconds} {unit}."
-
-
 def _share_of(caller: str, rate: Rate, now: float) -> Share:
-    """Under the lock."""
+    """The caller holds the lock."""
     share = _shares.get(caller)
     if share is None or share.window != rate.window(now) or share.rate != rate:
         share = _shares[caller] = Share(rate, rate.window(now))
@@ -147,11 +138,10 @@ def _share_of(caller: str, rate: Rate, now: float) -> Share:
     return share
 
 
-def _taken(caller: str, rate: Rate, asked: int, now: float, share: Share) -> int:
+def _take(name: str, asked: int, *, ends_at: float) -> int | None:
+    """The count of all processes with the `asked` ones; None when the database did not take them."""
     try:
-        return rate_counts.add(f"{caller}:{share.window}", asked, ends_at=rate.ends_at(now))
-    except rate_counts.CountUnavailable as error:
+        return rate_counts.add(name, asked, ends_at=ends_at)
+    except AnyDatabaseError as error:
         log.warning("Requests are counted by this process alone until the window ends: %s", error)
-        with _lock:
-            share.left += max(0, rate.limit - share.taken - asked)
-        return rate.limit
+        return None

@@ -1,9 +1,9 @@
-"""How often somebody may ask: rates, and a caller's part of one window that a process takes in advance.
+"""Rates, and the share of a caller's rate that one process takes in advance.
 
-Pure. A window is a piece of time of fixed length, numbered from 1970. A process does not count each request where all
-processes can see it: it takes a share of what the window has left and hands that out by itself, so that most requests
-ask nobody. Shares get smaller as the window fills; together they never exceed the limit. What a process took and did
-not need is lost until the window ends, so that a caller who meets several processes can be refused a little early.
+Pure. Time is divided into windows of a fixed length, numbered from 1970. A process does not count each request where
+all processes can see it: it takes a share of what is left of the window and grants requests from it, so that most
+requests need no statement. Shares get smaller as the window fills; together they never exceed the limit. A share that
+was taken and not used is lost until the window ends, so a caller that reaches several processes can be refused early.
 """
 
 import math
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 _UNITS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600}
 _RATE = re.compile(r"\s*(\d[\d_]*)\s*/\s*([a-z]+)\s*", re.ASCII)
-# Of what is left in a window: small enough for some processes, large enough to be rarely asked for.
+# The part of what is left that one process takes: small enough to leave some for other processes, large enough that
+# the database is rarely asked.
 _SHARE = 16
 
 
@@ -41,7 +42,7 @@ def rate_of(text: str) -> Rate | None:
 
 @dataclass
 class Share:
-    """What one process holds of one caller's window; `taken` is what all processes had taken when it last asked."""
+    """One caller's window in one process: `left` to grant here, and `taken` by all processes as far as is known."""
 
     rate: Rate
     window: int
@@ -53,15 +54,19 @@ class Share:
         return self.left <= 0 and self.taken >= self.rate.limit
 
     def wanted(self, cost: int) -> int:
-        """How much to take next, at least what the request at hand still needs."""
+        """How much to take next, at least what this request still needs."""
         part = math.ceil((self.rate.limit - self.taken) / _SHARE)
         return max(cost - self.left, part)
 
-    def receive(self, asked: int, taken: int) -> None:
-        """`taken` is the count of all processes with the `asked` ones, of which those above the limit are void."""
-        before = taken - asked
-        self.left += max(0, min(asked, self.rate.limit - before))
-        self.taken = taken
+    def receive(self, asked: int, taken: int | None) -> None:
+        """`taken` is the count of all processes with the `asked` ones, of which those above the limit are void.
+
+        None when it is unknown: then this process takes all that it knows to be left.
+        """
+        before = self.taken if taken is None else taken - asked
+        left = max(0, self.rate.limit - before)
+        self.left += left if taken is None else min(asked, left)
+        self.taken = self.rate.limit if taken is None else taken
 
     def spend(self, cost: int) -> bool:
         """Whether `cost` could be paid; if not, nothing was."""
