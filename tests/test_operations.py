@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 import yaml
+from django.utils import timezone
 
 from mlserve.observability.counters import Tally
-from mlserve.operations.metrics import metric_families
-from predictions.metrics.totals import Moment
+from mlserve.operations.metrics import counted, gauges
+from registry.models import Incident, Model, ModelVersion
+from registry.models.incident import Kind
 from tests.flows.service import ROOT
 
 pytestmark = pytest.mark.once
@@ -21,31 +23,32 @@ def rules() -> list[dict[str, Any]]:
     return found
 
 
-def exposed() -> dict[str, set[str]]:
-    """Each name of a sample with its labels, as one of each would have them."""
+@pytest.fixture
+def exposed(db: None) -> dict[str, set[str]]:
+    """The name of each sample with the names of its labels."""
     tally = Tally()
     for metric in ("duration", "queue", "model_load"):
         tally.observe(metric, 1.0, "m", "1")
     tally.count("predictions", "m", "1", label="failed")
     tally.count("validation_errors", "m")
     tally.count("requests", label="GET 200")
-    moment = Moment(1, 1.0, 1, 1, live=[], open_incidents=[("m", "1", 1)])
-    samples = [each for family in metric_families(tally.take(), moment) for each in family.samples]
-    return {each.name: set(each.labels) for each in samples} | {
-        "mlserve_model_info": {"model", "version", "sklearn_version", "sha256"}
-    }
+    version = ModelVersion.objects.create(
+        model=Model.objects.create(name="m"), tag="1", status="live", size_bytes=1, schema={}, columns=[], outputs=[]
+    )
+    Incident.objects.create(version=version, kind=Kind.HUNG, process="x", happened_at=timezone.now())
+    families = [*counted(tally.take()), *gauges(timezone.now())]
+    return {each.name: set(each.labels) for family in families for each in family.samples}
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
-def test_it_asks_for_metrics_and_labels_that_exist(rule: dict[str, Any]) -> None:
-    known = exposed()
+def test_it_asks_for_metrics_and_labels_that_exist(rule: dict[str, Any], exposed: dict[str, set[str]]) -> None:
     names = re.findall(r"\bmlserve_\w+", rule["expr"])
     labels = re.findall(r"by \(([^)]*)\)", rule["expr"]) + re.findall(r"\{(\w+)=", rule["expr"])
     wanted = {label.strip() for each in labels for label in each.split(",")} - {"job"}
 
-    assert set(names) <= set(known)
+    assert set(names) <= set(exposed)
     assert names or "up{" in rule["expr"]
-    assert wanted <= {label for name in names for label in known[name]}
+    assert wanted <= {label for name in names for label in exposed[name]}
     assert rule["expr"].count("(") == rule["expr"].count(")")
     assert set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"])) <= wanted | {
         "instance",
@@ -61,13 +64,13 @@ def test_it_explains_each_alert() -> None:
     assert set(explained) == {rule["alert"] for rule in rules()}
 
 
-def test_it_explains_each_metric() -> None:
-    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in exposed()}
+def test_it_explains_each_metric(exposed: dict[str, set[str]]) -> None:
+    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in exposed}
 
     assert {name for name in families if name not in DOCUMENT} == set()
 
 
-def test_it_names_no_metric_that_does_not_exist() -> None:
-    families = set(exposed()) | {re.sub(r"_(bucket|count|sum)$", "", name) for name in exposed()}
+def test_it_names_no_metric_that_does_not_exist(exposed: dict[str, set[str]]) -> None:
+    families = set(exposed) | {re.sub(r"_(bucket|count|sum)$", "", name) for name in exposed}
 
     assert set(re.findall(r"\bmlserve_[a-z_]+", DOCUMENT)) <= families

@@ -1,12 +1,17 @@
-"""`/metrics`: figures in the text format of Prometheus, from the database, so that any process answers the same."""
+"""`/metrics`: totals of all processes, and what the tables hold now, in Prometheus' text format.
+
+All of it is read from the database, so each host and each function gives the same answer.
+"""
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from itertools import accumulate
 from typing import NoReturn
 
 from django.conf import settings
 from django.db import Error as AnyDatabaseError
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -19,13 +24,17 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from mlserve.errors import Unavailable
-from mlserve.observability.counters import BUCKETS, INFINITE, SUM, Series
+from mlserve.observability.counters import BUCKET_LABELS, SUM, Series
 from predictions.metrics import counting
 from predictions.metrics import totals as figures
-from predictions.metrics.totals import Moment
+from predictions.models import Prediction
+from predictions.queue import heartbeat
+from registry.models import Incident, ModelVersion
 
+# /api/models lists all versions; a scrape with more than this would be too large to be useful.
+_MOST_VERSIONS = 2_000
 _VERSION = ("model", "version")
-# The names of labels, and what /metrics says of each counter and histogram, by what it is counted under.
+# By the name under which each is counted: its name in /metrics, its labels, and its description.
 _COUNTERS: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     counting.PREDICTIONS: (
         "mlserve_predictions",
@@ -47,7 +56,7 @@ _HISTOGRAMS: Mapping[str, tuple[str, str]] = {
 
 
 class _MetricsForStaff(APIView):
-    """Whoever has no token of the scraper: signed in as staff, or with an API token of theirs that has `admin`."""
+    """For requests without the scraper's token: of staff who signed in, or whose API token has the scope `admin`."""
 
     permission_classes = [IsAdminUser]
     schema = None
@@ -66,12 +75,12 @@ _for_staff = _MetricsForStaff.as_view()
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponseBase:
-    """Names of private models stand there, so it is open on a laptop only. 503 when the database does not answer."""
+    """Open to anyone on a laptop only, because it names private models. 503 while the database does not answer."""
     return _answer() if settings.ON_LAPTOP or _is_scraper(request) else _for_staff(request)
 
 
 def _is_scraper(request: HttpRequest) -> bool:
-    """In the same time for each wrong token; nobody has an unset one."""
+    """Takes the same time for each wrong token. An empty setting matches no token."""
     expected: str = settings.MLSERVE_METRICS_TOKEN
     given = request.headers.get("Authorization", "").encode("utf-8", "replace")
     return bool(expected) and secrets.compare_digest(given, f"Bearer {expected}".encode())
@@ -80,76 +89,83 @@ def _is_scraper(request: HttpRequest) -> bool:
 def _answer() -> HttpResponse:
     try:
         figures.flush()  # what this process counted since the last second
-        families = list(metric_families(figures.totals(), figures.this_moment(timezone.now())))
+        return HttpResponse(generate_latest(_Everything()), content_type=CONTENT_TYPE_LATEST)
     except AnyDatabaseError as error:
-        raise Unavailable("The figures are in the database, which did not answer.") from error
-    return HttpResponse(generate_latest(_Collected(families)), content_type=CONTENT_TYPE_LATEST)
+        raise Unavailable("The metrics are in the database, which did not answer.") from error
 
 
-def metric_families(totals: Mapping[Series, float], moment: Moment) -> Iterator[Metric]:
-    """Everything under its name; the same names whether or not there is anything to tell."""
+class _Everything(Collector):
+    def collect(self) -> Iterator[Metric]:
+        yield from counted(figures.totals())
+        yield from gauges(timezone.now())
+
+
+def counted(totals: Mapping[Series, float]) -> Iterator[Metric]:
+    """Counters and histograms; each is there from the beginning, if without samples."""
+    by_metric: dict[str, list[tuple[Series, float]]] = {}
+    for series, value in sorted(totals.items()):
+        by_metric.setdefault(series.metric, []).append((series, value))
     for metric, (name, labels, help_text) in _COUNTERS.items():
         family = CounterMetricFamily(name, help_text, labels=labels)
-        for series, value in _of(metric, totals):
-            family.add_metric(_label_values(metric, series), value)
+        for series, value in by_metric.get(metric, ()):
+            family.add_metric(_label_values(series), value)
         yield family
     for metric, (name, help_text) in _HISTOGRAMS.items():
-        yield _histogram(HistogramMetricFamily(name, help_text, labels=_VERSION), _of(metric, totals))
-    yield from _gauges(moment)
+        yield _histogram(HistogramMetricFamily(name, help_text, labels=_VERSION), by_metric.get(metric, ()))
 
 
-class _Collected(Collector):
-    """What prometheus-client makes text of."""
-
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[Metric]:
-        return self._families
-
-
-def _of(metric: str, totals: Mapping[Series, float]) -> list[tuple[Series, float]]:
-    return sorted(
-        ((series, value) for series, value in totals.items() if series.metric == metric),
-        key=lambda item: (item[0].model, item[0].version, item[0].label),
-    )
-
-
-def _label_values(metric: str, series: Series) -> list[str]:
-    if metric == "requests":
+def _label_values(series: Series) -> list[str]:
+    if series.metric == "requests":
         return series.label.split(" ")
-    if metric == counting.REFUSED:
+    if series.metric == counting.REFUSED:
         return [series.model]
     return [series.model, series.version, series.label]
 
 
 def _histogram(family: HistogramMetricFamily, found: Iterable[tuple[Series, float]]) -> HistogramMetricFamily:
-    """Each bucket holds all that took no longer than its edge, so the smaller ones are added to it."""
+    """Prometheus counts in each bucket all durations up to its edge, so the smaller buckets are added to it."""
     by_version: dict[tuple[str, str], dict[str, float]] = {}
     for series, value in found:
         by_version.setdefault((series.model, series.version), {})[series.label] = value
     for labels, numbers in by_version.items():
-        edges = [*(f"{edge:g}" for edge in BUCKETS), INFINITE]
-        below = accumulate(numbers.get(edge, 0.0) for edge in edges)
-        family.add_metric(labels, list(zip(edges, below, strict=True)), numbers.get(SUM, 0.0))
+        below = accumulate(numbers.get(edge, 0.0) for edge in BUCKET_LABELS)
+        family.add_metric(labels, list(zip(BUCKET_LABELS, below, strict=True)), numbers.get(SUM, 0.0))
     return family
 
 
-def _gauges(moment: Moment) -> Iterator[Metric]:
+def gauges(now: datetime) -> Iterator[Metric]:
+    """What the tables hold now. Raises django.db.Error. Each statement reads few rows, or an index of what waits."""
+    waiting = Prediction.objects.queued()
     for name, help_text, value in (
-        ("mlserve_queue_depth", "Predictions that wait for a worker.", moment.queued),
-        ("mlserve_queue_oldest_age_seconds", "How long the oldest of them has waited.", moment.oldest_queued_seconds),
-        ("mlserve_predictions_running", "Predictions that a worker has begun.", moment.running),
-        ("mlserve_workers", "Workers that were seen lately, on any host.", moment.workers),
+        ("mlserve_queue_depth", "Predictions that wait for a worker.", waiting.count()),
+        (
+            "mlserve_queue_oldest_age_seconds",
+            "How long the oldest of them has waited.",
+            Prediction.objects.oldest_queued_seconds(now=now),
+        ),
+        ("mlserve_predictions_running", "Predictions that a worker has begun.", Prediction.objects.running().count()),
+        ("mlserve_workers", "Workers that were seen lately, on any host.", heartbeat.count_seen()),
     ):
         yield GaugeMetricFamily(name, help_text, value=value)
-    info = GaugeMetricFamily(
-        "mlserve_model_info", "Each model's live version.", labels=(*_VERSION, "sklearn_version", "sha256")
-    )
-    for live in moment.live:
-        info.add_metric([live.model, live.tag, live.sklearn_version, live.sha256], 1)
-    yield info
-    incidents = GaugeMetricFamily("mlserve_open_incidents", "Calls that hung or crashed, uncleared.", labels=_VERSION)
-    for model, version, count in moment.open_incidents:
-        incidents.add_metric([model, version], count)
-    yield incidents
+    yield _live_versions()
+    yield _open_incidents()
+
+
+def _live_versions() -> Metric:
+    """With the scikit-learn that trained each or, if that is unknown, the one that inspected it."""
+    labels = (*_VERSION, "sklearn_version", "sha256")
+    family = GaugeMetricFamily("mlserve_model_info", "Each model's live version.", labels=labels)
+    live = ModelVersion.objects.live().order_by("pk").values_list("model__name", "tag", "environment", "sha256")
+    for name, tag, environment, sha256 in live[:_MOST_VERSIONS]:
+        known = {**environment.get("inspected_with", {}), **environment.get("trained_with", {})}
+        family.add_metric([name, tag, str(known.get("scikit-learn", "")), sha256], 1)
+    return family
+
+
+def _open_incidents() -> Metric:
+    family = GaugeMetricFamily("mlserve_open_incidents", "Calls that hung or crashed, uncleared.", labels=_VERSION)
+    by_version = Incident.objects.open().values_list("version__model__name", "version__tag")
+    counts = by_version.annotate(count=Count("pk")).order_by("version__model__name", "version__tag")
+    for name, tag, count in counts[:_MOST_VERSIONS]:
+        family.add_metric([name, tag], count)
+    return family

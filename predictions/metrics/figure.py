@@ -1,12 +1,12 @@
-"""What was counted so far, by all processes together: the memory of /metrics."""
+"""What all processes together counted so far, for /metrics."""
 
 from django.db import models
 
 
 class Figure(models.Model):
-    """One number that only grows. It outlives the predictions that it counts: retention must not make it smaller.
+    """One number that only grows. It stays when retention deletes the predictions that it counts.
 
-    Labels are words instead of keys, so that the number of a version that was deleted stays, too.
+    Labels are names instead of foreign keys, so that it also stays when its version is deleted.
     """
 
     metric = models.CharField(max_length=40)

@@ -19,11 +19,10 @@ from django.utils import timezone
 from mlserve.errors import Overloaded, Unavailable
 from predictions.batching.micro_batching import CallEnded, MicroBatcher, Overfull
 from predictions.batching.pace import Paces
-from predictions.metrics import totals
-from predictions.metrics.counting import about_batch
 from predictions.models import Prediction, end_at_once
 from predictions.models.completion import Completion
 from predictions.runtime import incidents, loaded_models
+from predictions.runtime.accounting import about_batch, count_stored
 from predictions.runtime.execution import Work, execute
 from predictions.serving.recording import record
 from predictions.store.waiting import MOST_WAITING
@@ -172,7 +171,7 @@ def _settle(batch: Sequence[_Waiting]) -> None:
 
 def _record_ended(predictions: Sequence[Prediction]) -> None:
     record(predictions)
-    totals.count_stored(predictions)
+    count_stored(predictions)
 
 
 _micro_batcher: MicroBatcher[_Waiting] = MicroBatcher(

@@ -17,12 +17,11 @@ from django.utils import timezone
 from mlserve.errors import Unavailable
 from mlserve.http.problems import stored_problem
 from predictions.batching.pace import FIRST_ROWS, Paces
-from predictions.metrics import totals
-from predictions.metrics.counting import about_batch
 from predictions.models import Prediction, payloads
 from predictions.models.completion import Completion
 from predictions.queue import heartbeat, wake_ups
 from predictions.runtime import call_marker, incidents, loaded_models
+from predictions.runtime.accounting import about_batch, count_finished
 from predictions.runtime.execution import Work, execute
 from predictions.worker.claiming import Precedence, claim
 from predictions.worker.wake_up_listener import WakeUpListener
@@ -192,7 +191,7 @@ def _finish(batch: Sequence[Prediction], completions: Sequence[Completion]) -> i
             now = timezone.now()
             count = Prediction.objects.finish(completions, holder=holder, now=now)
             _State.waits_for_database = False
-            totals.count_finished(batch, completions, count=count, now=now)
+            count_finished(batch, completions, count=count, now=now)
             return count
         except Unavailable as error:
             log.warning("Results wait for the storage: %s", error.detail)

@@ -40,7 +40,7 @@ def test_it_can_be_followed_and_counted(tmp_path: Path, prepared: Service, pengu
     by_request = {line["request_id"]: line for line in lines if line["logger"] == "mlserve.access" and "model" in line}
     assert by_request["first"]["prediction_id"] == waiting.json()["prediction_id"]
     assert by_request["second"]["prediction_id"] == queued.json()["prediction_id"]
-    [batch] = [line for line in lines if line["logger"] == "predictions.metrics.counting"]
+    [batch] = [line for line in lines if line["logger"] == "predictions.runtime.accounting"]
     assert (batch["process"], batch["count"], batch["model"]) == ("worker", 1, "penguins")
     assert by_request["first"]["process"] == "web"
     assert str(penguin["body_mass_g"]) not in service.output

@@ -62,8 +62,15 @@ def test_it_says_what_happened(client: Client, submit_rows: Callable[..., Predic
     assert found["mlserve_prediction_duration_seconds_count", census] == 1
     assert found["mlserve_prediction_duration_seconds_sum", census] > 0
     assert found["mlserve_model_load_seconds_count", census] == 1
-    [info] = [labels for name, labels in found if name == "mlserve_model_info"]
-    assert dict(info).keys() == {"model", "version", "sklearn_version", "sha256"}
+    assert found["mlserve_predictions_running", ()] == 0
+
+
+def test_it_describes_each_live_version(client: Client, penguins: ModelVersion) -> None:
+    [info] = [dict(labels) for name, labels in samples(client) if name == "mlserve_model_info"]
+
+    assert info.keys() == {"model", "version", "sklearn_version", "sha256"}
+    assert (info["model"], info["version"], info["sha256"]) == ("penguins", "1.0", penguins.sha256)
+    assert info["sklearn_version"]
 
 
 def test_it_has_every_name_from_the_beginning(client: Client) -> None:

@@ -1,4 +1,4 @@
-"""Figures that outlive what they count, whoever counts it and however it ends."""
+"""Totals that stay when what they count is deleted, for each process that counts and each end of it."""
 
 import logging
 import os
@@ -35,7 +35,7 @@ CENSUS = ("penguins", "1.0")
 
 @pytest.fixture(autouse=True)
 def _nothing_counted() -> Iterator[None]:
-    """What other tests of this process counted is theirs."""
+    """Counts of other tests in this process do not belong to this one."""
     tally.take()
     yield
     tally.take()
@@ -75,7 +75,7 @@ def test_it_counts_and_notes_failures_without_inputs(
 ) -> None:
     version = published(save(pipelines.raises_above_100()), [{"a": 1.0, "b": 0.0}])
     prediction = submit_rows({"a": 98765.0, "b": 1.0}, version=version)
-    with caplog.at_level(logging.INFO, "predictions.metrics.counting"):
+    with caplog.at_level(logging.INFO, "predictions"):
         tasks.drain()
 
     totals.flush()
@@ -188,7 +188,7 @@ while child.poll() is None:
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
 @pytest.mark.parametrize("when", ["now", "later"])
 def test_it_adds_each_second_and_at_the_end_of_a_process(tmp_path: Path, when: str) -> None:
-    """The end of a forked process is not that of Python: what waits for the latter never runs."""
+    """A forked process ends without Python's `atexit`, so what was registered there would not run."""
     environment = {
         **os.environ, "DATABASE_URL": f"sqlite:///{tmp_path}/figures.sqlite3", "PYTHONPATH": str(ROOT),
         "DJANGO_SETTINGS_MODULE": "mlserve.settings",
@@ -218,14 +218,3 @@ def _wait_for_figure(folder: Path) -> None:
     deadline = time.monotonic() + 20
     while _figure(folder) is None and time.monotonic() < deadline:
         time.sleep(0.1)
-
-
-def test_it_reads_a_moment_from_few_rows(submit_rows: Submit) -> None:
-    submit_rows()
-    moment = totals.this_moment(timezone.now())
-
-    assert (moment.queued, moment.running) == (1, 0)
-    assert moment.oldest_queued_seconds >= 0
-    [live] = moment.live
-    assert (live.model, live.tag, len(live.sha256)) == ("penguins", "1.0", 64)
-    assert live.sklearn_version
