@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -123,6 +123,25 @@ def test_it_loses_no_count_between_threads() -> None:
         thread.join(30)
 
     assert sorted(counts) == list(range(1, 81))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_leaves_other_commits_as_durable_as_they_are() -> None:
+    """The commit of a count does not wait for the disk on PostgreSQL; that of an accepted prediction has to."""
+    how_to_ask = "SHOW synchronous_commit" if connection.vendor == "postgresql" else "PRAGMA synchronous"
+
+    def setting() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute(how_to_ask)
+            return str(cursor.fetchone()[0])
+
+    before = setting()
+    rate_counts.add("token:1:1", 1, ends_at=0.0)
+    assert setting() == before
+    with transaction.atomic():
+        rate_counts.add("token:1:1", 1, ends_at=0.0)
+        assert setting() == before
+    assert before not in {"off", "0"}
 
 
 def test_it_forgets_windows_that_ended() -> None:
