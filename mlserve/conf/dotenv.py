@@ -1,4 +1,4 @@
-"""The laptop's `.env`: read by `manage.py`, written once by `python -m mlserve.conf.dotenv`."""
+"""The `.env` of a laptop: `manage.py` reads it, `python -m mlserve.conf.dotenv` writes it once."""
 
 import os
 import secrets
