@@ -1,7 +1,7 @@
 """Django settings, grouped by feature. Everything that differs between machines comes from the environment.
 
 Safe by default: without variables nothing starts, because SECRET_KEY is missing; `DEBUG=1` is for a laptop.
-README.md lists the variables for operators; here stands the reason for each default.
+docs/settings.md explains the variables to operators; this module gives the reason for each default.
 """
 
 import contextlib
