@@ -1,4 +1,4 @@
-"""API tokens in the admin: made for oneself, shown once, revoked. Superusers do it for everybody."""
+"""API tokens in the admin: users make and revoke their own, superusers those of all users."""
 
 from typing import Any, cast
 
@@ -28,7 +28,7 @@ _LOOKS = {"active": "live", "expired": "expired", "revoked": "failed", "user ina
 
 
 class TokenForm(forms.Form):
-    """What is asked about a new token. Who may make some for others is asked for whom."""
+    """The properties of a new token. Only superusers choose the user."""
 
     name = forms.CharField(max_length=100, help_text="What it is for, such as the program that will use it.")
     user = forms.ModelChoiceField(User.objects.filter(is_active=True), help_text="Whose rights it has.")
@@ -42,7 +42,7 @@ class TokenForm(forms.Form):
         min_value=1, max_value=MOST_DAYS, required=False, help_text=f"Days until it expires, at most {MOST_DAYS}."
     )
     is_endless = forms.BooleanField(
-        required=False, label="Never expires", help_text="Only where nobody can exchange it in time."
+        required=False, label="Never expires", help_text="Only where it cannot be replaced in time."
     )
 
     def __init__(self, *args: Any, maker: User, **kwargs: Any) -> None:
@@ -54,7 +54,7 @@ class TokenForm(forms.Form):
         self._maker = maker
 
     def make(self) -> tuple[ApiToken, str]:
-        """What the valid form asks for: the token and its secret."""
+        """The token that the valid form describes, and its secret."""
         asked = self.cleaned_data
         days = None if asked["is_endless"] else asked["days"] or settings.MLSERVE_TOKEN_DAYS
         return make_token(
@@ -82,16 +82,16 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return [path("<int:pk>/revoke/", view, name="mlserve_apitoken_revoke"), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Everybody's for superusers, one's own for the others."""
+        """Superusers see all tokens, other users their own."""
         tokens = super().get_queryset(request).select_related("user")
         return tokens if _maker(request).is_superuser else tokens.filter(user=_maker(request))
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A token never changes: whoever wants another one makes it and revokes this one."""
+        """A token never changes: make another one and revoke this one."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """What a token asked for stays, and so does the token."""
+        """Predictions keep naming the token that submitted them, so it stays."""
         return False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -101,7 +101,7 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return self.has_add_permission(request)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """The secret is in the answer to this one request, and nowhere else: no message and no session keeps it."""
+        """The secret is only in the answer to this one request: no message and no session contains it."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         form = TokenForm(request.POST or None, maker=_maker(request))
@@ -121,7 +121,7 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "may_revoke": may_revoke})
 
     def revoke_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Confirm, then revoke; one's own only, but for superusers."""
+        """Confirm, then revoke; users revoke their own, superusers any."""
         if not self.has_revoke_permission(request):
             raise PermissionDenied
         token = found(self, request, pk)
@@ -159,5 +159,5 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 def _maker(request: HttpRequest) -> User:
-    """Whoever is in the admin has signed in."""
+    """Users of the admin are signed in."""
     return cast(User, request.user)

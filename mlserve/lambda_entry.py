@@ -1,8 +1,8 @@
-"""What Lambda calls: a table of the events that mlserve knows, and who answers each.
+"""The entry point on Lambda: a table of the events that mlserve knows, and the function that answers each.
 
-Zappa deploys mlserve, but its handler does not run here: it deletes messages of queues that it does not know, calls a
-function again with fewer arguments after any TypeError, runs code out of events, and takes a fifth of the time that the
-web function has to start.
+Zappa deploys mlserve, but its handler is not used: it deletes messages of queues that it does not know, calls a
+function again with fewer arguments after any TypeError, runs code from events, and takes a fifth of the web function's
+start time.
 """
 
 import gc
@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 
 Event = Mapping[str, Any]
 
-# They run code that comes with the event, or wait for somebody at a keyboard.
+# They run code that comes with the event, or wait for keyboard input.
 _NOT_IN_A_FUNCTION = frozenset({"shell", "dbshell"})
 
 
 class UnknownEvent(Exception):
-    """Nothing here answers such an event."""
+    """No row of KINDS is for such an event."""
 
 
 class CommandFailed(Exception):
@@ -34,18 +34,18 @@ class CommandFailed(Exception):
 
 @dataclass(frozen=True)
 class Kind:
-    """Events of one kind: which they are, and what answers them."""
+    """One kind of events: how they are recognized, and the function that answers them."""
 
     is_one: Callable[[Event], bool]
     answer: Callable[[Event, Any], Any]
 
 
 def lambda_handler(event: Event, context: Any) -> Any:
-    """What the function returns for `event`. Raises UnknownEvent, CommandFailed."""
+    """The function's return value for `event`. Raises UnknownEvent, CommandFailed."""
     for kind in KINDS:
         if kind.is_one(event):
             return kind.answer(event, context)
-    raise UnknownEvent("It is none of API Gateway, SQS, the schedule, {'mlserve': 'vitals'} and {'manage': 'COMMAND'}.")
+    raise UnknownEvent("It is no event of API Gateway, SQS or the schedule, no {'mlserve': 'vitals'} or {'manage': …}.")
 
 
 def _respond(event: Event, context: Any) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _is_delivery(event: Event) -> bool:
 
 
 def _deliver(event: Event, context: Any) -> dict[str, list[dict[str, str]]]:
-    """What escaped from here would count all messages of the delivery as failed, also those that were done."""
+    """An exception that left this function would count all messages of the delivery as failed, also completed ones."""
     try:
         from mlserve.aws_lambda.deliveries import handle_records
 
@@ -83,9 +83,9 @@ def _tell_vitals(_event: Event, _context: Any) -> dict[str, Any]:
 
 
 def _manage(event: Event, _context: Any) -> dict[str, str]:
-    """`{"manage": "migrate --no-input"}`, as `zappa manage` sends it: words as in a shell, or a list of them.
+    """`{"manage": "migrate --no-input"}`, as `zappa manage` sends it: a command line as in a shell, or a list of words.
 
-    The output is also printed, for the end of the log is what `zappa manage` shows.
+    The output is also printed, because `zappa manage` shows the end of the log.
     """
     words = event["manage"]
     arguments = shlex.split(words) if isinstance(words, str) else [str(word) for word in words]
@@ -98,7 +98,7 @@ def _manage(event: Event, _context: Any) -> dict[str, str]:
 
 
 def _run(arguments: list[str], output: io.StringIO) -> None:
-    """Raises CommandFailed, also for what would end the process."""
+    """Raises CommandFailed, also for a command that would end the process."""
     from django.core.management import CommandError, call_command
 
     if not arguments or arguments[0] in _NOT_IN_A_FUNCTION:
@@ -122,11 +122,11 @@ KINDS = (
 
 
 def _load() -> None:
-    """What the first event needs, before it comes: Lambda then gives a function more of a processor than it pays for.
+    """Load what the first event needs before it comes: Lambda gives a starting function more CPU than it charges for.
 
     Zappa names a function for its project and stage.
     """
-    gc.disable()  # imports make little garbage, and looking for it takes a twelfth of their time
+    gc.disable()  # imports make little garbage, and collecting it takes a twelfth of their time
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlserve.settings")
     django.setup(set_prefix=False)
 

@@ -1,4 +1,4 @@
-"""API tokens, whoever one speaks for, and the counts of throttles."""
+"""API tokens, the user that a token acts for, and the counts of throttles."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from mlserve.permissions import covers, scope_for
 
 
 class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
-    """What a program shows instead of a password. Only its hash is kept; a revoked or expired one stays visible."""
+    """The credential of a program. Only its hash is stored; a revoked or expired one stays visible."""
 
     id = models.BigAutoField(primary_key=True)
     digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH, unique=True, editable=False)
@@ -52,7 +52,7 @@ class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
 
 
 class TokenUser(User):  # type: ignore[django-manager-missing]  # of knox, which has no types
-    """A user by way of a token: has what the token's scopes leave of their rights. Made for a request, never saved."""
+    """A user for whom a token acts, with the rights that its scopes leave. Made for a request, never saved."""
 
     token: ApiToken
 
@@ -71,7 +71,7 @@ class TokenUser(User):  # type: ignore[django-manager-missing]  # of knox, which
 
 
 class RateWindow(models.Model):
-    """How many requests of one caller were granted in one window. Written by mlserve/access/rate_counts.py only."""
+    """How many requests of one caller were granted in one window. Only `rate_counts` writes it."""
 
     name = models.CharField(max_length=150, primary_key=True, help_text="Who, and which window.")
     count = models.BigIntegerField()

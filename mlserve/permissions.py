@@ -1,7 +1,7 @@
-"""Who may do what: Django's permissions of a user, and the scopes of the token that speaks for them.
+"""Permissions: those that Django gives a user, and the scopes of the token that acts for the user.
 
-A token's user is a `TokenUser` (mlserve/models.py), which has no permission and no staff's view that its scopes leave
-out, so whoever asks `user.has_perm` or `user.is_staff` is answered rightly, too.
+A token's user is a `TokenUser` (mlserve/models.py), which has no permission and no staff rights beyond its scopes, so
+`user.has_perm` and `user.is_staff` are right for tokens too.
 """
 
 from collections.abc import Collection
@@ -15,9 +15,9 @@ PREDICT, UPLOAD, ADMIN = "predict", "upload", "admin"
 SCOPES = {
     PREDICT: "submit predictions, read and cancel its user's own, read models and versions",
     UPLOAD: "upload artifacts as new versions, read models and versions",
-    ADMIN: "whatever its user may: the others, promote, roll back, see everybody's predictions as staff",
+    ADMIN: "everything its user may: the others, promote, roll back, see all predictions as staff",
 }
-# What a permission needs besides itself where a token asks; what is not listed needs `admin`.
+# The scope that a token needs for a permission; the others need `admin`.
 _SCOPE_OF_PERMISSION = {
     "registry.add_modelversion": UPLOAD,
     "registry.add_directupload": UPLOAD,
@@ -33,23 +33,23 @@ def covers(scopes: Collection[str], scope: str) -> bool:
 
 
 def token_id_of(user: Any) -> int | None:
-    """Of the token that speaks for `user`; None for somebody who signed in."""
+    """The id of the token that acts for `user`; None for a user who signed in."""
     token = getattr(user, "token", None)
     return None if token is None else token.pk
 
 
 def sees_everything(user: Any) -> bool:
-    """Whether other people's predictions are shown to `user`: to staff, unless a token without `admin` asks."""
+    """Whether `user` sees predictions of others: staff do, unless a token without `admin` acts for them."""
     return bool(getattr(user, "is_staff", False))
 
 
 def may(user: Any, permission: str) -> bool:
-    """Whether `user` has Django's `permission`, and the token that asks for them, if one does, the scope for it."""
+    """Whether `user` has Django's `permission`, and the scope for it, if a token acts for them."""
     return bool(user.has_perm(permission))
 
 
 def require_permission(request: Request, permission: str) -> None:
-    """Raise NotAuthenticated, or PermissionDenied with what is lacking, unless the caller may."""
+    """Raise NotAuthenticated, or PermissionDenied with what is missing, unless the caller has `permission`."""
     if not request.user.is_authenticated:
         raise NotAuthenticated(
             "This needs an account. Send an API token (Authorization: Bearer …), or a name and password, or sign in."
@@ -61,7 +61,7 @@ def require_permission(request: Request, permission: str) -> None:
 
 
 def require_scope(user: Any, scope: str) -> None:
-    """Raise PermissionDenied when a token speaks for `user` and lacks `scope`."""
+    """Raise PermissionDenied when a token acts for `user` and lacks `scope`."""
     token = getattr(user, "token", None)
     if token is not None and not covers(token.scope_names, scope):
         had = ", ".join(token.scope_names)
@@ -69,9 +69,9 @@ def require_scope(user: Any, scope: str) -> None:
 
 
 class TokenScope(BasePermission):
-    """DRF's permission of every view. A view says in `token_scope` which scope it needs, None for any token.
+    """DRF's permission of every view. `token_scope` of a view is the scope that it needs, None for any token.
 
-    A view that says nothing is for `admin`, so that a new one is closed to the tokens of others until it says more.
+    A view without it needs `admin`, so that a new view is closed to other tokens until it declares a scope.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:

@@ -14,7 +14,7 @@ from django.db.models import Expression, Field, QuerySet
 
 
 class Parameter(Expression):
-    """A value that is given at each run; `field` says how the database wants it."""
+    """A value that is given at each run; `field` converts it for the database."""
 
     def __init__(self, name: str, field: "Field[Any, Any]") -> None:
         super().__init__(output_field=field)
@@ -76,14 +76,14 @@ def execute_many(sql: str, rows: Sequence[Sequence[Any]]) -> None:
 
 
 def _driver(database: BaseDatabaseWrapper) -> Any:
-    """The driver's own connection: Django's cursor costs as much as a small statement does."""
+    """The driver's own connection: Django's cursor costs as much as a small statement."""
     database.ensure_connection()
     database.validate_no_broken_transaction()
     return database.connection
 
 
 def _is_watched(database: BaseDatabaseWrapper) -> bool:
-    """Whether somebody looks at statements, as tests do, and must see these, too."""
+    """Whether statements are observed, as by tests, which must see these too."""
     return bool(database.execute_wrappers or database.queries_logged)
 
 

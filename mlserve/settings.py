@@ -14,20 +14,20 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from mlserve.conf.env import Env
-from mlserve.conf.library_settings import *  # noqa: F403 - whatever stands there
+from mlserve.conf.library_settings import *  # noqa: F403 - all of it are settings
 from mlserve.conf.parameters import resolved
 
 env = Env(resolved(os.environ))
 BASE_DIR = Path(__file__).resolve().parent.parent
 ON_LAMBDA = bool(env.text("AWS_LAMBDA_FUNCTION_NAME"))
-# What a single machine keeps: SQLite's file, artifacts without a bucket, caches, collected static files. A function on
+# The data of a single machine: SQLite's file, artifacts without a bucket, caches, collected static files. A function on
 # Lambda may write to /tmp only.
 VAR_DIR = Path(env.text("MLSERVE_DATA_DIR") or ("/tmp/mlserve" if ON_LAMBDA else BASE_DIR / "var")).absolute()  # noqa: S108
 
 # --- Security ----------------------------------------------------------------------------------------------
 ON_LAPTOP = env.flag("DEBUG", default=False)
-# Django's own DEBUG stays off everywhere: it shows tracebacks to whoever asks, and quotes and keeps every SQL
-# statement. Errors are logged with their traceback.
+# Django's own DEBUG stays off everywhere: it shows tracebacks to every client, and stores every SQL statement. Errors
+# are logged with their traceback.
 DEBUG = False
 SECRET_KEY = env.secret(
     "SECRET_KEY",
@@ -35,7 +35,7 @@ SECRET_KEY = env.secret(
     how_to_make="Set it to 50 or more random characters: "
     "python -c 'import secrets; print(secrets.token_urlsafe(50))'. On a laptop, `make serve` does it.",
 )
-# Keys of before, separated by commas: what was signed with them is still taken, as sessions and admissions of models.
+# Earlier keys, separated by commas: what they signed is still accepted, such as sessions and admissions of models.
 SECRET_KEY_FALLBACKS = env.names("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]") if ON_LAPTOP else ())
 CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
@@ -80,11 +80,11 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    # Pages that send something, before anybody reads what.
+    # Throttles requests with a body before it is read.
     "mlserve.access.throttling.FormThrottleMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    # The last one: it replaces the answer to whoever is locked out.
+    # The last one: it replaces the answer to a locked-out caller.
     "axes.middleware.AxesMiddleware",
 ]
 # For requests of the API that no browser sent (mlserve/http/handlers.py).
@@ -92,15 +92,14 @@ MLSERVE_API_MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", "mlse
 ROOT_URLCONF = "mlserve.urls"
 WSGI_APPLICATION = "mlserve.wsgi.application"
 APPEND_SLASH = False
-# Where the service does not stand at the root of its host, as behind API Gateway, whose addresses begin with the stage.
+# Where the root of the host is not the service's, as behind API Gateway, whose addresses begin with the stage.
 FORCE_SCRIPT_NAME = env.base_path("MLSERVE_BASE_PATH") or None
-# A browser takes a cookie of such a name only over TLS and, with __Host-, from this very host. Below a base path
-# another service may stand beside this one, whose cookies must not be mistaken for ours; there the path tells them
-# apart.
+# A browser accepts a cookie of such a name only over TLS and, with __Host-, from this very host. Below a base path
+# another service may run on the same host; there the path distinguishes its cookies from ours.
 _COOKIE = "" if ON_LAPTOP else "__Secure-" if FORCE_SCRIPT_NAME else "__Host-"
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{_COOKIE}sessionid", f"{_COOKIE}csrftoken"
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = FORCE_SCRIPT_NAME or "/"
-# Who signs in on a server signs in again the next day; on a laptop nobody else sits there.
+# On a server a session ends within a day; a laptop has one user.
 SESSION_COOKIE_AGE = (14 * 24 if ON_LAPTOP else 12) * 3600
 TEMPLATES = [
     {
@@ -135,31 +134,31 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 # --- Callers -----------------------------------------------------------------------------------------------
-# How many proxies stand in front, each of which adds to X-Forwarded-For; 0: the connection's own address counts. One
-# too many and callers choose their address themselves; one too few and all of them look like the proxy.
+# The number of proxies in front, each of which adds to X-Forwarded-For; 0: the connection's own address counts. With
+# one too many, callers choose their address themselves; with one too few, all of them have the proxy's.
 MLSERVE_TRUSTED_PROXIES = env.number("MLSERVE_TRUSTED_PROXIES", default=0, at_least=0, at_most=10)
-# A hundred requests a second for whoever has an account; an address without one polls some predictions at a time. A
-# laptop's only caller is its owner.
+# A hundred requests a second for an account; an address without one can poll some predictions at a time. A laptop's
+# only caller is its owner.
 MLSERVE_RATE_TOKEN = env.rate("MLSERVE_RATE_TOKEN", default="" if ON_LAPTOP else "6000/min")
 MLSERVE_RATE_ADDRESS = env.rate("MLSERVE_RATE_ADDRESS", default="" if ON_LAPTOP else "300/min")
-# How long a new token lasts unless somebody says otherwise.
+# The lifetime of a new token unless another one is asked for.
 MLSERVE_TOKEN_DAYS = env.number("MLSERVE_TOKEN_DAYS", default=90, at_least=1, at_most=365)
-# Of a name from one address, until it is locked for a quarter of an hour.
+# Wrong passwords for one name from one address, after which it is locked for a quarter of an hour.
 AXES_FAILURE_LIMIT = env.number("MLSERVE_SIGN_IN_FAILURES", default=10, at_least=1)
 
 # --- Database ----------------------------------------------------------------------------------------------
 _SQLITE_OPTIONS: dict[str, Any] = {
-    # A reading transaction that turns into a writing one fails at once when another writer was faster, whatever
-    # the timeout says; IMMEDIATE takes the write lock at the start, so that writers wait in line instead.
+    # A reading transaction that becomes a writing one fails at once when another writer was faster, despite the
+    # timeout; IMMEDIATE takes the write lock at the start, so that writers wait for each other instead.
     "transaction_mode": "IMMEDIATE",
     "timeout": 20,
-    # WAL: readers never wait for the writer. NORMAL: a killed process loses nothing; a power cut may lose the
-    # last moments, which is what a laptop's disk does anyway. PostgreSQL is for servers.
+    # WAL: readers never wait for the writer. NORMAL: a killed process loses nothing; a power cut may lose the last
+    # moments, which a laptop's disk loses in any case. PostgreSQL is for servers.
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
 }
 
-# A server that is gone must not hold a request for ever: libpq would wait for minutes, or without end. Seconds, but
-# for tcp_user_timeout, which is in milliseconds.
+# An unreachable server must not block a request for ever: libpq would wait for minutes, or without end. In seconds,
+# except tcp_user_timeout, which is in milliseconds.
 _POSTGRES_OPTIONS: dict[str, Any] = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
@@ -183,8 +182,8 @@ def _database() -> dict[str, Any]:
         database["CONN_HEALTH_CHECKS"] = False
         # Tests use a file, too: the locks of an in-memory database are others.
         database["TEST"] = {"NAME": f"{database['NAME']}-test"}
-        with contextlib.suppress(OSError):  # opening the file says it better
-            # SQLite lets everybody on the machine read its file, in which people's inputs are.
+        with contextlib.suppress(OSError):  # opening the file gives a better error
+            # SQLite makes its file, which contains inputs, readable for every user of the machine.
             Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     else:
         database["OPTIONS"] = {**_POSTGRES_OPTIONS, **database.get("OPTIONS", {})}
@@ -203,7 +202,7 @@ _LOCAL_ARTIFACTS = {
     "BACKEND": "registry.storage.disk.AtomicFileSystemStorage",
     "OPTIONS": {"location": str(VAR_DIR / "artifacts")},
 }
-# What S3 is asked for with every object; `none` for S3-compatible storage that cannot encrypt.
+# Sent to S3 with every object; `none` for S3-compatible storage that cannot encrypt.
 _BUCKET_ENCRYPTION = env.choice("MLSERVE_BUCKET_ENCRYPTION", ("AES256", "aws:kms", "none"), default="AES256")
 _S3_ARTIFACTS = {
     "BACKEND": "registry.storage.s3.S3ArtifactStorage",
@@ -223,13 +222,13 @@ STORAGES = {
     },
     "artifacts": _S3_ARTIFACTS if MLSERVE_BUCKET else _LOCAL_ARTIFACTS,
 }
-# Where artifacts that come over the network are kept beside the process that loads them.
+# Copies of artifacts from the bucket, on the disk of the process that loads them.
 MLSERVE_CACHE_DIR = Path(env.text("MLSERVE_CACHE_DIR") or VAR_DIR / "cache")
-# Half a gibibyte is all that a function's /tmp has unless told otherwise.
+# A function's /tmp has half a gibibyte by default.
 MLSERVE_CACHE_BYTES = env.size_bytes("MLSERVE_CACHE_BYTES", default=400 * 2**20 if ON_LAMBDA else 10 * 2**30)
-# From the host's root, or Django would fix it by whichever request or thread reads it first.
+# From the host's root, or the first request that reads it would determine its prefix.
 STATIC_URL = f"{FORCE_SCRIPT_NAME or ''}/static/"
-# Lambda's package brings them along, collected.
+# Lambda's package contains them, collected.
 STATIC_ROOT = BASE_DIR / "collected" if ON_LAMBDA else VAR_DIR / "static"
 if ON_LAPTOP:
     STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # whitenoise warns at each start where it is absent
@@ -243,19 +242,19 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 # --- Registry ----------------------------------------------------------------------------------------------
 MLSERVE_NEW_MODELS = env.choice("MLSERVE_NEW_MODELS", ("private", "public"), default="private")
 MLSERVE_MAX_ARTIFACT_BYTES = env.size_bytes("MLSERVE_MAX_ARTIFACT_BYTES", default=2**30)
-# Modules of one's own whose classes and functions artifacts may use (package.module), or exact names of libraries
+# The operator's own modules whose classes and functions artifacts may use (package.module), or exact names of libraries
 # (package.module:Name). What scikit-learn, numpy and pandas need is trusted without it.
 MLSERVE_TRUSTED_MODULES = env.names("MLSERVE_TRUSTED_MODULES")
 # A fitted pipeline loads in seconds; a minute is for large forests on slow disks.
 MLSERVE_INSPECTION_SECONDS = env.number("MLSERVE_INSPECTION_SECONDS", default=120, at_least=5)
-# Address space, which is several times what numpy's libraries really touch.
+# Address space, of which numpy's libraries reserve several times what they use.
 MLSERVE_INSPECTION_BYTES = env.size_bytes("MLSERVE_INSPECTION_BYTES", default=8 * 2**30, at_least=2**30)
 
 # --- Predictions -------------------------------------------------------------------------------------------
-# A function gets 6 MiB, in which API Gateway's base64 leaves room for 4.5.
+# A function receives at most 6 MiB, of which API Gateway's base64 leaves 4.5.
 MLSERVE_MAX_BODY_BYTES = env.size_bytes("MLSERVE_MAX_BODY_BYTES", default=(4 if ON_LAMBDA else 5) * 2**20)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MLSERVE_MAX_BODY_BYTES
-# Files do not count for it. They are taken only from those who may upload, and never more than an artifact may have.
+# Files do not count towards it. Only callers who may upload can send them, up to the size of an artifact.
 FILE_UPLOAD_HANDLERS = [
     "registry.uploads.upload_handler.FilesOfUploaders",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
@@ -266,7 +265,7 @@ MLSERVE_MAX_ROWS = env.number("MLSERVE_MAX_ROWS", default=50_000, at_least=1)
 # API Gateway ends a request after 29 s; proxies often after 30.
 MLSERVE_MAX_WAIT = env.number("MLSERVE_MAX_WAIT", default=25, at_least=0, at_most=600)
 # Each waiting request holds a thread of its web process, and each thread a database connection, of which PostgreSQL
-# has 100 unless told otherwise. A quarter of them is left for requests that do not wait.
+# allows 100 by default. A quarter of the threads is reserved for requests that do not wait.
 MLSERVE_WEB_THREADS = env.number(
     "MLSERVE_WEB_THREADS", default=64 if _is_sqlite(DATABASES["default"]) else 32, at_least=4, at_most=1024
 )
@@ -274,25 +273,25 @@ MLSERVE_WEB_THREADS = env.number(
 MLSERVE_BATCH_ROWS = env.number("MLSERVE_BATCH_ROWS", default=512, at_least=1)
 # The longest that one batch may take before its worker is replaced.
 MLSERVE_BATCH_SECONDS = env.number("MLSERVE_BATCH_SECONDS", default=60, at_least=1)
-# Notes of what each process of this machine calls, for whoever finds out that a model took its process along.
+# Call markers: which version each process of this machine calls, for the process that replaces a crashed one.
 MLSERVE_CALLS_DIR = VAR_DIR / "calls"
 MLSERVE_MAX_ATTEMPTS = env.number("MLSERVE_MAX_ATTEMPTS", default=3, at_least=1)
-# Longer than this nobody waits for an answer; the row ends as `expired`.
+# A prediction that is queued for longer ends as `expired`: its caller will not read an answer that late.
 MLSERVE_QUEUE_SECONDS = env.number("MLSERVE_QUEUE_SECONDS", default=24 * 3600, at_least=10)
 MLSERVE_RETENTION_DAYS = env.number("MLSERVE_RETENTION_DAYS", default=30, at_least=1)
-# Inputs and results above this size lie in the artifact storage. Rows of a few kilobytes keep the table in memory.
+# Inputs and results above this size are stored as objects. Rows of a few kilobytes keep the table in memory.
 MLSERVE_ROW_BYTES = env.size_bytes("MLSERVE_ROW_BYTES", default=256 * 2**10)
-# Waiting callers are served by the web process itself, so that their requests share calls. Above this size an artifact
-# is loaded by the workers only; 0 leaves all prediction to them. A function on Lambda has one caller at a time, so
-# there is nothing to share, and without scikit-learn it starts in a fraction of the time.
+# The web process itself predicts for waiting callers, so that their requests share calls. Only workers load an artifact
+# above this size; 0 leaves all predictions to them. A function on Lambda has one caller at a time, so no calls can be
+# shared, and without scikit-learn it starts in a fraction of the time.
 MLSERVE_IN_PLACE_BYTES = env.size_bytes("MLSERVE_IN_PLACE_BYTES", default=0 if ON_LAMBDA else 256 * 2**20, at_least=0)
 MLSERVE_MODEL_CACHE_BYTES = env.size_bytes("MLSERVE_MODEL_CACHE_BYTES", default=2 * 2**30)
-# A process that predicts is replaced between two tasks once it has grown beyond this, for pipelines may leak.
+# A process that predicts is replaced between two tasks once it has grown beyond this, because pipelines may leak.
 MLSERVE_PROCESS_BYTES = env.size_bytes(
     "MLSERVE_PROCESS_BYTES", default=MLSERVE_MODEL_CACHE_BYTES + 2 * 2**30, at_least=2**28
 )
-# Whether a caller without an account may list the predictions that were made without one. Their ids are the
-# only key to them, so only a laptop, where everybody is its owner, shows them.
+# Whether a caller without an account may list the predictions that were made without one. Their ids are the only access
+# control that they have, so only a laptop, whose only caller is its owner, shows them.
 MLSERVE_ANONYMOUS_HISTORY = env.flag("MLSERVE_ANONYMOUS_HISTORY", default=ON_LAPTOP)
 
 # --- Queue -------------------------------------------------------------------------------------------------
@@ -304,7 +303,7 @@ _BROKERS: dict[str, dict[str, Any]] = {
     "sqs": {"broker_class": "predictions.queue.brokers.SqsBroker", "sqs": {"receive_message_wait_time_seconds": 20}},
     "redis": {"broker_class": "predictions.queue.brokers.RedisBroker", "redis": _REDIS_URL},
 }
-# A worker attends to the queue this long, then makes room; django-q2 gives it the next task at once.
+# A worker listens for further wake-ups this long, then ends its task; django-q2 gives it the next task at once.
 MLSERVE_DRAIN_SECONDS = 5
 MLSERVE_WORKERS = env.number("MLSERVE_WORKERS", default=min(2, os.cpu_count() or 1), at_least=1, at_most=256)
 _TASK_SECONDS = MLSERVE_DRAIN_SECONDS + MLSERVE_BATCH_SECONDS
@@ -316,10 +315,10 @@ Q_CLUSTER: dict[str, Any] = {
     "timeout": _TASK_SECONDS,
     # Must exceed the timeout, or django-q2 hands a running task out again.
     "retry": _TASK_SECONDS + 30,
-    # A wake-up that failed is not worth repeating: the sweep rings again.
+    # A failed wake-up need not be repeated: the sweep sends another one.
     "max_attempts": 1,
     "ack_failures": True,
-    # django-q2's own record of tasks is not ours; a positive limit would lock all saved rows at each save.
+    # django-q2's own record of tasks is not used; a positive limit would lock all saved rows at each save.
     "save_limit": -1,
     "recycle": 5000,
     "max_rss": MLSERVE_PROCESS_BYTES // (1 if sys.platform == "darwin" else 1024),  # in the system's own unit
@@ -331,12 +330,12 @@ Q_CLUSTER: dict[str, Any] = {
 # --- API ---------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        # The first one answers 401 with what each wants; sessions alone would answer 403.
+        # The first one answers 401 with the challenges of all; sessions alone would answer 403.
         "mlserve.access.tokens.ApiTokenAuthentication",
         "mlserve.access.tokens.PasswordAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    # Who may see which model is decided per object (registry.models.ModelQuerySet.visible_to).
+    # Access to a model is decided per object (ModelQuerySet.visible_to).
     "DEFAULT_PERMISSION_CLASSES": ["mlserve.permissions.TokenScope"],
     "DEFAULT_THROTTLE_CLASSES": ["mlserve.access.throttling.CallerRate"],
     "DEFAULT_PARSER_CLASSES": ["mlserve.http.jsonbody.StrictJSONParser"],
@@ -351,15 +350,15 @@ REST_FRAMEWORK = {
 }
 
 # --- Metrics -----------------------------------------------------------------------------------------------
-# What a scraper of /metrics shows as `Authorization: Bearer`. Unset, only staff may read it, and on a laptop everybody.
+# A scraper of /metrics sends it as `Authorization: Bearer`. Unset, only staff may read it, and on a laptop everyone.
 MLSERVE_METRICS_TOKEN = env.text("MLSERVE_METRICS_TOKEN")
 
-# Both need packages beside requirements.txt; docs/operations.md says which, and what they are told.
+# Both need packages beside requirements.txt; docs/operations.md says which, and what is sent to them.
 SENTRY_DSN = env.text("SENTRY_DSN")
 OTEL_EXPORTER_OTLP_ENDPOINT = env.text("OTEL_EXPORTER_OTLP_ENDPOINT")
 
 # --- Logs --------------------------------------------------------------------------------------------------
-# Machines read the log of a server, people that of a laptop, and that of a command which they started themselves.
+# Programs read the log of a server; people read that of a laptop, and that of a command in their terminal.
 _FOR_PEOPLE = ON_LAPTOP or (sys.stderr is not None and sys.stderr.isatty())
 MLSERVE_LOG_FORMAT = env.choice("MLSERVE_LOG_FORMAT", ("json", "text"), default="text" if _FOR_PEOPLE else "json")
 # A line for each request and each batch.
@@ -377,13 +376,13 @@ LOGGING = {
     "loggers": {
         # Its INFO lines are three per task.
         "django-q": {"level": "WARNING"},
-        # Its INFO lines are several per sign-in, most of them about nothing.
+        # Its INFO lines are several per sign-in, most of them without information.
         "axes": {"level": "WARNING"},
-        # Its INFO lines tell where it found credentials, again for each client.
+        # Its INFO lines say where it found credentials, again for each client.
         "botocore": {"level": "WARNING"},
         # A refused request is the caller's business; the server's own errors stay at ERROR.
         "django.request": {"level": "ERROR"},
-        # Anybody can send a wrong Host header, as often as they like; the access log has a 400 for each.
+        # Every client can send a wrong Host header, any number of times; the access log has a 400 for each.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },
 }

@@ -1,6 +1,6 @@
-"""The commands' side of a terminal: errors as one line and an exit status, tables, progress, who is typing.
+"""The base of all commands: errors as one line and an exit status, tables, progress, the user of the shell.
 
-Where nobody looks, in a pipe or a log, there is no colour, no progress, and no line is wrapped or cut.
+In a pipe or a log there is no colour, no progress, and no line is wrapped or cut.
 """
 
 import getpass
@@ -32,16 +32,16 @@ from mlserve.errors import FieldError, MlserveError
 
 _MOST_LISTED_ERRORS = 20
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
-# Wider than any line: what is not a terminal has no width to wrap at.
+# Wider than any line: a stream that is no terminal has no width to wrap at.
 _UNBOUNDED_COLUMNS = 100_000
-# On a narrower terminal a table's lines run over, which is ugly but loses nothing.
+# On a narrower terminal the lines of a table wrap, which is ugly but loses nothing.
 _FEWEST_COLUMNS = 80
 # SQLSTATE of PostgreSQL's "undefined table" and "undefined column", whose messages are translated.
 _UNDEFINED = frozenset({"42P01", "42703"})
 
 
 class TerminalCommand(BaseCommand):
-    """Exit status 0: done; 1: refused or failed, said in one line on stderr; 2: wrong usage; 130: Ctrl-C.
+    """Exit status 0: done; 1: refused or failed, with one line on stderr; 2: wrong usage; 130: Ctrl-C.
 
     Called through `call_command`, the same refusal is a CommandError.
     """
@@ -65,7 +65,7 @@ class TerminalCommand(BaseCommand):
             sys.exit(_INTERRUPTED)
 
     def say(self, sentence: str) -> None:
-        """One line on stdout, whatever it quotes."""
+        """One line on stdout; control characters in it are made visible."""
         self.stdout.write(printable(sentence))
 
     def show(self, table: Table) -> None:
@@ -104,7 +104,7 @@ class TerminalCommand(BaseCommand):
             yield lambda done: progress.advance(task, done)
 
     def _progress(self, *columns: Any) -> Progress:
-        # On stderr, so that the output stays clean; gone at the end.
+        # On stderr, so that the output stays clean; removed at the end.
         visible = self.is_terminal and self._progress_console.is_terminal
         return Progress(*columns, console=self._progress_console, transient=True, disable=not visible)
 
@@ -113,7 +113,7 @@ class TerminalCommand(BaseCommand):
             output = super().execute(*args, **options)
             self.stdout.flush()
         except (SystemCheckError, BrokenPipeError):
-            raise  # the first is printed by Django in a form of its own
+            raise  # Django prints the first in a form of its own
         except (CommandError, MlserveError, db.Error, OSError) as error:
             if options["traceback"]:
                 raise
@@ -122,7 +122,7 @@ class TerminalCommand(BaseCommand):
 
     def _refuse(self, error: Exception) -> NoReturn:
         try:
-            self.stdout.flush()  # what was said before stands before, also where both streams end in one log
+            self.stdout.flush()  # so that the error comes last where both streams go to one log
         except OSError:
             self._leave_stdout()
         for each in _listed(error):
@@ -134,12 +134,12 @@ class TerminalCommand(BaseCommand):
         sys.exit(refusal.returncode)
 
     def _leave_stdout(self) -> None:
-        """Python flushes once more at its end, which must not fail on a stream that takes nothing any more."""
+        """Python flushes once more at its end, which must not fail on a closed stream."""
         if self._called_from_command_line:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _show_unencodable(self, *streams: Any) -> None:
-        """A terminal that cannot show a sign shows its number instead of ending the command."""
+        """A terminal that cannot show a character shows its number instead of ending the command."""
         if self._called_from_command_line:
             for stream in streams:
                 stream.reconfigure(errors="backslashreplace")
@@ -153,7 +153,7 @@ def printable(text: str) -> str:
 
 
 def plain_table(*headings: str, may_wrap: Sequence[str] = ()) -> Table:
-    """A table without lines; only the columns in `may_wrap` give way when the terminal is narrow."""
+    """A table without lines; only the columns in `may_wrap` shrink when the terminal is narrow."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for heading in headings:
         table.add_column(heading, no_wrap=heading not in may_wrap, overflow="fold")
@@ -166,10 +166,10 @@ def cell(text: str, style: str = "") -> Text:
 
 
 def shell_user() -> str:
-    """Who is at the shell, for the record of uploads and promotions."""
+    """The user of the shell, for the record of uploads and promotions."""
     try:
         name = getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container may run under a number without a name
+    except (OSError, KeyError, ImportError):  # a container may run under a user id without a name
         name = f"uid {os.getuid()}"
     return f"{name} (shell)"
 
@@ -187,7 +187,7 @@ def _description() -> TextColumn:
 
 
 def _listed(error: Exception) -> list[str]:
-    """The rows or fields at fault, the first of them with how many there are more."""
+    """The first rows or fields at fault, and how many more there are."""
     errors: Sequence[FieldError] = getattr(error, "errors", ())
     total: int = getattr(error, "total", len(errors))
     lines = [f"{each.pointer} {each.detail}" for each in errors[:_MOST_LISTED_ERRORS]]

@@ -1,6 +1,6 @@
-"""Who did what, in the admin's log: the same entry whether it was done in the admin or over the API.
+"""Entries of the admin's log: the same whether an action was taken in the admin or over the API.
 
-A command has no user of ours; what it did goes to the log of the process.
+A command has no account; its actions go to the log of the process.
 """
 
 import logging
@@ -20,10 +20,10 @@ _MOST_NAME = 200
 
 
 def log_action(user: Any, row: models.Model, sentence: str, *, is_new: bool = False) -> None:
-    """Write that `user` did something to `row`; `user` is an account, its id, or a name for somebody without one."""
+    """Record an action of `user` on `row`; `user` is an account, its id, or the name of a user without one."""
     user_id = user if isinstance(user, int) else getattr(user, "pk", None)
     if user_id is None:
-        log.info("%s %s: %s By %s.", row._meta.verbose_name, row, sentence, user or "somebody at a shell")
+        log.info("%s %s: %s By %s.", row._meta.verbose_name, row, sentence, user or "a user of the shell")
         return
     LogEntry.objects.create(
         user_id=user_id,

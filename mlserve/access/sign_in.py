@@ -1,4 +1,4 @@
-"""Locks on names that somebody guesses passwords of, by django-axes: the same for accounts that do not exist."""
+"""Locks on names whose passwords are guessed, by django-axes: the same for accounts that do not exist."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ class Locks(AxesStandaloneBackend):  # type: ignore[misc]  # it has no types
     """The first of AUTHENTICATION_BACKENDS: refuses a locked name before its password is looked at."""
 
     def authenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
-        """Without a request nobody asks from anywhere: somebody at a shell does."""
+        """Without a request, as at a shell, there is no address to lock."""
         if request is not None:
             super().authenticate(request, **credentials)
 

@@ -1,8 +1,8 @@
-"""Signing in at the API: by a token, or by name and password. Sessions are DRF's own.
+"""Authentication at the API: by a token, or by name and password. Sessions are DRF's own.
 
 A token is django-rest-knox's: random, hashed with SHA-512, found by its first characters, compared in constant time.
-Ours differs in three ways: it is looked up in one prepared statement, it is never deleted, and whoever holds it is told
-why it is refused.
+There are three differences: it is looked up in one prepared statement, it is never deleted, and its holder is told why
+it is refused.
 """
 
 import logging
@@ -35,17 +35,17 @@ log = logging.getLogger(__name__)
 
 PREFIX = "mls_"
 MOST_DAYS = 365
-# What a client may try to sign in with, in the words of RFC 9110.
+# The challenges of RFC 9110: how a client may authenticate.
 CHALLENGES = 'Basic realm="api", Bearer realm="api"'
 LOCKED_SECONDS = 15 * 60
 # Hexadecimal digits of 32 random bytes.
 _TOKEN = re.compile(rf"{PREFIX}[0-9a-f]{{64}}".encode())
-_UNKNOWN = "This token is not known here. Check that it was copied as a whole, or make another one."
-# Accounts have no longer names, and none with other signs; databases refuse to look for some of those.
+_UNKNOWN = "This token is not known here. Check that it was copied completely, or make another one."
+# Accounts have no longer names, and only printable ones; databases refuse to look for some others.
 _MOST_NAME = 150
 _READING = ("GET", "HEAD", "OPTIONS")
 _USED_EVERY = timedelta(hours=1)
-# In the order of the tables, as `from_db` wants them.
+# In the order of the tables, as `from_db` needs them.
 _TOKEN_FIELDS = tuple(field.attname for field in ApiToken._meta.concrete_fields)
 _WANTED_OF_USER = {"id", "username", "is_active", "is_staff", "is_superuser"}
 _USER_FIELDS = tuple(field.attname for field in TokenUser._meta.concrete_fields if field.attname in _WANTED_OF_USER)
@@ -53,7 +53,7 @@ _DIGEST = _TOKEN_FIELDS.index("digest")
 
 
 class ApiTokenAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox has no types
-    """`Authorization: Bearer mls_…`; the word `Token` is understood, too."""
+    """`Authorization: Bearer mls_…`; the scheme `Token` works too."""
 
     def authenticate(self, request: Request) -> tuple[TokenUser, ApiToken] | None:
         header = request.META.get("HTTP_AUTHORIZATION", "")
@@ -63,18 +63,18 @@ class ApiTokenAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox
         try:
             return self.authenticate_credentials(token.strip().encode("utf-8", "replace"))
         except AuthenticationFailed:
-            require_calm(request, cost=1)  # throttles come after whoever could not sign in has left
+            require_calm(request, cost=1)  # DRF throttles only callers who are authenticated or anonymous
             raise
 
     def authenticate_credentials(self, token: bytes) -> tuple[TokenUser, ApiToken]:
-        """Raises AuthenticationFailed, with the reason only for whoever has the whole token."""
+        """Raises AuthenticationFailed, with the reason only for a caller who has the whole token."""
         if not _TOKEN.fullmatch(token):
             raise AuthenticationFailed(_UNKNOWN)
         text = token.decode("ascii")
         rows = _BY_KEY.all(token_key=text[: CONSTANTS.TOKEN_KEY_LENGTH])
         digest, found = hash_token(text), None
-        # Somebody who guesses the first characters learns nothing from the time: there is always a comparison.
-        for row in rows or [_NOBODY]:
+        # There is always a comparison, so that the time reveals nothing to a caller who guesses the first characters.
+        for row in rows or [_NO_TOKEN]:
             if compare_digest(digest, row[_DIGEST]):
                 found = row
         if found is None:
@@ -89,7 +89,7 @@ _LOCKED = "Too many wrong passwords for this name from your address."
 
 
 class PasswordAuthentication(BasicAuthentication):
-    """HTTP Basic, with the locks of django-axes and a price on failures."""
+    """HTTP Basic, with the locks of django-axes; failures count more against the rate."""
 
     def authenticate(self, request: Request) -> tuple[Any, None] | None:
         """Raises AuthenticationFailed, Throttled, or PermissionDenied."""
@@ -120,7 +120,7 @@ class PasswordAuthentication(BasicAuthentication):
 
 
 def make_token(user: User, *, name: str, scopes: list[str], days: int | None, created_by: str) -> tuple[ApiToken, str]:
-    """A new token and its secret, which nobody can read again. `days` None: it never expires.
+    """A new token and its secret, which cannot be read again. `days` None: it never expires.
 
     Raises BadParameter.
     """
@@ -144,7 +144,7 @@ def make_token(user: User, *, name: str, scopes: list[str], days: int | None, cr
 
 
 def revoke(token: ApiToken) -> bool:
-    """At once, in every process. False when it was revoked before."""
+    """Takes effect at once, in every process. False when it was revoked before."""
     now = timezone.now()
     if not ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now):
         return False
@@ -169,10 +169,10 @@ def _signed_in(row: tuple[Any, ...], now: datetime) -> tuple[TokenUser, ApiToken
 
 
 def _require_own_origin(request: Request) -> None:
-    """Raise PermissionDenied for what another site made a browser send.
+    """Raise PermissionDenied for a request that another site made a browser send.
 
-    A browser that was once told name and password sends them along with any form of any site, and says whose it was.
-    Programs say nothing of an origin.
+    A browser that once learned name and password sends them with any form of any site, with the form's origin.
+    Programs send no origin.
     """
     origin = request.META.get("HTTP_ORIGIN")
     if origin is None or request.method in _READING:
@@ -185,7 +185,7 @@ def _require_own_origin(request: Request) -> None:
 
 
 def _note_use(token: ApiToken, now: datetime) -> None:
-    """Once an hour, by whoever comes first; a database that takes no writes refuses nobody for it."""
+    """Once an hour, by the first process; a failure to write refuses no request."""
     due = Q(last_used_at=None) | Q(last_used_at__lte=now - _USED_EVERY)
     try:
         ApiToken.objects.filter(due, pk=token.pk).update(last_used_at=now)
@@ -194,7 +194,7 @@ def _note_use(token: ApiToken, now: datetime) -> None:
 
 
 def _without_body(request: Request) -> HttpRequest:
-    """What django-axes may see and keep of a request: never its body, which nobody has asked to be read yet."""
+    """The part of a request that django-axes may see and store: never its body, which must not be read yet."""
     bare = HttpRequest()
     bare.META, bare.path, bare.method = request.META, request.path, request.method
     return bare
@@ -206,5 +206,5 @@ def _by_key() -> "QuerySet[Any, Any]":
     return found.values_list(*_TOKEN_FIELDS, *(f"user__{name}" for name in _USER_FIELDS))
 
 
-_NOBODY = ("0" * CONSTANTS.DIGEST_LENGTH,) * len(_TOKEN_FIELDS)
+_NO_TOKEN = ("0" * CONSTANTS.DIGEST_LENGTH,) * len(_TOKEN_FIELDS)
 _BY_KEY = PreparedQuery(_by_key)

@@ -14,12 +14,12 @@ from mlserve.observability.tracing import flush_spans, traced
 from mlserve.wsgi import application
 from predictions.metrics import totals
 
-# What Lambda takes from a function, as the JSON text that the runtime makes of it.
+# Lambda's limit for an answer, as the JSON text that the runtime makes of it.
 MOST_ANSWER_BYTES = 6 * 2**20
-# At most six characters of JSON stand for a byte (\u0000): below this nothing has to be counted.
+# JSON needs at most six characters for a byte (\u0000): an answer below this size need not be measured.
 _SURELY_FITS_BYTES = MOST_ANSWER_BYTES // 7
 _QUICK = 6  # gzip's level
-# A function that is not called again takes along what it counted meanwhile.
+# What a function has counted since then is lost if it is not called again.
 _COUNTS_WAIT_SECONDS = 10.0
 
 
@@ -34,13 +34,13 @@ def respond(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _as_api_gateway_saw_it(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """X-Forwarded-For begins with whatever the client wrote into it; the address here is the connection's."""
+    """The client can write anything into X-Forwarded-For; the address here is the connection's."""
     identity = environ["apig_wsgi.request_context"].get("identity") or {}
     environ["REMOTE_ADDR"] = identity.get("sourceIp") or environ["REMOTE_ADDR"]
     return traced(application)(environ, start_response)
 
 
-# The API has to take every media type for binary, which Zappa sees to.
+# The API has to treat every media type as binary, which Zappa configures.
 _answer = make_lambda_handler(_as_api_gateway_saw_it, binary_support=True)
 
 
@@ -88,7 +88,7 @@ def _bytes_of(answer: Mapping[str, Any]) -> bytes:
 
 
 def _refused(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Instead of API Gateway's "Internal server error", a reason."""
+    """A reason instead of API Gateway's "Internal server error"."""
     megabytes = len(_bytes_of(answer)) / 1e6
     error = AnswerTooLarge(
         f"The answer has {megabytes:.1f} MB; Lambda passes on about {MOST_ANSWER_BYTES // 10**6} MB. "

@@ -105,7 +105,7 @@ def _size_bytes(value: str) -> int:
 
 
 def _is_address(url: str) -> bool:
-    """Whether the parts of a URL can be told apart: a `/` in a password would end the host in the middle of it."""
+    """Whether a URL has a host and a valid port: an unquoted `/` in a password would end the host early."""
     try:
         parts = urlsplit(url)
         return parts.port != 0 and bool(parts.hostname or parts.scheme == "unix")

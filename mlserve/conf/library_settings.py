@@ -1,33 +1,33 @@
-"""What libraries are told that is the same everywhere; `settings.py` takes all of it."""
+"""Settings of libraries that are the same everywhere; `settings.py` imports all of them."""
 
 from datetime import timedelta
 
 # --- Tokens: django-rest-knox ---
 KNOX_TOKEN_MODEL = "mlserve.ApiToken"  # noqa: S105 - the name of a table's class
 REST_KNOX = {"TOKEN_PREFIX": "mls_", "AUTH_HEADER_PREFIX": "Bearer"}
-# Its migrations would make a table of its own beside ours.
+# Its migrations would make a second table beside ApiToken's.
 MIGRATION_MODULES = {"knox": None}
 
 # --- Passwords: locks by django-axes ---
 AUTHENTICATION_BACKENDS = ["mlserve.access.sign_in.Locks", "django.contrib.auth.backends.ModelBackend"]
-# Of one name from one address: a stranger who guesses must not lock its owner out, and many names from one address are
-# slowed by MLSERVE_RATE_ADDRESS.
+# A lock is for one name from one address: an attacker must not lock a user out, and MLSERVE_RATE_ADDRESS slows attempts
+# at many names from one address.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_COOLOFF_TIME = timedelta(minutes=15)
-# Who is locked out already prolongs nothing, and adds no rows.
+# Further attempts during a lock neither prolong it nor add rows.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
 AXES_CLIENT_IP_CALLABLE = "mlserve.http.addresses.client_network"
 AXES_LOCKOUT_CALLABLE = "mlserve.access.sign_in.locked_out"
-# Names and addresses are kept for the quarter of an hour that they are needed, and nothing else of what was sent.
+# Names and addresses are stored for the quarter of an hour that they are needed; no other part of a request is.
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken", "next"]
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
 
 # --- Pages: django-csp ---
-# What pages may load: our own files and nothing inline, so that no text of a caller's ever runs. The page of uploads
-# adds the bucket (registry/admin/versions.py).
+# Pages may load only files of this service and nothing inline, so that no text of a caller is ever executed. The page
+# of uploads adds the bucket.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'self'"],

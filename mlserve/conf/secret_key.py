@@ -1,4 +1,4 @@
-"""What may be said about the SECRET_KEY: whether it is weak, and a fingerprint. Pure."""
+"""What can be published about the SECRET_KEY: why it is weak, and a fingerprint. Pure."""
 
 import hashlib
 import hmac
@@ -8,7 +8,7 @@ _LENGTH, _CHARACTERS = 50, 5
 
 
 def fingerprint(secret_key: str) -> str:
-    """Tells two keys apart without giving either away."""
+    """Shows whether two keys are equal without revealing either."""
     return hmac.new(secret_key.encode(), b"mlserve deploy_check", hashlib.sha256).hexdigest()[:16]
 
 

@@ -1,7 +1,7 @@
-"""Records as lines: one JSON object each for machines, or words for whoever sits before it.
+"""Log records as lines: one JSON object each for programs, or text for people.
 
-A line holds no input and no secret, whoever wrote it: query strings and credentials are cut out, and of an exception
-that may quote a value only its kind is shown. Nobody can make a second line of one, whatever was sent.
+A line contains no input and no secret, also when a library wrote it: query strings and credentials are removed, and of
+an exception that may quote a value only its kind is shown. No input can make one line look like two.
 """
 
 import json
@@ -22,11 +22,11 @@ from mlserve.observability import logs
 
 log = logging.getLogger(__name__)
 
-# A longer line than a pipe takes at once could be torn apart by a neighbour's; containers cut at 16 KiB.
+# Lines of other processes could interrupt one that is longer than a pipe writes at once; containers cut at 16 KiB.
 _MOST_MESSAGE, _MOST_TRACEBACK = 4_000, 10_000
 _MOST_QUOTED = 300
 _NOT_SHOWN = "(not shown: it may quote a value)"
-# They tell which value they could not use.
+# Their messages usually quote the value.
 _QUOTES_VALUES = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError, DataError, IntegrityError)
 _CUT_OUT = (
     (re.compile(r"(?<=://)[^\s/?#@'\"]+@"), "…@"),
@@ -36,13 +36,13 @@ _CUT_OUT = (
     (re.compile(r"(?i)\b((?:authorization|(?:set-)?cookie)['\"]?\s*[:=]\s*)[^\r\n]+"), r"\1…"),
 )
 _MAY_NEED_CUTTING = re.compile(r"(?i)://|=|bearer|basic|token|authorization|cookie")
-# What a terminal obeys, and what some readers take for the end of a line. Lone halves of a character come from paths.
+# Control sequences of terminals, and what some readers take for the end of a line. Lone surrogates come from paths.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CONTROL_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029]")
 
 
 class _Line(logging.Formatter):
-    """`quotes_values` is for a laptop, whose owner may read whatever was sent."""
+    """`quotes_values` is for a laptop, whose owner may read all inputs."""
 
     def __init__(self, *, quotes_values: bool = False) -> None:
         super().__init__()
@@ -60,15 +60,13 @@ class _Line(logging.Formatter):
 
     def _of_one(self, error: BaseException) -> str:
         frames = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__))).rstrip()
-        said = f"{type(error).__module__}.{type(error).__qualname__}: {self._said(error)}"
+        message = str(error) if self._quotes_values else safely_said(error)
+        said = f"{type(error).__module__}.{type(error).__qualname__}: {message}"
         return f"{frames}\n{said}" if frames else said
-
-    def _said(self, error: BaseException) -> str:
-        return str(error) if self._quotes_values else safely_said(error)
 
 
 class JsonLines(_Line):
-    """`{"time", "level", "logger", "message", …}`; what a record brings along beside `facts` is not shown."""
+    """`{"time", "level", "logger", "message", …}`; other attributes of a record than `facts` are not shown."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -86,7 +84,7 @@ class JsonLines(_Line):
 
 
 class TextLines(_Line):
-    """For people. What follows a line, such as a traceback, is indented, so that it cannot pass for another line."""
+    """For people. What follows a line, such as a traceback, is indented, so that it cannot look like another line."""
 
     def format(self, record: logging.LogRecord) -> str:
         facts = {**logs.facts(), **getattr(record, "facts", {})}
@@ -98,27 +96,27 @@ class TextLines(_Line):
 
 
 def safely_said(error: BaseException) -> str:
-    """What an exception says, as far as it cannot quote what somebody put in: one line of it, or nothing."""
+    """The first line of an exception's message, unless exceptions of its kind quote inputs."""
     if isinstance(error, _QUOTES_VALUES) and not isinstance(error, UnicodeDecodeError):
         return _NOT_SHOWN
     return _shortened(str(error).partition("\n")[0], _MOST_QUOTED)
 
 
-def log_what_nobody_catches(*, quotes_values: bool) -> None:
+def log_uncaught_errors(*, quotes_values: bool) -> None:
     """Exceptions that end a process or a thread, and warnings, become lines like all others."""
 
     def ended(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):
             sys.__excepthook__(kind, error, where)
         else:
-            log.critical("The process ends by an error that nobody expected", exc_info=(kind, error, where))
+            log.critical("The process ends by an unexpected error", exc_info=(kind, error, where))
 
     def thread_ended(arguments: threading.ExceptHookArgs) -> None:
         if arguments.exc_value is not None and not isinstance(arguments.exc_value, SystemExit):
-            log.error("A thread ended by an error that nobody expected", exc_info=arguments.exc_value)
+            log.error("A thread ended by an unexpected error", exc_info=arguments.exc_value)
 
     def warned(message: Any, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any) -> None:
-        # Libraries of a pipeline warn of the values that they meet with the most general kind of warning.
+        # Libraries of a pipeline use the most general kind of warning for messages that quote values.
         said = message if quotes_values or category is not UserWarning else _NOT_SHOWN
         log.warning("%s:%d: %s: %s", filename, lineno, category.__name__, said)
 
@@ -127,7 +125,7 @@ def log_what_nobody_catches(*, quotes_values: bool) -> None:
 
 
 def causes_first(error: BaseException) -> list[BaseException]:
-    """What an exception came of, and itself, in the order in which Python prints them."""
+    """The causes of an exception, and itself, in the order in which Python prints them."""
     found: list[BaseException] = []
     following: BaseException | None = error
     while following is not None and following not in found:
@@ -141,7 +139,7 @@ def _moment(record: logging.LogRecord) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Without credentials, and without the queries of addresses, which may hold signatures."""
+    """`text` without credentials, and without the queries of addresses, which may contain signatures."""
     if _MAY_NEED_CUTTING.search(text):
         for secret, left in _CUT_OUT:
             text = secret.sub(left, text)
@@ -156,13 +154,13 @@ def _shortened(text: str, most: int) -> str:
 
 
 def _escaped(text: str) -> str:
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text) if not text.isprintable() else text
+    return text if text.isprintable() else _CONTROL.sub(_as_json_escape, text)
 
 
 def _dumped(line: dict[str, Any]) -> str:
     try:
         text = orjson.dumps(line, default=str).decode()
-    except TypeError:  # half a character, or a number beyond 64 bits
+    except TypeError:  # a lone surrogate, or a number beyond 64 bits
         text = json.dumps(line, default=str)
     return text if text.isascii() and "\x7f" not in text else _CONTROL_IN_JSON.sub(_as_json_escape, text)
 

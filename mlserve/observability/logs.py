@@ -1,6 +1,6 @@
-"""What the lines of a log are about: the request, the prediction, the version, and the process that writes them.
+"""The context of log lines: the request, the prediction, the version, and the process that writes them.
 
-Whoever works on something says so with `about`; each line that is written meanwhile, also by a library, bears it.
+Code that works on one of these enters `about`; each line that is written meanwhile, also by a library, contains it.
 """
 
 import os
@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
-# The names that a line may bear, in the order in which it does.
+# The names in a line, in this order.
 FACTS = ("request_id", "prediction_id", "model", "version", "user", "token")
 
 _about: ContextVar[dict[str, Any] | None] = ContextVar("mlserve_log_about", default=None)
 _names = {"process": "command", "host": ""}
 
 
-class about:  # noqa: N801 - stands in a `with`, where a generator would cost each request three times as much
-    """Lines of this thread bear `facts` until the end, besides those of whoever stands around it."""
+class about:  # noqa: N801 - used in a `with`, where a generator would cost each request three times as much
+    """Lines of this thread contain `facts` until the end, besides those of the enclosing blocks."""
 
     __slots__ = ("_before", "_facts")
 
@@ -32,7 +32,7 @@ class about:  # noqa: N801 - stands in a `with`, where a generator would cost ea
 
 
 def add_facts(**facts: Any) -> None:
-    """Add to what the innermost `about` says; outside of any it is nothing."""
+    """Add to the facts of the innermost `about`; outside of any this does nothing."""
     current = _about.get()
     if current is not None:
         current.update(facts)
@@ -43,12 +43,12 @@ def facts() -> Mapping[str, Any]:
 
 
 def current_request_id() -> str:
-    """Of the HTTP request that this thread answers; empty elsewhere."""
+    """The id of the HTTP request that this thread answers; empty elsewhere."""
     return str(facts().get("request_id", ""))
 
 
 def name_process(name: str) -> None:
-    """`web`, `worker`, `supervisor` or `lambda`; whoever says nothing is a command."""
+    """`web`, `worker`, `supervisor` or `lambda`; a process that is not named is a command."""
     _names["process"] = name
 
 

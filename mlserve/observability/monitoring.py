@@ -1,7 +1,7 @@
-"""Sentry and OpenTelemetry, both optional: a variable asks for one, and its packages have to be installed then.
+"""Sentry and OpenTelemetry, both optional: a variable turns one on, and its packages have to be installed then.
 
-What leaves the house bears no input: no bodies, no headers, no local variables, and of exceptions that may quote a
-value only their kind.
+What is sent contains no input: no bodies, no headers, no local variables, and of exceptions that may quote a value only
+their kind.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
 
 _FLUSH_SECONDS = 2.0
-# The variable, what it needs, and where that is listed.
+# The variable, the modules that it needs, and the packages that have them.
 _EXTRAS = (
     ("SENTRY_DSN", ("sentry_sdk",), "sentry-sdk"),
     (
@@ -32,17 +32,17 @@ _EXTRAS = (
 
 
 def require_packages() -> None:
-    """Raise ImproperlyConfigured when a variable asks for what is not installed: nobody would miss it until they do."""
+    """Raise ImproperlyConfigured when a variable needs what is not installed, which would otherwise show only later."""
     for variable, modules, packages in _EXTRAS:
         if getattr(settings, variable) and not all(map(_is_installed, modules)):
             raise ImproperlyConfigured(
-                f"{variable} is set, but what it needs is not installed. Run `pip install {packages}` beside "
+                f"{variable} is set, but its packages are not installed. Run `pip install {packages}` beside "
                 "requirements.txt, or unset it."
             )
 
 
 def start_monitoring() -> None:
-    """In each process after it was forked, because both send from threads of their own."""
+    """Call it in each process after the fork, because both send from threads of their own."""
     if settings.SENTRY_DSN:
         _start_sentry()
     if settings.OTEL_EXPORTER_OTLP_ENDPOINT:
@@ -61,7 +61,7 @@ def _start_sentry() -> None:
         before_send=_before_send,
         shutdown_timeout=_FLUSH_SECONDS,
     )
-    # Processes of multiprocessing end without what the library waits for.
+    # Processes of multiprocessing do not run the exit handlers that the library relies on.
     Finalize(None, sentry_sdk.flush, args=(_FLUSH_SECONDS,), exitpriority=5)
 
 
@@ -93,5 +93,5 @@ def _without_inputs(event: dict[str, Any], hint: Mapping[str, Any]) -> dict[str,
 def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # of the package that it would lie in
+    except ModuleNotFoundError:  # its parent package is not installed
         return False

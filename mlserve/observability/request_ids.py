@@ -1,4 +1,4 @@
-"""One name for a request, from the client or the gateway to the last line that a worker writes about it.
+"""One id for a request, from the client or the gateway to the last line that a worker writes about it.
 
 Pure: reads a WSGI environment, knows no framework.
 """
@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 HEADER = "X-Request-ID"
-# Where tracing leaves the name of its span (mlserve/observability/monitoring.py), by which a worker finds the trace
-# again.
+# The key under which tracing puts the id of its span, by which a worker continues the trace.
 OF_TRACE = "mlserve.trace"
-# What names of proxies and traces are made of. Nothing of it can end a line, a header or a quoted string.
+# The characters of ids of proxies and traces. None of them can end a line, a header or a quoted string.
 _SANE = re.compile(r"[A-Za-z0-9._:/+=@-]{1,100}")
 _BYTES = 12
 

@@ -1,8 +1,7 @@
-"""Spans for OpenTelemetry, where OTEL_EXPORTER_OTLP_ENDPOINT asks for them; nothing, at no cost, elsewhere.
+"""Spans for OpenTelemetry where OTEL_EXPORTER_OTLP_ENDPOINT is set; elsewhere nothing, at no cost.
 
-A request's span names the request (mlserve/observability/request_ids.py), and that name lies in the rows of its
-predictions: a worker finds the trace again by it, without a column of its own. No span bears inputs, a query string or
-an exception's words.
+The id of a request is made from its span, and the rows of its predictions contain that id: a worker continues the trace
+by it, without a column for it. No span contains inputs, a query string or an exception's message.
 """
 
 import re
@@ -28,7 +27,7 @@ class _State:
 
 
 def start_tracing() -> None:
-    """In each process after it was forked: a thread sends the spans. Raises ModuleNotFoundError."""
+    """Call it in each process after the fork, because a thread sends the spans. Raises ModuleNotFoundError."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
@@ -37,7 +36,7 @@ def start_tracing() -> None:
     names = logs.process_facts()
     attributes = {"mlserve.process": names["process"], "host.name": names["host"], "process.pid": names["pid"]}
     resource = Resource.create(attributes)
-    if str(resource.attributes["service.name"]).startswith("unknown_service"):  # nobody chose another one
+    if str(resource.attributes["service.name"]).startswith("unknown_service"):  # no variable names another one
         resource = resource.merge(Resource({"service.name": "mlserve"}))
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -46,13 +45,13 @@ def start_tracing() -> None:
 
 
 def flush_spans() -> None:
-    """Before a process may be frozen, as on Lambda after each answer."""
+    """Call it before a process may be frozen, as on Lambda after each answer."""
     if _State.tracer is not None:
         _State.tracer.span_processor.force_flush(1000)
 
 
 def span(name: str, **attributes: Any) -> AbstractContextManager[Any]:
-    """A part of what this thread does."""
+    """A part of this thread's work."""
     if _State.tracer is None:
         return _NO_SPAN
     return _started(name, attributes=_named(attributes))
@@ -106,7 +105,7 @@ def traced(application: Wsgi) -> Wsgi:
 
 @contextmanager
 def _started(name: str, **options: Any) -> Iterator[Any]:
-    """The library would write down what an exception says, which may quote a value; its kind is enough."""
+    """The library would record an exception's message, which may quote a value; this records only its kind."""
     from opentelemetry.trace import Status, StatusCode
 
     quiet = {"record_exception": False, "set_status_on_exception": False}
@@ -128,7 +127,7 @@ def _carrier(environ: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _context_of(request_id: str) -> Any:
-    """What a span needs to become a child of the request's; None where the name is not that of a trace."""
+    """The parent for spans of the request's trace; None where the id does not come from a span."""
     from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
     named = _NAME.fullmatch(request_id)

@@ -1,6 +1,6 @@
-"""What only the inside of a function knows: the facts that `deploy_check` compares. Runs on Lambda and anywhere else.
+"""Facts that only a process of the service knows, which `deploy_check` compares. Runs on Lambda and anywhere else.
 
-Nothing here is secret: the key shows as a fingerprint, and no part holds a password.
+They contain no secret: the key is shown as a fingerprint, and no part contains a password.
 """
 
 import os
@@ -21,7 +21,7 @@ from predictions.queue import heartbeat, wake_ups
 from registry.models import ModelVersion
 from registry.pipelines.environment import PACKAGES, installed
 
-# More live models than this are a registry's business, and an answer of Lambda has its limit.
+# An answer of Lambda has a limit; the registry lists the other live models.
 _MOST_MODELS = 500
 _ABOUT_POSTGRES = """
 SELECT clock_timestamp(), current_setting('server_version'), current_setting('max_connections')::int,
@@ -32,19 +32,15 @@ SELECT clock_timestamp(), current_setting('server_version'), current_setting('ma
 
 
 def self_report() -> dict[str, Any]:
-    """Each part by itself, so that one that is down does not hide the others: it then holds only `error`."""
-    return {"now": _now(), **{name: _contained(part) for name, part in _PARTS.items()}}
+    """Each part by itself, so that one that fails does not hide the others: it then contains only `error`."""
+    return {"now": timezone.now().isoformat(), **{name: _contained(part) for name, part in _PARTS.items()}}
 
 
 def _contained(part: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         return part()
-    except Exception as error:  # noqa: BLE001 - whatever is wrong is what the caller wants to know
+    except Exception as error:  # noqa: BLE001 - the error is the result
         return {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
-
-
-def _now() -> str:
-    return timezone.now().isoformat()
 
 
 def _process() -> dict[str, Any]:
@@ -53,7 +49,7 @@ def _process() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: installed(name) for name in PACKAGES},
         "memory_mb": int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "0")),
-        "tmp_free_bytes": shutil.disk_usage("/tmp").free,  # noqa: S108 - all that a function may write to
+        "tmp_free_bytes": shutil.disk_usage("/tmp").free,  # noqa: S108 - the only place that a function may write to
     }
 
 
@@ -78,7 +74,7 @@ def _settings() -> dict[str, Any]:
 
 
 def _database() -> dict[str, Any]:
-    connection.ensure_connection()  # which takes a while, and must not count as a wrong clock
+    connection.ensure_connection()  # which takes time that would count as a wrong clock
     return {"vendor": connection.vendor, **(_postgres() if connection.vendor == "postgresql" else {})}
 
 

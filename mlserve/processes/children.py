@@ -1,8 +1,8 @@
 """Child processes: forked, so that they share the memory of what their parent has imported, or executed anew.
 
-Forking halves the memory of a service and most of its start (docs/decisions/0004-one-fork-tree.md), but it is safe
-only where the system's libraries survive it: on macOS they do not. A parent that forks must have no other thread,
-no open database connection, and no unpickled model, for what a model runs would reach all children.
+Forking halves the memory of a service and most of its start time (docs/decisions/0004-one-fork-tree.md), but it is safe
+only where the system's libraries work after it: on macOS they do not. A parent that forks must have no other thread,
+no open database connection, and no unpickled model, because the effects of its code would reach all children.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ class Child(Protocol):
         """The exit status, negative for a signal, or None while it runs."""
 
     def kill_all(self) -> None:
-        """Kill it and whatever it left behind, and wait for it."""
+        """Kill it and all processes of its group, and wait for it."""
 
 
 class _Executed:
@@ -76,7 +76,7 @@ def execute(command: Sequence[str]) -> Child:
 def fork(name: str, main: Callable[[], None]) -> Child:
     """Run `main` in a copy of this process, which is asked to stop when this one dies; Linux only."""
     process = multiprocessing.get_context("fork").Process(target=_run, args=(name, main, os.getpid()), name=name)
-    # Until the child has handlers of its own it would treat a signal as its parent does, who only notes it down.
+    # Until the child has handlers of its own it would treat a signal as its parent does, which only counts it.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         process.start()
@@ -91,13 +91,13 @@ def _run(name: str, main: Callable[[], None], parent: int) -> None:
         signal.signal(each, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     end_with_parent(parent)
-    # `ps` and `top` show it, also for the child's own children; the command line stays that of the parent.
+    # `ps` and `top` show this name, also for the child's own children; the command line stays that of the parent.
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text(f"mlserve {name}"[:15])
     try:
         main()
     except Exception:  # multiprocessing would print it in lines of its own
-        log.critical("The %s ended by an error that nobody expected", name, exc_info=True)
+        log.critical("The %s ended by an unexpected error", name, exc_info=True)
         sys.exit(1)
 
 

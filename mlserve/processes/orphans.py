@@ -1,4 +1,4 @@
-"""Processes that end when the one that started them is gone, however it went."""
+"""Processes that end when the one that started them has ended, even by a kill."""
 
 import ctypes
 import os
@@ -12,7 +12,7 @@ _PR_SET_PDEATHSIG = 1
 def end_with_parent(parent: int | None = None, *, by: signal.Signals = signal.SIGTERM) -> None:
     """Let the kernel send a signal to this process when its parent dies (Linux; elsewhere nothing happens).
 
-    `parent` is who that should be: had it died before, the kernel would not tell any more.
+    `parent` is the expected parent: the kernel sends nothing when it died before this call.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
@@ -21,7 +21,7 @@ def end_with_parent(parent: int | None = None, *, by: signal.Signals = signal.SI
 
 
 def end_with_input() -> None:
-    """Send SIGTERM to this process when its standard input ends: a supervisor that is killed closes it.
+    """Send SIGTERM to this process when its standard input ends: the death of the supervisor closes it.
 
     Unlike `end_with_parent` it works on every system, and the supervisor may be any ancestor.
     """

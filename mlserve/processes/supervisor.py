@@ -1,7 +1,7 @@
 """Run programs together: restart what dies, stop all when one dies for good, stop in order when asked.
 
-Small on purpose: a well-kept supervisor either ends everything at the first death (honcho) or is a service of
-its own with a configuration file (supervisord). It has one thread, so that it can fork again at any time.
+Small on purpose: existing supervisors either end everything at the first death (honcho) or are a service of
+their own with a configuration file (supervisord). This one has one thread, so that it can fork again at any time.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ _LOOK_EVERY_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Program:
-    """`stop_seconds` is how long it may take to end by itself after SIGTERM; `restart_status` is how it ends when it
-    wants to be started again, which it may want any number of times.
+    """`stop_seconds` is how long it may take to end by itself after SIGTERM; `restart_status` is the exit status by
+    which it requests a restart, which is granted any number of times.
     """
 
     name: str
@@ -43,7 +43,7 @@ class _Running:
 
 
 class Supervisor:
-    """Programs start in the given order and stop in the reverse one, each after the one before has ended."""
+    """Programs start in the given order and stop in the reverse one, each after the previous one has ended."""
 
     def __init__(self, programs: Sequence[Program], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._programs = programs
@@ -52,8 +52,8 @@ class Supervisor:
         self._running: list[_Running] = []
 
     def ask_to_stop(self, *_: object) -> None:
-        """The first time gently, the second time at once. A signal handler, so it only counts: an Event's lock may
-        be held by the very thread that the handler interrupts.
+        """The first call stops in order, the second at once. A signal handler, so it only counts: the thread that it
+        interrupts may hold an Event's lock.
         """
         self._asked_to_stop += 1
 
@@ -90,7 +90,7 @@ class Supervisor:
     def _cannot_be_started(self, running: _Running) -> bool:
         try:
             running.process, running.restart_at = running.program.start(), None
-        except OSError as error:  # for want of memory, say, which may be there in a moment
+        except OSError as error:  # for instance for lack of memory, which may be temporary
             log.error("The %s cannot be started: %s", running.program.name, error)  # noqa: TRY400
             return self._is_given_up(running, status=1)
         return False
@@ -100,7 +100,7 @@ class Supervisor:
         return self._is_given_up(running, status)
 
     def _is_given_up(self, running: _Running, status: int) -> bool:
-        """If not, it is started again after a pause."""
+        """If it is not, it is started again after a pause."""
         now = self._clock()
         name, is_wish = running.program.name, status == running.program.restart_status
         (running.wishes if is_wish else running.deaths).append(now)
@@ -117,7 +117,7 @@ class Supervisor:
 
     def _end(self, running: _Running) -> None:
         if running.restart_at is not None:
-            return  # it died, and its number may be another's by now
+            return  # it died, and its process id may be in use again
         process = running.process
         if process.poll() is None:
             with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""What a user of a terminal reads once the service answers."""
+"""The lines that a terminal shows once the service answers."""
 
 import contextlib
 import http.client
@@ -11,7 +11,7 @@ _ANSWER_WITHIN_SECONDS = 1.0
 
 
 class Greeting:
-    """Call it again and again: it asks the web server whether it answers, and speaks once."""
+    """Call it repeatedly: it asks the web server whether it answers, and prints once."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Greeting:
 
     def _say(self, text: str) -> None:
         self._is_over = True
-        with contextlib.suppress(OSError):  # a service whose terminal is gone goes on
+        with contextlib.suppress(OSError):  # a service continues without its terminal
             self._out.write(f"{text}\n")
             self._out.flush()
 

@@ -1,4 +1,4 @@
-"""What `serve --prepare` does before it serves: tables, and on a laptop somebody who can log in and an example."""
+"""`serve --prepare`: migrations, and on a laptop an administrator and an example model."""
 
 import secrets
 import subprocess
@@ -19,7 +19,7 @@ ADMIN_NAME = "admin"
 
 
 def prepare() -> list[str]:
-    """Make everything ready and say what a new user must know, in lines to print."""
+    """Migrate, and create or collect what the service needs. The lines to print for a new user."""
     call_command("migrate", verbosity=0)
     if not settings.ON_LAPTOP:
         call_command("collectstatic", verbosity=0, interactive=False)
@@ -28,14 +28,14 @@ def prepare() -> list[str]:
 
 
 def _what_a_server_lacks() -> list[str]:
-    lines = ["Browsers need the proxy in front that ends TLS; without it they are sent to https://."]
+    lines = ["Browsers need the proxy in front that ends TLS; without it they are redirected to https://."]
     if not get_user_model().objects.exists():
-        lines.append("Nobody can log in yet: .venv/bin/python manage.py make_admin NAME")
+        lines.append("There is no account yet: .venv/bin/python manage.py make_admin NAME")
     return lines
 
 
 def _ensure_admin() -> list[str]:
-    """A superuser with a random password, told once; never a fixed one."""
+    """A superuser with a random password, which is printed once; never a fixed one."""
     users = get_user_model()
     if users.objects.filter(is_superuser=True).exists():
         return []
@@ -48,7 +48,7 @@ def _ensure_admin() -> list[str]:
 
 
 def _ensure_example() -> list[str]:
-    """Train the penguins example and publish it as any upload, when the registry is empty."""
+    """Train the penguins example and publish it like any upload, when the registry is empty."""
     if Model.objects.exists():
         return []
     print("Training and registering the example model …", flush=True)

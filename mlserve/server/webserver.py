@@ -21,11 +21,11 @@ _MOST_CONNECTIONS = 1024
 
 
 class PortTaken(Exception):
-    """Somebody listens at the address already, or it may not be used."""
+    """Another process listens at the address, or it may not be used."""
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Raise PortTaken unless the address is free. granian itself would share a port that is taken."""
+    """Raise PortTaken unless the address is free. granian itself would share a port that is in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -39,7 +39,7 @@ def require_free_port(host: str, port: int) -> None:
 
 
 def import_web_server() -> None:
-    """Import what the web server runs, so that its processes, which are forked afterwards, share it."""
+    """Import the code of the web server, so that its processes, which are forked afterwards, share it."""
     import granian  # noqa: F401
 
     from mlserve import wsgi  # noqa: F401
@@ -53,7 +53,7 @@ def import_web_server() -> None:
 
 def load_application() -> Callable[..., Any]:
     """The WSGI application; runs in each process of the web server before it listens."""
-    # The process inherits a handler that swallows SIGTERM until it listens, and survives granian's own death.
+    # The process inherits a handler that ignores SIGTERM until it listens, and it would survive granian's own death.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     end_with_parent()
@@ -67,7 +67,7 @@ def load_application() -> Callable[..., Any]:
     from predictions.serving.watchdog import Watchdog
 
     if settings.MLSERVE_IN_PLACE_BYTES:
-        # Before the first request: the process before this one may have been taken along by a model.
+        # Before the first request: a model may have crashed the process that this one replaces.
         report_left_behind()
         begin_marking()
         Watchdog().start()
@@ -78,7 +78,7 @@ def load_application() -> Callable[..., Any]:
 
 
 def run_web_server(host: str, port: int, processes: int) -> None:
-    """Blocks until SIGTERM or SIGINT; then requests that were accepted are still answered."""
+    """Blocks until SIGTERM or SIGINT; accepted requests are still answered."""
     from granian import Granian
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
@@ -99,11 +99,11 @@ def run_web_server(host: str, port: int, processes: int) -> None:
         backlog=1024,
         http1_settings=HTTP1Settings(header_read_timeout=30_000),
         respawn_failed_workers=True,
-        # A pipeline may leak; a process that has grown answers what it has and gives way to a new one.
+        # A pipeline may leak; a process that has grown answers its requests and is replaced.
         workers_max_rss=settings.MLSERVE_PROCESS_BYTES // 2**20,
         workers_kill_timeout=settings.MLSERVE_MAX_WAIT + _SECONDS_BEYOND_WAIT,
         log_access=False,
         log_level=LogLevels.error,
-        # Its lines go where all others go, instead of to a handler of its own.
+        # Its lines go to the common handler instead of one of its own.
         log_dictconfig={"incremental": True, "handlers": {}, "loggers": {"_granian": {"propagate": True}}},
     ).serve()

@@ -1,4 +1,4 @@
-"""`manage.py deploy_check`: every way a deployment is known to break, looked at, with the fix."""
+"""`manage.py deploy_check`: checks for every way a deployment is known to break, with the fix."""
 
 import os
 from argparse import ArgumentParser
@@ -22,10 +22,10 @@ _STAGES = ("web", "worker")
 
 class Command(TerminalCommand):
     help = (
-        "Looks at a deployment on AWS, or at what would become one: each known trap is a named check with what was "
-        "found and how to mend it. Exit status 1 when a check failed. Changes nothing."
+        "Checks a deployment on AWS, or what would be deployed: each known fault is a named check with what was "
+        "found and how to fix it. Exit status 1 when a check failed. Changes nothing."
     )
-    # It reports on its own what a system check would stop at.
+    # Its own checks report what a system check would stop at.
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -59,7 +59,7 @@ class Command(TerminalCommand):
             from deployment.checks import CHECKS
             from deployment.evidence import Evidence
         except ModuleNotFoundError as error:
-            raise CommandError(f"{error}. Run it in a checkout of mlserve; the package does not hold it.") from error
+            raise CommandError(f"{error}. Run it in a checkout of mlserve; the package does not contain it.") from error
         from mlserve.operations.self_report import self_report
 
         is_postgres = "postgresql" in settings.DATABASES["default"]["ENGINE"]
@@ -87,7 +87,7 @@ class Command(TerminalCommand):
         self.say(", ".join(f"{counts[status]} {status}" for status in _STYLES if counts[status]) + ".")
 
     def _found(self, row: "Row") -> Text:
-        """What was found, and below it what to do; in a log behind it, so that a line is found by its check."""
+        """What was found, and below it the fix; in a log behind it, so that each check is one line."""
         found = cell(row.finding.found)
         if row.finding.fix:
             found = Text.assemble(found, "\n" if self.is_terminal else " ", cell(f"→ {row.finding.fix}", "bold"))

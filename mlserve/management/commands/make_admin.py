@@ -1,4 +1,4 @@
-"""`manage.py make_admin`: somebody who may do everything, with a random password that is shown once."""
+"""`manage.py make_admin`: an administrator with a random password that is shown once."""
 
 import re
 import secrets
@@ -51,7 +51,7 @@ def _required_hash(text: str) -> str:
     try:
         identify_hasher(text)
     except ValueError as error:
-        raise CommandError("--hash is none of Django's password hashes.") from error
+        raise CommandError("--hash is not one of Django's password hashes.") from error
     if not _HASH.fullmatch(text):
-        raise CommandError("--hash is none of Django's password hashes.")
+        raise CommandError("--hash is not one of Django's password hashes.")
     return text

@@ -20,8 +20,8 @@ class Command(TerminalCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("user", metavar="USER", help="the account that it speaks for")
-        parser.add_argument("--name", required=True, metavar="NAME", help="what it is for, such as the program's name")
+        parser.add_argument("user", metavar="USER", help="the account that it acts for")
+        parser.add_argument("--name", required=True, metavar="NAME", help="its purpose, such as a program's name")
         meanings = "; ".join(f"{scope}: {meaning}" for scope, meaning in SCOPES.items())
         parser.add_argument(
             "--scope", action="append", choices=list(SCOPES), metavar="SCOPE",

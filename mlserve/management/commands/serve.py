@@ -14,7 +14,7 @@ from django.core.management.base import CommandError
 from django.db import connections
 
 from mlserve.observability import logs
-from mlserve.observability.log_lines import log_what_nobody_catches
+from mlserve.observability.log_lines import log_uncaught_errors
 from mlserve.observability.monitoring import require_packages, start_monitoring
 from mlserve.processes.children import CAN_FORK, Child, execute, fork
 from mlserve.processes.orphans import end_with_input
@@ -56,7 +56,7 @@ class Command(TerminalCommand):
             # Python 3.14 would start the processes of granian and django-q2 anew instead, and share nothing.
             multiprocessing.set_start_method("fork", force=True)
         logs.name_process("supervisor")
-        log_what_nobody_catches(quotes_values=settings.ON_LAPTOP)
+        log_uncaught_errors(quotes_values=settings.ON_LAPTOP)
         require_packages()
         if options["only"]:
             _run_alone(options)

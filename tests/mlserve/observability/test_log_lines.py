@@ -145,8 +145,8 @@ import os, sys, threading, warnings
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlserve.settings")
 import django
 django.setup()
-from mlserve.observability.log_lines import log_what_nobody_catches
-log_what_nobody_catches(quotes_values=False)
+from mlserve.observability.log_lines import log_uncaught_errors
+log_uncaught_errors(quotes_values=False)
 warnings.warn("saw Maria")
 warnings.warn("old", FutureWarning)
 def fail(): raise OSError("in a thread")
