@@ -1,1 +1,1 @@
-"""How mlserve gets to AWS: the package, the stages, the deploy, its checks. No part of the program."""
+"""Deployment to AWS: the package, the stages, the deploy, its checks. Not a part of the service."""

@@ -1,4 +1,4 @@
-"""The deployment's door to AWS: clients that do not hang, and botocore's errors in words of ours."""
+"""The deployment's gateway to AWS: clients with time limits, and botocore's errors as ours."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from deployment.findings import NotKnown
 
 # Longer than any function may run here (the worker's 300 s), so that a migration is waited for and never sent twice.
 _INVOKE_SECONDS = 330
-_INVOKER = "the function"  # a client of its own, for its patience
+_INVOKER = "the function"  # a separate client, for its longer time limit
 _CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 30, 3
 _MOST_SHOWN = 300
 _ABSENT = frozenset({
@@ -32,7 +32,7 @@ class Absent(Exception):
 
 
 class Account:
-    """One AWS account and region, as the usual AWS variables say. Every call either answers or raises Absent or
+    """One AWS account and region, from the usual AWS variables. Every call either answers or raises Absent or
     NotKnown; an endpoint that was unreachable once is not tried again.
     """
 
@@ -110,7 +110,7 @@ class Account:
 
 
 def skew_seconds(told: datetime, before: datetime, after: datetime) -> float:
-    """How far `told` lies outside of the time in which it was told."""
+    """How far the time `told` is outside the interval in which it was sent."""
     return max((before - told).total_seconds(), (told - after).total_seconds(), 0.0)
 
 
@@ -143,5 +143,5 @@ def _error_of(value: Any) -> str:
 
 
 def _sentence(text: str) -> str:
-    """On one line, and no longer than one is read."""
+    """`text` on one line, cut to a readable length."""
     return " ".join(text.split())[:_MOST_SHOWN]

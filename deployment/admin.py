@@ -1,4 +1,4 @@
-"""`make admin NAME=…`: somebody who can log in to a service whose database only the functions may reach.
+"""`make admin NAME=…`: an administrator of a service whose database only the functions may reach.
 
 The password is made here and shown here. What travels, and what a log could keep, is its salted hash.
 """
@@ -12,9 +12,9 @@ from deployment.steps import DeploymentFailed
 
 
 def make_admin(deployment: Deployment, name: str) -> None:
-    """Zappa hands a command over in one line that it splits at spaces, without quoting."""
+    """Zappa passes a command as one line that it splits at spaces, without quoting."""
     if not name or any(character.isspace() for character in name):
-        raise DeploymentFailed(f"{name!r} cannot be a user's name here: it holds a space, or nothing.")
+        raise DeploymentFailed(f"{name!r} cannot be a user's name here: it is empty or contains a space.")
     password = secrets.token_urlsafe(15)
     function = deployment.look().function_name(WORKER)
     try:

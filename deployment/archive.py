@@ -1,4 +1,4 @@
-"""The zip: the same bytes for the same content, wherever and whenever it is made."""
+"""The zip: the same bytes for the same content, on every machine and at any time."""
 
 import sys
 import zipfile
@@ -58,7 +58,7 @@ def unzipped_sizes(path: Path) -> dict[str, int]:
 
 
 def _stored(entry: Entry) -> Iterator[tuple[str, bytes]]:
-    """Our own modules with their source, for tracebacks; libraries without, which there would be no room for."""
+    """Modules of mlserve with their source, for tracebacks; libraries without, because the limit leaves no room."""
     content = entry.read()
     if not entry.name.endswith(".py"):
         yield entry.name, content

@@ -15,10 +15,10 @@ from deployment.contents import Incomplete, entries
 from mlserve.conf.env import Env
 
 ROOT = Path(__file__).resolve().parent.parent
-# Half a minute on a slow disk; a hang would be noticed.
+# It takes half a minute on a slow disk.
 _COLLECT_SECONDS = 300
 _ASSEMBLE_SECONDS = 900
-# Files of libraries that no page asks for.
+# Files of libraries that no page uses.
 _UNSERVED = (
     "redoc", "docs", "gis", "README*", "LICENSE*", "swagger-ui-es*", "swagger-ui.js*",
     "jquery.js", "xregexp.js", "select2.full.js",  # the admin takes the minified ones

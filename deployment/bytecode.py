@@ -10,16 +10,16 @@ import sys
 import warnings
 from pathlib import PurePosixPath
 
-# Where Lambda unpacks a package, which is what tracebacks shall show.
+# Where Lambda unpacks a package: the paths in tracebacks.
 TASK_ROOT = "/var/task"
-# Of PEP 552: the file names its source by a hash, which nobody compares.
+# PEP 552: the file contains a hash of its source, which is not checked.
 _UNCHECKED_HASH = (0b01).to_bytes(4, "little")
 
 
 def compiled(source: bytes, name: str) -> bytes:
     """The content of a `.pyc` file."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # invalid escapes in libraries are their authors' business
+        warnings.simplefilter("ignore")  # invalid escapes in libraries are not our errors
         code = compile(source, f"{TASK_ROOT}/{name}", "exec", dont_inherit=True, optimize=0)
     return importlib.util.MAGIC_NUMBER + _UNCHECKED_HASH + importlib.util.source_hash(source) + marshal.dumps(code)
 

@@ -1,4 +1,4 @@
-"""What Zappa calls on its way (`callbacks` in zappa_settings.json).
+"""The functions that Zappa calls (`callbacks` in zappa_settings.json).
 
 `zappa deploy`, `zappa update` and `zappa package` thereby ship the same package and know the account, whoever types
 them. Zappa loads this file by its path, so that only here the checkout has to be put on the import path.
@@ -21,18 +21,18 @@ if _ROOT not in sys.path:
 from deployment import archive, assembly, mapping, stages  # noqa: E402 - they lie in the checkout
 from deployment.policy import WEB, WORKER, Place  # noqa: E402 - the same
 
-# Commands that make or change a function, and those that only have to know its queue.
+# Commands that make or change a function, and those that only need its queue.
 _CHANGES = ("deploy", "update")
 _KNOWS_EVENTS = ("schedule", "unschedule", "undeploy")
 _REFUSALS = (stages.NotReady, mapping.MappingBroken, BotoCoreError, ClientError)
 
 
 def settings(cli: Any) -> None:
-    """After zappa_settings.json was read: what it leaves open."""
+    """After zappa_settings.json was read: set what it leaves open."""
     cli.zappa.architecture = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
     command = cli.command
     if cli.api_stage not in (WEB, WORKER):
-        raise ClickException(f"{cli.api_stage} is no stage, but what web and worker have in common.")
+        raise ClickException(f"{cli.api_stage} is no stage, but the common part of web and worker.")
     if command not in (*_CHANGES, *_KNOWS_EVENTS):
         return
     try:
@@ -47,7 +47,7 @@ def settings(cli: Any) -> None:
 
 
 def zip(cli: Any) -> None:  # noqa: A001 - Zappa's name of this moment
-    """After Zappa made its zip, which holds only its own handler (`exclude`), and which nothing here needs."""
+    """After Zappa made its zip, which contains only its own handler (`exclude`): replace it by the package."""
     package = Path(cli.zip_path)
     try:
         assembly.assemble_in_a_process(package)

@@ -1,4 +1,4 @@
-"""What belongs into the Lambda package, as a list of what may, so that nothing else gets in: no `.env`, no database.
+"""The content of the Lambda package, as a list of what is allowed in it, so that no `.env` and no database gets in.
 
 Libraries come from this Python's own environment, file by file as each distribution lists them. Modules of one's own
 that artifacts need (MLSERVE_TRUSTED_MODULES) come from the checkout, or are a library like any other.
@@ -19,7 +19,7 @@ PROJECT = {
 }
 COLLECTED = "collected"
 
-# requirements.txt holds what mlserve runs on; this it does not need on Lambda.
+# Libraries of requirements.txt that mlserve does not need on Lambda.
 NOT_ON_LAMBDA = {
     # Lambda's Python brings AWS's own SDK, and what only that uses.
     "boto3", "botocore", "s3transfer", "jmespath", "urllib3",
@@ -30,7 +30,7 @@ NOT_ON_LAMBDA = {
     # drf-spectacular's `--validate`, a command for development.
     "jsonschema", "jsonschema-specifications", "referencing", "rpds-py", "attrs",
 }  # fmt: skip
-# Nobody imports these when a function runs. What is left out wrongly is noticed by deployment/trial.py.
+# No function imports these. deployment/trial.py fails when something needed is left out.
 _UNUSED = re.compile(
     r"""
       (^|/)__pycache__/ | \.py[co]$
@@ -55,7 +55,7 @@ _UNUSED = re.compile(
 
 
 class Incomplete(Exception):
-    """The environment that the package is made from lacks something, or has another version of it."""
+    """The environment that the package is made from lacks a distribution, or has another version of it."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _own(root: Path, name: str) -> Iterator[Entry]:
 
 
 def _top_of(entry: Entry) -> str:
-    """The module or package that a file belongs to."""
+    """The top-level module or package of a file."""
     return entry.name.partition("/")[0].removesuffix(".py")
 
 
@@ -139,7 +139,7 @@ def _static(collected: Path) -> Iterator[Entry]:
 
 
 def _files_of(library: Distribution) -> Iterator[Entry]:
-    """Without its scripts, which lie outside of site-packages."""
+    """The files of a distribution without its scripts, which are outside of site-packages."""
     for file in library.files or ():
         name = PurePosixPath(file).as_posix()
         if not name.startswith("..") and not _UNUSED.search(name):
@@ -147,7 +147,7 @@ def _files_of(library: Distribution) -> Iterator[Entry]:
 
 
 def sizes(entries: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Bytes by top-level name; a distribution's metadata counts apart."""
+    """Bytes by top-level name; a distribution's metadata counts separately."""
     found: dict[str, int] = {}
     for name, size in entries:
         top = name.partition("/")[0]

@@ -1,4 +1,4 @@
-"""`make deploy`: from a checkout to an address. Every step looks first, so that a second run goes on."""
+"""`make deploy`: from a checkout to an address. Every step checks first what exists, so that a second run continues."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ _SETTLED_SECONDS, _ANSWERED_SECONDS = 180.0, 60.0
 
 @dataclass(frozen=True)
 class Deployment:
-    """`environment` is that of whoever deploys; `is_built`: its PACKAGE is there already. `url` as for `Evidence`."""
+    """`environment` is the deployer's; `is_built`: its PACKAGE exists already. `url` as for `Evidence`."""
 
     environment: Mapping[str, str]
     url: str = ""
@@ -45,11 +45,11 @@ class Deployment:
 
     @property
     def bucket(self) -> str:
-        """Where packages lie."""
+        """The bucket of the packages."""
         return self.environment.get("MLSERVE_DEPLOY_BUCKET") or self.environment.get("MLSERVE_BUCKET", "")
 
     def look(self, *, is_planned: bool = False) -> Evidence:
-        """What is there now; nothing is remembered from an earlier look."""
+        """The present state; nothing is cached from an earlier look."""
         return Evidence(self.environment, root=ROOT, account=self.account, url=self.url, is_planned=is_planned)
 
 
@@ -91,12 +91,12 @@ def _require(checks: Sequence[Check], deployment: Deployment) -> None:
         say(f"{row.title}: {row.finding.found}. {row.finding.fix}")
     if broken:
         what = "1 check failed" if len(broken) == 1 else f"{len(broken)} checks failed"
-        raise DeploymentFailed(f"{what}, and no function was changed: mend it and run this again.")
+        raise DeploymentFailed(f"{what}, and no function was changed: fix it and run this again.")
 
 
 def _require_zappa() -> None:
     if find_spec("zappa") is None:
-        raise DeploymentFailed(f"{sys.executable} has no Zappa: use make deploy, which installs it apart.")
+        raise DeploymentFailed(f"{sys.executable} has no Zappa: use make deploy, which installs it in .venv-deploy.")
 
 
 def _make_missing(deployment: Deployment) -> None:
@@ -116,7 +116,7 @@ def _make_missing(deployment: Deployment) -> None:
 
 
 def _manage(deployment: Deployment, *arguments: str) -> None:
-    """A command of ours, which says itself what it does and why it did not."""
+    """A command of manage.py, which prints itself what it does and why it failed."""
     command = [sys.executable, str(ROOT / "manage.py"), *arguments]
     done = subprocess.run(command, cwd=ROOT, env=dict(deployment.environment), check=False, timeout=600)
     if done.returncode:
@@ -124,7 +124,7 @@ def _manage(deployment: Deployment, *arguments: str) -> None:
 
 
 def _package(deployment: Deployment) -> Package:
-    """Built once for both stages, or the one that is given."""
+    """The package for both stages, built now unless one is given."""
     path = deployment.look().package
     if not deployment.is_built:
         command = [sys.executable, "-m", "deployment.package", str(path)]
@@ -143,7 +143,7 @@ def _in_this_environment(**more: str) -> dict[str, str]:
 
 
 def _bring(deployment: Deployment, stage: str, package: Package) -> None:
-    """Make or update the stage until AWS shows it as it should be. Zappa's exit status is not asked."""
+    """Make or update the stage until AWS shows it as it should be. Zappa's exit status is ignored."""
     wrong = ""
     for _ in range(_TRIES):
         evidence = deployment.look()
@@ -161,7 +161,7 @@ def _bring(deployment: Deployment, stage: str, package: Package) -> None:
             return
         say(f"{wrong}; trying again")
         eventually(lambda: None, seconds=_PAUSE_SECONDS)
-    raise DeploymentFailed(f"{stage} did not become what it should be: {wrong}. Zappa's own words are above.")
+    raise DeploymentFailed(f"{stage} did not become what it should be: {wrong}. Zappa's output is above.")
 
 
 def _zappa(command: str, stage: str, package: Package) -> None:
@@ -177,7 +177,7 @@ def _zappa(command: str, stage: str, package: Package) -> None:
 
 
 def settled(deployment: Deployment, stage: str) -> Evidence | None:
-    """Once Lambda is done with the function, or has none."""
+    """The function once Lambda has updated it, or none."""
     evidence = deployment.look()
     try:
         function = evidence.function(stage)
@@ -188,7 +188,7 @@ def settled(deployment: Deployment, stage: str) -> Evidence | None:
 
 
 def _wrong(evidence: Evidence, stage: str, package: Package) -> str:
-    """What of the stage is not there, or not this package; "" when all is."""
+    """Which part of the stage is missing or has another package; "" when all is right."""
     try:
         if (code := evidence.function(stage)["CodeSha256"]) != package.code:
             return f"{stage} holds {package_store.package_of_code(code).sha256[:12]} instead of {package.sha256[:12]}"
@@ -199,7 +199,7 @@ def _wrong(evidence: Evidence, stage: str, package: Package) -> str:
 
 
 def _migrate(deployment: Deployment) -> None:
-    """In the function, which reaches the database also where this machine does not."""
+    """Migrate in the function, which reaches the database even if this machine does not."""
     evidence = deployment.look()
     missing = evidence.self_report(WORKER)["migrations"].get("missing")
     if missing == []:
@@ -218,14 +218,14 @@ def _migrate(deployment: Deployment) -> None:
 
 
 def _sweep(deployment: Deployment) -> None:
-    """The minute's event, once by hand, so that nobody has to wait for the first minute."""
+    """Send the minute's event once, so that the first sweep is made at once."""
     event = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}, "resources": [], "kwargs": {}}
     deployment.account.invoke(deployment.look().function_name(WORKER), event)
     say("The worker swept.")
 
 
 def _smoke(deployment: Deployment) -> str:
-    """The API needs some seconds until it is known everywhere."""
+    """Wait: a new API needs some seconds until it is known everywhere."""
     url = deployment.look().url()
     for path in ("/healthz", "/api/models"):
         if eventually(partial(_answered, url, path), seconds=_ANSWERED_SECONDS) is None:

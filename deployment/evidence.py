@@ -1,6 +1,6 @@
-"""What the checks look at: settings, the account, the functions, and what each function says about its inside.
+"""The facts that the checks compare: settings, the account, the functions, and the self_report of each function.
 
-Everything is fetched when it is first asked for, once, and a failure to fetch it is remembered like an answer.
+Each is fetched once, when it is first needed, and a failure to fetch it is remembered like an answer.
 """
 
 import json
@@ -23,8 +23,8 @@ T = TypeVar("T")
 
 
 class Evidence:
-    """`environment` is that of whoever deploys, `here` gives the self_report of this process, `url` is where clients
-    reach the service, when API Gateway's own address is not it. `is_planned` looks at what would be deployed only.
+    """`environment` is the deployer's, `here` gives the self_report of this process, `url` is the address for clients,
+    when it is not API Gateway's own. With `is_planned` only what would be deployed is checked.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Evidence:
     # --- What is deployed ---
 
     def function(self, stage: str) -> Mapping[str, Any]:
-        """Lambda's configuration of the function, environment included."""
+        """Lambda's configuration of the function, with its environment."""
         name = self.function_name(stage)
         if self._is_planned:
             raise NotYet(f"{name} is looked at after the deploy")
@@ -79,7 +79,7 @@ class Evidence:
         return self._there(f"function {stage}", ask, f"there is no function {name}")
 
     def variables(self, stage: str) -> Mapping[str, str]:
-        """The environment of the function where it is deployed, else what would become of it."""
+        """The environment of the function where it is deployed, else the one that it would get."""
         try:
             found: Mapping[str, str] = self.function(stage).get("Environment", {}).get("Variables", {})
         except (NotYet, NotKnown):
@@ -151,7 +151,7 @@ class Evidence:
         return self._once(f"vitals {stage}", partial(self._ask_inside, stage))
 
     def inside(self, part: str) -> tuple[Mapping[str, Any], str]:
-        """One part of the self_report, and who says so: the worker, else the web function, else this machine."""
+        """One part of the self_report, and its source: the worker, else the web function, else this machine."""
         for stage in (WORKER, WEB):
             try:
                 return sound(self.self_report(stage), part), f"seen from the {stage} function"
@@ -166,7 +166,7 @@ class Evidence:
         before = datetime.now(UTC)
         told = self.account.invoke(self.function_name(stage), {"mlserve": "vitals"})
         if not isinstance(told, dict) or "now" not in told:
-            raise NotKnown(f"the {stage} function does not know self_report; it holds other code: make deploy")
+            raise NotKnown(f"the {stage} function has no self_report, because it runs other code: make deploy")
         now = datetime.fromisoformat(told["now"])
         return {**told, "skew_seconds": skew_seconds(now, before, datetime.now(UTC))}
 

@@ -9,7 +9,7 @@ class Status(StrEnum):
     FAILED = "failed"
     WARNING = "warning"
     NOT_YET = "not yet"  # it is not deployed
-    NOT_KNOWN = "not known"  # nobody could look, and `found` says why
+    NOT_KNOWN = "not known"  # the check could not look; `found` says why
 
 
 @dataclass(frozen=True)

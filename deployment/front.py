@@ -1,4 +1,4 @@
-"""The service as clients meet it: a GET over HTTP or HTTPS, and what came back."""
+"""The service as clients see it: a GET over HTTP or HTTPS, and its answer."""
 
 import http.client
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Answer:
 
 
 def get(url: str, path: str) -> Answer:
-    """One GET, no redirect followed. Raises NotKnown when nobody answered."""
+    """One GET, no redirect followed. Raises NotKnown when there is no answer."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise NotKnown(f"{url} is no address of a service; it begins with https://")

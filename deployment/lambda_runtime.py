@@ -1,4 +1,4 @@
-"""What Lambda's own Python brings beside the standard library, as a folder: AWS's SDK and the runtime's client.
+"""The packages of Lambda's own Python beside the standard library, as a folder: AWS's SDK and the runtime's client.
 
 Copied out of this Python's environment, to try a package with nothing else on the import path:
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
 
-# boto3 with what it is made of, and awslambdaric with what that is made of.
+# boto3 and awslambdaric with their dependencies.
 BROUGHT = ("boto3", "botocore", "s3transfer", "jmespath", "urllib3", "python-dateutil", "six")
 CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
 

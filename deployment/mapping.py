@@ -1,4 +1,4 @@
-"""The event source mapping, which hands the queue's messages to the worker, as Zappa leaves it and as it has to be.
+"""The event source mapping, which delivers the queue's messages to the worker, as Zappa makes it and as it has to be.
 
 Zappa never asks for partial batch responses, so that one failed message would count as done, nor for a limit, so that
 a burst would open a connection per worker; and it logs AWS's refusal of a mapping as if nothing were wrong.
@@ -24,7 +24,7 @@ class MappingBroken(Exception):
 def complete(
     client: Any, function: str, queue_arn: str, *, concurrency: int, sleep: Callable[[float], None] = time.sleep
 ) -> None:
-    """Set what Zappa does not, then look whether AWS has it so. Raises MappingBroken. Cost: up to two minutes."""
+    """Set what Zappa does not, then check that AWS applied it. Raises MappingBroken. Cost: up to two minutes."""
     uuid = _settled(client, _found(client, function, queue_arn), sleep)["UUID"]
     _update(client, uuid, concurrency, sleep)
     _require(_settled(client, client.get_event_source_mapping(UUID=uuid), sleep), queue_arn, concurrency)

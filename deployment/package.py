@@ -17,7 +17,7 @@ _MOST_PARTS = 12
 _BUILD_SECONDS = 900
 _NOBODY = {
     # Zappa makes its AWS clients before it knows that it needs none,
-    "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nobody", "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "unused", "AWS_SECRET_ACCESS_KEY": "unused", "AWS_DEFAULT_REGION": "us-east-1",
     # and asks the internet for a newer Zappa.
     "HTTPS_PROXY": "http://127.0.0.1:9",
 }  # fmt: skip
@@ -53,7 +53,7 @@ def _run_zappa(output: Path) -> None:
 
 
 def _may_decide(name: str) -> bool:
-    """What is in the package is no matter of settings, but for the modules that they call trusted."""
+    """The package does not depend on settings, except for the trusted modules."""
     return not name.startswith(("AWS_", "MLSERVE_")) or name == "MLSERVE_TRUSTED_MODULES"
 
 

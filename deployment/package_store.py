@@ -33,7 +33,7 @@ class Package:
 
 
 def package_of_code(code: str) -> Package:
-    """The package that Lambda names so; its size is not known."""
+    """The package with Lambda's CodeSha256 `code`; its size is not known."""
     return Package(base64.b64decode(code).hex(), 0)
 
 
@@ -71,7 +71,7 @@ def forget_old(account: Account, bucket: str, *, in_use: Sequence[Package]) -> i
         try:
             account.ask("s3", "delete_object", Bucket=bucket, Key=key)
         except NotKnown:
-            return 0  # whoever may not delete leaves them; they cost next to nothing
+            return 0  # without the permission they stay, which costs little
     return len(old)
 
 

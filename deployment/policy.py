@@ -1,4 +1,4 @@
-"""What a function's role may do, as IAM's JSON: its own logs, its bucket, its queue, its secrets. Pure.
+"""The permissions of a function's role, as IAM's JSON: its own logs, its bucket, its queue, its secrets. Pure.
 
 Nothing is allowed on everything but network interfaces inside a VPC: they have no name before they are made, and AWS
 knows no narrower resource for them.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 WEB, WORKER = "web", "worker"
-# The folder of the bucket where packages lie: whoever may write there decides what the functions run.
+# The folder of the bucket for packages: write access to it means control over the functions' code.
 PACKAGES = "packages/"
 
 _ON_OBJECTS = (
@@ -25,7 +25,7 @@ _IN_A_VPC = (
 
 @dataclass(frozen=True)
 class Place:
-    """Where in AWS: `partition` is `aws`, but in China and for the government of the United States."""
+    """A region of an account: `partition` is `aws` except in China and for the government of the United States."""
 
     region: str
     account: str

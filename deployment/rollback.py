@@ -1,7 +1,7 @@
 """`make rollback`: both functions back to the package that ran before.
 
 Not by `zappa rollback`: it sends the package inside of one request, for which Lambda's limit is 50 MB, goes back by a
-count of versions that may differ between the stages, and says "Done!" whatever happened.
+count of versions that may differ between the stages, and says "Done!" in any case.
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,13 +3,13 @@
 from deployment.account import Absent, Account
 from deployment.steps import DeploymentFailed, eventually, say
 
-# A stack in one of these takes no update; only deleting it helps.
+# A stack in one of these states cannot be updated, only deleted.
 _STUCK = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"})
 _SECONDS = 300.0
 
 
 def mend_stack(account: Account, name: str) -> None:
-    """See to it that the stack can be made or updated."""
+    """Delete a stuck stack, so that it can be made again."""
     if (status := _settled(account, name)) in _STUCK:
         say(f"The stack {name} is stuck in {status}; it is deleted and made again.")
         delete_stack(account, name)

@@ -1,4 +1,4 @@
-"""What zappa_settings.json leaves open, from the environment of whoever deploys: account, addresses, secrets. Pure."""
+"""What zappa_settings.json leaves open, from the deployer's environment: account, addresses, secrets. Pure."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ CONCURRENCIES = range(2, 1001)
 
 # Settings of the service beside those that begin with MLSERVE_.
 _ALSO_PASSED_ON = ("SECRET_KEY", "DATABASE_URL", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS")
-# Of the deployment or of this machine, and none of a function's business. Functions hear of work by SQS only.
+# Settings of the deployment or of this machine, not of a function. Functions always use SQS.
 _NOT_PASSED_ON = {
     "MLSERVE_DEPLOY_BUCKET", "MLSERVE_SUBNETS", "MLSERVE_SECURITY_GROUPS", "MLSERVE_WORKER_CONCURRENCY",
     "MLSERVE_DOMAIN", "MLSERVE_DATA_DIR", "MLSERVE_CACHE_DIR", "MLSERVE_TOKEN", "MLSERVE_REQUIRE_ALL",
@@ -45,7 +45,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """What Zappa is told beside its settings file."""
+    """What Zappa gets in addition to its settings file."""
 
     variables: dict[str, str]
     deploy_bucket: str
@@ -119,7 +119,7 @@ def _problems(environment: Mapping[str, str]) -> Iterator[str]:
 
 def _variables(stage: Stage, environment: Mapping[str, str], place: Place) -> dict[str, str]:
     domain = environment.get("MLSERVE_DOMAIN")
-    # API Gateway's own addresses begin with the stage; a domain stands for it.
+    # API Gateway's own addresses begin with the stage; those of a domain do not.
     addresses = {"ALLOWED_HOSTS": domain} if domain else {
         "ALLOWED_HOSTS": f".execute-api.{place.region}.amazonaws.com",
         "MLSERVE_BASE_PATH": "/web",

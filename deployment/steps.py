@@ -1,4 +1,4 @@
-"""What the steps of a deploy share: the words on the terminal, and the one error that ends them."""
+"""The common parts of a deploy's steps: their output on the terminal, and the one error that ends them."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class DeploymentFailed(Exception):
-    """One sentence for whoever deploys: what failed, and what to do. Everything can be repeated after it."""
+    """One sentence for the deployer: what failed, and what to do. Everything can be repeated after it."""
 
 
 def say(sentence: str) -> None:
@@ -22,7 +22,7 @@ def say(sentence: str) -> None:
 
 @contextmanager
 def step(number: int, of: int, title: str) -> Iterator[None]:
-    """Says what begins; an answer of AWS that stops it becomes the error of the step."""
+    """Prints the title; an answer of AWS that stops the step becomes its error."""
     print(f"{number}/{of} {title}", flush=True)
     try:
         yield
@@ -42,9 +42,9 @@ def eventually(look: Callable[[], T | None], *, seconds: float, every_seconds: f
 
 
 def confirmed(question: str, *, is_yes: bool) -> bool:
-    """Whether the person at the terminal agrees; nobody does where there is none."""
+    """Whether the user confirms it. Raises DeploymentFailed without a terminal."""
     if is_yes:
         return True
     if not sys.stdin.isatty():
-        raise DeploymentFailed("Nobody is there to confirm it: add --yes.")
+        raise DeploymentFailed("There is no terminal to confirm it: add --yes.")
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")

@@ -1,4 +1,4 @@
-"""Where a deployed service is, for a person and for the workflow that deployed it."""
+"""The address of a deployed service, for a person and for the workflow that deployed it."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tries a package as Lambda would run it: unzipped, in processes that have nothing else but Lambda's own runtime.
+"""Tries a package as Lambda would run it: unzipped, in processes that have only Lambda's own runtime.
 
     python -m deployment.trial var/package.zip
 
@@ -133,7 +133,7 @@ def _prepare(place: Unpacked) -> None:
 
 
 def _ask_pages(place: Unpacked) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """What the web function says of itself, its first answer, and the answer that accepted a prediction."""
+    """The web function's measurements, its first answer, and the answer that accepted a prediction."""
     predict: list[Any] = ["POST", "/api/models/penguins/predict", _PENGUIN]
     asked = [["GET", "/api/models"], predict, ["GET", "/healthz"], ["GET", "/api/models/penguins/schema"]]
     web = place.run("ask", *map(json.dumps, asked))
@@ -151,7 +151,7 @@ def _ask_pages(place: Unpacked) -> tuple[dict[str, Any], dict[str, Any], dict[st
 
 
 def _styles(page: str) -> list[str]:
-    """The address of our style sheet, as the page names it: with its digest."""
+    """The address of the style sheet in the page, with its digest."""
     found = [part for part in page.split('"') if _STYLE in part and part.endswith(".css")]
     if not found:
         raise TrialFailed(f"The page names no {_STYLE}….css.")
@@ -173,7 +173,7 @@ def _work(place: Unpacked, submitted: dict[str, Any]) -> dict[str, Any]:
 
 
 def _import_all(place: Unpacked) -> int:
-    """How many modules there are. Some ask for packages that nobody needs, and cannot be imported here either."""
+    """The number of modules. Some need optional packages, and cannot be imported here either."""
     told = place.run("import", function="worker")
     ours = {name: text for name, text in told["failed"].items() if _can_be_imported_here(name)}
     if ours:

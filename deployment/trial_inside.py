@@ -18,17 +18,17 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-# What a pipeline is made of; anything public in it may stand in an artifact.
+# The packages of pipelines, whose public classes and functions may be in an artifact.
 _LIBRARIES = ("numpy", "scipy", "pandas", "sklearn", "joblib", "threadpoolctl")
 # Run something when they are imported, or ask for a terminal.
 _NOT_TO_IMPORT = ("__main__", "conftest", "setup", "numpy.f2py")
-# The web function starts without them.
+# The web function must start without them.
 _HEAVY = ("sklearn", "scipy", "pandas", "numpy", "joblib", "pydantic", "rich", "granian")
 _HOST = "trial.execute-api.us-east-1.amazonaws.com"
 
 
 class Context:
-    """Lambda's, as far as anybody asks."""
+    """Lambda's context object, as far as it is used."""
 
     aws_request_id = "trial"
     function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
@@ -96,7 +96,7 @@ def import_all() -> Any:
         for module in (name, *_modules_in(importlib.import_module(name))):
             try:
                 importlib.import_module(module)
-            except Exception as error:  # noqa: BLE001 - whatever a library raises is what is asked for
+            except Exception as error:  # noqa: BLE001 - the error is the result
                 failed[module] = f"{type(error).__name__}: {error}"
             count += 1
     return {"count": count, "failed": failed}
@@ -169,7 +169,7 @@ def _event(method: str, path: str, body: Any, more: Mapping[str, str]) -> dict[s
 
 
 def _used() -> dict[str, float]:
-    """CPU seconds and memory of the whole process, its start included; children apart."""
+    """CPU seconds and memory of the whole process, with its start but without its children."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return {"cpu_seconds": usage.ru_utime + usage.ru_stime, "memory_mb": usage.ru_maxrss / 1024}
 

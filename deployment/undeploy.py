@@ -1,4 +1,4 @@
-"""`make undeploy`: what the deploy made is removed, what holds data stays. A second run goes on where one ended."""
+"""`make undeploy`: removes what the deploy made, except what contains data. A second run continues the first."""
 
 from collections.abc import Callable, Collection
 from functools import partial
@@ -24,7 +24,7 @@ def undeploy(deployment: Deployment, *, is_yes: bool) -> None:
 
 
 def _remove(account: Account, stage: str, name: str) -> None:
-    """Outermost first, so that nothing is called that is half gone."""
+    """Outermost first, so that no part calls one that was removed."""
     arn = f"arn:aws:lambda:{account.region}:{account.identity['Account']}:function:{name}"
     if stage == WEB:
         _told("API", delete_stack(account, name) | _remove_apis(account, name))
@@ -35,7 +35,7 @@ def _remove(account: Account, stage: str, name: str) -> None:
 
 
 def _remove_apis(account: Account, name: str) -> bool:
-    """What a stack that was interrupted has left."""
+    """Delete APIs that an interrupted stack has left."""
     every = account.ask("apigateway", "get_rest_apis", limit=500)["items"]
     ours = [api["id"] for api in every if api["name"] == name]
     for identifier in ours:
@@ -54,7 +54,7 @@ def _remove_rules(account: Account, arn: str) -> bool:
 
 
 def _remove_mappings(account: Account, function: str) -> bool:
-    """A mapping outlives its function, and would take messages for nobody."""
+    """A mapping would outlive its function and keep receiving messages."""
     try:
         found = account.ask("lambda", "list_event_source_mappings", FunctionName=function)["EventSourceMappings"]
     except Absent:
@@ -93,7 +93,7 @@ def _say_what_stays(evidence: Evidence, names: Collection[str]) -> None:
         bucket = evidence.bucket
     except NotKnown:
         bucket = "of the artifacts"
-    print("Left, because they hold data or may be shared:")
+    print("Left, because they contain data or may be shared:")
     say(f"the bucket {bucket} with artifacts and packages (empty it with all versions, then aws s3 rb)")
     say(f"the queues {evidence.queue_name} and {evidence.queue_name}-dead (aws sqs delete-queue)")
     say("the database, secrets in the Parameter Store, a domain, the network")

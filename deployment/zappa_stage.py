@@ -2,7 +2,7 @@
 
 What Zappa does here: role, function, API, schedule and mapping, from zappa_settings.json. What it is kept from:
 building and uploading the package again for each stage, taking an API that is missing for one that needs no update,
-and asking the internet for a newer Zappa. Whoever calls it looks at AWS afterwards: Zappa's exit status says little.
+and asking the internet for a newer Zappa. The caller checks AWS afterwards, because Zappa's exit status says little.
 """
 
 import sys
@@ -15,7 +15,7 @@ from zappa.cli import ZappaCLI
 
 
 class StageWithPackage(ZappaCLI):  # type: ignore[misc]
-    """`key` is where in the bucket the package lies already."""
+    """`key` is the package's key in the bucket, to which it was uploaded already."""
 
     def __init__(self, key: str) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class StageWithPackage(ZappaCLI):  # type: ignore[misc]
         """Nothing is packaged."""
 
     def check_for_update(self) -> None:
-        """The locked version is meant."""
+        """The locked version is intended."""
 
     def remove_uploaded_zip(self) -> None:
         """The package stays for the other stage and for a rollback."""
@@ -54,7 +54,7 @@ def _without(upload: Callable[..., bool], key: str) -> Callable[..., bool]:
 
 
 def _also_creating(update_stack: Callable[..., None]) -> Callable[..., None]:
-    """A deploy that was killed after the function was made left no API; `zappa update` would leave it at that."""
+    """A deploy that was killed after the function was made left no API, and `zappa update` would not make one."""
 
     def updated(*arguments: Any, **options: Any) -> None:
         update_stack(*arguments, **{**options, "update_only": False})

@@ -1,4 +1,4 @@
-"""Who we are at AWS, where, and whether all clocks agree."""
+"""The AWS account and region, and whether all clocks agree."""
 
 from deployment.evidence import Evidence, sound
 from deployment.findings import Finding, NotKnown, failed, ok, warning
@@ -27,7 +27,7 @@ def region(evidence: Evidence) -> Finding:
 
 
 def clock(evidence: Evidence, stage: str) -> Finding:
-    """Asked together with the answers that it is read from, so that their travel does not count."""
+    """Measured with the answers that contain it, so that their transfer time does not count."""
     self_report = evidence.self_report(stage)
     skews = {
         "AWS and this machine": float(evidence.account.identity["skew_seconds"]),

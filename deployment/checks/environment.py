@@ -1,4 +1,4 @@
-"""Settings that no deployment works with, seen before it is made."""
+"""Settings with which no deployment works, found before it is made."""
 
 from collections.abc import Mapping
 
@@ -9,10 +9,10 @@ from deployment.findings import Finding, NotKnown, failed, ok, warning
 from mlserve.conf.secret_key import weakness
 
 _PARAMETER = "ssm:"
-# API Gateway ends a request after 29 s, and the answer has to travel.
+# API Gateway ends a request after 29 s, the transfer of its answer included.
 GATEWAY_SECONDS = 29
 _SPARE_SECONDS = 2
-# To load an artifact before a batch, and to put back what is left after it.
+# Time to load an artifact before a batch, and to requeue the remaining rows after it.
 WORKER_SPARE_SECONDS = 30
 _DEFAULTS = {"MLSERVE_MAX_WAIT": 25, "MLSERVE_BATCH_SECONDS": 60, "MLSERVE_INSPECTION_SECONDS": 120}
 
@@ -57,7 +57,7 @@ def debug_off(evidence: Evidence) -> Finding:
 
 
 def _own(evidence: Evidence, stage: str) -> Mapping[str, str]:
-    """What the function gets; the shell of whoever deploys may have DEBUG=1 for itself."""
+    """The function's variables; the deployer's shell may have DEBUG=1 for itself."""
     planned: Mapping[str, str] = evidence.settings(stage).get("aws_environment_variables", {})
     found = evidence.variables(stage)
     return planned if found is evidence.environment else found
@@ -71,8 +71,8 @@ def timeout(evidence: Evidence, stage: str) -> Finding:
     seconds = _timeout_seconds(evidence, stage)
     if stage == WEB and seconds > GATEWAY_SECONDS:
         return failed(
-            f"the function may run {seconds} s, API Gateway hangs up after {GATEWAY_SECONDS} s",
-            f'"timeout_seconds": {GATEWAY_SECONDS} in zappa_settings.json: nobody would read the rest',
+            f"the function may run {seconds} s, API Gateway stops after {GATEWAY_SECONDS} s",
+            f'"timeout_seconds": {GATEWAY_SECONDS} in zappa_settings.json: no client would get the rest',
         )
     if seconds > 900:
         return failed(f"{seconds} s; Lambda allows 900 s", '"timeout_seconds" in zappa_settings.json')
@@ -112,7 +112,7 @@ def inspection_fits_the_worker(evidence: Evidence) -> Finding:
 
 
 def retry_exceeds_timeout(evidence: Evidence) -> Finding:
-    """django-q2's own pair, which it only warns about."""
+    """django-q2's own two settings, of which it only warns."""
     settings, seen = evidence.inside("settings")
     timeout_seconds, retry = settings["task_timeout_seconds"], settings["task_retry_seconds"]
     if retry <= timeout_seconds:
@@ -140,5 +140,5 @@ def number(evidence: Evidence, stage: str, name: str) -> int:
 
 
 def _timeout_seconds(evidence: Evidence, stage: str) -> int:
-    """The function's, or what it would be made with."""
+    """The function's time limit, or the one that it would get."""
     return int(evidence.current(stage, "Timeout", "timeout_seconds", default=30))

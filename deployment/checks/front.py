@@ -23,7 +23,7 @@ def api(evidence: Evidence) -> Finding:
 
 
 def binary(evidence: Evidence) -> Finding:
-    """Without it compressed pages and style sheets arrive as text of base64."""
+    """Without it compressed pages and style sheets arrive as base64 text."""
     found = evidence.account.ask("apigateway", "get_rest_api", restApiId=evidence.api_id()).get("binaryMediaTypes", [])
     if "*/*" not in found:
         return failed(f"binary media types: {', '.join(found) or 'none'}", '"binary_support": true, make deploy')

@@ -1,4 +1,4 @@
-"""The two functions: there, the same code in both, called rightly, with room for a model."""
+"""The two functions: deployed, with the same code, the right handler and enough memory for a model."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -28,7 +28,7 @@ def there(evidence: Evidence, stage: str) -> Finding:
 
 
 def same_code(evidence: Evidence) -> Finding:
-    """By the package's digest, as make deploy shows it and make rollback takes it."""
+    """By the package's digest, as make deploy shows it and make rollback accepts it."""
     held = {stage: package_of_code(evidence.function(stage)["CodeSha256"]).sha256 for stage in STAGES}
     if len(set(held.values())) > 1:
         return failed(
@@ -51,7 +51,7 @@ def handler(evidence: Evidence, stage: str) -> Finding:
 
 
 def memory(evidence: Evidence, stage: str) -> Finding:
-    """The least that starts at all; `model-memory` looks at models."""
+    """The least memory for a start; `model-memory` checks that for models."""
     megabytes = int(evidence.current(stage, "MemorySize", "memory_size", default=512))
     fix = f'"memory_size" of {stage} in zappa_settings.json'
     if megabytes < _LEAST_MB[stage]:
@@ -67,7 +67,7 @@ def leftovers(evidence: Evidence, stage: str) -> Finding:
     if left := sorted(set(found) - set(planned)):
         return warning(
             f"{', '.join(left)}: in the function, not set here",
-            "if that is meant, remove it there, too (Lambda's console: Configuration, Environment variables)",
+            "if that is intended, remove it there too (Lambda's console: Configuration, Environment variables)",
         )
     return ok(f"{len(found)} variables, all of them set here")
 
@@ -104,7 +104,7 @@ def _rule(evidence: Evidence, name: str) -> dict[str, Any]:
 
 
 def most_at_once(evidence: Evidence, stage: str) -> tuple[int, bool]:
-    """How many of the function may run at a time, and whether that is a limit of its own."""
+    """How many instances of the function may run at a time, and whether the function itself has that limit."""
     ask = partial(evidence.account.ask, "lambda")
     try:
         reserved = ask("get_function_concurrency", FunctionName=evidence.function_name(stage))
@@ -115,5 +115,5 @@ def most_at_once(evidence: Evidence, stage: str) -> tuple[int, bool]:
     try:
         limit = ask("get_account_settings")["AccountLimit"]["UnreservedConcurrentExecutions"]
     except (Absent, NotKnown):
-        limit = 1000  # what an account has unless told otherwise
+        limit = 1000  # the default of an account
     return int(limit), False

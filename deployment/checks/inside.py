@@ -1,4 +1,4 @@
-"""What only the functions can see: the database, the bucket and the queue from where they stand."""
+"""What only the functions can see: whether they reach database, bucket and queue, and what these contain."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from deployment.findings import Finding, NotKnown, failed, ok, warning
 from mlserve.conf.secret_key import fingerprint
 
 _LATE_SECONDS, _TOO_LATE_SECONDS = 120, 900
-# Lambda's 6 MB hold the body in base64, and its headers.
+# Lambda's 6 MB include the body in base64, and its headers.
 _MOST_BODY_BYTES = 6 * 2**20 * 3 // 4
 # Besides functions: a person with a shell, the deploy, a dashboard.
 _SPARE_CONNECTIONS = 5
@@ -24,7 +24,7 @@ def answers(evidence: Evidence, stage: str) -> Finding:
 
 
 def same_secret_key(evidence: Evidence) -> Finding:
-    """By fingerprint: a message that one stage signs, the other one must accept."""
+    """Compared by fingerprint: each stage must accept messages that the other one signs."""
     prints = {stage: sound(evidence.self_report(stage), "settings")["secret_key_fingerprint"] for stage in STAGES}
     if len(set(prints.values())) > 1:
         return failed("web and worker have different keys", "make deploy: it sets the same environment in both")
@@ -47,7 +47,7 @@ def queue(evidence: Evidence, stage: str) -> Finding:
 
 
 def _reached(evidence: Evidence, stage: str, part: str, fix: str) -> Finding:
-    """A part that is down is a failure here, not something unknown."""
+    """An unreachable part is a failure here, not something unknown."""
     told: dict[str, Any] = evidence.self_report(stage)[part]
     if "error" in told:
         return failed(str(told["error"]), fix)
@@ -75,7 +75,7 @@ def connections(evidence: Evidence) -> Finding:
         int(evidence.mapping().get("ScalingConfig", {}).get("MaximumConcurrency") or 0)
         or most_at_once(evidence, WORKER)[0]
     )
-    found = f"{web} web + {workers} workers may want {web + workers}, the database has {free} for them; {seen}"
+    found = f"{web} web + {workers} workers may need {web + workers}, the database has {free} for them; {seen}"
     if web + workers <= free:
         return ok(found)
     limit = max(free - workers - 1, 1)
@@ -107,7 +107,7 @@ def body_size(evidence: Evidence) -> Finding:
 def administrator(evidence: Evidence) -> Finding:
     told, _ = evidence.inside("people")
     if not told["administrators"]:
-        return warning("nobody can log in", "make admin NAME=you")
+        return warning("there is no administrator", "make admin NAME=you")
     return ok(f"{told['administrators']}")
 
 

@@ -9,9 +9,9 @@ from deployment.findings import Finding, failed, ok, warning
 # A worker with Django, scikit-learn and pandas takes 230 MB; the rest is for rows. A pipeline in memory, and its bytes
 # while it is loaded, take about three times its artifact.
 _BASE_MB, _TIMES = 400, 3
-# Of /tmp, for what is not an artifact: an inspection, a file on its way.
+# The part of /tmp for other things than artifacts: an inspection, a file that is being received.
 _SPARE_BYTES = 50 * 2**20
-# A pipeline answers differently, or not at all, with another version of these.
+# A pipeline may answer differently, or fail, with another version of these.
 _DECISIVE = ("scikit-learn",)
 
 
@@ -50,7 +50,7 @@ def disk(evidence: Evidence) -> Finding:
 
 
 def packages(evidence: Evidence) -> Finding:
-    """What the live versions were inspected with against what the worker holds."""
+    """Versions of libraries at the inspection of the live models against those of the worker."""
     holds = sound(evidence.self_report(WORKER), "process")["packages"]
     different = [
         f"{model['version']} was inspected with {name} {then}, the worker has {holds.get(name)}"
@@ -77,5 +77,5 @@ def _mib(size_bytes: int) -> str:
 
 
 def _rounded(megabytes: int) -> int:
-    """Up to the next 256, and to what Lambda has at most."""
+    """Rounded up to the next 256, and at most Lambda's limit."""
     return min(-(-megabytes // 256) * 256, 10_240)

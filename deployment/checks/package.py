@@ -1,4 +1,4 @@
-"""The zip: does Lambda take it, does it hold a secret, and is it for a Python that Lambda has?"""
+"""The zip: does Lambda accept it, does it contain a secret, and is it for a Python that Lambda has?"""
 
 import re
 import sys
@@ -21,12 +21,12 @@ END_OF_LIFE = {
     "python3.14": date(2029, 6, 30),
 }
 _SOON = timedelta(days=180)
-# What a checkout holds beside the program and what must never leave it.
+# What a checkout contains beside the program and must never be published.
 _PRIVATE = re.compile(r"(^|/)(\.env[^/]*|\.git|\.aws|id_(rsa|dsa|ecdsa|ed25519)|[^/]*\.(pem|key|sqlite3))(/|$)")
 _NOT_THE_PROGRAM = re.compile(r"^(var|tests|docs|deployment|benchmark|examples)/")
 _SECRETS = ("SECRET_KEY", "DATABASE_URL", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "MLSERVE_TOKEN")
 _SHORTEST_SECRET = 12
-# No library has a file of ours, and settings are where a secret would slip in.
+# Only modules of mlserve are searched for secrets, because libraries cannot contain them.
 _OURS = re.compile(r"^[^/]+\.(py|json|txt|cfg|toml|env)$|^(mlserve|registry|predictions)/.*\.py$")
 
 
@@ -43,16 +43,16 @@ def size(evidence: Evidence) -> Finding:
 
 
 def without_secrets(evidence: Evidence) -> Finding:
-    """File names that no package needs, and the very values of this environment's secrets in files of ours."""
+    """File names that no package needs, and the values of this environment's secrets in files of mlserve."""
     values = {name: evidence.environment.get(name, "") for name in _SECRETS}
     values = {name: value for name, value in values.items() if len(value) >= _SHORTEST_SECRET}
     with _opened(evidence) as package:
         names = package.namelist()
-        problems = [f"it holds {name}" for name in names if _is_private(name)]
+        problems = [f"it contains {name}" for name in names if _is_private(name)]
         for name in filter(_OURS.search, names):
             content = package.read(name)
             held = [key for key, value in values.items() if value.encode() in content]
-            problems += [f"{name} holds the value of {key}" for key in held]
+            problems += [f"{name} contains the value of {key}" for key in held]
     return judged(problems[:5], well="none found", fix="remove it from the checkout's program folders; make package")
 
 
@@ -83,7 +83,7 @@ def runtime(evidence: Evidence) -> Finding:
 
 
 def libraries(evidence: Evidence) -> Finding:
-    """Not what it runs on here: pip takes the newest wheels that fit the machine that builds."""
+    """Whether Lambda can load them: pip installs the newest wheels for the machine that builds."""
     compiled = _compiled_for(evidence)
     if not compiled:
         _opened(evidence).close()

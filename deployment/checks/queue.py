@@ -1,4 +1,4 @@
-"""The queue, its dead letters, and the mapping that hands messages to the worker."""
+"""The queue, its dead letters, and the mapping that delivers messages to the worker."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -8,7 +8,7 @@ from deployment.checking import judged, told
 from deployment.evidence import WORKER, Evidence
 from deployment.findings import Finding, NotYet, failed, ok, warning
 
-# Amazon's advice: room for a batch to be throttled and tried again before its messages show up once more.
+# Amazon's advice: time for a batch to be throttled and retried before its messages are delivered again.
 _VISIBILITY_TIMES = 6
 _PARTIAL = "ReportBatchItemFailures"
 # SQS gives a mapping at least two functions, at most a thousand.
@@ -33,8 +33,8 @@ def visibility(evidence: Evidence) -> Finding:
     fix = f"python manage.py create_queue {evidence.queue_name} --worker-timeout {timeout}"
     if seconds < timeout:
         return failed(
-            f"messages show up again after {seconds} s, the worker may take {timeout} s",
-            f"{fix}: AWS refuses the mapping so, and Zappa does not say it",
+            f"messages are delivered again after {seconds} s, the worker may take {timeout} s",
+            f"{fix}: AWS refuses such a mapping, and Zappa does not say so",
         )
     if seconds < _VISIBILITY_TIMES * timeout:
         return failed(f"{seconds} s, less than {_VISIBILITY_TIMES} times the worker's {timeout} s", fix)
@@ -46,9 +46,9 @@ def dead_letters(evidence: Evidence) -> Finding:
     count = int(_attributes(evidence, name)["ApproximateNumberOfMessages"])
     if count:
         return warning(
-            f"{count} messages lie in {name}",
+            f"{count} messages are in {name}",
             "the worker's log says why each failed (zappa tail worker); predictions are not lost by it: the sweep "
-            f"finds them. When mended: aws sqs purge-queue for {name}",
+            f"finds them. When fixed: aws sqs purge-queue for {name}",
         )
     return ok(f"{name} is empty")
 

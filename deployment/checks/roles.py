@@ -1,4 +1,4 @@
-"""What the functions' roles allow: what the stage needs, and nothing more."""
+"""The functions' roles must allow what the stage needs, and nothing more."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -57,7 +57,7 @@ def _statements(evidence: Evidence, role: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _managed(evidence: Evidence, role: str) -> list[str]:
-    """Policies that somebody attached: wider than needed, all of them."""
+    """Attached managed policies, all of which are wider than needed."""
     attached = evidence.account.ask("iam", "list_attached_role_policies", RoleName=role)["AttachedPolicies"]
     return [f"the managed policy {policy['PolicyName']}" for policy in attached]
 
@@ -73,7 +73,7 @@ def _allowed(statements: Iterable[Mapping[str, Any]]) -> set[str]:
 
 
 def _too_wide(statement: Mapping[str, Any]) -> Iterator[str]:
-    """Actions with a wildcard, and single actions on everything, but for those that AWS only allows so."""
+    """Actions with a wildcard, and single actions on everything, except those that AWS only allows that way."""
     if statement.get("Effect") != "Allow":
         return
     if "NotAction" in statement or "NotResource" in statement:

@@ -62,7 +62,7 @@ BROKEN: list[tuple[Callable[..., Finding], tuple[str, ...], Callable[[ToldEviden
     (environment.secret_key, (), break_variable("worker", "SECRET_KEY", "short"), Status.FAILED, "5 characters"),
     (environment.database_url, (), break_variable("worker", "DATABASE_URL", "sqlite:///x"), Status.FAILED, "sqlite"),
     (environment.debug_off, (), break_variable("web", "DEBUG", "1"), Status.FAILED, "web"),
-    (environment.timeout, ("web",), break_function("web", Timeout=60), Status.FAILED, "hangs up after 29"),
+    (environment.timeout, ("web",), break_function("web", Timeout=60), Status.FAILED, "stops after 29"),
     (environment.wait_fits_the_gateway, (), break_variable("web", "MLSERVE_MAX_WAIT", "28"), Status.FAILED, "28 s"),
     (environment.batch_fits_the_worker, (), break_function("worker", Timeout=80), Status.FAILED, "ends after 80"),
     (environment.inspection_fits_the_worker, (), break_function("worker", Timeout=140), Status.FAILED, "120 s"),
@@ -81,7 +81,7 @@ BROKEN: list[tuple[Callable[..., Finding], tuple[str, ...], Callable[[ToldEviden
     (inside.database_encrypted, (), break_vitals("database", is_encrypted=False), Status.WARNING, "not encrypted"),
     (inside.migrations, (), break_vitals("migrations", missing=["registry.0002_x"]), Status.FAILED, "registry.0002_x"),
     (inside.body_size, (), break_vitals("settings", max_body_bytes=5 * 2**20), Status.WARNING, "5.0 MiB"),
-    (inside.administrator, (), break_vitals("people", administrators=0), Status.WARNING, "nobody"),
+    (inside.administrator, (), break_vitals("people", administrators=0), Status.WARNING, "no administrator"),
     (inside.oldest_queued, (), break_vitals("waiting", oldest_queued_seconds=300.0), Status.WARNING, "300 s"),
     (inside.oldest_queued, (), break_vitals("waiting", oldest_queued_seconds=3600.0), Status.FAILED, "3600 s"),
     (models.memory, (), break_vitals("models", live=[

@@ -100,7 +100,7 @@ def test_it_counts_dead_letters(evidence: Evidence, client: Client) -> None:
 
     finding = queue.dead_letters(evidence)
 
-    assert (finding.status, finding.found) == (Status.WARNING, "1 messages lie in mlserve-dead")
+    assert (finding.status, finding.found) == (Status.WARNING, "1 messages are in mlserve-dead")
 
 
 def test_it_names_variables_that_are_no_longer_set(evidence: Evidence, client: Client, worker: str) -> None:
