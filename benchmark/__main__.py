@@ -1,4 +1,4 @@
-"""`make bench`, `python -m benchmark`: mlserve beside what people write by hand, in one run."""
+"""`make bench`, `python -m benchmark`: mlserve beside hand-written servers, in one run."""
 
 import argparse
 import signal
@@ -20,7 +20,7 @@ def _options() -> argparse.Namespace:
         "loads on each in turns, and prints one JSON line per result and then a table with the ratios. Everything "
         "lives in a temporary folder.",
     )
-    parser.add_argument("--quick", action="store_true", help="shorter and fewer rounds, for a first impression")
+    parser.add_argument("--quick", action="store_true", help="shorter and fewer rounds, for a rough result")
     parser.add_argument(
         "--only",
         action="append",

@@ -1,4 +1,4 @@
-"""Ask a system for predictions and compare what it answers with what the pipeline does."""
+"""Request predictions from a system and compare its answers with those of the pipeline."""
 
 import itertools
 import time
@@ -21,7 +21,7 @@ def requests_of(dialect: Waiting | Polling, example: Example, *, rows: int, coun
 
 
 def repeated(requests: Sequence[Request], *, seconds: float) -> Iterator[Request]:
-    """Over and over, until the time is up; it begins with the first one that is taken."""
+    """The requests repeated until the time is up, which begins with the first one that is taken."""
     end = time.perf_counter_ns() + int(seconds * 1e9)
     for request in itertools.cycle(requests):
         if time.perf_counter_ns() >= end:
@@ -52,7 +52,7 @@ def check_all(answers: Sequence[Answer], dialect: Waiting, example: Example, *, 
 
 
 def poll_until_done(client: Client, dialect: Polling, example: Example, accepted: Sequence[Answer]) -> list[Answer]:
-    """Ask for each accepted prediction, and again 5 ms later as long as it is not there. Raises WrongAnswer.
+    """Poll each accepted prediction every 5 ms until it is there. Raises WrongAnswer.
 
     Each connection stays with its prediction until that is there.
     """
@@ -72,7 +72,7 @@ def poll_until_done(client: Client, dialect: Polling, example: Example, accepted
 
 
 def one_answer(port: int, dialect: Waiting | Polling, example: Example) -> None:
-    """Returns when one row was predicted rightly. Raises WrongAnswer or BadAnswer."""
+    """Returns when one row was predicted correctly. Raises WrongAnswer or BadAnswer."""
     with Client(port, connections=1) as client:
         answers = client.run(requests_of(dialect, example, rows=1, count=1))
         if isinstance(dialect, Polling):
@@ -82,7 +82,7 @@ def one_answer(port: int, dialect: Waiting | Polling, example: Example) -> None:
 
 
 def accepts(port: int) -> bool:
-    """Whether anybody listens at the port of 127.0.0.1."""
+    """Whether a process listens at the port of 127.0.0.1."""
     try:
         with Client(port, connections=1):
             return True

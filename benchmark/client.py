@@ -14,7 +14,7 @@ from typing import Self
 
 from benchmark.connection import BadAnswer, Connection, Request
 
-# Of several processes at one listening socket, the first to wake would take all connections that came at once, and
+# Of several processes at one listening socket, the first to wake would accept all connections that arrive together, and
 # the others would idle for the whole measurement.
 _BETWEEN_CONNECTIONS_SECONDS = 0.004
 
@@ -46,7 +46,7 @@ React = Callable[[Answer], FollowUp | None]
 
 
 class Client:
-    """Connections to one server, opened on entering, which raises BadAnswer where nobody listens.
+    """Connections to one server, opened on entering, which raises BadAnswer where no server listens.
 
     `run` may be called repeatedly.
     """
@@ -73,7 +73,7 @@ class Client:
             connection = Connection(self._address)
         except OSError as error:
             self._close()
-            raise BadAnswer(f"Nobody answers at port {self._address[1]}: {error}.") from error
+            raise BadAnswer(f"No server answers at port {self._address[1]}: {error}.") from error
         self._selector.register(connection.socket, selectors.EVENT_READ, connection)
         self._idle.append(connection)
 
@@ -83,7 +83,7 @@ class Client:
         self._selector.close()
 
     def run(self, requests: Iterable[Request], react: React = lambda _: None) -> list[Answer]:
-        """Send each request as soon as a connection is free; the answers in the order in which they came.
+        """Send each request as soon as a connection is free; the answers in the order of their arrival.
 
         Each connection is a caller who does one thing at a time: what `react` returns for an answer is sent when
         its pause is over, and until then the caller begins nothing new.
@@ -145,7 +145,7 @@ class Client:
 
 
 class _Schedule:
-    """What is to be sent: the follow-ups that are due, then new requests."""
+    """The requests to send: the follow-ups that are due, then new ones."""
 
     def __init__(self, requests: Iterable[Request]) -> None:
         self._new = iter(requests)

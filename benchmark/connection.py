@@ -13,12 +13,12 @@ _RECEIVE_BYTES = 256 * 1024
 
 
 class BadAnswer(Exception):
-    """What came back is not the answer of an HTTP/1.1 server that keeps its connection, or nothing came back."""
+    """There was no answer, or not one of an HTTP/1.1 server that keeps its connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`subject` is whatever the caller knows it by; it comes back with the answer."""
+    """`subject` is the caller's name for the request; the answer contains it."""
 
     payload: bytes
     subject: int = 0
@@ -34,7 +34,7 @@ def build(method: str, path: str, body: bytes = b"", headers: Mapping[str, str] 
 
 
 class Connection:
-    """One keep-alive connection with at most one request under way."""
+    """One keep-alive connection with at most one open request."""
 
     __slots__ = ("_body_from", "_body_to", "_buffer", "_unsent", "request", "sent_ns", "socket", "status")
 

@@ -1,4 +1,4 @@
-"""How to ask each system for predictions, and how to read its answers."""
+"""The requests for predictions of each system, and how to read its answers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class WrongAnswer(Exception):
 
 @dataclass(frozen=True)
 class Dialect:
-    """Where and how a system is asked to predict."""
+    """The address and form of a system's prediction request."""
 
     one_row: str
     many_rows: str
@@ -31,7 +31,7 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Waiting(Dialect):
-    """The answer holds the predictions."""
+    """The answer contains the predictions."""
 
     read: Callable[[Answer], list[str]] = field(kw_only=True)
 

@@ -1,4 +1,4 @@
-"""The files of the benchmark's model, and the rows that clients send with the answers that are right.
+"""The files of the benchmark's model, and the rows that clients send with their right answers.
 
 Reads what `python -m benchmark.tabular` wrote. The process that measures loads no scikit-learn: the kernel would
 count its libraries as shared with the servers', and their memory would look smaller than it is.
@@ -19,7 +19,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Example:
-    """`records` are what JSON holds of each row; `predictions` what the pipeline answers for each."""
+    """`records` are the rows as JSON; `predictions` the pipeline's answer for each."""
 
     folder: Path
     records: list[Record]

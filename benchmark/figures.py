@@ -21,11 +21,11 @@ def latencies(nanoseconds: Sequence[int]) -> Values:
 
 
 def medians(rounds: Sequence[Values]) -> Values:
-    """Of each number that every round has."""
+    """The median of each number that every round has."""
     names = [name for name in rounds[0] if all(name in values for values in rounds)]
     return {name: statistics.median(values[name] for values in rounds) for name in names}
 
 
 def rounded(values: Values) -> Values:
-    """To four significant digits, which is more than a noisy machine can tell."""
+    """Rounded to four significant digits, which is more than a noisy machine can measure."""
     return {name: float(f"{value:.4g}") for name, value in values.items()}

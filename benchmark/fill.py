@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from registry.models import ModelVersion
 
 _DAYS = 29
-# Of each thousand; the others succeed.
+# Of each thousand predictions; the others succeed.
 _OTHER_ENDS = {"failed": 6, "canceled": 2, "expired": 1}
 _ERROR = (
     '{"type":"/problems/prediction-failed","title":"The model raised an error","status":500,'
@@ -31,7 +31,7 @@ Row = list[Any]
 
 
 class NothingToFillWith(Exception):
-    """No version is registered whose predictions could be made up."""
+    """No version is registered for which predictions could be generated."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Pattern:
 
 
 def make_pattern(model: str | None, *, seed: int) -> Pattern:
-    """Of all versions, or those of one model, owned by the first accounts and by nobody. Raises NothingToFillWith."""
+    """Predictions of all versions, or those of one model, with and without an owner. Raises NothingToFillWith."""
     from predictions.models import Prediction
     from registry.models import ModelVersion
 
@@ -100,7 +100,7 @@ def _stored(prediction: "Prediction") -> Row:
 
 def rows_of(pattern: Pattern, count: int, *, now: datetime, seed: int) -> Iterator[Row]:
     """`count` rows from the oldest to the newest, made one at a time: memory does not grow with `count`."""
-    bits = random.Random(seed).getrandbits  # noqa: S311 - nobody guesses these ids
+    bits = random.Random(seed).getrandbits  # noqa: S311 - these ids protect nothing
     position = {name: place for place, name in enumerate(pattern.columns)}
     pk, created, started, finished = (position[name] for name in ("id", "created_at", "started_at", "finished_at"))
     span = timedelta(days=_DAYS)
@@ -144,7 +144,7 @@ def _copy_into_postgresql(columns: Sequence[str], rows: Iterable[Row]) -> None:
 
 @dataclass(frozen=True)
 class _Database:
-    """What helps, how rows come in, and what the database does by itself in minutes that a measurement cannot wait."""
+    """How a database inserts many rows fast, and what it otherwise does by itself minutes later."""
 
     prepare: str
     insert: Callable[[Sequence[str], Iterable[Row]], None]

@@ -1,4 +1,4 @@
-"""What nobody can beat without batching: `pipeline.predict` in a loop, in a process of its own.
+"""The lower bound without batching: `pipeline.predict` in a loop, in a process of its own.
 
 `python -m benchmark.floors ARTIFACT SECONDS` prints one line for each number of rows per call: its result's name
 and its numbers as JSON.
@@ -19,7 +19,7 @@ SIZES = (1, 512)
 
 
 def measure(artifact: Path, *, rows: int, seconds: float) -> Values:
-    """Calls with a frame that is ready made; milliseconds per call and rows per second."""
+    """Calls with a prepared frame; milliseconds per call and rows per second."""
     pipeline = joblib.load(artifact)
     frame: pd.DataFrame = generate(rows, seed=5)
     pipeline.predict(frame)

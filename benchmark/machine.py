@@ -1,4 +1,4 @@
-"""The machine that the numbers are from."""
+"""The machine on which the numbers were measured."""
 
 import os
 import platform
@@ -20,7 +20,7 @@ def describe() -> dict[str, object]:
         "memory_mb": int(_after_colon(Path("/proc/meminfo"), "MemTotal").split()[0]) // 1024,
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        # Of the minute before: above a tenth of the cores, something else was at work.
+        # Load of the minute before: above a tenth of the cores, other programs were running.
         "load_before": round(os.getloadavg()[0], 2),
         "packages": {name: version(name) for name in _PACKAGES},
         "redis-server": _version_of_redis(),

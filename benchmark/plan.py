@@ -1,4 +1,4 @@
-"""What is run, how often, against whom."""
+"""Which workloads are run, how often, on which systems."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

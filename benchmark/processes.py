@@ -1,4 +1,4 @@
-"""What a tree of processes uses, read from Linux's /proc."""
+"""Memory and CPU time of a tree of processes, read from Linux's /proc."""
 
 import contextlib
 import os
@@ -31,7 +31,7 @@ def tree(pid: int) -> list[int]:
 
 
 def alive(pids: list[int]) -> list[int]:
-    """Those that run; a zombie has ended."""
+    """The running processes; a zombie has ended."""
     return [pid for pid in pids if _stat(pid)[:1] not in ([], ["Z"])]
 
 
@@ -43,7 +43,7 @@ def _stats() -> Iterator[tuple[int, list[str]]]:
 
 
 def _stat(pid: int) -> list[str]:
-    """Empty when the process has ended. The name before the state may hold spaces and parentheses."""
+    """Empty when the process has ended. The name before the state may contain spaces and parentheses."""
     with contextlib.suppress(OSError):
         return (_PROC / str(pid) / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     return []

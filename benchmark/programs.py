@@ -18,7 +18,7 @@ _LAST_LINES = 20
 
 
 class DidNotStart(Exception):
-    """A program ended or stayed silent; the message holds the end of its log."""
+    """A program ended or did not answer; the message contains the end of its log."""
 
 
 def free_port() -> int:
@@ -29,7 +29,7 @@ def free_port() -> int:
 
 
 def run_to_end(command: Sequence[str], environment: Mapping[str, str]) -> str:
-    """What the command printed. Raises DidNotStart unless it exits with 0."""
+    """The command's output. Raises DidNotStart unless it exits with 0."""
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise DidNotStart(f"{' '.join(command)} failed ({done.returncode}):\n{_last_lines(done.stdout + done.stderr)}")

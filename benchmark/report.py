@@ -63,7 +63,7 @@ def ratios(results: Results) -> dict[str, float]:
 
 
 def notes(results: Results) -> list[str]:
-    """What a reader must know before believing the numbers."""
+    """Warnings about the reliability of the numbers."""
     skipped = [
         f"`{name}` was skipped: {results[name]['skipped']}." for name in PEERS if "skipped" in results.get(name, {})
     ]
@@ -162,7 +162,7 @@ def _alone_table(results: Results) -> str:
 
 
 def _cpu_table(results: Results) -> str:
-    """Of the last round, whose connections the kernel may have shared out unevenly."""
+    """CPU time in the last round, whose connections the kernel may have distributed unevenly."""
     rows = [
         f"| {system or 'mlserve'} | `{process}` | {seconds:.2f} |"
         for system, workload, values in _measured(results)

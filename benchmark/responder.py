@@ -1,4 +1,4 @@
-"""The least that a server can do, to see how fast the client could go: `python -m benchmark.responder PORT`."""
+"""A minimal server, to measure how fast the client is: `python -m benchmark.responder PORT`."""
 
 import argparse
 import asyncio
@@ -11,7 +11,7 @@ _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length:
 
 
 class Responder(asyncio.Protocol):
-    """Answers whatever arrives at once; right only for requests that fit into one packet."""
+    """Answers each received packet at once; correct only for requests that fit into one packet."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.WriteTransport, transport)

@@ -1,4 +1,4 @@
-"""One run of the benchmark: start everything, measure in turns, end everything."""
+"""One run of the benchmark: start all systems, measure them alternately, stop all."""
 
 import json
 import os
@@ -25,7 +25,7 @@ _NO_REDIS = "redis-server is not installed: apt-get install redis-server"
 
 
 def say(line: str) -> None:
-    """Progress; results alone go to standard output."""
+    """Print progress; only results go to standard output."""
     print(line, file=sys.stderr, flush=True)
 
 

@@ -53,7 +53,7 @@ class System:
 
     @property
     def can_wait(self) -> bool:
-        """Whether an answer can hold the predictions, so that nobody needs to poll."""
+        """Whether an answer can contain the predictions, so that polling is not needed."""
         return any(isinstance(dialect, Waiting) for dialect in self._dialects)
 
     @property
@@ -139,12 +139,12 @@ def _uvicorn(module: str, port: int, environment: Mapping[str, str]) -> Command:
 
 
 def _environment_of_peers(example: Example) -> dict[str, str]:
-    # More threads than cores would fight; mlserve limits its own.
+    # More threads than cores would compete; mlserve limits its own.
     return {**os.environ, "MODEL": str(example.artifact), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
 def _environment_of_mlserve(folder: Path, port: int) -> dict[str, str]:
-    """The embedded default in `folder`, whatever this machine's environment and .env say."""
+    """The embedded default in `folder`, independent of this machine's environment and .env."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     return {
         **kept,

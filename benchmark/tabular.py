@@ -1,4 +1,4 @@
-"""The benchmark's model: a pipeline of the commonest kind, trained on generated rows.
+"""The benchmark's model: a pipeline of a common kind, trained on generated rows.
 
 `python -m benchmark.tabular FOLDER` writes it with everything that the benchmark asks of it.
 """

@@ -1,4 +1,4 @@
-"""What one row of the benchmark's model is: mlserve's schema of it, and what the hand-written servers take."""
+"""One row of the benchmark's model: its schema for mlserve and for the hand-written servers."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What is measured: each function puts one load on one system and returns one round of numbers."""
+"""The workloads: each function puts one load on one system and returns one round of numbers."""
 
 import threading
 import time
@@ -50,7 +50,7 @@ def sync_watched(system: System, *, rows: int, connections: int, seconds: float)
 
 
 def async_one_by_one(system: System, *, submissions: int) -> Values:
-    """Submit one row, ask every 5 ms until its result is there, then submit the next one."""
+    """Submit one row, poll every 5 ms until its result is there, then submit the next one."""
     requests = requests_of(system.polling, system.example, rows=1, count=submissions)
     with Client(system.port, connections=1) as client:
         took = []
@@ -80,7 +80,7 @@ def async_burst(system: System, *, submissions: int) -> Values:
 
 
 def async_many_rows(system: System) -> Values:
-    """10,000 rows in one submission, asked for until the result is there."""
+    """10,000 rows in one submission, polled until the result is there."""
     requests = requests_of(system.polling, system.example, rows=_MANY_ROWS, count=1)
     with Client(system.port, connections=1) as client:
         accepted = client.run(requests)
@@ -98,7 +98,7 @@ def cold_start(system: System) -> Values:
 
 
 def memory(system: System, *, seconds: float) -> Values:
-    """Of all processes of a system that is started for this: at rest, then the most that was seen under load.
+    """Memory of all processes of a system that is started for this: idle, then the maximum under load.
 
     No other system may run, or PSS would count the libraries that both load as halves.
     """
@@ -133,7 +133,7 @@ def _memory_under_load(system: System, *, seconds: float) -> processes.Memory:
 
 
 def put_under_load(system: System, *, seconds: float) -> None:
-    """One row and 32 connections; where nobody can wait for an answer, bursts."""
+    """One row and 32 connections; where a caller cannot wait for an answer, bursts."""
     end = time.monotonic() + seconds
     if system.can_wait:
         sync(system, rows=1, connections=32, seconds=seconds)
@@ -143,7 +143,7 @@ def put_under_load(system: System, *, seconds: float) -> None:
 
 
 def ceiling(port: int, dialect: Waiting, example: Example, *, seconds: float) -> Values:
-    """How fast the client itself is, with the same requests, at a server that does nothing."""
+    """The speed of the client itself, with the same requests, at a server that does nothing."""
     requests = requests_of(dialect, example, rows=1, count=_DIFFERENT_REQUESTS)
     with Client(port, connections=32) as client:
         answers = client.run(repeated(requests, seconds=seconds))

@@ -1,4 +1,4 @@
-"""A prediction server as people write it: FastAPI, a row model, `pipeline.predict` in the thread pool."""
+"""A hand-written prediction server: FastAPI, a row model, `pipeline.predict` in the thread pool."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The asynchronous server as people write it: FastAPI hands rows to Celery and answers with the task's id."""
+"""The hand-written asynchronous server: FastAPI passes rows to Celery and answers with the task's id."""
 
 from typing import Any
 

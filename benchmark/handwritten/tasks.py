@@ -1,4 +1,4 @@
-"""The queue of the asynchronous server as people write it: Celery with Redis for tasks and results."""
+"""The queue of the hand-written asynchronous server: Celery with Redis for tasks and results."""
 
 import os
 from typing import Any

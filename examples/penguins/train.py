@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 TARGET = "species"
 CATEGORIES = ["island", "sex"]
 NUMBERS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g", "year"]
-# The order in which the columns stand in the file and in the form.
+# The order of the columns in the file and in the form.
 FEATURES = [
     "island",
     "bill_length_mm",
@@ -32,7 +32,7 @@ FEATURES = [
 
 
 def build_pipeline() -> Pipeline:
-    """From a frame with the columns `FEATURES`, gaps included, to one of three species."""
+    """From a frame with the columns `FEATURES`, missing values included, to one of three species."""
     numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
     categories = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
     columns = ColumnTransformer([("numbers", numbers, NUMBERS), ("categories", categories, CATEGORIES)])

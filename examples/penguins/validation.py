@@ -1,7 +1,7 @@
-"""What one raw row of penguins may be, before any preprocessing.
+"""The schema of one raw row of penguins, before any preprocessing.
 
 The limits refuse slips of the pen, such as centimetres for millimetres; they are wider than any
-penguin of these species. What merely lies outside the training data is answered with a warning.
+penguin of these species. A value that is only outside the training data causes a warning.
 """
 
 from typing import Literal
