@@ -146,9 +146,11 @@ def _environment_of_peers(example: Example) -> dict[str, str]:
 def _environment_of_mlserve(folder: Path, port: int) -> dict[str, str]:
     """The embedded default in `folder`, independent of this machine's environment and .env."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    # manage.py reads .env too: an empty variable counts as unset, and takes precedence over that file.
+    in_dotenv = [name for name in dotenv_values(ENV_FILE) if name.startswith(_OURS)]
     return {
         **kept,
-        **dict.fromkeys(_names_in_dotenv(), ""),
+        **dict.fromkeys(in_dotenv, ""),
         "DEBUG": "1",
         "MLSERVE_NEW_MODELS": "public",
         "MLSERVE_DATA_DIR": str(folder),
@@ -157,8 +159,3 @@ def _environment_of_mlserve(folder: Path, port: int) -> dict[str, str]:
         "PORT": str(port),
         "PYTHONPATH": str(ROOT),
     }
-
-
-def _names_in_dotenv() -> list[str]:
-    """What manage.py would read from .env: an empty variable counts as unset, and keeps it out."""
-    return [name for name in dotenv_values(ENV_FILE) if name.startswith(_OURS)]

@@ -61,7 +61,8 @@ def deploy(deployment: Deployment) -> str:
     """
     with step(1, _STEPS, "Looking at settings and account"):
         _require(BEFORE, deployment)
-        _require_zappa()
+        if find_spec("zappa") is None:
+            raise DeploymentFailed(f"{sys.executable} has no Zappa; make deploy installs it in .venv-deploy.")
         say(f"{deployment.account.identity['Arn']} in {deployment.account.region}")
     with step(2, _STEPS, "Bucket and queue"):
         _make_missing(deployment)
@@ -92,11 +93,6 @@ def _require(checks: Sequence[Check], deployment: Deployment) -> None:
     if broken:
         what = "1 check failed" if len(broken) == 1 else f"{len(broken)} checks failed"
         raise DeploymentFailed(f"{what}, and no function was changed: fix it and run this again.")
-
-
-def _require_zappa() -> None:
-    if find_spec("zappa") is None:
-        raise DeploymentFailed(f"{sys.executable} has no Zappa: use make deploy, which installs it in .venv-deploy.")
 
 
 def _make_missing(deployment: Deployment) -> None:

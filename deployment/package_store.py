@@ -2,10 +2,10 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 from deployment.account import Absent, Account
 from deployment.findings import NotKnown
@@ -65,7 +65,7 @@ def forget_old(account: Account, bucket: str, *, in_use: Sequence[Package]) -> i
     """Delete all but the newest five, and none that runs; how many."""
     kept = {package.key for package in in_use}
     every = account.ask("s3", "list_objects_v2", Bucket=bucket, Prefix=PACKAGES).get("Contents", [])
-    newest_first = sorted(every, key=_uploaded_at, reverse=True)
+    newest_first = sorted(every, key=itemgetter("LastModified"), reverse=True)
     old = [each["Key"] for each in newest_first[_KEPT:] if each["Key"] not in kept]
     for key in old:
         try:
@@ -73,7 +73,3 @@ def forget_old(account: Account, bucket: str, *, in_use: Sequence[Package]) -> i
         except NotKnown:
             return 0  # without the permission they stay, which costs little
     return len(old)
-
-
-def _uploaded_at(entry: Mapping[str, Any]) -> Any:
-    return entry["LastModified"]

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from deployment import stages
 from deployment.account import Absent
@@ -89,7 +88,7 @@ def schedule(evidence: Evidence) -> Finding:
         names = evidence.account.ask("events", "list_rule_names_by_target", TargetArn=arn)["RuleNames"]
     except Absent:
         names = []
-    rules = [_rule(evidence, name) for name in names]
+    rules = [evidence.account.ask("events", "describe_rule", Name=name) for name in names]
     minute = [rule for rule in rules if rule.get("ScheduleExpression") == _RATE]
     fix = "make deploy; without the minute's sweep a lost message leaves its prediction queued"
     if not minute:
@@ -97,10 +96,6 @@ def schedule(evidence: Evidence) -> Finding:
     if not any(rule.get("State") == "ENABLED" for rule in minute):
         return failed(f"the rule {minute[0]['Name']} is disabled", "aws events enable-rule --name " + minute[0]["Name"])
     return ok(f"{minute[0]['Name']}, {_RATE}")
-
-
-def _rule(evidence: Evidence, name: str) -> dict[str, Any]:
-    return evidence.account.ask("events", "describe_rule", Name=name)
 
 
 def most_at_once(evidence: Evidence, stage: str) -> tuple[int, bool]:

@@ -20,10 +20,12 @@ def least_privilege(evidence: Evidence, stage: str) -> Finding:
     role = str(evidence.function(stage)["Role"]).rpartition("/")[2]
     try:
         statements = list(_statements(evidence, role))
-        managed = _managed(evidence, role)
+        # All managed policies are wider than needed.
+        attached = evidence.account.ask("iam", "list_attached_role_policies", RoleName=role)["AttachedPolicies"]
     except Absent as error:
         raise NotYet(f"there is no role {role}") from error
     fix = "make deploy writes the role's policy as deployment/policy.py makes it"
+    managed = [f"the managed policy {policy['PolicyName']}" for policy in attached]
     if too_wide := [*(found for statement in statements for found in _too_wide(statement)), *managed]:
         return failed(f"{role} allows {_some(too_wide)}", f"{fix}; detach what was added by hand")
     has, needs = _allowed(statements), _allowed(_needed(evidence, stage)["Statement"])
@@ -54,12 +56,6 @@ def _statements(evidence: Evidence, role: str) -> Iterator[Mapping[str, Any]]:
         if isinstance(document, str):
             document = json.loads(unquote(document))
         yield from _listed(document["Statement"])
-
-
-def _managed(evidence: Evidence, role: str) -> list[str]:
-    """Attached managed policies, all of which are wider than needed."""
-    attached = evidence.account.ask("iam", "list_attached_role_policies", RoleName=role)["AttachedPolicies"]
-    return [f"the managed policy {policy['PolicyName']}" for policy in attached]
 
 
 def _allowed(statements: Iterable[Mapping[str, Any]]) -> set[str]:

@@ -7,7 +7,7 @@ their kind.
 from collections.abc import Mapping
 from importlib.util import find_spec
 from multiprocessing.util import Finalize
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -15,9 +15,6 @@ from django.core.exceptions import ImproperlyConfigured
 from mlserve.observability import logs
 from mlserve.observability.log_lines import causes_first, safely_said, without_secrets
 from mlserve.observability.tracing import start_tracing
-
-if TYPE_CHECKING:
-    from sentry_sdk.types import Event, Hint
 
 _FLUSH_SECONDS = 2.0
 # The variable, the modules that it needs, and the packages that have them.
@@ -58,15 +55,11 @@ def _start_sentry() -> None:
         include_local_variables=False,
         max_request_body_size="never",
         max_breadcrumbs=0,
-        before_send=_before_send,
+        before_send=cast(Any, _without_inputs),
         shutdown_timeout=_FLUSH_SECONDS,
     )
     # Processes of multiprocessing do not run the exit handlers that the library relies on.
     Finalize(None, sentry_sdk.flush, args=(_FLUSH_SECONDS,), exitpriority=5)
-
-
-def _before_send(event: "Event", hint: "Hint") -> "Event":
-    return cast("Event", _without_inputs(cast(dict[str, Any], event), hint))
 
 
 def _without_inputs(event: dict[str, Any], hint: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from mlserve.observability.request_ids import OF_TRACE
 # trace and span, as a request id names them.
 _NAME = re.compile(r"([0-9a-f]{32})-([0-9a-f]{16})")
 _MOST_LINKS = 100
+_TRACE_HEADERS = {"traceparent": "HTTP_TRACEPARENT", "tracestate": "HTTP_TRACESTATE"}
 _NO_SPAN: AbstractContextManager[Any] = nullcontext()
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -84,7 +85,8 @@ def traced(application: Wsgi) -> Wsgi:
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         method = environ.get("REQUEST_METHOD", "")
         attributes = {"http.request.method": method, "url.path": environ.get("PATH_INFO", "")[:300]}
-        caller = extract(_carrier(environ))
+        carrier = {name: environ[key] for name, key in _TRACE_HEADERS.items() if key in environ}
+        caller = extract(carrier)
         with _started(method, context=caller, kind=SpanKind.SERVER, attributes=attributes) as request:
             ids = request.get_span_context()
             environ[OF_TRACE] = f"{ids.trace_id:032x}-{ids.span_id:016x}"
@@ -119,11 +121,6 @@ def _started(name: str, **options: Any) -> Iterator[Any]:
 
 def _named(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {f"mlserve.{name}": value for name, value in attributes.items()}
-
-
-def _carrier(environ: Mapping[str, Any]) -> dict[str, str]:
-    names = {"traceparent": "HTTP_TRACEPARENT", "tracestate": "HTTP_TRACESTATE"}
-    return {name: environ[key] for name, key in names.items() if key in environ}
 
 
 def _context_of(request_id: str) -> Any:
