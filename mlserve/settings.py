@@ -343,6 +343,7 @@ REST_FRAMEWORK = {
         "mlserve.http.renderers.OrjsonRenderer",
         "mlserve.http.renderers.BrowsableRenderer",
     ],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "mlserve.http.renderers.FirstRendererNegotiation",
     "DEFAULT_METADATA_CLASS": "mlserve.http.metadata.PlainMetadata",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "mlserve.http.problems.exception_handler",

@@ -28,6 +28,7 @@ from rest_framework.request import Request
 from mlserve.access.throttling import require_calm
 from mlserve.errors import BadParameter
 from mlserve.models import ApiToken, TokenUser
+from mlserve.observability import logs
 from mlserve.permissions import SCOPES
 from mlserve.prepared import Parameter, PreparedQuery
 
@@ -116,6 +117,7 @@ class PasswordAuthentication(BasicAuthentication):
             if getattr(bare, "axes_locked_out", False):
                 raise Throttled(wait=LOCKED_SECONDS, detail=_LOCKED) from None
             raise
+        logs.add_facts(user=user.pk)
         return user, None
 
 
@@ -165,6 +167,7 @@ def _signed_in(row: tuple[Any, ...], now: datetime) -> tuple[TokenUser, ApiToken
         _note_use(token, now)
     user.token, token.user = token, user
     user.is_staff = user.is_staff and "admin" in token.scope_names
+    logs.add_facts(user=user.pk, token=token.pk)
     return user, token
 
 

@@ -6,7 +6,7 @@ all that costs a small request of the API a tenth of its time, and more when it 
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -19,7 +19,6 @@ from django.utils.module_loading import import_string
 
 from mlserve.http.bodies import Body, Readers, has_body
 from mlserve.http.browser_headers import protect
-from mlserve.http.lean import is_program
 from mlserve.observability import logs
 from mlserve.observability.counters import tally
 from mlserve.observability.request_ids import HEADER, request_id_of
@@ -27,10 +26,17 @@ from mlserve.observability.request_ids import HEADER, request_id_of
 log = logging.getLogger("mlserve.access")
 
 _API_PREFIXES = ("/api/", "/v2")
+_ACCEPTED = frozenset({None, "*/*", "application/json"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Asked every few seconds by machines; their line is worth reading only when the answer is bad.
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 _MOST_PATH, _MOST_METHOD = 300, 20
+
+
+def is_program(meta: Mapping[str, Any]) -> bool:
+    """Whether a request with this WSGI environment is none of a browser: it accepts plain JSON and has no cookie."""
+    asks_for_format = "format=" in meta.get("QUERY_STRING", "")
+    return not meta.get("HTTP_COOKIE") and meta.get("HTTP_ACCEPT") in _ACCEPTED and not asks_for_format
 
 
 class ShortChain(BaseHandler):

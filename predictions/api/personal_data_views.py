@@ -13,7 +13,7 @@ from rest_framework.request import Request
 
 from mlserve.access.audit import log_action
 from mlserve.errors import BadParameter, NotFound
-from mlserve.http.lean import LeanMixin
+from mlserve.http.renderers import json_response
 from mlserve.permissions import PREDICT, may, token_id_of
 from predictions.api.serializers import ID_OR_NOTHING
 from predictions.store.personal_data import Whose, erase, export, of_token
@@ -27,7 +27,7 @@ _LIMIT = OpenApiParameter("limit", _FROM_ONE, description="At most so many.")
 _CURSOR = OpenApiParameter("cursor", ID_OR_NOTHING, description="Only predictions before this one.")
 
 
-class PersonalDataViewSet(LeanMixin, viewsets.GenericViewSet[Any]):
+class PersonalDataViewSet(viewsets.GenericViewSet[Any]):
     """With a token: what was asked with it. Signed in: what the account has asked, with its tokens or without."""
 
     token_scope = PREDICT
@@ -56,7 +56,7 @@ class PersonalDataViewSet(LeanMixin, viewsets.GenericViewSet[Any]):
         erased = erase(whose, seconds=_ERASE_SECONDS)
         _note(request, whose, f"Erased {erased.count} predictions")
         body = {"erased": erased.count, "running": erased.running, "complete": erased.is_complete}
-        return self.answer(body, headers={} if erased.is_complete else {"Retry-After": "1"})
+        return json_response(request, body, headers={} if erased.is_complete else {"Retry-After": "1"})
 
 
 def _whose(request: Request, permission_for_others: str) -> Whose:

@@ -19,8 +19,8 @@ from rest_framework.utils.urls import replace_query_param
 from mlserve.access.audit import log_action
 from mlserve.errors import AlreadyEnded, BadParameter, NotFound
 from mlserve.http.jsonbody import json_of
-from mlserve.http.lean import LeanMixin
 from mlserve.http.prefer import Preference, read_preference
+from mlserve.http.renderers import json_response
 from mlserve.permissions import PREDICT, require_permission
 from predictions.api.serializers import (
     ID_OR_NOTHING,
@@ -102,7 +102,7 @@ class NewestFirst(CursorPagination):
         """What has come since stands at the beginning of the listing, not before a page in its midst."""
 
 
-class PredictionViewSet(LeanMixin, viewsets.GenericViewSet[Prediction]):
+class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
     """Submit rows, read results, list and cancel."""
 
     token_scope = PREDICT
@@ -181,7 +181,7 @@ class PredictionViewSet(LeanMixin, viewsets.GenericViewSet[Prediction]):
         prediction = self._readable(pk)
         if is_others:
             log_action(request.user, prediction, "Canceled over the API.")
-        return self.answer(prediction_json(prediction, request), headers={})
+        return json_response(request, prediction_json(prediction, request))
 
     def _readable(self, pk: UUID) -> Prediction:
         prediction = find_readable(pk, self.request.user)
@@ -204,7 +204,9 @@ class PredictionViewSet(LeanMixin, viewsets.GenericViewSet[Prediction]):
             every["Preference-Applied"] = preference.applied
         if not prediction.has_ended:
             every["Retry-After"] = "1"
-        return self.answer(body or prediction_json(prediction, self.request), status=status, headers=every)
+        return json_response(
+            self.request, body or prediction_json(prediction, self.request), status=status, headers=every
+        )
 
 
 def preference_of(request: Request | HttpRequest) -> Preference:

@@ -1,4 +1,4 @@
-"""The API's short way for programs: the same answers as DRF's own way, which any cookie leads to."""
+"""The API's short chain of middleware for programs: the same answers as the whole one, which any cookie leads to."""
 
 import base64
 import json
@@ -13,8 +13,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.test import APIClient, ForceAuthClientHandler
 from rest_framework.throttling import AnonRateThrottle
 
-from mlserve.http.handlers import ShortChain
-from mlserve.http.lean import is_program
+from mlserve.http.handlers import ShortChain, is_program
 from predictions import tasks
 from predictions.api.views import PredictionViewSet
 from predictions.models import Prediction
