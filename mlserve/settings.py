@@ -87,6 +87,8 @@ MIDDLEWARE = [
     # The last one: it replaces the answer to a locked-out caller.
     "axes.middleware.AxesMiddleware",
 ]
+# Below it errors are problem details; elsewhere they are pages.
+MLSERVE_API_PREFIX = "/api/"
 # For requests of the API that no browser sent (mlserve/http/handlers.py).
 MLSERVE_API_MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", "mlserve.http.problems.ProblemMiddleware"]
 ROOT_URLCONF = "mlserve.urls"

@@ -37,7 +37,6 @@ log = logging.getLogger(__name__)
 FAILURE_COST = 10
 # Callers that a process remembers; one that it forgets takes another share at its next request.
 _MOST_CALLERS = 10_000
-_API_PREFIXES = ("/api/", "/v2")
 
 _shares: OrderedDict[str, Share] = OrderedDict()
 _lock = threading.Lock()
@@ -107,7 +106,7 @@ class FormThrottleMiddleware:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        is_form = request.method == "POST" and not request.path_info.startswith(_API_PREFIXES)
+        is_form = request.method == "POST" and not request.path_info.startswith(settings.MLSERVE_API_PREFIX)
         if is_form and (seconds := _seconds_for(request)):
             return problem_response(request, Throttled(wait=seconds))
         return self._get_response(request)

@@ -25,7 +25,6 @@ from mlserve.observability.request_ids import HEADER, request_id_of
 
 log = logging.getLogger("mlserve.access")
 
-_API_PREFIXES = ("/api/", "/v2")
 _ACCEPTED = frozenset({None, "*/*", "application/json"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Asked every few seconds by machines; their line is worth reading only when the answer is bad.
@@ -103,7 +102,7 @@ class Application:
             answered.append((status, headers))
             return start_response(status, headers, *more)
 
-        is_short = environ.get("PATH_INFO", "").startswith(_API_PREFIXES) and is_program(environ)
+        is_short = environ.get("PATH_INFO", "").startswith(settings.MLSERVE_API_PREFIX) and is_program(environ)
         with logs.about(request_id=request_id):
             body = (self._short if is_short else self._whole)(environ, start)
             _note_down(environ, *answered[-1], seconds=time.perf_counter() - started)

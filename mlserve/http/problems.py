@@ -22,7 +22,6 @@ from mlserve.http.renderers import PROBLEM_MEDIA_TYPE, dump_json
 log = logging.getLogger(__name__)
 
 _LACKS_A_PERMISSION = "Your account lacks the permission for this. An administrator can give it."
-_API_PREFIXES = ("/api/", "/v2")
 # The row of the table that each of DRF's own exceptions is, by status. Their detail is kept.
 _KINDS_BY_STATUS: dict[int, type[errors.MlserveError]] = {
     kind.status: kind
@@ -77,7 +76,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 def problem_response(request: HttpRequest, error: Exception) -> HttpResponse:
     """What a failed request gets outside of DRF: problem details under the API's paths, else a page."""
     body, headers = _problem_of(error, request.path)
-    if not request.path_info.startswith(_API_PREFIXES):
+    if not request.path_info.startswith(settings.MLSERVE_API_PREFIX):
         page = render(request, "problem.html", {"problem": body}, status=body["status"])
         for name, value in headers.items():
             page.headers[name] = value

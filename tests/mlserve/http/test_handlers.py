@@ -113,7 +113,7 @@ def test_it_signs_nobody_in_by_a_forged_session(penguins: ModelVersion, api: API
     assert api.get("/api/models/penguins").status_code == 404
 
 
-@pytest.mark.parametrize("url", ["/api/models", URL, "/api/models/unknown", "/api/nothing", "/v2"])
+@pytest.mark.parametrize("url", ["/api/models", URL, "/api/models/unknown", "/api/nothing"])
 def test_it_gives_programs_no_cookie(penguins: ModelVersion, api: APIClient, url: str) -> None:
     response = api.get(url)
 
@@ -169,7 +169,7 @@ SECURITY_HEADERS = ("X-Frame-Options", "X-Content-Type-Options", "Referrer-Polic
 @pytest.mark.parametrize(
     ("method", "url"),
     [("GET", "/api/models"), ("GET", URL), ("POST", URL), ("GET", f"{URL}/unknown"), ("GET", "/api/nothing"),
-     ("GET", "/v2"), ("GET", "/api/schema"), ("DELETE", URL), ("GET", "/healthz"), ("GET", "/models/penguins")],
+     ("GET", "/api/schema"), ("DELETE", URL), ("GET", "/healthz"), ("GET", "/models/penguins")],
 )  # fmt: skip
 def test_it_answers_the_same_by_either_chain(
     browse: Callable[..., httpx.Client], penguins: ModelVersion, method: str, url: str

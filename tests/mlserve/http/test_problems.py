@@ -99,7 +99,7 @@ def test_it_has_no_page_for_other_types(db: None, client: Client) -> None:
     assert client.get("/problems/no-such-kind").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/api/nothing", "/v2/nothing"])
+@pytest.mark.parametrize("path", ["/api/nothing", "/api/predict/nothing"])
 def test_it_answers_unknown_addresses_of_the_api_with_a_problem(db: None, api: APIClient, path: str) -> None:
     response = api.get(path)
 
