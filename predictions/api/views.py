@@ -1,7 +1,5 @@
 """The prediction API."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -22,13 +20,7 @@ from mlserve.http.jsonbody import json_of
 from mlserve.http.prefer import Preference, read_preference
 from mlserve.http.renderers import json_response
 from mlserve.permissions import PREDICT, require_permission
-from predictions.api.serializers import (
-    ID_OR_NOTHING,
-    AcceptedSerializer,
-    PredictionSerializer,
-    accepted_json,
-    prediction_json,
-)
+from predictions.api.serializers import ID_OR_NOTHING, AcceptedSerializer, PredictionSerializer
 from predictions.models import Prediction, PredictionQuerySet
 from predictions.serving.in_place import approaching
 from predictions.serving.submission import Target, parse_outputs, resolve, submit
@@ -138,10 +130,7 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
             user=request.user,
             wait_seconds=preference.wait_seconds or 0,
         )
-        if prediction.has_ended:
-            return self._respond(prediction, preference)
-        body = accepted_json(prediction, request)
-        return self._respond(prediction, preference, body, status=202, headers={"Location": body["url"]})
+        return self._respond(prediction, preference, is_accepted=not prediction.has_ended)
 
     @extend_schema(parameters=[_PREFER], responses=PredictionSerializer)
     def retrieve(self, request: Request, pk: UUID) -> HttpResponseBase:
@@ -181,7 +170,7 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
         prediction = self._readable(pk)
         if is_others:
             log_action(request.user, prediction, "Canceled over the API.")
-        return json_response(request, prediction_json(prediction, request))
+        return json_response(request, self.get_serializer(prediction).data)
 
     def _readable(self, pk: UUID) -> Prediction:
         prediction = find_readable(pk, self.request.user)
@@ -190,23 +179,19 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
         return prediction
 
     def _respond(
-        self,
-        prediction: Prediction,
-        preference: Preference,
-        body: dict[str, Any] | None = None,
-        *,
-        status: int = 200,
-        headers: Mapping[str, str] = MappingProxyType({}),
+        self, prediction: Prediction, preference: Preference, *, is_accepted: bool = False
     ) -> HttpResponseBase:
-        """The whole object unless another `body` is given; callers learn how their preference fared."""
-        every = {"Vary": "Accept, Cookie, Prefer", **headers}
+        """The whole object, or what a submission is answered with that `is_accepted` and has not ended."""
+        serializer_class = AcceptedSerializer if is_accepted else PredictionSerializer
+        body = serializer_class(prediction, context={"request": self.request}).data
+        headers = {"Vary": "Accept, Cookie, Prefer"}
         if preference.applied:
-            every["Preference-Applied"] = preference.applied
+            headers["Preference-Applied"] = preference.applied
         if not prediction.has_ended:
-            every["Retry-After"] = "1"
-        return json_response(
-            self.request, body or prediction_json(prediction, self.request), status=status, headers=every
-        )
+            headers["Retry-After"] = "1"
+        if is_accepted:
+            headers["Location"] = body["url"]
+        return json_response(self.request, body, status=202 if is_accepted else 200, headers=headers)
 
 
 def preference_of(request: Request | HttpRequest) -> Preference:

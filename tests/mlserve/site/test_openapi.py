@@ -48,6 +48,17 @@ def test_it_refers_only_to_what_it_defines(api: APIClient, penguins: ModelVersio
     assert set(references(body)) <= defined
 
 
+def test_it_describes_the_members_that_answers_have(
+    api: APIClient, penguins: ModelVersion, penguin: dict[str, Any]
+) -> None:
+    accepted = api.post("/api/predict", penguin).json()
+    prediction = api.get(accepted["url"]).json()
+
+    schemas = document(api)["components"]["schemas"]
+    assert list(schemas["Accepted"]["properties"]) == list(accepted)
+    assert list(schemas["Prediction"]["properties"]) == list(prediction)
+
+
 def test_it_does_not_tell_a_stranger_of_private_models(api: APIClient, reader: User, penguins: ModelVersion) -> None:
     Model.objects.update(is_public=False)
     assert PREDICT not in document(api)["paths"]
