@@ -103,12 +103,6 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
     serializer_class = PredictionSerializer
     pagination_class = NewestFirst
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if request.method != "POST":
-            return super().dispatch(request, *args, **kwargs)
-        with approaching():
-            return super().dispatch(request, *args, **kwargs)
-
     def get_queryset(self) -> PredictionQuerySet:
         return Prediction.objects.select_related("version__model").defer(
             "inputs", *(f"version__{name}" for name in ("schema", "columns", "sample_rows", "golden_outputs", "report"))
@@ -123,14 +117,16 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
         """Predict one record or a list of records. 202 at once, or 200 when asked to wait and it was in time."""
         preference = preference_of(request)
         version = resolve(Target(model, tag), request.user)
-        prediction = submit(
-            version,
-            json_of(request),
-            outputs=parse_outputs(request.query_params.get("outputs")),
-            user=request.user,
-            wait_seconds=preference.wait_seconds or 0,
-        )
-        return self._respond(prediction, preference, is_accepted=not prediction.has_ended)
+        payload = json_of(request)
+        with approaching():  # only now, for a body may take its time to arrive
+            prediction = submit(
+                version,
+                payload,
+                outputs=parse_outputs(request.query_params.get("outputs")),
+                user=request.user,
+                wait_seconds=preference.wait_seconds or 0,
+            )
+            return self._respond(prediction, preference, is_accepted=not prediction.has_ended)
 
     @extend_schema(parameters=[_PREFER], responses=PredictionSerializer)
     def retrieve(self, request: Request, pk: UUID) -> HttpResponseBase:

@@ -97,7 +97,7 @@ def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_sec
 
 
 def approaching() -> AbstractContextManager[None]:
-    """Around the whole of a request that may be predicted here."""
+    """Around the rest of a request that may be predicted here, once its body is complete: calls wait for it."""
     return _micro_batcher.approach()
 
 
