@@ -1,9 +1,11 @@
-"""The body of a request on its way in: slow senders hold few threads, and what nobody read is read before a refusal.
+"""The body of a request on its way in: slow senders hold few threads, and an unread body is read before a refusal.
 
-granian's threads wait for a body, and nothing interrupts that. A server that answers before it has read a body closes
-the connection, of which the sender, or a proxy before it, often sees only that it broke.
+granian's threads wait for a body, and nothing interrupts that. When the answer is out and much of a body is unread,
+granian closes the connection, of which the sender, or a proxy in front, often sees only that it broke. An application
+cannot announce it, for the header Connection is the server's (PEP 3333); so it reads what comes soon.
 """
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -14,7 +16,7 @@ from mlserve.errors import TooManyRequests
 from mlserve.http.addresses import address_of
 
 _PIECE_BYTES = 2**16
-# What a proxy has collected comes at once; for whoever sends it over a slow line there is no point in waiting.
+# What a proxy has collected comes at once; a body that comes over a slow line is not worth a thread's time.
 MOST_DROPPED_BYTES = 2**26
 MOST_DROPPING_SECONDS = 2.0
 
@@ -56,7 +58,7 @@ class Body:
         self._left = int(length) if length.isdigit() and length.isascii() else MOST_DROPPED_BYTES
 
     def read(self, size: int = -1) -> bytes:
-        """Raises TooManyRequests when the client has too many bodies on their way in this process."""
+        """Raises TooManyRequests when this process reads too many bodies of the client already."""
         if self._left <= 0:
             return b""
         try:
@@ -82,20 +84,19 @@ class Body:
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.readline, b"")
 
-    def is_dropped(self) -> bool:
-        """Read what nobody has read, if it comes soon and is not too much. False when something is left."""
+    def drop(self) -> None:
+        """Read what is unread, if it comes soon and is not too much, and if few bodies of the client are being read."""
         if 0 < self._left <= MOST_DROPPED_BYTES and not self._is_refused:
-            # Nothing interrupts a read; when the answer is out the connection is closed, which ends it.
+            # Nothing interrupts a read, so that the answer goes out while a thread of its own may still wait.
             dropping = threading.Thread(target=self._drop, name="drop-body", daemon=True)
             dropping.start()
             dropping.join(MOST_DROPPING_SECONDS)
-        return self._left <= 0
 
     def _drop(self) -> None:
         deadline = time.monotonic() + MOST_DROPPING_SECONDS
-        while self._left > 0 and time.monotonic() < deadline:
-            piece = self._stream.read(min(_PIECE_BYTES, self._left))
-            self._left = self._left - len(piece) if piece else 0
+        with contextlib.suppress(TooManyRequests):
+            while self._left > 0 and time.monotonic() < deadline:
+                self.read(min(_PIECE_BYTES, self._left))
 
 
 def has_body(environ: Mapping[str, Any]) -> bool:

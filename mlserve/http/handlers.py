@@ -97,8 +97,8 @@ class Application:
 
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             headers = [*headers, (HEADER, request_id)]
-            if status >= "3" and body_in is not None and not body_in.is_dropped():
-                headers.append(("Connection", "close"))
+            if status >= "3" and body_in is not None:
+                body_in.drop()
             answered.append((status, headers))
             return start_response(status, headers, *more)
 

@@ -201,6 +201,25 @@ def test_it_does_not_take_the_rest_of_a_body_for_a_request(served: Service) -> N
     assert asked_raw(served, chunks) in {0, 400, 411}
 
 
+@pytest.mark.parametrize("length", [1000, 10**9], ids=["little", "too much to be read"])
+def test_it_does_not_take_the_rest_of_a_body_that_it_refused_for_a_request(served: Service, length: int) -> None:
+    """The answer does not announce that the connection will be closed, so that a client may go on to use it."""
+    hidden = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    later = b""
+    with connected(served) as connection:
+        connection.sendall(head("/api/nothing", length) + b"[")
+        assert status_of(connection) == 404
+        connection.settimeout(1)
+        try:
+            for _ in range(3):
+                connection.sendall(hidden)
+                later += connection.recv(2**16)
+        except (ConnectionError, TimeoutError):
+            pass
+
+    assert b"HTTP/1.1 200" not in later
+
+
 # --- Heads and addresses -------------------------------------------------------------------------------------------
 
 

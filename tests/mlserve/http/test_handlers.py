@@ -1,8 +1,10 @@
 """Sessions, their protection and their messages where a browser needs them, and nothing of it elsewhere."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from wsgiref.util import is_hop_by_hop
+from wsgiref.validate import validator
 
 import httpx
 import pytest
@@ -190,6 +192,60 @@ def test_it_refuses_a_chunked_body_by_either_chain(browse: Callable[..., httpx.C
 
         assert response.status_code == 411
         assert response.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.fixture
+def by_the_rules(transactional_db: None) -> Iterator[httpx.Client]:
+    """A client of the WSGI application that lets nothing pass which PEP 3333 forbids either side."""
+    application: Any = validator(Application())
+
+    def checked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            assert not [name for name, _ in headers if is_hop_by_hop(name)]  # which the validator lets pass
+            return start_response(status, headers, *more)
+
+        return application(environ, start)
+
+    with httpx.Client(transport=httpx.WSGITransport(app=checked), base_url="http://testserver") as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "status"),
+    [("GET", "/", 200), ("GET", "/models/penguins", 200), ("HEAD", "/models/penguins", 200), ("GET", "/login", 200),
+     ("GET", "/admin/", 302), ("GET", "/favicon.ico", 302), ("GET", "/static/mlserve/favicon.svg", 200),
+     ("GET", "/healthz", 200), ("GET", "/metrics", 200), ("GET", "/nothing", 404), ("POST", "/login", 403),
+     ("GET", "/api/docs", 200), ("GET", "/api/schema", 200), ("GET", "/api/models", 200), ("HEAD", "/api/models", 200),
+     ("OPTIONS", "/api/models", 200), ("GET", URL, 200), ("DELETE", URL, 405), ("GET", "/api/nothing", 404),
+     ("GET", "/api/predict/export", 401), ("POST", "/api/models/penguins/versions", 401)],
+)  # fmt: skip
+def test_it_keeps_to_the_rules_of_wsgi(
+    by_the_rules: httpx.Client, penguins: ModelVersion, method: str, url: str, status: int
+) -> None:
+    assert by_the_rules.request(method, url).status_code == status
+    assert by_the_rules.request(method, url, headers={"Cookie": "theme=dark"}).status_code == status
+
+
+def test_it_keeps_to_the_rules_of_wsgi_about_predictions(
+    by_the_rules: httpx.Client, penguins: ModelVersion, penguin: dict[str, Any]
+) -> None:
+    accepted = by_the_rules.post(URL, json=penguin)
+    url = accepted.json()["url"]
+    answers = [
+        accepted, by_the_rules.post(URL, json=penguin, headers={"Prefer": "wait=20"}), by_the_rules.get(url),
+        by_the_rules.post(f"{url}/cancel"), by_the_rules.post(f"{url}/cancel"), by_the_rules.post(URL, content=b"[{"),
+    ]  # fmt: skip
+
+    assert [answer.status_code for answer in answers] == [202, 200, 200, 200, 409, 415]
+
+
+@pytest.mark.parametrize("length", ["1000000000", "1000"])
+def test_it_keeps_to_the_rules_of_wsgi_when_it_refuses_what_it_has_not_read(
+    by_the_rules: httpx.Client, penguins: ModelVersion, length: str
+) -> None:
+    headers = {"Content-Length": length, "Content-Type": "application/json"}
+
+    assert by_the_rules.post("/api/nothing", content=b"[", headers=headers).status_code == 404
 
 
 def test_it_lets_a_person_sign_in_and_use_what_is_private(
