@@ -176,7 +176,7 @@ class TooManyRequests(MlserveError):
 class Unavailable(MlserveError):
     slug, status, title = "unavailable", 503, "A part of the service is unavailable"
     meaning = "The database, the queue or the storage did not answer. Nothing was accepted; try again."
-    # Whether it may pass by itself, so that what was accepted waits for it instead of failing.
+    # Whether the cause may end by itself, so that accepted predictions wait for that instead of failing.
     may_pass: ClassVar[bool] = True
 
     def __init__(self, detail: str, *, retry_after_seconds: int = 5) -> None:
@@ -190,7 +190,7 @@ class Overloaded(Unavailable):
 
 class QueueMissing(Unavailable):
     slug, title = "queue-missing", "The queue does not exist"
-    meaning = "The service is set up for a queue that nobody has made yet. Its operator runs `create_queue`."
+    meaning = "The service is configured for a queue that does not exist yet. Its operator runs `create_queue`."
 
 
 class ArtifactUnavailable(Unavailable):
@@ -201,7 +201,7 @@ class ArtifactUnavailable(Unavailable):
 
 class PayloadLost(Unavailable):
     slug, title = "payload-lost", "The stored rows or result are gone"
-    meaning = "Large inputs and results lie in the storage; somebody has deleted what this prediction refers to."
+    meaning = "Large inputs and results are kept in the storage, from which those of this prediction were deleted."
     may_pass = False
 
 
@@ -215,7 +215,7 @@ class NotAdmitted(ArtifactUnavailable):
 
 class RemoteRefusal(MlserveError):
     slug, status, title = "remote-refusal", 502, "Another server refused"
-    meaning = "A command asked another server, which refused. Its own words are in the detail."
+    meaning = "A command asked another server, which refused. The detail quotes its answer."
 
     def __init__(self, detail: str, *, answered: int | None = None) -> None:
         """`answered` is the status of the other server's answer, where it gave one."""
@@ -257,7 +257,7 @@ def problem_object(error: MlserveError, *, type_prefix: str = "/problems/") -> d
 
 
 def all_kinds() -> list[type[MlserveError]]:
-    """Every row of the table, parents before children, for the pages and the documentation."""
+    """Every class of the table, parents before children."""
     found: list[type[MlserveError]] = []
     pending = [MlserveError]
     while pending:

@@ -1,4 +1,4 @@
-"""Every address. What matches nothing ends in `unknown_address`, so that an error looks the same everywhere."""
+"""Every address. The last pattern matches all others, so that an unknown one gets the same kind of error."""
 
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView

@@ -1,7 +1,7 @@
-"""Headers that tell browsers what an answer must not be used for.
+"""Headers that restrict what a browser does with an answer.
 
-Pages get their Content-Security-Policy from django-csp (settings.py). Whatever is no page, JSON above all, may load and
-do nothing at all, should a browser ever show it.
+Pages get their Content-Security-Policy from django-csp (settings.py). All other answers,
+such as JSON, get a policy that lets them load and do nothing if a browser shows them.
 """
 
 from collections.abc import Callable
@@ -13,10 +13,10 @@ CSP = "Content-Security-Policy"
 _PAGE = "text/html"
 _NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _EVERY = {
-    # Predictions and whatever a session shows belong in no cache; what may be cached says so itself.
+    # Predictions and pages of a session must not be cached; answers that may be set the header themselves.
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # Powers that no page of ours uses.
+    # Features of browsers that no page of ours uses.
     "Permissions-Policy": ", ".join(
         f"{power}=()"
         for power in (
@@ -29,7 +29,7 @@ _EVERY = {
 
 
 class BrowserHeadersMiddleware:
-    """Stands inside of django-csp's, which leaves a policy alone that is there."""
+    """Runs inside django-csp's middleware, which keeps a policy that is already set."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -41,9 +41,9 @@ class BrowserHeadersMiddleware:
 
 
 def protect(response: HttpResponseBase) -> None:
-    """Add what the answer does not say itself.
+    """Set each header that the answer lacks.
 
-    Past the headers' own checks of names and values, which would cost every answer many times as much.
+    Writes into the store of Django's headers, for its checks of names and values would cost many times as much.
     """
     headers: Any = response.headers
     store: dict[str, tuple[str, str]] = headers._store

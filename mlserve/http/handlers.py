@@ -1,7 +1,7 @@
 """The WSGI application as two handlers: Django's whole chain of middleware, and a short one for programs.
 
-Without a cookie there is no session, nobody to sign in from it, no message to show and no form to protect. Looking for
-all that costs a small request of the API a tenth of its time, and more when it is the only one for a while.
+Without a cookie there is no session, no user of a session, no message to show and no form to protect. The middleware
+for these takes a tenth of the CPU time of a small request (docs/decisions/0010-short-way-for-programs.md).
 """
 
 import logging
@@ -27,22 +27,22 @@ log = logging.getLogger("mlserve.access")
 
 _ACCEPTED = frozenset({None, "*/*", "application/json"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Asked every few seconds by machines; their line is worth reading only when the answer is bad.
+# Monitoring asks for these every few seconds, so that a line of the log is written only when the answer is bad.
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 _MOST_PATH, _MOST_METHOD = 300, 20
 
 
 def is_program(meta: Mapping[str, Any]) -> bool:
-    """Whether a request with this WSGI environment is none of a browser: it accepts plain JSON and has no cookie."""
+    """Whether the request with this WSGI environment accepts plain JSON and has no cookie, unlike those of browsers."""
     asks_for_format = "format=" in meta.get("QUERY_STRING", "")
     return not meta.get("HTTP_COOKIE") and meta.get("HTTP_ACCEPT") in _ACCEPTED and not asks_for_format
 
 
 class ShortChain(BaseHandler):
-    """Django's handler with MLSERVE_API_MIDDLEWARE instead of MIDDLEWARE. Stands before the handler's own class."""
+    """A mixin that makes a handler of Django's use MLSERVE_API_MIDDLEWARE instead of MIDDLEWARE."""
 
     def load_middleware(self, is_async: bool = False) -> None:
-        """What Django's does, for middleware that has no `process_view` and no `process_template_response`."""
+        """As Django's, for middleware without `process_view` and `process_template_response`."""
         self._view_middleware: list[Any] = []
         self._template_response_middleware: list[Any] = []
         self._exception_middleware: list[Any] = []
@@ -55,12 +55,12 @@ class ShortChain(BaseHandler):
         self._middleware_chain = chain
 
     def get_response(self, request: HttpRequest) -> Any:
-        """With the headers that the middleware left out would add."""
+        """Adds the headers that the omitted middleware would add."""
         response = super().get_response(request)
         protect(response)
         response.headers.setdefault("X-Frame-Options", settings.X_FRAME_OPTIONS)
         if "Cookie" not in response.headers.get("Vary", ""):
-            patch_vary_headers(response, ("Cookie",))  # with one, another handler would have answered
+            patch_vary_headers(response, ("Cookie",))  # with a cookie, the other handler answers
         if isinstance(response, HttpResponse) and not response.has_header("Content-Length"):
             response.headers["Content-Length"] = str(len(response.content))
         return response
@@ -71,7 +71,7 @@ class ProgramHandler(ShortChain, WSGIHandler):
 
 
 class BrowserHandler(WSGIHandler):
-    """Django's own, which tells the log who was signed in, where a view looked."""
+    """Django's handler, which also notes for the log who was signed in, if the view used it."""
 
     def get_response(self, request: HttpRequest) -> Any:
         response = super().get_response(request)
@@ -81,7 +81,7 @@ class BrowserHandler(WSGIHandler):
 
 
 class Application:
-    """Sends each request to the handler that it needs, gives it a name, counts it, and notes it down."""
+    """Gives each request an id, passes it to the handler that it needs, counts it and logs it."""
 
     def __init__(self) -> None:
         self._whole, self._short = BrowserHandler(), ProgramHandler()
@@ -110,9 +110,9 @@ class Application:
 
 
 def _note_down(environ: dict[str, Any], status: str, headers: list[tuple[str, str]], *, seconds: float) -> None:
-    """A number for /metrics and, where they are wanted, a line. Of the address only the path: a query can be anything.
+    """Count the request for /metrics and, if MLSERVE_ACCESS_LOG is set, log it without its query, which may be secret.
 
-    An answer that comes in pieces is noted when it begins.
+    A streamed answer is noted when it begins.
     """
     method = environ.get("REQUEST_METHOD", "")
     tally.count("requests", label=f"{method if method in _METHODS else 'OTHER'} {status[:3]}")

@@ -14,7 +14,7 @@ from mlserve.errors import NotJson, TooLarge
 # Every digit as 0 and E as e, so that a plain search finds what a pattern would find ten times as slowly.
 _SHAPE = bytes.maketrans(b"123456789E", b"000000000e")
 _EMPTY = "The body is empty. Send one record as JSON, or a list of records."
-# jiter's words for what people most often do, with what to do about it.
+# The most frequent messages of jiter, each with what the caller should change.
 _HINTS = (
     ("Detected duplicate key", "Each name may stand once in an object."),
     ("recursion limit", "A record is flat; nothing needs that depth."),
@@ -36,7 +36,7 @@ def parse_json(body: bytes) -> Any:
 
 
 def json_of(request: Request) -> Any:
-    """The request's body as JSON. DRF makes an empty object of an empty body; here it is an error."""
+    """The request's body as JSON. Raises NotJson for an empty body, of which DRF would make an empty object."""
     if request.stream is None:
         raise NotJson(_EMPTY)
     return request.data

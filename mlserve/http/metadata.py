@@ -1,7 +1,7 @@
-"""What OPTIONS answers: the name and words of a view, and its media types; nothing that depends on who asks.
+"""The answer to OPTIONS: the name and description of a view and its media types, the same for every caller.
 
-DRF's own would also describe what may be sent, for which it looks up the row and asks for a serializer; that stands in
-/api/schema.
+DRF's own class would also describe the fields of a request, for which it looks up the row and makes a serializer; these
+are documented in /api/schema.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""What every operation may answer beside its success: problem details, with the statuses that it really has."""
+"""Adds to each operation the problem details that it may answer with, by status."""
 
 import re
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ _KINDS: tuple[type[errors.MlserveError], ...] = (
     errors.Unavailable,
 )  # fmt: skip
 _TITLES = {str(kind.status): kind.title for kind in _KINDS} | {"422": "What was sent can be read, but does not fit"}
-# Whatever is asked: a malformed address, wrong credentials, rights that lack, an Accept header that nothing fits, too
-# many requests, and a part of the service that is away.
+# Of every operation: a malformed address, wrong credentials, missing rights, an Accept header that nothing fits, too
+# many requests, and a part of the service that is unavailable.
 _ALWAYS = ("400", "401", "403", "406", "429", "503")
 _WITH_BODY = ("411", "413", "415")
 _CHANGING = ("404", "409", "422")
@@ -45,14 +45,14 @@ _PROBLEM = {
 }
 
 
-# Where an account is needed whatever is asked for; elsewhere public models are open to everybody.
+# Operations that always need an account; the others are open for public models.
 _SIGNED_IN = re.compile(
     r"/api/(uploads|predict/(export|erase)|models/[^/]+/(promote|rollback))\b|post /.*/versions$", re.ASCII
 )
 
 
 def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """drf-spectacular's postprocessing hook: what serializers cannot say of each operation."""
+    """drf-spectacular's postprocessing hook: what cannot be said by serializers."""
     components = result.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     schemas["Problem"] = _PROBLEM

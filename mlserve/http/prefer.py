@@ -14,12 +14,12 @@ class Preference:
 
     @property
     def applied(self) -> str | None:
-        """The value of `Preference-Applied`, or None when nothing was asked."""
+        """The value of the header `Preference-Applied`, or None when no preference was given."""
         return None if self.wait_seconds is None else f"wait={self.wait_seconds:g}"
 
 
 def read_preference(header: str | None, *, max_wait_seconds: int) -> Preference:
-    """Parse a `Prefer` header (several lines joined by commas); what is unknown or malformed is ignored.
+    """Parse a `Prefer` header (several lines joined by commas); unknown and malformed preferences are ignored.
 
     The first of a repeated preference wins. A bare `wait` asks for as long as is allowed; `respond-async`
     without `wait` asks not to wait, which is the default anyway.

@@ -1,4 +1,4 @@
-"""Errors on their way out: the table of `mlserve/errors.py` as RFC 9457 problem details, or a page."""
+"""Errors as answers: the table of `mlserve/errors.py` as RFC 9457 problem details, or as a page."""
 
 import contextlib
 import logging
@@ -50,7 +50,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
 
 
 def unknown_address(request: HttpRequest) -> HttpResponse:
-    """The view behind every address that nothing else answers."""
+    """The view of every address that matches no other pattern."""
     return problem_response(
         request, NotFound(f"There is nothing at {request.path}. The page {reverse('api-docs')} lists the addresses.")
     )
@@ -62,7 +62,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's handler403, which it calls with that name: also for what middleware and upload handlers refuse."""
+    """Django's handler403, which also gets what middleware and upload handlers refuse."""
     return problem_response(request, exceptions.PermissionDenied(str(exception) or _LACKS_A_PERMISSION))
 
 
@@ -74,7 +74,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def problem_response(request: HttpRequest, error: Exception) -> HttpResponse:
-    """What a failed request gets outside of DRF: problem details under the API's paths, else a page."""
+    """The answer to a request that failed outside of DRF: problem details below the API's prefix, else a page."""
     body, headers = _problem_of(error, request.path)
     if not request.path_info.startswith(settings.MLSERVE_API_PREFIX):
         page = render(request, "problem.html", {"problem": body}, status=body["status"])
@@ -87,16 +87,16 @@ def problem_response(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 class ProblemMiddleware:
-    """No traceback reaches a caller: whatever a view raises becomes a problem or a page, and is logged."""
+    """Turns each exception of a view into a problem or a page, so that no traceback reaches a caller."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        # The WSGI server hands a chunked body over as an empty one, which would be answered as if it were.
+        # Without a Content-Length Django reads an empty body, and would answer as if none had been sent.
         if "HTTP_TRANSFER_ENCODING" in request.META:
             return problem_response(request, LengthRequired("Send the body with a Content-Length, not in chunks."))
-        # No name or value of ours holds a NUL, and PostgreSQL refuses to look for one.
+        # No name or value of ours contains a NUL, and PostgreSQL raises an error when one is searched for.
         if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
             return problem_response(request, BadRequest("The address holds a NUL character (%00). Leave it out."))
         return self.get_response(request)
@@ -106,7 +106,7 @@ class ProblemMiddleware:
 
 
 def _problem_of(error: Exception, path: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """(problem object without instance, headers) of any exception; logs the ones that nobody foresaw."""
+    """(problem object without instance, headers) of any exception; logs unexpected ones."""
     if isinstance(error, MlserveError):
         return _own(error)
     if isinstance(error, exceptions.APIException):
@@ -143,7 +143,7 @@ def _own(error: MlserveError) -> tuple[dict[str, Any], dict[str, str]]:
 def _foreign(error: exceptions.APIException) -> tuple[dict[str, Any], dict[str, str]]:
     kind = _KINDS_BY_STATUS.get(error.status_code, MlserveError)
     detail = _detail_text(error.detail)
-    if kind is errors.UnsupportedMediaType:  # which curl's -d alone brings about
+    if kind is errors.UnsupportedMediaType:  # the usual cause is curl -d, which sends a form
         detail = f"{detail} {kind.meaning}"
     headers: dict[str, str] = {}
     if challenge := getattr(error, "auth_header", None):
@@ -162,12 +162,14 @@ def _detail_text(detail: Any) -> str:
 
 
 def stored_problem(error: MlserveError) -> dict[str, Any]:
-    """The problem object of a row, which no request tells where the service stands."""
+    """The problem object that is stored with a row, where no request gives the service's base path."""
     return problem_object(error, type_prefix=f"{settings.FORCE_SCRIPT_NAME or ''}/problems/")
 
 
 def _absolute(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     kind = get_script_prefix().rstrip("/") + body["type"]
-    with contextlib.suppress(DisallowedHost):  # that is the problem; a relative address is one, too
+    with contextlib.suppress(
+        DisallowedHost
+    ):  # then the problem is about the host itself, and a relative address is valid, too
         kind = request.build_absolute_uri(kind)
     return {**body, "type": kind, "instance": request.path}

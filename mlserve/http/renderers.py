@@ -38,12 +38,12 @@ class OrjsonRenderer(BaseRenderer):
 
 
 class _PrettyRenderer(OrjsonRenderer):
-    render_style = "text"  # of a binary renderer the browsable API shows only the number of bytes
+    render_style = "text"  # the browsable API shows only the size of what a binary renderer makes
 
     def render(
         self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
     ) -> bytes:
-        # Parts that are JSON already would stay as they are; parsed, they are indented with the rest.
+        # orjson copies fragments as they are, so that the whole is parsed again to be indented.
         return b"" if data is None else dump_json(orjson.loads(dump_json(data)), indent=True)
 
 
@@ -51,7 +51,7 @@ class BrowsableRenderer(BrowsableAPIRenderer):
     """The browsable API, with our JSON indented for reading."""
 
     def get_context(self, data: Any, accepted_media_type: str | None, renderer_context: Any) -> dict[str, Any]:
-        """Without colours for examples in docstrings: they would be a style inside of the page, which ours forbid."""
+        """Without colours for examples in docstrings, which would need an inline style; our policy forbids these."""
         return {**super().get_context(data, accepted_media_type, renderer_context), "code_style": ""}
 
     def get_default_renderer(self, view: Any) -> BaseRenderer:

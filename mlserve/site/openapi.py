@@ -13,7 +13,7 @@ from registry.models import ModelVersion
 
 
 class _BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """How the document says that a token is sent; drf-spectacular finds it by its class."""
+    """Describes how a token is sent; drf-spectacular finds this class by its base."""
 
     target_class = "mlserve.access.tokens.ApiTokenAuthentication"
     name = "tokenAuth"
@@ -42,15 +42,15 @@ def docs(request: HttpRequest) -> HttpResponseBase:
 
 @cache
 def _views() -> tuple[Callable[..., HttpResponseBase], ...]:
-    """drf-spectacular's views; their module loads Django's test client, which no start has to wait for."""
+    """drf-spectacular's views, imported late because their module loads Django's test client."""
     from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-    # Split: its script comes from an address of its own, for pages may have none inside.
+    # The split view loads its script from an address of its own; our policy forbids inline scripts.
     return SpectacularAPIView.as_view(), SpectacularSwaggerSplitView.as_view(url_name="schema")
 
 
 def add_live_models(result: dict[str, Any], request: Request | None, **_: Any) -> dict[str, Any]:
-    """drf-spectacular's postprocessing hook: `/api/models/<name>/predict` for each model the reader may use.
+    """drf-spectacular's postprocessing hook: adds `/api/models/<name>/predict` for each model the reader may use.
 
     Without a request (Django's system checks) only the general operations: there may be no tables yet.
     """

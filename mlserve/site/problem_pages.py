@@ -7,7 +7,7 @@ from mlserve.errors import all_kinds
 
 
 def problem(request: HttpRequest, slug: str) -> HttpResponse:
-    """What a kind of problem means, for whoever follows its `type`."""
+    """Explains a kind of problem; the `type` of a problem object is this address."""
     for kind in all_kinds():
         if kind.slug == slug:
             facts = {"slug": slug, "status": kind.status, "title": kind.title, "meaning": kind.meaning}

@@ -1,4 +1,4 @@
-"""Predictions in the admin: what is queued, what failed and why, and canceling what waits."""
+"""Predictions in the admin: those that are queued, those that failed and why; queued ones can be canceled there."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -94,7 +94,7 @@ class PredictionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "queue_seconds", "predicted_in", "attempts", "lease_holder", "lease_expires_at",
     )  # fmt: skip
     actions = ("cancel_queued",)
-    # Its “select all” would name a number that nobody counted.
+    # “Select all” would show a number of predictions, which is not counted.
     actions_selection_counter = False
     list_per_page = 50
     list_max_show_all = 0
@@ -127,7 +127,7 @@ class PredictionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody edits a prediction. The permission to change one is the one to cancel it."""
+        """Predictions are not edited; the permission to change one is used for canceling it."""
         return False
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
@@ -244,7 +244,7 @@ def _cells(row: dict[str, Any], names: Sequence[str], marks: Mapping[str, Mark],
 
 
 def _text(value: Any) -> str:
-    """A JSON value in full, for whoever looks for what went wrong with it."""
+    """A JSON value in full, unlike on the pages, where floats are rounded."""
     if isinstance(value, dict):
         return ", ".join(f"{name}: {_text(part)}" for name, part in value.items())
     if value is None:

@@ -5,7 +5,7 @@ from django.http import HttpRequest
 
 
 class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """django-q2's own page would let somebody name any function with any arguments."""
+    """In place of django-q2's own page, on which any function could be entered with any arguments."""
 
     list_display = ("name", "func", "repeats", "next_run")
     fields = ("name", "func", "minutes", "next_run", "repeats")

@@ -1,4 +1,4 @@
-"""The API of personal data: what was asked with a token, or by an account, handed out or erased."""
+"""The API of personal data: export or erase the predictions that a token or an account has made."""
 
 from typing import Any
 from uuid import UUID
@@ -22,13 +22,15 @@ MEDIA_TYPE = "application/x-ndjson"
 # API Gateway and most proxies end a request after half a minute.
 _ERASE_SECONDS = 15.0
 _FROM_ONE = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
-_TOKEN = OpenApiParameter("token", _FROM_ONE, description="The id of a token: of one's own, or anybody's for staff.")
+_TOKEN = OpenApiParameter(
+    "token", _FROM_ONE, description="The id of a token: of one's own, or of any account for staff."
+)
 _LIMIT = OpenApiParameter("limit", _FROM_ONE, description="At most so many.")
 _CURSOR = OpenApiParameter("cursor", ID_OR_NOTHING, description="Only predictions before this one.")
 
 
 class PersonalDataViewSet(viewsets.GenericViewSet[Any]):
-    """With a token: what was asked with it. Signed in: what the account has asked, with its tokens or without."""
+    """With a token: the predictions made with it. Signed in: all of the account, with its tokens or without."""
 
     token_scope = PREDICT
     pagination_class = None
@@ -37,7 +39,9 @@ class PersonalDataViewSet(viewsets.GenericViewSet[Any]):
     def export(self, request: Request) -> HttpResponseBase:
         """All that is stored of your predictions, newest first: a line of JSON for each."""
         whose = _whose(request, "predictions.view_inputs")
-        lines = export(whose, older_than=_cursor(request), most=_limit(request))
+        limit = request.query_params.getlist("limit")
+        most = _number(", ".join(limit), "limit") if limit else None
+        lines = export(whose, older_than=_cursor(request), most=most)
         _note(request, whose, "Exported predictions")
         return StreamingHttpResponse(lines, content_type=MEDIA_TYPE)
 
@@ -60,7 +64,7 @@ class PersonalDataViewSet(viewsets.GenericViewSet[Any]):
 
 
 def _whose(request: Request, permission_for_others: str) -> Whose:
-    """Raises NotAuthenticated, BadParameter, or NotFound: the same for what is not there and what is not theirs."""
+    """Raises NotAuthenticated, BadParameter, or NotFound: the same for a token that is absent and for another's."""
     user: Any = request.user
     if not user.is_authenticated:
         raise NotAuthenticated("Send an API token, or sign in: only then is it known which predictions are yours.")
@@ -78,11 +82,6 @@ def _whose(request: Request, permission_for_others: str) -> Whose:
 def _note(request: Request, whose: Whose, what: str) -> None:
     made = "" if whose.token_id is None else f" made with the token {whose.token_id}"
     log_action(request.user, whose.owner, f"{what}{made}.")
-
-
-def _limit(request: Request) -> int | None:
-    asked = request.query_params.getlist("limit")
-    return _number(", ".join(asked), "limit") if asked else None
 
 
 def _cursor(request: Request) -> UUID | None:

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import viewsets
@@ -29,7 +29,7 @@ from predictions.store.listing import Page, listing_for
 from predictions.store.reading import find_readable
 from predictions.store.waiting import wait_until_ended
 
-# Of what others asked; what nobody with an account asked belongs to whoever holds its id.
+# For the predictions of other accounts. One made without an account may be canceled by every holder of its id.
 CANCEL = "predictions.change_prediction"
 _PREFER = OpenApiParameter(
     "Prefer", str, OpenApiParameter.HEADER, description="`wait=10`: answer with the finished prediction (RFC 7240)."
@@ -42,7 +42,7 @@ _OUTPUTS = OpenApiParameter(
     },
     description="Comma-separated: predict (default), predict_proba, decision_function.",
 )
-# Which columns a record has depends on the model; each live one has an operation of its own with them.
+# The columns of a record depend on the model; mlserve/site/openapi.py adds an operation with them for each live one.
 _ROWS = {
     "anyOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}, "minItems": 1}],
 }
@@ -52,7 +52,7 @@ _TEXT_WITHOUT_NUL = {"type": "string", "pattern": r"^[^\u0000]*$"}
 
 
 class NewestFirst(CursorPagination):
-    """Pages of a `Listing`. The cursor is the id that the page's own are older than; `next` alone leads on."""
+    """Pages of a `Listing`, followed by `next` alone. The cursor is an id: the page holds older predictions."""
 
     page_size = 50
     page_size_query_param = "page_size"
@@ -72,7 +72,7 @@ class NewestFirst(CursorPagination):
         return page.ids
 
     def get_page_size(self, request: Request) -> int:
-        """At most `max_page_size`, whatever is asked for. Raises BadParameter."""
+        """At most `max_page_size`. Raises BadParameter."""
         asked = ", ".join(request.query_params.getlist(self.page_size_query_param, [str(self.page_size)]))
         if not (asked.isascii() and asked.isdecimal() and int(asked[:9]) > 0):
             raise BadParameter(f"page_size is {asked!r}; give a whole number from 1 on.")
@@ -91,7 +91,7 @@ class NewestFirst(CursorPagination):
         return replace_query_param(self.base_url, self.cursor_query_param, str(self._next)) if self._next else None
 
     def get_previous_link(self) -> None:
-        """What has come since stands at the beginning of the listing, not before a page in its midst."""
+        """None: the listing grows at its beginning, so that no page has a fixed one before it."""
 
 
 class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
@@ -114,11 +114,11 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
         responses={202: AcceptedSerializer, 200: PredictionSerializer},
     )
     def create(self, request: Request, model: str | None = None, tag: str | None = None) -> HttpResponseBase:
-        """Predict one record or a list of records. 202 at once, or 200 when asked to wait and it was in time."""
+        """Predict one record or a list of records. 202 at once, or 200 with `Prefer: wait` if it ended in time."""
         preference = preference_of(request)
         version = resolve(Target(model, tag), request.user)
         payload = json_of(request)
-        with approaching():  # only now, for a body may take its time to arrive
+        with approaching():  # only now, because a body may take long to arrive
             prediction = submit(
                 version,
                 payload,
@@ -130,7 +130,7 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
 
     @extend_schema(parameters=[_PREFER], responses=PredictionSerializer)
     def retrieve(self, request: Request, pk: UUID) -> HttpResponseBase:
-        """The prediction as it is now; with `Prefer: wait` once it has ended or the time is up."""
+        """The prediction as it is now; with `Prefer: wait` as it is when it has ended or the time is up."""
         preference = preference_of(request)
         prediction = self._readable(pk)
         if not prediction.has_ended and preference.wait_seconds and wait_until_ended(pk, preference.wait_seconds):
@@ -146,7 +146,7 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
         responses=PredictionSerializer(many=True),
     )
     def list(self, request: Request) -> Response:
-        """Your own predictions, newest first (staff: everybody's)."""
+        """Your own predictions, newest first (staff: all)."""
         if not (request.user.is_authenticated or settings.MLSERVE_ANONYMOUS_HISTORY):
             raise NotAuthenticated("Sign in to list your predictions. One prediction can be read by its id.")
         listing = listing_for(request.user, **_filters(request))
@@ -156,7 +156,7 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
 
     @extend_schema(request=None, responses=PredictionSerializer)
     def cancel(self, request: Request, pk: UUID) -> HttpResponseBase:
-        """Take a queued prediction of yours back. 409 once it runs or has ended."""
+        """Cancel a queued prediction of yours. 409 once it runs or has ended."""
         is_others = self._readable(pk).owner_id not in (None, request.user.pk)
         if is_others:
             require_permission(request, CANCEL)
@@ -177,7 +177,7 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
     def _respond(
         self, prediction: Prediction, preference: Preference, *, is_accepted: bool = False
     ) -> HttpResponseBase:
-        """The whole object, or what a submission is answered with that `is_accepted` and has not ended."""
+        """The whole object, or the 202 of a submission that `is_accepted` and has not ended."""
         serializer_class = AcceptedSerializer if is_accepted else PredictionSerializer
         body = serializer_class(prediction, context={"request": self.request}).data
         headers = {"Vary": "Accept, Cookie, Prefer"}
@@ -190,7 +190,7 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
         return json_response(self.request, body, status=202 if is_accepted else 200, headers=headers)
 
 
-def preference_of(request: Request | HttpRequest) -> Preference:
+def preference_of(request: Request) -> Preference:
     return read_preference(request.headers.get("Prefer"), max_wait_seconds=settings.MLSERVE_MAX_WAIT)
 
 

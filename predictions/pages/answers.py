@@ -1,4 +1,4 @@
-"""What a person reads of a result: labels, probabilities as bars, numbers and durations in words. Pure."""
+"""A result as a page shows it: labels, probabilities as bars, numbers and durations as text. Pure."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The controls that a form asks with, as a table: each says what it can ask and makes the widget for it."""
+"""The kinds of form widgets as a table: each knows which questions it suits, and makes the widget."""
 
 import math
 import re
@@ -12,10 +12,10 @@ from predictions.pages.questions import Question, text_of
 
 # Ends the name of the checkbox that says "not known" beside a slider.
 UNKNOWN_SUFFIX = "-unknown"
-# What browsers post for a checked box without a value of its own.
+# Browsers post this for a checked box that has no value attribute.
 _CHECKED = "on"
 _LONG_TEXT = 200
-# Of a step: what floating point may add to a number that lies on one.
+# In steps: the rounding error that a number on a step may have.
 _STEP_TOLERANCE = 1e-6
 # What <input type=date> and <input type=datetime-local> can show; anything else they would show as empty.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -23,7 +23,7 @@ _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,3})?)?")
 
 
 class RangeInput(forms.NumberInput):
-    """A slider. It always has a value, so where none may be given a checkbox beside it says so."""
+    """A slider. It always has a value, so a checkbox beside it says that the value is not known."""
 
     input_type = "range"
 
@@ -32,7 +32,7 @@ class RangeInput(forms.NumberInput):
 
 
 class CheckboxInput(forms.CheckboxInput):
-    """A box between two values: an unchecked one posts nothing, which stands for the first of them."""
+    """A box for one of two values. An unchecked box posts nothing, which means the first value."""
 
     def __init__(self, values: tuple[str, str], attrs: dict[str, Any]) -> None:
         super().__init__(attrs, check_test=lambda text: text == values[1])

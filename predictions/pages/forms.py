@@ -1,4 +1,4 @@
-"""The form of a model: a Django form that holds text and errors, but leaves every judgement to the schema."""
+"""The form of a model: a Django form that holds texts and errors, while the schema alone validates."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ColumnField(forms.Field):
-    """Holds a text; whether it is right is the schema's business."""
+    """Holds a text, which the schema validates."""
 
     def __init__(self, question: Question, text: str | None, position: int) -> None:
         super().__init__(
@@ -32,7 +32,7 @@ class ColumnField(forms.Field):
 
 
 def _as_sentences(*texts: str) -> str:
-    """Whoever wrote the first one may not have known that others follow."""
+    """The texts joined, each but the last ended by a full stop where it has none."""
     *before, last = [text for text in texts if text] or [""]
     return " ".join([text if text[-1] in ".!?:;…" else f"{text}." for text in before] + [last])
 

@@ -1,4 +1,4 @@
-"""What a form asks: one question per column, from the form configuration where it speaks, else the schema. Pure."""
+"""What a form asks: one question per column, from the form configuration, else from the schema. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Question:
-    """How one column is asked for. `control` is the widget wished for, which may not suit the column."""
+    """How one column is asked for. `control` is the configured widget, which may not suit the column."""
 
     name: str
     label: str
@@ -62,7 +62,7 @@ class Question:
 
     @property
     def empty_label(self) -> str:
-        """What no answer means."""
+        """The label of the choice that gives no answer."""
         if self.is_nullable:
             return "not known"
         return "choose" if self.is_required else "not given"
@@ -98,9 +98,7 @@ class Section:
 
 def sections_of(schema: RecordSchema, config: "FormConfig") -> list[Section]:
     """The configured sections in their order; columns that none of them names follow in one more."""
-    from registry.schema.form_config import (
-        FieldConfig,  # pydantic costs a process that shows no page a tenth of a second
-    )
+    from registry.schema.form_config import FieldConfig  # pydantic takes a tenth of a second to import
 
     sections = [
         Section(section.title or "", tuple(_question(schema, field) for field in section.fields))
@@ -152,7 +150,7 @@ def _question(schema: RecordSchema, field: "FieldConfig") -> Question:
 
 
 def _limits(node: Mapping[str, Any], lowest: Any, highest: Any) -> str:
-    """What the values of a number are, in a few words."""
+    """The range of a number in a few words."""
     if "x-training-range" in node:
         low, high = node["x-training-range"]
         return f"Training range {_short(low)}–{_short(high)}."
@@ -189,7 +187,7 @@ def _choice(node: dict[str, Any], offered: Any) -> Choice:
     value = offered
     if isinstance(value, str) and types_of(node)[0] != "string":
         value = cell_value(node, value)
-    # An empty text would mean no answer, so that a blank string travels in quotation marks.
+    # An empty text means no answer, so that a blank string is posted in quotation marks.
     text = orjson.dumps(value).decode() if isinstance(value, str) and not value.strip() else text_of(value)
     if label is None:
         label = _WORDS[value] if isinstance(value, bool) else text

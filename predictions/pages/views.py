@@ -1,4 +1,4 @@
-"""The pages for people: the models, a form for each, and a permalink for every prediction."""
+"""The HTML pages: the list of models, the form of each, and a permalink for each prediction."""
 
 import json
 import shlex
@@ -31,7 +31,7 @@ from registry.schema.record import Row
 if TYPE_CHECKING:
     from registry.schema.form_config import FormConfig
 
-# Longer than this, the permalink with its own news is better company than a page that does not come.
+# After this the permalink is shown, which updates itself, instead of a page that keeps loading.
 _MOST_WAIT_SECONDS = 10
 _SHOWN_ROWS = 100
 _WANTED_OUTPUTS = ("predict", "predict_proba")
@@ -120,7 +120,7 @@ def _prefill(request: HttpRequest, version: ModelVersion) -> Row | None:
 
 
 def _asked_again(request: HttpRequest, form: RecordForm) -> list[str]:
-    """The labels of what an earlier prediction cannot fill in."""
+    """The labels of the columns that an earlier prediction cannot fill in."""
     return [str(column.label) for column in form.unkept_columns()] if "from" in request.GET else []
 
 
@@ -145,7 +145,7 @@ def _config(version: ModelVersion) -> "FormConfig":
 
 
 def _inputs_are_shown(prediction: Prediction, request: HttpRequest) -> bool:
-    """Whether the reader may see what was put in; that somebody else's was looked at is written down."""
+    """Whether the reader may see the input. That staff look at another account's input is recorded."""
     if not may_see_inputs(prediction, request.user):
         return False
     if sees_everything(request.user) and prediction.owner_id != request.user.pk:
@@ -154,7 +154,7 @@ def _inputs_are_shown(prediction: Prediction, request: HttpRequest) -> bool:
 
 
 def _shown(prediction: Prediction, *, with_inputs: bool = True) -> dict[str, Any]:
-    """What the templates say about a prediction."""
+    """The context of the templates that show a prediction."""
     version = prediction.version
     config = _config(version)
     rows = prediction.rows[:_SHOWN_ROWS]

@@ -1,4 +1,4 @@
-"""Find one prediction by its id, for whoever may see it, in one statement."""
+"""Find one prediction by its id, in one statement that also checks whether the reader may see it."""
 
 from typing import Any
 from uuid import UUID
@@ -16,13 +16,13 @@ from registry.publishing.lookup import Identity, version_of
 
 VIEW_INPUTS = "predictions.view_inputs"
 _UNSAID = "The model raised an error. Its words may repeat what was put in, which your account may not see."
-# Everything but what was put in, which can be large and is fetched where it is looked at.
+# All but the input, which can be large and is fetched where it is shown.
 _FIELDS = tuple(field.attname for field in Prediction._meta.concrete_fields if field.attname != "inputs")
 
 
 def find_readable(prediction_id: UUID, user: AbstractBaseUser | AnonymousUser) -> Prediction | None:
     """The prediction with its version, or None: there is none, or `user` may not see it."""
-    # A page's user is looked up when somebody asks: always, or the work would tell whether there is a prediction.
+    # The user of a page is looked up lazily; here always, or the time taken would tell whether there is a prediction.
     owner = user.pk if user.is_authenticated else None
     row = _ANY.first(pk=prediction_id) if sees_everything(user) else _SHOWN_TO.first(pk=prediction_id, owner=owner)
     if row is None:
@@ -33,10 +33,10 @@ def find_readable(prediction_id: UUID, user: AbstractBaseUser | AnonymousUser) -
 
 
 def may_see_inputs(prediction: Prediction, user: AbstractBaseUser | AnonymousUser) -> bool:
-    """Whether `user`, who may read the prediction, is also shown what was put in.
+    """Whether `user`, who may read the prediction, may also see its input.
 
-    Whoever asked is, and whoever was given the id of a prediction on a public model. Staff find all ids in a list, so
-    that other people's inputs need the permission for it.
+    Its owner may, and every holder of the id of a prediction on a public model. Staff see all ids in a list, so that
+    they need the permission for inputs of others.
     """
     if user.is_authenticated and prediction.owner_id == user.pk:
         return True
@@ -44,9 +44,9 @@ def may_see_inputs(prediction: Prediction, user: AbstractBaseUser | AnonymousUse
 
 
 def shown_error(prediction: Prediction, *, with_inputs: bool) -> dict[str, Any] | None:
-    """The problem of a prediction that failed, for whoever is shown what was put in or is not.
+    """The problem of a prediction that failed, without the model's message for readers who may not see inputs.
 
-    A model repeats values in its words, “could not convert string to float: 'Smith'”, so that those are left out.
+    Such a message repeats values: “could not convert string to float: 'Smith'”.
     """
     error: dict[str, Any] | None = orjson.loads(prediction.error) if prediction.error else None
     if error is None or with_inputs or not error.get("type", "").endswith(f"/{PredictionFailed.slug}"):
@@ -62,9 +62,9 @@ def _by_id(*which: Q) -> "QuerySet[Any, Any]":
 
 
 def _shown_to() -> "QuerySet[Any, Any]":
-    """Staff may read all, the others what is on a public model or their own; nobody's are no stranger's own.
+    """For readers who are not staff: predictions on a public model, and those that they own. Strangers own none.
 
-    The database decides, so that of a hidden row nothing is fetched: a result of some kilobytes would take its time.
+    The database decides, so that nothing is fetched of a hidden row: the time for a large result would reveal it.
     """
     return _by_id(Q(version__model__is_public=True) | Q(owner=Parameter("owner", _OWNER)))
 

@@ -197,7 +197,7 @@ def test_it_refuses_a_chunked_body_by_either_chain(browse: Callable[..., httpx.C
 @pytest.fixture
 def by_the_rules(transactional_db: None) -> Iterator[httpx.Client]:
     """A client of the WSGI application that lets nothing pass which PEP 3333 forbids either side."""
-    application: Any = validator(Application())
+    application: Callable[..., Iterable[bytes]] = validator(Application())
 
     def checked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
