@@ -1,5 +1,6 @@
 """Sessions, their protection and their messages where a browser needs them, and nothing of it elsewhere."""
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -12,7 +13,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from rest_framework.test import APIClient
 
+from mlserve.access.tokens import make_token
 from mlserve.http.handlers import Application
+from mlserve.observability import logs
 from predictions.models import Prediction
 from registry.models import Model, ModelVersion
 
@@ -277,3 +280,29 @@ def test_it_signs_a_program_in_for_each_request_alone(
 
     assert statuses == [202, 404, 401, 202]
     assert not client.cookies
+
+
+@pytest.mark.parametrize("url", [URL, "/api/models"])
+def test_it_logs_who_asked(
+    browse: Callable[..., httpx.Client],
+    penguins: ModelVersion,
+    reader: User,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+) -> None:
+    settings.MLSERVE_ACCESS_LOG = True
+    token, secret = make_token(reader, name="program", scopes=["predict"], days=1, created_by="")
+    logged: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        logging.getLogger("mlserve.access"), "filters", [lambda _record: not logged.append(dict(logs.facts()))]
+    )
+
+    browse().get(url, headers={"Authorization": f"Bearer {secret}"})
+    browse().get(url, auth=httpx.BasicAuth("reader", "reader-password"))
+    browse().get(url)
+
+    asked = [{name: facts.get(name) for name in ("user", "token")} for facts in logged]
+    assert asked == [
+        {"user": reader.pk, "token": token.pk}, {"user": reader.pk, "token": None}, {"user": None, "token": None},
+    ]  # fmt: skip
