@@ -51,6 +51,10 @@ class PredictionQuerySet(QuerySet["Prediction"]):
     def running(self) -> "PredictionQuerySet":
         return self.filter(status=Status.RUNNING)
 
+    def leased(self, *, now: datetime) -> "PredictionQuerySet":
+        """Running, and a worker may still be at it."""
+        return self.running().filter(lease_expires_at__gt=now)
+
     def unanswered(self) -> "PredictionQuerySet":
         """Failed, canceled and expired, in the words of the partial indexes that hold these few."""
         return self.filter(result=None, finished_at__isnull=False)
@@ -115,14 +119,19 @@ class PredictionQuerySet(QuerySet["Prediction"]):
 
     def _requeue(self, which: Q, now: datetime) -> int:
         held = self.running().filter(which)
-        given_up = held.filter(attempts__gte=settings.MLSERVE_MAX_ATTEMPTS)._end(
+        used_up = held.filter(attempts__gte=settings.MLSERVE_MAX_ATTEMPTS)
+        given_up = used_up._end(
             status=Status.FAILED,
             error=given_up_error(),
             finished_at=now,
             lease_holder="",
             lease_expires_at=None,
         )
-        back = held.update(status=Status.QUEUED, started_at=None, lease_holder="", lease_expires_at=None)
+        back = held.filter(attempts__lt=settings.MLSERVE_MAX_ATTEMPTS).update(
+            status=Status.QUEUED, started_at=None, lease_holder="", lease_expires_at=None
+        )
+        # What could not end, because its input is unreachable, is no worker's any more: the next sweep ends it.
+        used_up.update(lease_holder="", lease_expires_at=now)
         return given_up + back
 
     def requeue_without_attempt(self, *, holder: str, ids: Sequence[UUID] | None = None) -> int:

@@ -70,9 +70,9 @@ def claim(
         return []  # without taking SQLite's write lock
     with transaction.atomic():
         chosen = (
-            _by_precedence(precedence, is_turn_of_quarantined, most_rows)
+            _by_precedence(precedence, is_turn_of_quarantined, most_rows, now)
             if precedence
-            else _choose(first[0], most_rows)
+            else _choose(first[0], most_rows, now)
         )
         if chosen and _mark(chosen, holder, now) != len(chosen):
             raise AssertionError("rows that this transaction locked changed under it")
@@ -83,10 +83,10 @@ def claim(
     return chosen
 
 
-def _choose(first: UUID, most_rows: Callable[[int], int]) -> list[Prediction]:
+def _choose(first: UUID, most_rows: Callable[[int], int], now: datetime) -> list[Prediction]:
     # PostgreSQL's index still holds what was claimed before `first`; one walk over it is enough.
     row = _OLDEST.first(first=first)
-    if row is not None and _is_last_attempt(row) and (_is_another_tried_again() or _FIRST.first() != (row[0],)):
+    if row is not None and _is_last_attempt(row) and (_is_another_tried_again(now) or _FIRST.first() != (row[0],)):
         # Or one in front of it is being claimed at this moment, by somebody who has not committed yet.
         row = _OLDEST_UNTRIED.first(first=first)
     if row is None:
@@ -101,31 +101,33 @@ def _choose(first: UUID, most_rows: Callable[[int], int]) -> list[Prediction]:
 
 
 def _by_precedence(
-    precedence: Precedence, is_turn_of_quarantined: bool, most_rows: Callable[[int], int]
+    precedence: Precedence, is_turn_of_quarantined: bool, most_rows: Callable[[int], int], now: datetime
 ) -> list[Prediction]:
     quarantined = precedence.quarantined - precedence.paused
     others = ModelVersion.objects.exclude(pk__in=precedence.quarantined)
-    ways: list[Callable[[], list[Prediction]]] = [lambda: _oldest_of(others, precedence, most_rows)]
+    ways: list[Callable[[], list[Prediction]]] = [lambda: _oldest_of(others, precedence, most_rows, now)]
     if quarantined:
-        ways.insert(0 if is_turn_of_quarantined else 1, lambda: _oldest_quarantined(quarantined, precedence, most_rows))
+        ways.insert(
+            0 if is_turn_of_quarantined else 1, lambda: _oldest_quarantined(quarantined, precedence, most_rows, now)
+        )
     return next((chosen for way in ways if (chosen := way())), [])
 
 
 def _oldest_quarantined(
-    quarantined: frozenset[int], precedence: Precedence, most_rows: Callable[[int], int]
+    quarantined: frozenset[int], precedence: Precedence, most_rows: Callable[[int], int], now: datetime
 ) -> list[Prediction]:
     """Nothing while a worker of any host is at one of them: else they would occupy all workers."""
     mine = ModelVersion.objects.filter(pk__in=quarantined)
     # Whoever holds these rows decides alone, and the next one sees what was decided.
     if len(mine.order_by("pk").select_for_update(no_key=True).values_list("pk")) < len(quarantined):
         return []  # one was deleted; its standing is read anew in a moment
-    if Prediction.objects.running().filter(version__in=precedence.quarantined).exists():
+    if Prediction.objects.leased(now=now).filter(version__in=precedence.quarantined).exists():
         return []
-    return _oldest_of(mine, precedence, most_rows)
+    return _oldest_of(mine, precedence, most_rows, now)
 
 
 def _oldest_of(
-    versions: "QuerySet[ModelVersion]", precedence: Precedence, most_rows: Callable[[int], int]
+    versions: "QuerySet[ModelVersion]", precedence: Precedence, most_rows: Callable[[int], int], now: datetime
 ) -> list[Prediction]:
     """One look into the index per version: what waits for one version may be very much."""
     waiting = _unlocked()
@@ -138,7 +140,7 @@ def _oldest_of(
     for version_id in found.values_list("pk", flat=True):
         mine = waiting.filter(version=version_id).values_list(*_FIELDS)
         row = mine.first()
-        if row is not None and _is_last_attempt(row) and _is_another_tried_again():
+        if row is not None and _is_last_attempt(row) and _is_another_tried_again(now):
             row = mine.filter(attempts=0).first()
         if row is None:
             continue  # others were faster, or it has to wait
@@ -157,9 +159,9 @@ def _is_last_attempt(row: tuple[Any, ...]) -> bool:
     return tried >= max(settings.MLSERVE_MAX_ATTEMPTS - 1, 1)
 
 
-def _is_another_tried_again() -> bool:
-    """Whoever does so looks for more afterwards, and the sweep calls somebody when that one is gone."""
-    return Prediction.objects.running().filter(attempts__gt=1).exists()
+def _is_another_tried_again(now: datetime) -> bool:
+    """The worker that does so looks for more afterwards; should it die, the sweep calls another one."""
+    return Prediction.objects.leased(now=now).filter(attempts__gt=1).exists()
 
 
 def _is_batchable_now(oldest: Prediction) -> bool:

@@ -1,7 +1,8 @@
 """Values of marked columns reach the model, and no row that has ended."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from predictions.models import Prediction
 from predictions.models.completion import Completion
 from predictions.runtime import loaded_models
 from predictions.serving.submission import submit
-from predictions.worker.claiming import claim
+from predictions.worker.claiming import Precedence, claim
 from registry.models import ModelVersion
 from tests.predictions.marked import ISLAND, MASS, mark, record
 
@@ -60,6 +61,18 @@ def kept_row(pk: UUID) -> dict[str, Any]:
 def stored_files() -> list[Path]:
     root = Path(storages["artifacts"].path(""))
     return [path for path in root.glob("predictions/**/*") if path.is_file()]
+
+
+@contextmanager
+def unreachable_storage() -> Iterator[None]:
+    root = Path(storages["artifacts"].path("predictions"))
+    root.rename(root.with_name("away"))
+    root.write_bytes(b"")  # no folder
+    try:
+        yield
+    finally:
+        root.unlink()
+        root.with_name("away").rename(root)
 
 
 def claimed(ask: Ask) -> Prediction:
@@ -200,19 +213,56 @@ def test_it_finds_the_old_object_after_it_was_killed(ask: Ask, settings: Any) ->
 def test_it_waits_for_a_storage_that_is_away(ask: Ask, settings: Any) -> None:
     settings.MLSERVE_ROW_BYTES = 10
     pk = ask().pk
-    root = Path(storages["artifacts"].path("predictions"))
-    root.rename(root.with_name("away"))
-    root.write_bytes(b"")  # no folder
 
-    with pytest.raises(Unavailable):
-        Prediction.objects.cancel(pk, now=timezone.now())
-    assert Prediction.objects.expire(now=timezone.now() + timedelta(days=30)) == 0
+    with unreachable_storage():
+        with pytest.raises(Unavailable):
+            Prediction.objects.cancel(pk, now=timezone.now())
+        assert Prediction.objects.expire(now=timezone.now() + timedelta(days=30)) == 0
 
-    root.unlink()
-    root.with_name("away").rename(root)
     assert Prediction.objects.expire(now=timezone.now() + timedelta(days=30)) == 1
     Prediction.objects.redact_ended()
     kept_row(pk)
+
+
+def use_up_attempts(ask: Ask, settings: Any) -> Prediction:
+    """A running prediction on its last attempt, whose input lies in the storage."""
+    settings.MLSERVE_ROW_BYTES = 10
+    prediction = claimed(ask)
+    Prediction.objects.filter(pk=prediction.pk).update(attempts=settings.MLSERVE_MAX_ATTEMPTS)
+    return prediction
+
+
+def test_it_never_tries_again_what_has_used_up_its_attempts(ask: Ask, settings: Any) -> None:
+    prediction = use_up_attempts(ask, settings)
+
+    with unreachable_storage():
+        assert Prediction.objects.requeue_held_by([HOLDER], now=timezone.now()) == 0
+        Prediction.objects.requeue_without_attempt(holder=HOLDER)
+        tasks.sweep()
+        assert claim(holder="host:2", now=timezone.now()) == []
+
+    tasks.sweep()
+    Prediction.objects.redact_ended()
+    prediction.refresh_from_db()
+    assert (prediction.status, prediction.attempts) == ("failed", settings.MLSERVE_MAX_ATTEMPTS)
+    kept_row(prediction.pk)
+
+
+@pytest.mark.parametrize("is_quarantined", [False, True])
+def test_it_holds_up_no_other_while_its_input_is_unreachable(
+    ask: Ask, settings: Any, marked: ModelVersion, is_quarantined: bool
+) -> None:
+    use_up_attempts(ask, settings)
+    settings.MLSERVE_ROW_BYTES = 2**20
+    other = ask()
+    Prediction.objects.filter(pk=other.pk).update(attempts=settings.MLSERVE_MAX_ATTEMPTS - 1)
+    precedence = Precedence(quarantined=frozenset({marked.pk} if is_quarantined else ()))
+
+    with unreachable_storage():
+        Prediction.objects.requeue_held_by([HOLDER], now=timezone.now())
+        chosen = claim(holder="host:2", now=timezone.now(), precedence=precedence)
+
+    assert [each.pk for each in chosen] == [other.pk]
 
 
 def test_it_ends_what_lost_its_input(ask: Ask, settings: Any) -> None:
