@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from predictions.batching.shared_errors import copy_of
+
 Item = TypeVar("Item")
 
 
@@ -26,7 +28,10 @@ class _Share(Generic[Item]):
 
 
 class GroupCommit(Generic[Item]):
-    """`write` stores a group, all or nothing; what it raises is raised to every caller of the group."""
+    """`write` stores a group, all or nothing; what it raises is raised to every caller of the group.
+
+    Each thread raises an exception of its own: the one that wrote the original, the others a copy.
+    """
 
     def __init__(self, write: Callable[[Sequence[Item]], None], *, most_items: int) -> None:
         self._write, self._most_items = write, most_items
@@ -45,7 +50,7 @@ class GroupCommit(Generic[Item]):
         if not share.is_written and share.error is None:
             self._write_group()
         if share.error is not None:
-            raise share.error
+            raise copy_of(share.error) from share.error
 
     def _write_group(self) -> None:
         """Write what has gathered; the caller's own share is the first."""

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from predictions.batching.shared_errors import copy_of
+
 Item = TypeVar("Item")
 
 
@@ -92,7 +94,7 @@ class MicroBatcher(Generic[Item]):
     def submit(self, item: Item, *, key: Hashable, weight: int, timeout_seconds: float) -> bool:
         """Wait until `item` was called and settled. False when the time ran out first: then it never is settled.
 
-        Raises Overfull, CallEnded, or what `call` or `settle` raised.
+        Raises Overfull, CallEnded, or what `call` or `settle` raised, as an exception of its own in each thread.
         """
         place = _Place(item, key, weight)
         with self._changed:
@@ -111,7 +113,7 @@ class MicroBatcher(Generic[Item]):
         if place.to_settle:
             self._settle_for_all(place.to_settle)
         if place.error is not None:
-            raise place.error
+            raise copy_of(place.error) from place.error
         return True
 
     def seconds_in_call(self) -> float:

@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -167,6 +168,24 @@ def test_it_tells_every_caller_of_a_group_why_it_was_refused(store: Store, gathe
     told = {name: str(error) for name, error in callers.errors.items() if error is not None}
     assert told == dict.fromkeys("abc", "refused: ['b']")
     assert set(callers.errors) == {"first", *"abcde"}
+
+
+def test_it_raises_an_exception_of_its_own_to_each_caller(store: Store, gather: Callable[..., Callers]) -> None:
+    """Else each thread would add its frames to the traceback that the others show at the same time."""
+    store.refused = {"b"}
+    callers = gather()
+    for name in ("a", "b", "c"):
+        callers.add_in_line(name)
+    store.go.set()
+    callers.join()
+
+    errors = [error for error in callers.errors.values() if error is not None]
+    original = callers.errors["a"]  # who came first has written
+    assert len({id(error) for error in errors}) == 3
+    assert all(error is original or error.__cause__ is original for error in errors)
+    for error in errors:
+        names = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+        assert names.count("add") == 1
 
 
 def test_it_does_not_punish_who_waits_for_the_error_before(store: Store, gather: Callable[..., Callers]) -> None:

@@ -2,12 +2,14 @@
 
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from mlserve.errors import FieldError, PredictionFailed
 from predictions.batching.micro_batching import CallEnded, MicroBatcher, Overfull
 
 _PATIENCE = 20.0
@@ -265,8 +267,34 @@ def test_it_raises_to_every_caller_of_a_call_that_failed_and_to_none_of_the_next
     results = callers.join()
     assert isinstance(results["b"], CallEnded)
     assert "SystemExit: the model" in str(results["b"])
-    assert results["c"] is results["b"]
+    assert str(results["c"]) == str(results["b"])
     assert results["other"] is True
+
+
+@pytest.mark.parametrize("step", ["fail", "fail_settling"])
+def test_it_raises_an_exception_of_its_own_to_each_caller(machine: Machine, callers: Callers, step: str) -> None:
+    """Else each thread would add its frames to the traceback that the others show at the same time."""
+    original = PredictionFailed("no", [FieldError("/0", "bad")])
+
+    def fail(items: Sequence[Any]) -> None:
+        if "b" in items:
+            raise original
+
+    setattr(machine, step, fail)
+    occupy(machine, callers)
+    for item in "bcd":
+        callers.start(item)
+    machine.go.set()
+
+    results = callers.join()
+    errors = [results[item] for item in "bcd"]
+    assert len({id(error) for error in errors}) == 3
+    assert {(str(error), error.detail, error.errors) for error in errors} == {("no", "no", original.errors)}
+    for error in errors:
+        assert error is original or error.__cause__ is original
+        # The thread of this test's caller, `submit`, and for the original those between it and `fail`.
+        names = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+        assert names.count("submit") == 2
 
 
 def test_it_raises_to_every_caller_what_settling_raised(machine: Machine, callers: Callers) -> None:
