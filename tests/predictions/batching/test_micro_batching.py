@@ -272,11 +272,9 @@ def test_it_raises_to_every_caller_of_a_call_that_failed_and_to_none_of_the_next
 
 @pytest.mark.parametrize("step", ["fail", "fail_settling"])
 def test_it_raises_an_exception_of_its_own_to_each_caller(machine: Machine, callers: Callers, step: str) -> None:
-    original = ConnectionError("no database")
-
     def fail(items: Sequence[Any]) -> None:
         if "b" in items:
-            raise original
+            raise ConnectionError("no database")
 
     setattr(machine, step, fail)
     occupy(machine, callers)
@@ -285,10 +283,9 @@ def test_it_raises_an_exception_of_its_own_to_each_caller(machine: Machine, call
     machine.go.set()
 
     errors = [callers.join()[item] for item in "bcd"]
-    assert [type(error) for error in errors] == [ConnectionError] * 3
+    assert {str(error) for error in errors} == {"no database"}
     assert len({id(error) for error in errors}) == 3
     for error in errors:
-        assert error is original or error.__cause__ is original
         assert [frame.name for frame in traceback.extract_tb(error.__traceback__)].count("submit") == 2
 
 
