@@ -59,7 +59,7 @@ def attend() -> int:
 def _attend() -> int:
     deadline = time.monotonic() + settings.MLSERVE_DRAIN_SECONDS
     if _Late.is_unknown:
-        _introduce()
+        introduce()
         _Late.is_unknown = False
     call_marker.renew()
     wake_ups.clear_pending_wake_up()
@@ -133,8 +133,16 @@ def _call_inspector_if_wanted() -> None:
         wake_ups.call_inspector()
 
 
-def sweep(*, with_payloads: bool = True) -> dict[str, int]:
-    """Take back what dead workers hold, expire what waited too long, apply retention, ring when work waits.
+def sweep() -> dict[str, int]:
+    """The sweep that django-q2 schedules; nothing where another process has begun one a moment ago.
+
+    Its tasks pile up while all workers are busy, and then they all come at once.
+    """
+    return sweep_now() if wake_ups.claim_sweep() else {}
+
+
+def sweep_now() -> dict[str, int]:
+    """Take back what dead workers hold, expire what waited too long, apply retention, call for what waits.
 
     Payload objects without a row come last, because listing them asks the storage each time, which may hang.
     """
@@ -147,14 +155,12 @@ def sweep(*, with_payloads: bool = True) -> dict[str, int]:
         "deleted": delete_what_is_too_old(now=now),
     }
     Prediction.objects.redact_ended()
-    if Prediction.objects.queued().exists():
-        wake_ups.call_worker()
     heartbeat.forget_unseen(now=now)
     sweep_uploads(now=now)
     forget_callers()
-    _call_inspector_if_wanted()
+    _call_for_what_waits()
     totals.flush()
-    counts["unreferenced"] = delete_unreferenced(now=now) if with_payloads else 0
+    counts["unreferenced"] = delete_unreferenced(now=now)
     if any(counts.values()):
         log.info(
             "Sweep: %(released)d released, %(expired)d expired, %(deleted)d deleted, "
@@ -165,22 +171,32 @@ def sweep(*, with_payloads: bool = True) -> dict[str, int]:
 
 
 def start_worker(**_: Any) -> None:
-    """Runs in each new worker process before it waits for tasks (django-q2's `post_spawn`).
-
-    Whatever a predecessor held or had been called for is queued and rung for again, without waiting.
-    """
+    """Runs in each new worker process before it waits for tasks (django-q2's `post_spawn`)."""
     # Without its cluster it would wait for a task for ever, and it leaves SIGTERM to the cluster.
     cluster = multiprocessing.parent_process()
     end_with_parent(cluster.pid if cluster else None, by=signal.SIGKILL)
     incidents.begin_marking()
     try:
-        _introduce()
+        introduce()
     except (OperationalError, InterfaceError) as error:
         log.error("A worker starts without the database: %s", error)  # noqa: TRY400
         _Late.is_unknown = True
 
 
-def _introduce() -> None:
+def introduce() -> None:
+    """What a predecessor of this host held is requeued, and what waits is called for, without waiting.
+
+    It does not sweep, or the first task would wait for that: a cluster that starts looks at the schedule at once.
+    """
     heartbeat.see_this_worker()
+    incidents.report_left_behind()
     wake_ups.clear_pending_wake_up()
-    sweep(with_payloads=False)
+    heartbeat.requeue_of_dead_workers()
+    _call_for_what_waits()
+
+
+def _call_for_what_waits() -> None:
+    """Whatever became of the messages that were sent for it."""
+    if Prediction.objects.queued().exists():
+        wake_ups.call_worker()
+    _call_inspector_if_wanted()

@@ -124,7 +124,7 @@ _TASKS: Mapping[str, _Task] = {
 
 def _sweep() -> None:
     heartbeat.see_this_worker()
-    tasks.sweep()
+    tasks.sweep_now()
     GoldenChecks().check_one()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
@@ -209,7 +210,9 @@ def queue_summary(now: datetime) -> dict[str, Any]:
         "running": _counted(Prediction.objects.running()),
         "oldest_seconds": None if oldest is None else round((now - oldest).total_seconds(), 1),
         "workers": workers,
-        "sent_at": PendingWakeUp.objects.exclude(sent_at=None).values_list("sent_at", flat=True).first(),
+        "sent_at": PendingWakeUp.objects.filter(queue=settings.Q_CLUSTER["name"])
+        .values_list("sent_at", flat=True)
+        .first(),
     }
 
 

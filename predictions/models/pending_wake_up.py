@@ -4,8 +4,9 @@ from django.db import models
 
 
 class PendingWakeUp(models.Model):
-    """One row per queue name: when a wake-up was sent that no worker has taken yet. Written by
-    predictions/queue/wake_ups.py only.
+    """When a worker was last called and has not answered: one row per queue name, and one for the sweep.
+
+    Written by predictions/queue/wake_ups.py only.
     """
 
     queue = models.CharField(max_length=100, primary_key=True)

@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 # far in the future: a clock was ahead for a moment.
 WAKE_UP_PATIENCE_SECONDS = 10
 _SCHEDULE, _SWEEP_EVERY = "mlserve sweep", timedelta(minutes=1)
+# Between the beginnings of two sweeps. django-q2 looks at its schedule twice a minute, so that of two sweeps that are
+# due a minute apart the second may come after little more than half of it.
+_LEAST_BETWEEN_SWEEPS = timedelta(seconds=30)
 # Everything that a message may ask of a worker, without arguments: what is to be done stands in the tables.
 TASKS = {
     "attend": "predictions.tasks.attend",
@@ -59,7 +62,7 @@ def call_worker(*, beside: str = "") -> bool:
     `beside` is the host of a worker that calls for help while it attends: it must not be handed its own call.
     """
     try:
-        if not _ring():
+        if not _is_first(_queue_name(), timedelta(seconds=WAKE_UP_PATIENCE_SECONDS)):
             return False
         _enqueue(f"{_BESIDE}{beside}" if beside else "wake-up")
     except Unavailable as error:
@@ -167,17 +170,22 @@ def _local_socket(_database: str, queue_name: str) -> LocalWakeUpSocket:
     return LocalWakeUpSocket(f"{queue_name} attending")
 
 
-def _ring() -> bool:
-    """Compare-and-set: True for the one caller who changed a silent or stale bell into a ringing one."""
-    now, patience = timezone.now(), timedelta(seconds=WAKE_UP_PATIENCE_SECONDS)
-    pending = PendingWakeUp.objects.filter(queue=_queue_name())
+def claim_sweep() -> bool:
+    """True for the one process of all hosts that is to sweep now. One that dies meanwhile needs no clean-up."""
+    return _is_first(_SCHEDULE, _LEAST_BETWEEN_SWEEPS)
+
+
+def _is_first(name: str, patience: timedelta) -> bool:
+    """Compare-and-set: True for the one caller who changed an empty or stale time into the present one."""
+    now = timezone.now()
+    pending = PendingWakeUp.objects.filter(queue=name)
     state = pending.values_list("sent_at", flat=True).first()
     if state is not None and abs(now - state) < patience:
         return False  # the usual case in a burst: one read, no write
     is_lost = Q(sent_at__lte=now - patience) | Q(sent_at__gte=now + patience)
     if pending.filter(Q(sent_at=None) | is_lost).update(sent_at=now):
         return True
-    _, is_first = PendingWakeUp.objects.get_or_create(queue=_queue_name(), defaults={"sent_at": now})
+    _, is_first = PendingWakeUp.objects.get_or_create(queue=name, defaults={"sent_at": now})
     return is_first
 
 

@@ -21,6 +21,7 @@ from django.db import close_old_connections
 from django_q.cluster import Sentinel
 from django_q.conf import Conf
 from django_q.monitor import monitor
+from django_q.scheduler import scheduler
 from django_q.signals import post_spawn
 from django_q.worker import worker
 
@@ -91,6 +92,8 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
         self._timers = [_new_timer() for _ in range(2 * self.pool_size)]
         self._leaving: Any = None
         self.spawn_cluster()
+        # The guard looks at the schedule every 30 seconds only, which a cluster that keeps crashing never reaches.
+        scheduler(broker=self.broker)
         self.guard()
 
     def spawn_worker(self) -> None:

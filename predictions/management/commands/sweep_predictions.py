@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 
 from mlserve.terminal import TerminalCommand
-from predictions.tasks import sweep
+from predictions.tasks import sweep_now
 
 
 class Command(TerminalCommand):
@@ -15,7 +15,7 @@ class Command(TerminalCommand):
     )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        counts = sweep()
+        counts = sweep_now()
         self.say(
             f"{counts['released']} requeued, {counts['expired']} expired, "
             f"{counts['deleted']} deleted (ended more than {settings.MLSERVE_RETENTION_DAYS} days ago, or as many as "

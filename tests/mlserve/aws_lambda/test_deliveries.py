@@ -294,7 +294,7 @@ def test_it_only_logs_a_sweep_that_failed(monkeypatch: pytest.MonkeyPatch, caplo
     def fail() -> None:
         raise OperationalError("the database is gone")
 
-    monkeypatch.setattr(tasks, "sweep", fail)
+    monkeypatch.setattr(tasks, "sweep_now", fail)
 
     deliveries.handle_schedule()
 

@@ -118,7 +118,7 @@ def end_in_an_older_process(ask: Ask) -> UUID:
     """Which knows nothing of marks."""
     pk = ask().pk
     Prediction.objects.filter(pk=pk).update(status="canceled", finished_at=timezone.now())
-    tasks.sweep()
+    tasks.sweep_now()
     return pk
 
 
@@ -238,10 +238,10 @@ def test_it_never_tries_again_what_has_used_up_its_attempts(ask: Ask, settings: 
     with unreachable_storage():
         assert Prediction.objects.requeue_held_by([HOLDER], now=timezone.now()) == 0
         Prediction.objects.requeue_without_attempt(holder=HOLDER)
-        tasks.sweep()
+        tasks.sweep_now()
         assert claim(holder="host:2", now=timezone.now()) == []
 
-    tasks.sweep()
+    tasks.sweep_now()
     Prediction.objects.redact_ended()
     prediction.refresh_from_db()
     assert (prediction.status, prediction.attempts) == ("failed", settings.MLSERVE_MAX_ATTEMPTS)
