@@ -1,9 +1,11 @@
-"""Store new predictions: the rows of all requests that meet here share a transaction.
+"""Store new predictions. When `record` returns, the rows are in the database, and the caller may be answered.
 
-When `record` returns, the rows are in the database: whoever is answered after it can rely on that.
+SQLite lets one connection write at a time, so there the rows of all requests that meet here share a transaction.
+PostgreSQL commits many connections at once, and faster than one of them could commit for all (decision 0011).
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -23,55 +25,46 @@ _CONVERTED_FIELDS = (DateTimeField, UUIDField)
 
 
 def record(predictions: Sequence[Prediction]) -> None:
-    """Insert predictions that are queued, or that have ended already; wake a worker when there is something to do."""
-    if connection.in_atomic_block:
-        # What is written in somebody's transaction is not stored yet, so nobody else's rows may join it.
-        _write(predictions)
-        return
-    try:
-        _group.add(predictions)
-    except (DataError, IntegrityError):
-        _write(predictions)  # one bad row refuses the whole group: alone, only the bad one is refused
+    """Insert predictions that are queued, or that have ended already; wake a worker when there is something to do.
+
+    1. on SQLite, join the rows of other requests    2. INSERT    3. wake a worker after the commit
+    """
+    # What is written in a caller's transaction is not stored yet, so no other request's rows may join it.
+    if connection.vendor == "sqlite" and not connection.in_atomic_block:
+        try:
+            _group.add(predictions)
+        except (DataError, IntegrityError):
+            pass  # one bad row refuses the whole group: alone, only the bad one is refused
+        else:
+            return
+    _write(predictions)
 
 
 def _write(predictions: Sequence[Prediction]) -> None:
-    if len(predictions) == 1:
-        _insert(predictions)  # a statement is a transaction of its own
-    else:
-        with transaction.atomic():
-            _insert(predictions)
+    """What `bulk_create` does, without the half millisecond that Django needs to build its statement."""
+    sql, columns = _insert_statement()
+    database = connections[DEFAULT_DB_ALIAS]
+    rows = [[convert(getattr(each, name), database) for name, convert in columns] for each in predictions]
+    # A single statement is a transaction of its own.
+    with transaction.atomic() if len(rows) > 1 else nullcontext():
+        execute_many(sql, rows)
+    for each in predictions:
+        each._state.adding, each._state.db = False, DEFAULT_DB_ALIAS
     if any(prediction.status == Status.QUEUED for prediction in predictions):
         wake_on_commit()
 
 
-def _insert(predictions: Sequence[Prediction]) -> None:
-    """What `bulk_create` does, without the half millisecond that Django needs to build its statement."""
-    database = connections[DEFAULT_DB_ALIAS]
-    rows = [[convert(getattr(each, name), database) for name, convert in _columns()] for each in predictions]
-    execute_many(_statement(), rows)
-    for each in predictions:
-        each._state.adding, each._state.db = False, DEFAULT_DB_ALIAS
-
-
 @cache
-def _columns() -> list[tuple[str, Callable[[Any, Any], Any]]]:
-    """The attribute of each column, and what makes the database's value of it."""
-    return [
-        (field.attname, field.get_db_prep_save if isinstance(field, _CONVERTED_FIELDS) else _same)
-        for field in Prediction._meta.concrete_fields
+def _insert_statement() -> tuple[str, list[tuple[str, Callable[[Any, Any], Any]]]]:
+    """The SQL, and for each of its values the attribute and what makes the database's value of it."""
+    quote, fields = connection.ops.quote_name, Prediction._meta.concrete_fields
+    names, marks = ", ".join(quote(str(field.column)) for field in fields), ", ".join(["%s"] * len(fields))
+    columns = [
+        (field.attname, field.get_db_prep_save if isinstance(field, _CONVERTED_FIELDS) else lambda value, _: value)
+        for field in fields
     ]
-
-
-def _same(value: Any, _database: Any) -> Any:
-    return value
-
-
-@cache
-def _statement() -> str:
-    quote = connection.ops.quote_name
-    columns = [quote(str(field.column)) for field in Prediction._meta.concrete_fields]
-    table, marks = quote(Prediction._meta.db_table), ", ".join(["%s"] * len(columns))
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - names of our own
+    table = quote(Prediction._meta.db_table)
+    return f"INSERT INTO {table} ({names}) VALUES ({marks})", columns  # noqa: S608 - names of our own
 
 
 _group: GroupCommit[Prediction] = GroupCommit(_write, most_items=_MOST_TOGETHER)
