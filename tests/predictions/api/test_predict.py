@@ -291,7 +291,7 @@ def test_it_answers_503_when_the_database_is_down(
     def fail(*_: Any, **__: Any) -> None:
         raise OperationalError("database is locked")
 
-    monkeypatch.setattr(recording, "_insert", fail)
+    monkeypatch.setattr(recording, "execute_many", fail)
     response = post(api, penguin)
 
     assert response.status_code == 503

@@ -147,13 +147,13 @@ def test_it_stores_a_shared_call_in_one_transaction(
     slow: Slow, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any], monkeypatch: Any
 ) -> None:
     sizes: list[int] = []
-    insert = recording._insert
+    insert = recording.execute_many
 
-    def counted(predictions: Any) -> None:
-        sizes.append(len(predictions))
-        insert(predictions)
+    def counted(sql: str, rows: Any) -> None:
+        sizes.append(len(rows))
+        insert(sql, rows)
 
-    monkeypatch.setattr(recording, "_insert", counted)
+    monkeypatch.setattr(recording, "execute_many", counted)
     occupy(slow, requests, penguin)
     for _ in range(5):
         requests.post_in_line(penguin)
@@ -316,10 +316,10 @@ def test_it_answers_503_when_the_result_cannot_be_stored(
 ) -> None:
     from django.db import OperationalError
 
-    def fail(_: Any) -> None:
+    def fail(*_: Any) -> None:
         raise OperationalError("disk full")
 
-    monkeypatch.setattr(recording, "_insert", fail)
+    monkeypatch.setattr(recording, "execute_many", fail)
     response = api.post(URL, penguin, headers=WAIT)
 
     assert response.status_code == 503
