@@ -16,11 +16,17 @@ from django.db.models import Q
 from django.utils import timezone
 
 from mlserve.errors import Unavailable
+from mlserve.prepared import Parameter, PreparedQuery
 from predictions.models import PendingWakeUp
 from predictions.queue.local_socket import LocalWakeUpSocket
 from registry.models.direct_upload import inspection_task_seconds
 
 log = logging.getLogger(__name__)
+
+# Read after each commit where no worker of this host listens: Django would take longer to build it than to run it.
+_RUNG_AT = PreparedQuery(
+    lambda: PendingWakeUp.objects.filter(queue=Parameter("queue", PendingWakeUp._meta.pk)).values_list("sent_at")
+)
 
 # A ring that nobody answered for so long was lost; a drain that is due begins within milliseconds. So was one from so
 # far in the future: a clock was ahead for a moment.
@@ -178,12 +184,11 @@ def claim_sweep() -> bool:
 def _is_first(name: str, patience: timedelta) -> bool:
     """Compare-and-set: True for the one caller who changed an empty or stale time into the present one."""
     now = timezone.now()
-    pending = PendingWakeUp.objects.filter(queue=name)
-    state = pending.values_list("sent_at", flat=True).first()
-    if state is not None and abs(now - state) < patience:
+    row = _RUNG_AT.first(queue=name)
+    if row is not None and row[0] is not None and abs(now - row[0]) < patience:
         return False  # the usual case in a burst: one read, no write
     is_lost = Q(sent_at__lte=now - patience) | Q(sent_at__gte=now + patience)
-    if pending.filter(Q(sent_at=None) | is_lost).update(sent_at=now):
+    if PendingWakeUp.objects.filter(Q(sent_at=None) | is_lost, queue=name).update(sent_at=now):
         return True
     _, is_first = PendingWakeUp.objects.get_or_create(queue=name, defaults={"sent_at": now})
     return is_first
