@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 # Between two looks at a database that does not answer.
 _PAUSE_SECONDS = 1.0
-# The shortest time between two tries of what is away.
+# The shortest time between two tries of what is unreachable.
 _LEAST_SECONDS = 0.25
 
 
@@ -45,7 +45,7 @@ class _Late:
 def attend() -> int:
     """Predict what is queued, and what comes while this worker listens; how many predictions ended.
 
-    A database that is away is waited for: whoever enqueued this task relies on somebody to look at the table.
+    It waits for an unreachable database, because what was queued relies on this task to look at the table.
     """
     try:
         return _attend()
@@ -75,10 +75,10 @@ def _attend() -> int:
 
 
 def _look_once_more(deadline: float) -> int:
-    """For whoever rang between the last look and the end of listening; how many ended.
+    """For wake-ups between the last look and the end of listening; how many predictions ended.
 
-    A task has the time of one batch beyond its deadline. One that is begun after another, later than that, would be
-    ended in its midst, and its version be taken for one that hangs.
+    A task has the time of one batch beyond its deadline. A batch that began later would be ended in its midst, and its
+    version be taken for one that hangs.
     """
     if time.monotonic() < deadline:
         return drain(deadline)
@@ -88,7 +88,7 @@ def _look_once_more(deadline: float) -> int:
 
 
 def _waits(attendance: WakeUpListener, deadline: float) -> bool:
-    """Whether to look again, because somebody rang or because a pause has ended; False when the time is up."""
+    """Whether to look again, after a wake-up or at the end of a pause; False when the time is up."""
     pause = seconds_to_next_try()
     if pause is None:
         return attendance.wait(deadline - time.monotonic())
@@ -128,7 +128,7 @@ def inspect_uploads() -> bool:
 
 
 def _call_inspector_if_wanted() -> None:
-    """Whoever inspects now looks for the next one when it has ended."""
+    """Unless an inspection runs, for that calls for the next one when it has ended."""
     if DirectUpload.objects.queued().exists() and not DirectUpload.objects.inspecting().exists():
         wake_ups.call_inspector()
 

@@ -103,7 +103,7 @@ def _run(task: _Task, seconds_left: SecondsLeft) -> None:
 
 
 def _attend(seconds: float) -> None:
-    """Like `tasks.attend`, but nobody rings here, so there is nothing to listen for."""
+    """Like `tasks.attend`, but without listening, for no submission reaches this process."""
     batch_seconds: int = settings.MLSERVE_BATCH_SECONDS
     wake_ups.clear_pending_wake_up()
     tasks.drain(time.monotonic() + seconds - batch_seconds, limit=partial(time_limit, batch_seconds))
@@ -135,7 +135,7 @@ def _is_done(what: str, work: Callable[[], object]) -> bool:
         work()
         close_old_connections()
     except TimeLimitReached as reached:
-        # The row is back in the queue, tried once more often, and somebody was called for it.
+        # The row is back in the queue, has used an attempt, and a worker was called for it.
         log.error("%s was ended: %s", what, reached)  # noqa: TRY400
     except BaseException:  # the boundary of the process; also SystemExit, which a model may raise
         log.exception("%s failed", what)

@@ -1,4 +1,4 @@
-"""A limit for calls that may hang, in a process that nobody else replaces: that of a function on Lambda.
+"""A limit for calls that may hang, in a process that no guard replaces: that of a function on Lambda.
 
 The alarm's signal ends a call as soon as Python has a say in it. A library that never returns to Python does not let
 it have one; then a thread in C writes the stacks of all threads to stderr, which is the log, and ends the process.

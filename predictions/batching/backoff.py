@@ -1,6 +1,6 @@
 """What does not answer at the moment, and when to ask it again. Pure: in memory of this process only.
 
-The longer it is away, the longer the pause, but never so long that anybody waits for it once it is back.
+The pause doubles with each failure, up to four seconds: no request waits longer than that once it answers again.
 """
 
 import threading
@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 Key = TypeVar("Key", bound=Hashable)
 
 _FIRST_SECONDS, _LONGEST_SECONDS = 0.5, 4.0
-# What nobody has asked again for so long may answer or not, or be gone for good; it is no reason for anything.
+# What was not asked again for so long may answer by now, or be deleted, so that nothing is decided by it.
 _FORGOTTEN_AFTER_SECONDS = 30.0
 
 
@@ -25,7 +25,7 @@ class _Pause:
 class Backoff(Generic[Key]):
     """By key. A key is `failing` from its first failure until something succeeds, and `paused` in the pauses between.
 
-    It is forgotten when nobody asks again in a while after its pause.
+    It is forgotten when it is not asked again for half a minute after its pause.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,7 +1,8 @@
 """Items that come while one group is written form the next group. Pure: knows threads, but no database.
 
-Whoever finds nobody writing writes at once, for all who have gathered; so a lone caller pays for no hand-over, and
-under load many rows share a transaction.
+A caller that finds no write running writes at once, in its own thread; the first of those that come meanwhile writes
+the next group for all of them. So a lone caller waits for no other thread, and under load many rows share a
+transaction.
 """
 
 import threading

@@ -1,8 +1,8 @@
-"""Callers that come while a call runs form the next call. Pure: knows threads, but neither models nor databases.
+"""Requests that come while a call runs form the next call. Pure: knows threads, but neither models nor databases.
 
-A caller who is alone is served at once, and under load the calls grow by themselves: a call begins when nobody is on
-the way to it any more, and never waits longer for them than the last call took. One thread makes all calls of a
-process, so a caller can stop waiting although the call it takes part in goes on.
+A lone request is served at once, and under load the calls grow by themselves: a call begins when no request is on its
+way to it any more, and waits for those at most as long as the last call took. One thread makes all calls of a process,
+so that a request can stop waiting while its call goes on.
 """
 
 import threading
@@ -122,7 +122,7 @@ class MicroBatcher(Generic[Item]):
         return 0.0 if called_at is None else time.monotonic() - called_at
 
     def send_away(self) -> int:
-        """Whoever is in line stops waiting, as if the time had run out; how many that were. The call goes on."""
+        """All in line stop waiting, as if their time had run out; how many there were. The call goes on."""
         with self._changed:
             places = list(self._line)
             self._line.clear()
@@ -177,7 +177,7 @@ class MicroBatcher(Generic[Item]):
                 self._changed.wait_for(lambda: self._line)
                 self._changed.wait_for(lambda: self._on_the_way == 0, timeout=self._last_call_seconds)
                 if not self._line:
-                    continue  # whoever stood there has left meanwhile
+                    continue  # all in line have left meanwhile
                 places = self._take()
             self._called_at = time.monotonic()
             error: Exception | None = None
@@ -192,7 +192,7 @@ class MicroBatcher(Generic[Item]):
             self._hand_over(places, error)
 
     def _take(self) -> "list[_Place[Item]]":
-        """The first in line, and whoever shares its key as far as the weight allows. Holds the lock."""
+        """The first in line, and those with the same key as far as the weight allows. Holds the lock."""
         first = self._line.popleft()
         taken, weight = [first], first.weight
         if first.key is not None:
@@ -213,7 +213,7 @@ class MicroBatcher(Generic[Item]):
             for place in waiting:
                 place.is_settling = True
                 place.error = error
-                # Back on its way, as a caller who often returns at once, before it has even noticed.
+                # Clients often send the next request at once, so this one counts as on its way already.
                 self._step(+int(place.is_counted))
         if error is not None:
             for place in waiting:

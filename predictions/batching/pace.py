@@ -14,7 +14,7 @@ _QUICK_SECONDS = 0.1
 FIRST_ROWS = 16
 # Of the time that a batch may take, so much is planned for: the next one may be slower than the last.
 _PLANNED_SHARE = 0.25
-# Whoever sends elsewhere what was slow would never learn that it is slow no more.
+# A version that was slow once is sent to the workers, so that without an end this process would never measure it again.
 _FORGOTTEN_AFTER_SECONDS = 60.0
 
 

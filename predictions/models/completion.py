@@ -33,7 +33,7 @@ class Completion:
     kept_result: str | None = None
 
     def with_kept_result(self) -> "Completion":
-        """A large one lies in the storage then, so that whoever has to try `finish` again does not store it again."""
+        """A large one lies in the storage then, so that a second try of `finish` does not store it again."""
         return self if self.error is not None else replace(self, kept_result=self.what_is_kept())
 
     def what_is_kept(self) -> str:

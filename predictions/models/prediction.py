@@ -45,7 +45,7 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         return (now - oldest).total_seconds() if oldest else 0.0
 
     def of_version(self, version_id: int) -> "PredictionQuerySet":
-        """In the order of ids. A second version that is nobody's lets PostgreSQL walk the index that orders so."""
+        """In the order of ids. A second version, which no row has, lets PostgreSQL walk the index in that order."""
         return self.filter(version__in=[version_id, -1]).order_by("-version_id", "pk")
 
     def running(self) -> "PredictionQuerySet":
@@ -62,7 +62,7 @@ class PredictionQuerySet(QuerySet["Prediction"]):
     def finish(self, completions: Sequence[Completion], *, holder: str, now: datetime) -> int:
         """running → succeeded | failed for a whole batch in one statement; the number of rows it changed.
 
-        A row whose lease `holder` no longer has is left alone: somebody else tries it, or it has ended.
+        A row whose lease `holder` no longer has is left alone: another worker tries it, or it has ended.
         """
         if not completions:
             return 0
@@ -169,7 +169,7 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         ended, replaced = self.filter(is_raw=False).update(**changes), end_raw(self, skips_unavailable, **changes)
         self.model._default_manager.all()._delete_replaced(replaced)
         count = ended + len(replaced)
-        if count != len(before):  # somebody else was faster with some of them
+        if count != len(before):  # another process was faster with some of them
             own = {name: changes[name] for name in ("status", "finished_at")}
             here = self.model._default_manager.filter(pk__in=before, **own)
             before = {pk: before[pk] for pk in here.values_list("pk", flat=True)}
@@ -193,7 +193,7 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         return deleted
 
     def _delete_with_objects(self) -> int:
-        """Rows whose objects the storage does not delete now stay: nobody would find those again without them."""
+        """Rows whose objects the storage does not delete now stay, for only they say where the objects lie."""
         elsewhere = Q(inputs__startswith=REFERENCE) | Q(result__startswith=REFERENCE)
         kept = list(self.filter(elsewhere).values_list("pk", "inputs", "result"))
         emptied = 0
@@ -206,7 +206,7 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         return self.exclude(pk__in=[pk for pk, *_ in kept[emptied:]]).delete_rows()
 
     def delete_rows(self) -> int:
-        """Nothing refers to them, so nobody has to look for what does."""
+        """Without looking for rows that refer to them, for there are none."""
         return int(self._raw_delete(self.db) or 0)
 
     def _oldest_first(self, *fields: str, batch: int, seconds: float) -> Iterator[list[Any]]:
@@ -232,7 +232,7 @@ class Prediction(models.Model):
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
     )
-    # No foreign key: who revokes a token may still want what was asked with it, and each insert would pay for it.
+    # No foreign key: the predictions of a revoked token can still be found, and an insert need not look it up.
     token_id = models.BigIntegerField(null=True, blank=True, help_text="The API token that it was asked with.")
     request_id = models.CharField(
         max_length=100, blank=True, default="", db_default="", help_text="Of the HTTP request."

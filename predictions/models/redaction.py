@@ -103,7 +103,7 @@ def _redact(ended: "QuerySet[Any]", raw: _Raw) -> int:
     if has_no_replaced_object(raw.inputs):
         kept = _kept_of(raw)
         if not own.filter(inputs=raw.inputs).update(inputs=kept.inputs, is_raw=kept.is_raw):
-            return 0  # somebody else was faster
+            return 0  # another process was faster
     if kept.is_raw:
         own.filter(inputs=kept.inputs).update(inputs=delete_replaced_object(kept.inputs), is_raw=False)
     return 1

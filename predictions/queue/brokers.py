@@ -51,7 +51,7 @@ class _Wait:
         if cluster is None or threading.current_thread() is not threading.main_thread():
             return  # no process of a cluster
         if os.getppid() != cluster.pid:
-            raise SystemExit("the cluster is gone")  # or it would take tasks for nobody
+            raise SystemExit("the cluster is gone")  # the tasks that it took would reach no worker
         if self._pid != os.getpid():
             self._pid = os.getpid()
             signal.signal(signal.SIGTERM, self._stop)
@@ -72,7 +72,8 @@ class PatientBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
 
     _wait = _Wait()
     _is_answering = True
-    # The cluster knows better. What is taken while all are busy waits here, though another host may have time for it.
+    # The cluster replaces it. A task that is taken while all workers are busy waits here, although another host may
+    # have an idle one.
     has_idle_worker: Callable[[], bool] = staticmethod(lambda: True)
 
     def take(self) -> Sequence[Task]:
@@ -93,7 +94,7 @@ class PatientBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
         kept = [task for task in taken if not self._is_handed_over(task)]
         if kept and not self.has_idle_worker():
             if wake_ups.has_listener():
-                wake_ups.listener_socket().dismiss()  # who only attends has time for it
+                wake_ups.listener_socket().dismiss()  # a worker that only listens has time for it
             else:
                 kept = [task for task in kept if not self._is_put_back(task)]
         return kept or None
@@ -147,7 +148,7 @@ class PatientBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
 
 
 class LocalSocketOrmBroker(PatientBroker, ORM):  # type: ignore[misc]
-    """django-q2's ORM broker that hears a bell instead of sleeping between two looks at its table."""
+    """django-q2's ORM broker, which waits at a local socket instead of sleeping between two looks at its table."""
 
     def __init__(self, list_key: str | None = None) -> None:
         super().__init__(list_key)

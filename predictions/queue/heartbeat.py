@@ -1,4 +1,4 @@
-"""Who predicts: the name of this worker process, which others were seen, and what the dead ones held."""
+"""Worker processes: the name of this one, which others were seen lately, and what the dead ones held."""
 
 import hashlib
 import os
@@ -15,12 +15,12 @@ from registry.models.direct_upload import DirectUpload
 # Each worker is seen when it starts, and each host tells every minute which of its workers live; on Lambda the
 # schedule's function tells of itself.
 SEEN_WITHIN = timedelta(seconds=150)
-# Whoever was not seen for so long will not come back: containers and functions have a new name each time.
+# A worker that was not seen for so long is gone: containers and functions have a new name each time.
 _FORGOTTEN_AFTER = timedelta(days=1)
 
 
 def worker_name() -> str:
-    """Who holds a lease: this process."""
+    """This process as the holder of leases."""
     return f"{host_name()}:{os.getpid()}"
 
 
@@ -66,7 +66,7 @@ def see_living_workers() -> None:
 
 
 def requeue_of_dead_workers() -> int:
-    """Give back what workers of this host hold whose process is gone; their leases need not run out first."""
+    """Requeue what dead workers of this host hold, before their leases run out; how many predictions that were."""
     here = Worker.objects.filter(host=host_name())
     gone = [worker.name for worker in here if not _is_alive(worker.pid)]
     released = Prediction.objects.requeue_held_by(gone, now=timezone.now())
@@ -76,7 +76,7 @@ def requeue_of_dead_workers() -> int:
 
 
 def forget_unseen(*, now: datetime) -> int:
-    """Delete who was not seen for a day, on any host."""
+    """Delete workers of any host that were not seen for a day; how many."""
     deleted, _ = Worker.objects.filter(seen_at__lt=now - _FORGOTTEN_AFTER).delete()
     return deleted
 

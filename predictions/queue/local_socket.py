@@ -1,7 +1,7 @@
-"""A bell between processes of one host: a datagram on a local socket ends the wait for work at once.
+"""A local socket between processes of one host: a datagram ends a worker's wait at once.
 
-At most one process listens to a bell. A caller learns whether somebody did, and where nobody can hear it (another
-host, another user, no such sockets) takes the longer way.
+At most one process listens. The sender learns whether one does, and where none can be reached (another host, another
+user, no such sockets) it sends a task instead.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ _WAKE_UP, _DISMISSAL = b"ring", b"dismissal"
 
 
 class LocalWakeUpSocket:
-    """`send` never waits and never fails; `wait` returns at the first ring or after the timeout."""
+    """`send` never waits and never fails; `wait` returns at the first datagram or after the timeout."""
 
     def __init__(self, name: str) -> None:
         # The path of such a socket may have about 100 bytes, which a folder of a project easily exceeds.
@@ -35,7 +35,7 @@ class LocalWakeUpSocket:
         return self._send(_WAKE_UP)
 
     def has_listener(self) -> bool:
-        """Whether some process listens now, without a ring."""
+        """Whether some process listens now, without a datagram."""
         try:
             if not self._is_ours():
                 return False
@@ -46,7 +46,7 @@ class LocalWakeUpSocket:
         return True
 
     def dismiss(self) -> None:
-        """End the wait of whoever listens, if anybody does."""
+        """End the wait of the process that listens, if one does."""
         self._send(_DISMISSAL)
 
     def _send(self, message: bytes) -> bool:
@@ -57,17 +57,17 @@ class LocalWakeUpSocket:
                 sender.setblocking(False)
                 sender.sendto(message, str(self._path))
         except BlockingIOError:
-            return True  # so many rings wait to be heard that one more makes no difference
+            return True  # so many datagrams wait to be read that one more makes no difference
         except OSError:
             return False
         return True
 
     def _is_ours(self) -> bool:
-        """Anybody may write into the folder of temporary files."""
+        """Every user of the machine may write into the folder of temporary files."""
         return self._path.stat().st_uid == os.getuid()
 
     def listen(self) -> bool:
-        """Be the one who hears the bell; False when another process is. From now on no ring is lost."""
+        """Become the process that listens; False when another one is. From now on no datagram is lost."""
         if self._listening is not None and self._pid == os.getpid():
             return True
         self._forget_parents()
@@ -83,12 +83,12 @@ class LocalWakeUpSocket:
         return True
 
     def wait(self, timeout_seconds: float) -> bool:
-        """Whether it rang, now or since the last wait; many rings are one. Needs `listen` to have succeeded.
+        """Whether a datagram came, now or since the last wait; many are one. Needs `listen` to have succeeded.
 
         False when the time ran out, or when the listener was dismissed.
         """
         if self._listening is None:
-            raise RuntimeError("only who listens can wait for a ring")
+            raise RuntimeError("wait() needs listen() to have succeeded")
         try:
             self._listening.settimeout(timeout_seconds)
             is_dismissed = self._listening.recv(16) == _DISMISSAL
@@ -101,7 +101,7 @@ class LocalWakeUpSocket:
         return not is_dismissed
 
     def close(self) -> None:
-        """Stop listening, if this process did. A ring before this moment was heard, or is told by the last `wait`."""
+        """Stop listening, if this process did. The last `wait` tells of datagrams that came before."""
         if self._pid != os.getpid():
             self._forget_parents()
             return
@@ -116,7 +116,7 @@ class LocalWakeUpSocket:
         self.close()
 
     def _forget_parents(self) -> None:
-        """What a parent process opened is the parent's; a copy of it would keep the bell taken."""
+        """A forked copy of the parent's lock would keep the socket taken after the parent's end."""
         if self._pid != os.getpid():
             if self._listening is not None:
                 self._listening.close()

@@ -1,6 +1,6 @@
 """The only door to Redis: a list of messages per queue, first in, first out.
 
-What is popped is gone, also when whoever popped it dies: the sweep makes up for that. Nothing needs to survive a
+What is popped is gone, also when its taker dies: the sweep makes up for that. Nothing needs to survive a
 restart of the server.
 """
 
@@ -51,7 +51,7 @@ def _client(url: str) -> Redis:
         url,
         socket_connect_timeout=_ANSWER_SECONDS,
         socket_timeout=_POP_SECONDS + _ANSWER_SECONDS,
-        # Whoever sends seldom may find that a firewall has dropped the connection silently.
+        # A firewall may have dropped a connection that was idle for long, without a word.
         health_check_interval=30,
         # A server that was restarted has closed all connections.
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=1),

@@ -53,7 +53,7 @@ def send(queue: str, body: str) -> str:
 
 
 def receive(queue: str, *, wait_seconds: int, hidden_seconds: int) -> list[Message]:
-    """Up to ten messages, after `wait_seconds` at most; nobody else gets them for `hidden_seconds`."""
+    """Up to ten messages, after `wait_seconds` at most; they are hidden from others for `hidden_seconds`."""
     with answering("receiving", queue):
         received = client(waits=True).receive_message(
             QueueUrl=address_of(queue),

@@ -1,6 +1,6 @@
 """The queues of SQS themselves: made as they should be, compared with that, brought back to it.
 
-Each queue has another one for dead letters, `NAME-dead`, where messages end that nobody could handle.
+Each queue has another one for dead letters, `NAME-dead`, where messages end that no worker could handle.
 """
 
 import json

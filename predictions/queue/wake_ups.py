@@ -1,7 +1,8 @@
-"""The one door to the queue: wake a worker. Nothing but "look at the table" ever travels through it.
+"""The only module that enqueues: it wakes a worker. A message never says more than "look at the table".
 
-The nearest worker hears a bell; where none listens, django-q2 carries the wake-up, coalesced by a row of
-`PendingWakeUp`. See ARCHITECTURE.md for why no prediction can be left waiting.
+A worker of this host that listens is told by a local socket; where none listens, django-q2 carries the wake-up, and a
+row of `PendingWakeUp` keeps there from being more than one. See ARCHITECTURE.md for why no prediction can be left
+waiting.
 """
 
 import logging
@@ -28,8 +29,8 @@ _RUNG_AT = PreparedQuery(
     lambda: PendingWakeUp.objects.filter(queue=Parameter("queue", PendingWakeUp._meta.pk)).values_list("sent_at")
 )
 
-# A ring that nobody answered for so long was lost; a drain that is due begins within milliseconds. So was one from so
-# far in the future: a clock was ahead for a moment.
+# A wake-up that no worker cleared for so long was lost, for a drain that is due begins within milliseconds. So was one
+# from so far in the future: a clock was ahead for a moment.
 WAKE_UP_PATIENCE_SECONDS = 10
 _SCHEDULE, _SWEEP_EVERY = "mlserve sweep", timedelta(minutes=1)
 # Between the beginnings of two sweeps. django-q2 looks at its schedule twice a minute, so that of two sweeps that are
@@ -99,8 +100,8 @@ def task_asked_for(message: object) -> str | None:
 class OwnTasks:
     """The cluster's tasks on their way to a worker, which gets ours only.
 
-    django-q2 runs whatever function a row of its schedule names: whoever could write one, in the admin or in the
-    database, would run code as the service's user.
+    django-q2 runs whatever function a row of its schedule names, so that write access to that table, in the admin or
+    in the database, would be the right to run code as the service's user.
     """
 
     def __init__(self, tasks: Any) -> None:
@@ -112,7 +113,7 @@ class OwnTasks:
         if not isinstance(task, dict) or _is_own(task):
             return task
         log.error("A task was refused, for it is none of ours: %s", str(task.get("func"))[:_MOST_SHOWN])
-        # It must pass through the worker, or nobody would acknowledge it and it would come again.
+        # It must pass through the worker, or it would not be acknowledged and come again.
         harmless = {"func": f"{__name__}.do_nothing", "args": (), "kwargs": {}, "save": False}
         return {**{name: value for name, value in task.items() if name not in _CALLING}, **harmless}
 
@@ -124,12 +125,12 @@ def do_nothing() -> None:
 def notify_listening_worker(message: str, *, host: str) -> bool:
     """Let the worker of this host that attends do what a message asks for; False when none attends or it must not.
 
-    A task would wait until that worker has attended long enough, and so would whoever relies on that task.
+    A task would wait until that worker has listened long enough, and so would the prediction that it was sent for.
     """
     package = _package(message)
     if package.get("func") != TASKS["attend"] or package.get("name") == f"{_BESIDE}{host}" or not has_listener():
         return False
-    # As a task would: first the wake-up is taken off the door, then the worker looks at the table.
+    # As a task would: first the pending wake-up is cleared, then the worker looks at the table.
     clear_pending_wake_up()
     return listener_socket().send()
 
@@ -150,7 +151,7 @@ def _is_own(task: Mapping[str, Any]) -> bool:
 
 
 def clear_pending_wake_up() -> None:
-    """Take the wake-up off the door. A worker calls it before it looks at the table, never after."""
+    """Clear the pending wake-up. A worker calls it before it looks at the table, never after."""
     PendingWakeUp.objects.filter(queue=_queue_name()).exclude(sent_at=None).update(sent_at=None)
 
 
@@ -160,7 +161,7 @@ def has_listener() -> bool:
 
 
 def listener_socket() -> LocalWakeUpSocket:
-    """The bell that a worker of this host listens to while it attends to the table. One object per process."""
+    """The socket at which a worker of this host listens for wake-ups. One object per process."""
     return _local_socket(settings.DATABASES["default"]["NAME"], _queue_name())
 
 

@@ -31,7 +31,7 @@ from registry.schema.record import Row
 
 log = logging.getLogger(__name__)
 
-# Who comes while a call runs for longer is served sooner by a worker than by the next call.
+# A request that comes while a call runs for longer is served sooner by a worker than by the next call.
 _LONG_CALL_SECONDS = 2.0
 # Of versions, as the calls of this process have met them.
 paces = Paces()
@@ -39,7 +39,7 @@ paces = Paces()
 
 @dataclass
 class _Waiting:
-    """A request in line. Its caller may leave and queue the prediction, so a call only notes how to `end` it."""
+    """A request in line. It may stop waiting and queue the prediction, so that a call only notes how to `end` it."""
 
     prediction: Prediction
     work: Work
@@ -50,8 +50,8 @@ class _Waiting:
 def fits_in_place(version: ModelVersion, rows: Sequence[Row]) -> bool:
     """Whether the request is better predicted here than by a worker.
 
-    Large ones would hold up the small ones, and large artifacts should not lie in each web process, too. While a
-    call takes long, the workers are better company; they can be replaced, so versions that hung belong there always.
+    Large requests would hold up the small ones, and large artifacts would take memory in each web process. While a
+    call takes long, a worker is sooner ready. Workers can be replaced, so versions that hung are always theirs.
     """
     return (
         version.size_bytes <= settings.MLSERVE_IN_PLACE_BYTES
@@ -112,7 +112,7 @@ def seconds_in_call() -> float:
 
 
 def send_away_from_a_long_call() -> int:
-    """Whoever waits behind a call that takes long is queued instead; how many requests that were."""
+    """Requests that wait behind a call that takes long are queued instead; how many there were."""
     return _micro_batcher.send_away() if seconds_in_call() > _LONG_CALL_SECONDS else 0
 
 

@@ -1,7 +1,7 @@
-"""Whatever is stored of somebody's predictions: handed out as lines of JSON, or erased.
+"""All that is stored of an account's predictions: exported as lines of JSON, or erased.
 
 Both walk the index of owners from its newest end, page by page, so that neither memory nor a transaction grows with
-what was asked. What a caller without an account asked belongs to nobody who could be told apart.
+what was asked. Predictions that were asked without an account cannot be told apart by caller.
 """
 
 import time
@@ -91,7 +91,7 @@ def export(whose: Whose, *, older_than: UUID | None = None, most: int | None = N
 def erase(whose: Whose, *, seconds: float | None = None) -> Erased:
     """Delete the rows and their objects in the storage, for about `seconds` at most; again erases the rest.
 
-    1. cancel what is queued    2. objects, which somebody who is killed here will find again by their rows    3. rows
+    1. cancel what is queued    2. objects, which the rows still name if this process is killed here    3. rows
 
     Raises Unavailable when the storage does not answer; what was erased before stays erased.
     """

@@ -59,11 +59,10 @@ def claim(
 ) -> list[Prediction]:
     """The oldest waiting prediction and others of its version, as one batch that is `holder`'s from now on.
 
-    At most `most_rows` of its version together (a larger prediction comes alone), one prediction at a time for versions
-    that are not batchable, and alone for what was tried before: should it kill the worker again, it takes no
-    neighbour along. The last attempt is made while nothing else is tried again, for what kills a worker may take the
-    whole host along. Two workers never get the same row. Versions apart come when no other waits, or when it is their
-    turn.
+    At most `most_rows` of its version together (a larger prediction comes alone). A prediction comes alone when its
+    version is not batchable, and when it was tried before: should it kill the worker again, no other one is lost. The
+    last attempt is made while nothing else is tried again, because what kills a worker may end the whole host. Two
+    workers never get the same row. Versions apart come when no other waits, or when it is their turn.
     """
     first = _FIRST.first()
     if first is None:
@@ -87,7 +86,7 @@ def _choose(first: UUID, most_rows: Callable[[int], int], now: datetime) -> list
     # PostgreSQL's index still holds what was claimed before `first`; one walk over it is enough.
     row = _OLDEST.first(first=first)
     if row is not None and _is_last_attempt(row) and (_is_another_tried_again(now) or _FIRST.first() != (row[0],)):
-        # Or one in front of it is being claimed at this moment, by somebody who has not committed yet.
+        # Or one in front of it is being claimed at this moment, in a transaction that is not committed yet.
         row = _OLDEST_UNTRIED.first(first=first)
     if row is None:
         return []
@@ -118,7 +117,7 @@ def _oldest_quarantined(
 ) -> list[Prediction]:
     """Nothing while a worker of any host is at one of them: else they would occupy all workers."""
     mine = ModelVersion.objects.filter(pk__in=quarantined)
-    # Whoever holds these rows decides alone, and the next one sees what was decided.
+    # The transaction that locks these rows decides alone, and the next one sees what was decided.
     if len(mine.order_by("pk").select_for_update(no_key=True).values_list("pk")) < len(quarantined):
         return []  # one was deleted; its standing is read anew in a moment
     if Prediction.objects.leased(now=now).filter(version__in=precedence.quarantined).exists():

@@ -49,7 +49,7 @@ _LOCK_SECONDS = 10.0
 
 
 class _TimerLock:
-    """Of a worker's timer. Who is killed while having it takes it along, and the guard would wait for it for ever."""
+    """Of a worker's timer. A worker that is killed while it has the lock never releases it; the guard must not wait."""
 
     def __init__(self) -> None:
         self._lock = RLock()
@@ -157,7 +157,7 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
     def kill_what_is_left(self) -> None:
         """And forget what they were at: it is no fault of theirs, nor of the predictions that they held.
 
-        Nobody else would end them. This process would wait for them at its end, and they hear no SIGTERM.
+        No other process ends them. This one would wait for them at its end, and they ignore SIGTERM.
         """
         left = [each for each in (*self.pool, self.monitor, self.pusher) if each is not None and each.is_alive()]
         if not left:

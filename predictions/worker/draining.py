@@ -1,6 +1,6 @@
 """A worker's work: claim, predict and finish batch by batch, until nothing is left that may be tried now.
 
-What is away (storage, database) is nobody's fault: its predictions go back without having used an attempt.
+When the storage or the database is unreachable, predictions are requeued without having used an attempt.
 """
 
 import logging
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 paces = Paces()
 # Under load that never ends, versions apart get a turn so often.
 _TURN_EVERY_SECONDS = 30.0
-# For how long results wait for a database that is away, before they are computed again.
+# For how long results wait for an unreachable database, before they are computed again.
 _PATIENCE_SECONDS, _PAUSE_SECONDS = 30.0, 1.0
 _AWAY = (OperationalError, InterfaceError)
 
@@ -62,7 +62,7 @@ def drain(
     1. claim    2. call other workers, if that leaves them something    3. fetch what lies in the storage    4. execute
     5. finish    6. again; when the time is up, call another worker
 
-    `limit` stands around each execution, for a process that nobody watches from outside.
+    `limit` stands around each execution, for a process that no guard replaces when it hangs.
     """
     ended = 0
     try:
@@ -77,7 +77,7 @@ def drain(
                 break
     except BaseException as error:  # also django-q2's time limit, which is a SystemExit
         if attendance is not None:
-            attendance.stop_listening()  # nobody may rely on this worker any more
+            attendance.stop_listening()  # this worker will look at the table no more
         _requeue_held(error)
         wake_ups.call_worker()
         raise
@@ -85,7 +85,7 @@ def drain(
 
 
 def seconds_to_next_try() -> float | None:
-    """Until something is tried again that waits because it is away; None when nothing does."""
+    """Until what is unreachable is tried again; None when no prediction waits for it."""
     pauses = [
         each for each in (loaded_models.unreachable.seconds_left(), payloads.away.seconds_left()) if each is not None
     ]
@@ -99,7 +99,7 @@ def _claim() -> list[Prediction]:
         paused=unreachable.paused(),
         is_storage_resting=bool(payloads.away.paused()),
     )
-    # What was away is asked for as soon as its pause has ended, whatever else waits: nothing may be wrong any more.
+    # What was unreachable is tried as soon as its pause has ended, whatever else waits, for it may answer again.
     is_due = bool(unreachable.failing() - unreachable.paused()) or now > _State.last_turn + _TURN_EVERY_SECONDS
     batch = claim(
         holder=heartbeat.worker_name(),
@@ -183,7 +183,7 @@ def _load(version: ModelVersion) -> None:
 
 
 def _finish(batch: Sequence[Prediction], completions: Sequence[Completion]) -> int:
-    """How many ended. A database that is away is waited for: it would be a pity about the results."""
+    """How many ended. It waits for an unreachable database, because the results would have to be computed again."""
     holder, deadline = heartbeat.worker_name(), time.monotonic() + _PATIENCE_SECONDS
     completions = [completion.with_kept_result() for completion in completions]
     while True:
@@ -212,7 +212,7 @@ def _give_back(ids: Sequence[UUID]) -> None:
 
 
 def _requeue_held(error: BaseException) -> None:
-    """Give back what is claimed; whoever's fault it was has used an attempt."""
+    """Requeue what is claimed; it has used an attempt unless a part of the service was unreachable."""
     is_waiting = _State.fetching is not None or _State.waits_for_database
     is_nobodys_fault = isinstance(error, _AWAY) or (is_waiting and not isinstance(error, Exception))
     version_id, now = _interrupted(error), timezone.now()
@@ -242,7 +242,7 @@ def _interrupted(error: BaseException) -> int | None:
 
 
 def _drop_broken_connection() -> None:
-    """So that the next statement makes a new one. One that somebody's transaction uses stays."""
+    """So that the next statement makes a new one. One that a caller's transaction uses stays."""
     if not connection.in_atomic_block:
         close_old_connections()
 

@@ -1,13 +1,13 @@
 """Live versions, asked their golden rows in each new environment: one at a time, each by a process of its own.
 
-A version that hangs or takes its process along harms nobody that way, and no prediction waits for it. Each host asks
+A version that hangs or ends its process harms no other one that way, and no prediction waits for it. Each host asks
 for itself, so that a message for it cannot end at a host with other packages. `/readyz` reads what was found.
 
 | what happens | completion |
 |---|---|
 | the answers are the same, or differ | the process writes it down |
-| it hangs, crashes, or runs out of memory | who started the process writes that down; again after a while |
-| the storage or the database is away | nothing is written down; again after a minute |
+| it hangs, crashes, or runs out of memory | the parent process writes that down; again after a while |
+| the storage or the database is unreachable | nothing is written down; again after a minute |
 | the service stops meanwhile | the process ends with it; asked again at the next start |
 | two hosts with the same packages begin at once | both ask, and write down the same |
 """
@@ -70,7 +70,7 @@ class GoldenChecks:
             elif CAN_FORK and self._clock() >= self._due:
                 self._begin()
         except DatabaseError as error:
-            log.warning("Nobody knows which versions are to be asked again: %s", error)
+            log.warning("It is not known which versions are to be asked again: %s", error)
             self._put_off(_LATER_SECONDS)
 
     def check_one(self) -> None:

@@ -1,7 +1,7 @@
-"""A worker that stays for more: it listens to a bell and is told of each submission directly.
+"""A worker that listens for wake-ups after its work, and so hears of each submission directly.
 
-A task of django-q2's own for each would take ten times as long. One worker of a host attends; while it has a call to
-make that may be long it does not listen, so that whoever submits meanwhile calls another worker.
+A task of django-q2's for each submission would take ten times as long. One worker of a host listens; it stops while it
+makes a call that may be long, so that a submission meanwhile calls another worker.
 """
 
 import threading
@@ -44,7 +44,7 @@ class WakeUpListener:
         if timeout_seconds <= 0 or not self._local_socket.listen():
             return False
         if self._is_aside:
-            # Who submitted meanwhile has called another worker, but perhaps there is none, or it is busy.
+            # A submission meanwhile has called another worker, but perhaps there is none, or it is busy.
             self._is_aside = False
             return True
         return self._local_socket.wait(timeout_seconds)

@@ -1,4 +1,4 @@
-"""`manage.py erase_predictions`: delete all that is stored of somebody's predictions."""
+"""`manage.py erase_predictions`: delete all that is stored of an account's predictions."""
 
 import sys
 from argparse import ArgumentParser
@@ -36,6 +36,6 @@ class Command(TerminalCommand):
 
     def _ask(self, question: str) -> None:
         if not sys.stdin.isatty():
-            raise CommandError("Nobody is there to be asked. Give --yes to delete without a question.")
+            raise CommandError("There is no terminal to ask at. Give --yes to delete without a question.")
         if input(printable(question)).strip().lower() not in ("y", "yes"):
             raise CommandError("Nothing was deleted.")

@@ -1,4 +1,4 @@
-"""`manage.py export_predictions`: all that is stored of somebody's predictions."""
+"""`manage.py export_predictions`: all that is stored of an account's predictions."""
 
 import os
 import sys
@@ -44,7 +44,7 @@ class Command(TerminalCommand):
     def _write_file(self, whose: Whose, out: Path) -> tuple[int, int]:
         temporary = out.with_name(f".{out.name}.{os.getpid()}")
         try:
-            # Personal data are for whoever asked for them, and nobody else on the machine.
+            # Other users of the machine must not read personal data.
             with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 counts = self._write(whose, file)
             temporary.replace(out)
