@@ -56,7 +56,7 @@ def fits_in_place(version: ModelVersion, rows: Sequence[Row]) -> bool:
     return (
         version.size_bytes <= settings.MLSERVE_IN_PLACE_BYTES
         and len(rows) <= _most_rows(version.pk)
-        and _micro_batcher.seconds_in_call() < min(settings.MLSERVE_BATCH_SECONDS, _LONG_CALL_SECONDS)
+        and shared_calls.seconds_in_call() < min(settings.MLSERVE_BATCH_SECONDS, _LONG_CALL_SECONDS)
         and version.pk not in incidents.standing().not_in_web
         and version.pk not in loaded_models.unreachable.paused()
     )
@@ -77,7 +77,7 @@ def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_sec
     version = prediction.version
     waiting = _Waiting(prediction, Work(prediction.pk, rows, prediction.outputs))
     try:
-        is_settled = _micro_batcher.submit(
+        is_settled = shared_calls.submit(
             waiting,
             key=version.pk if version.is_batchable else None,
             weight=len(rows),
@@ -98,22 +98,12 @@ def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_sec
 
 def approaching() -> AbstractContextManager[None]:
     """Around the rest of a request that may be predicted here, once its body is complete: calls wait for it."""
-    return _micro_batcher.approach()
-
-
-def turn_away() -> None:
-    """Before a request that was approaching waits for something else."""
-    _micro_batcher.turn_away()
-
-
-def seconds_in_call() -> float:
-    """For how long the present call of this process has run; 0 when none does."""
-    return _micro_batcher.seconds_in_call()
+    return shared_calls.approach()
 
 
 def send_away_from_a_long_call() -> int:
     """Requests that wait behind a call that takes long are queued instead; how many there were."""
-    return _micro_batcher.send_away() if seconds_in_call() > _LONG_CALL_SECONDS else 0
+    return shared_calls.send_away() if shared_calls.seconds_in_call() > _LONG_CALL_SECONDS else 0
 
 
 def version_in_call() -> ModelVersion | None:
@@ -134,10 +124,11 @@ class ArtifactUnreachable(Exception):
 def _call(batch: Sequence[_Waiting]) -> None:
     started_at = timezone.now()
     version = _Called.version = batch[0].prediction.version
-    try:
-        completions = execute(version, [waiting.work for waiting in batch])
-    except Unavailable as error:
-        raise ArtifactUnreachable(error.detail) from error
+    with about_batch([waiting.prediction for waiting in batch], begun_at=started_at):
+        try:
+            completions = execute(version, [waiting.work for waiting in batch])
+        except Unavailable as error:
+            raise ArtifactUnreachable(error.detail) from error
     by_id = {completion.prediction_id: completion for completion in completions}
     _note_pace(version, batch, by_id)
     now = timezone.now()
@@ -151,11 +142,6 @@ def _note_pace(version: ModelVersion, batch: Sequence[_Waiting], by_id: Mapping[
     by_outputs = {waiting.work.outputs: by_id[waiting.prediction.pk].predict_seconds for waiting in batch}
     seconds, rows = sum(by_outputs.values()), sum(len(waiting.work.rows) for waiting in batch)
     paces.record(version.pk, rows=rows, seconds=seconds, call_seconds=seconds)
-
-
-def _call_and_tell(batch: Sequence[_Waiting]) -> None:
-    with about_batch([waiting.prediction for waiting in batch], begun_at=timezone.now()):
-        _call(batch)
 
 
 def _settle(batch: Sequence[_Waiting]) -> None:
@@ -174,6 +160,5 @@ def _record_ended(predictions: Sequence[Prediction]) -> None:
     count_stored(predictions)
 
 
-_micro_batcher: MicroBatcher[_Waiting] = MicroBatcher(
-    _call_and_tell, _settle, most_waiting=MOST_WAITING, most_weight=_most_rows
-)
+# Of this process.
+shared_calls: MicroBatcher[_Waiting] = MicroBatcher(_call, _settle, most_waiting=MOST_WAITING, most_weight=_most_rows)

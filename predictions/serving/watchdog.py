@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection
 
 from predictions.runtime import call_marker, incidents
-from predictions.serving.in_place import seconds_in_call, send_away_from_a_long_call, version_in_call
+from predictions.serving.in_place import send_away_from_a_long_call, shared_calls, version_in_call
 from registry.models.incident import Kind
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Watchdog:
 
     def _look_at_call(self) -> None:
         version, limit = version_in_call(), settings.MLSERVE_BATCH_SECONDS
-        if version is None or seconds_in_call() <= limit:
+        if version is None or shared_calls.seconds_in_call() <= limit:
             return
         incidents.report(version.pk, Kind.HUNG, f"A web process waited for it for longer than {limit} s.")
         log.error("This web process cannot get rid of the call of %s; another one takes its place", version)

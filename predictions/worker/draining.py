@@ -121,16 +121,12 @@ def _most_rows(version_id: int) -> int:
 
 def _share_work(batch: Sequence[Prediction], attendance: WakeUpListener | None) -> None:
     version = batch[0].version
-    is_quick = _is_quick(version) and version.pk not in incidents.standing().quarantined
+    is_quick = paces.is_quick(version.pk) and version.pk not in incidents.standing().quarantined
     is_full = sum(prediction.row_count for prediction in batch) >= _most_rows(version.pk)
     if attendance is not None and not is_quick:
         attendance.stop_listening()
     if (is_full or not is_quick) and Prediction.objects.queued().exists():
         wake_ups.call_worker(beside=heartbeat.host_name() if attendance is not None and is_quick else "")
-
-
-def _is_quick(version: ModelVersion) -> bool:
-    return paces.is_quick(version.pk)
 
 
 def _execute(batch: Sequence[Prediction], attendance: WakeUpListener | None) -> list[Completion]:

@@ -100,7 +100,7 @@ def test_it_hands_a_wake_up_to_the_worker_that_attends(
     queue_kind: Kind, submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one that comes from another host, where nobody attends."""
-    monkeypatch.setattr(draining, "_is_quick", lambda _version: True)
+    monkeypatch.setattr(draining.paces, "is_quick", lambda _version_id: True)
     worker = Worker()
     worker.start_listening()
     elsewhere = submit_rows_elsewhere(submit_rows)

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
+from mlserve.prepared import execute_many
 from predictions.models import Prediction
 from predictions.runtime import incidents, loaded_models
 from predictions.runtime.execution import Work
@@ -77,9 +78,9 @@ class Requests:
 
     def post_in_line(self, body: Any, **more: Any) -> None:
         """Returns once the request stands in line."""
-        before = len(in_place._micro_batcher._line)
+        before = len(in_place.shared_calls._line)
         self.post(body, **more)
-        until(lambda: len(in_place._micro_batcher._line) > before)
+        until(lambda: len(in_place.shared_calls._line) > before)
 
     def join(self) -> list[Any]:
         for thread in self._threads:
@@ -147,11 +148,10 @@ def test_it_stores_a_shared_call_in_one_transaction(
     slow: Slow, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any], monkeypatch: Any
 ) -> None:
     sizes: list[int] = []
-    insert = recording.execute_many
 
     def counted(sql: str, rows: Any) -> None:
         sizes.append(len(rows))
-        insert(sql, rows)
+        execute_many(sql, rows)
 
     monkeypatch.setattr(recording, "execute_many", counted)
     occupy(slow, requests, penguin)
@@ -181,7 +181,7 @@ def test_it_stores_the_others_when_the_database_refuses_one(
     requests.post_in_line(penguin)
     thread = threading.Thread(target=predict_for_nobody)
     thread.start()
-    until(lambda: len(in_place._micro_batcher._line) == 2)
+    until(lambda: len(in_place.shared_calls._line) == 2)
     requests.post_in_line(penguin)
     slow.go.set()
 
@@ -263,7 +263,7 @@ def test_it_leaves_a_prediction_alone_until_it_is_settled(
 def test_it_answers_503_when_too_many_wait(
     slow: Slow, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any], api: APIClient, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(in_place._micro_batcher, "_most_waiting", 2)
+    monkeypatch.setattr(in_place.shared_calls, "_most_waiting", 2)
     occupy(slow, requests, penguin)
     requests.post_in_line(penguin)
     requests.post_in_line(penguin)
