@@ -238,4 +238,4 @@ def names_used_in(tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr"):
-            yield from (each.value for each in node.args[1:2] if isinstance(each, ast.Constant))
+            yield from (str(each.value) for each in node.args[1:2] if isinstance(each, ast.Constant))

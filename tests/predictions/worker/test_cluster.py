@@ -1,9 +1,14 @@
 """What becomes of the workers beside one that was killed, and of a guard that has lost its worker."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +36,14 @@ def fail(_):
     raise OSError("Cannot allocate memory")
 
 cluster._SignOfLife.__call__ = fail
+cluster.run_cluster(1)
+"""
+_RUNS = """
+import multiprocessing, django
+multiprocessing.set_start_method("fork")
+django.setup()
+from predictions import cluster
+
 cluster.run_cluster(1)
 """
 
@@ -87,3 +100,41 @@ def test_it_does_not_wait_for_a_timer_that_a_killed_worker_had(monkeypatch: pyte
         pass
 
     assert ended.value.code == cluster.WORKER_DIED_STATUS
+
+
+@pytest.mark.once
+@pytest.mark.skipif(not CAN_FORK, reason="the processes are forked on Linux only")
+def test_it_sweeps_soon_after_its_start(tmp_path: Path) -> None:
+    """By itself django-q2 looks at its schedule 30 seconds after the start, which a crash loop never reaches."""
+    path = tmp_path / "database.sqlite3"
+    environment = {**os.environ, "DATABASE_URL": f"sqlite:///{path}"}
+    migrate = "from django.core.management import call_command; call_command('migrate', verbosity=0)"
+    code = f"import django; django.setup(); {migrate}"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)
+
+    with subprocess.Popen([sys.executable, "-c", _RUNS], env=environment) as cluster_process:
+        try:
+            wait_until(lambda: swept_at(path) is not None, seconds=60)
+        finally:
+            cluster_process.terminate()
+
+    seen_at = asked(path, "SELECT seen_at FROM predictions_worker")
+    assert seen_at is not None
+    assert (swept_at(path) or seen_at) - seen_at < timedelta(seconds=25)
+
+
+def swept_at(path: Path) -> datetime | None:
+    return asked(path, "SELECT sent_at FROM predictions_wakeup WHERE queue = 'mlserve sweep'")
+
+
+def asked(path: Path, sql: str) -> datetime | None:
+    with closing(sqlite3.connect(path)) as connection:
+        row = connection.execute(sql).fetchone()
+    return None if row is None else datetime.fromisoformat(row[0])
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -76,8 +76,8 @@ def test_it_calls_for_one_sweep_however_many_clusters_start(db: None) -> None:
 
 
 def test_it_sweeps_once_however_many_workers_are_asked_to(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    barrier, swept = threading.Barrier(6), []
-    monkeypatch.setattr(tasks, "sweep_now", lambda: swept.append(1) or {})
+    barrier, swept = threading.Barrier(6), list[int]()
+    monkeypatch.setattr(tasks, "sweep_now", lambda: swept.append(1))
 
     def run() -> None:
         connection.ensure_connection()
