@@ -184,7 +184,7 @@ def test_it_says_when_the_time_ran_out(wake_up_socket: LocalWakeUpSocket) -> Non
 
 
 def test_it_lets_nobody_wait_who_does_not_listen(wake_up_socket: LocalWakeUpSocket) -> None:
-    with pytest.raises(RuntimeError, match="listens"):
+    with pytest.raises(RuntimeError, match="listen"):
         wake_up_socket.wait(1)
 
 
