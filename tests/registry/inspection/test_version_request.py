@@ -78,9 +78,9 @@ def test_it_refuses_a_form_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_it_and_the_client_know_no_django_and_no_terminal() -> None:
     code = (
-        "import sys, registry.client.parts, registry.client.uploads, registry.client.resume_store,
-        registry.inspection.version_request\n" "print({name.partition('.')[0] for name in sys.modules} & {'django',
-        'rich', 'numpy', 'pydantic'})"
+        "import sys, registry.inspection.version_request\n"
+        "import registry.client.parts, registry.client.uploads, registry.client.resume_store\n"
+        "print({name.partition('.')[0] for name in sys.modules} & {'django', 'rich', 'numpy', 'pydantic'})"
     )
 
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
