@@ -294,9 +294,12 @@ def test_it_logs_who_asked(
     settings.MLSERVE_ACCESS_LOG = True
     token, secret = make_token(reader, name="program", scopes=["predict"], days=1, created_by="")
     logged: list[dict[str, Any]] = []
-    monkeypatch.setattr(
-        logging.getLogger("mlserve.access"), "filters", [lambda _record: not logged.append(dict(logs.facts()))]
-    )
+
+    def note_facts(_record: logging.LogRecord) -> bool:
+        logged.append(dict(logs.facts()))
+        return True
+
+    monkeypatch.setattr(logging.getLogger("mlserve.access"), "filters", [note_facts])
 
     browse().get(url, headers={"Authorization": f"Bearer {secret}"})
     browse().get(url, auth=httpx.BasicAuth("reader", "reader-password"))
