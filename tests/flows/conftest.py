@@ -18,8 +18,7 @@ _PREPARE = "import django; django.setup(); from mlserve.server.laptop import pre
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Service:
     """A service that never runs: tables, an admin and the example, made once to be copied."""
     service = Service(tmp_path_factory.mktemp("prepared"))
-    environment = {**service.environment, "DJANGO_SETTINGS_MODULE": "mlserve.settings"}
-    subprocess.run([sys.executable, "-c", _PREPARE], env=environment, cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-c", _PREPARE], env=service.environment, cwd=ROOT, check=True)
     return service
 
 

@@ -53,7 +53,6 @@ class Shared:
         self.variables = {**variables, "DATABASE_URL": self.database_url, **sleeper.variables}
         self._folder = folder
         environment = {**os.environ, **Service(folder, variables=self.variables).environment}
-        environment["DJANGO_SETTINGS_MODULE"] = "mlserve.settings"
         subprocess.run([sys.executable, "-c", _PREPARE], env=environment, cwd=ROOT, check=True)
         command = [*MANAGE, "upload_model", str(sleeper.artifact), *sleeper.upload_options]
         subprocess.run(command, env=environment, check=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mlserve import settings as product
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -66,3 +68,8 @@ def test_it_waits_for_a_silent_database_no_longer_than_that(given: str, seconds:
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.stdout.strip() == seconds
+
+
+def test_it_leaves_the_choice_of_a_password_hash_to_django() -> None:
+    """tests/settings.py takes a fast one, which must never be that of the product."""
+    assert not hasattr(product, "PASSWORD_HASHERS")

@@ -26,7 +26,6 @@ Try = Callable[[str, str, str], int]
 @pytest.fixture(autouse=True)
 def _few_tries(settings: Any) -> None:
     settings.AXES_FAILURE_LIMIT = 3
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     throttling.forget_all()
 
 

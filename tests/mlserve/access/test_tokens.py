@@ -37,11 +37,6 @@ def secret_of(user: User, *scopes: str, days: int | None = 1) -> str:
     return make_token(user, name="test", scopes=list(scopes), days=days, created_by="test")[1]
 
 
-@pytest.fixture(autouse=True)
-def _cheap_passwords(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def private(penguins: ModelVersion) -> ModelVersion:
     """The live version of a model that strangers must not see."""

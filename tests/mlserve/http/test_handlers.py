@@ -26,12 +26,6 @@ RECORD = {"island": "Biscoe", "year": 2007}
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 
 
-@pytest.fixture(autouse=True)
-def _cheap_passwords(settings: Any) -> None:
-    """Hashing one takes longer than all else here."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def strict() -> APIClient:
     """A browser of whom forms without a token are refused, as outside of tests."""

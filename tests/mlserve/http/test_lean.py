@@ -123,12 +123,6 @@ CASES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _cheap_passwords(settings: Any) -> None:
-    """Hashing one takes longer than all else here."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_it_answers_the_same_on_either_way(penguins: ModelVersion, reader: User, owner: User, case: str) -> None:
     ask = CASES[case]

@@ -30,7 +30,6 @@ NAMES = {
 @pytest.fixture(autouse=True)
 def _as_on_a_server(settings: Any) -> Iterator[None]:
     settings.ON_LAPTOP, settings.MLSERVE_METRICS_TOKEN = False, "a-long-token-of-the-scraper"
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     tally.take()
     yield
     tally.take()

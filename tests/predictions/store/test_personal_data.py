@@ -27,11 +27,6 @@ pytestmark = pytest.mark.django_db
 EXPORT, ERASE = "/api/predict/export", "/api/predict/erase"
 
 
-@pytest.fixture(autouse=True)
-def _cheap_passwords(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 class Cast:
     """A reader with two tokens, another person, and what each of them asked."""
 
