@@ -72,6 +72,13 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 @pytest.fixture(scope="session")
+def database(pytestconfig: pytest.Config) -> str:
+    """Which database this run is on: sqlite or postgres."""
+    kind: str = pytestconfig.option.database
+    return kind
+
+
+@pytest.fixture(scope="session")
 def postgres_url(pytestconfig: pytest.Config) -> str:
     """The URL of a PostgreSQL in any case: that of this run, or one that lives as long as this process."""
     if pytestconfig.option.database == "postgres":

@@ -13,7 +13,6 @@ from registry.models import Incident, Model, ModelVersion
 from registry.models.incident import Kind
 from tests.flows.service import ROOT
 
-pytestmark = pytest.mark.once
 ALERTS = ROOT / "docs" / "server" / "alerts.yml"
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text("utf-8")
 

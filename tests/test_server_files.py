@@ -15,8 +15,6 @@ ROOT = Path(__file__).resolve().parent.parent
 SERVER = ROOT / "docs" / "server"
 UNITS = ("mlserve-web.service", "mlserve-worker.service")
 
-pytestmark = pytest.mark.once
-
 
 def value_of(unit: str, name: str) -> str:
     [value] = re.findall(rf"^{name}=(.*)$", (SERVER / unit).read_text("utf-8"), flags=re.MULTILINE)

@@ -144,7 +144,6 @@ def address(penguins: ModelVersion, penguin: dict[str, Any], owner: User, settin
     return fill
 
 
-@pytest.mark.once
 def test_it_has_a_row_for_each_address() -> None:
     found = set(patterns())
 

@@ -13,8 +13,6 @@ from deployment.checks import account, environment, functions, inside, models, p
 from deployment.findings import Finding, NotYet, Status
 from tests.deployment.told import ENVIRONMENT, ToldEvidence
 
-pytestmark = pytest.mark.once
-
 
 def break_function(stage: str, **changes: Any) -> Callable[[ToldEvidence], None]:
     return lambda evidence: evidence.functions[stage].update(changes)

@@ -10,8 +10,6 @@ import pytest
 
 from tests.deployment.told import KEY
 
-pytestmark = pytest.mark.once
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 

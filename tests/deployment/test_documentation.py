@@ -10,8 +10,6 @@ import pytest
 from deployment.checks import CHECKS
 from deployment.stages import REQUIRED
 
-pytestmark = pytest.mark.once
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEXT = (ROOT / "docs" / "deploy-aws.md").read_text("utf-8")
 # Calls of the API whose permission has another name; what reads an object or a list, in S3's way.

@@ -15,8 +15,6 @@ from deployment.findings import Finding, NotKnown, NotYet, Status
 from tests.deployment import on_moto
 from tests.deployment.told import ENVIRONMENT, SETTINGS
 
-pytestmark = pytest.mark.once
-
 Client = Callable[[str], Any]
 
 

@@ -10,8 +10,6 @@ from deployment import package_store
 from deployment.account import Account
 from deployment.package_store import Package, package_of_code
 
-pytestmark = pytest.mark.once
-
 Client = Callable[[str], Any]
 
 

@@ -17,8 +17,6 @@ from deployment.steps import DeploymentFailed
 from deployment.undeploy import undeploy
 from tests.deployment import on_moto
 
-pytestmark = pytest.mark.once
-
 Client = Callable[[str], Any]
 
 

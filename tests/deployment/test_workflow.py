@@ -9,8 +9,6 @@ import yaml
 
 from deployment.stages import REQUIRED
 
-pytestmark = pytest.mark.once
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATH = ROOT / ".github" / "workflows" / "deploy.yml"
 

@@ -21,8 +21,6 @@ HANGS_TOO, CRASHES_TOO = (replace(BY_NAME[name], name=f"{name}-too") for name in
 HEALTHY, SLOW = BY_NAME["squares"], BY_NAME["roots"]
 BAD, GOOD = [{"x": -1, "serial": 0}], [{"x": 7, "serial": 0}]
 PATIENT = {"Prefer": "wait=20"}
-# About processes; either database would do.
-pytestmark = pytest.mark.once
 
 
 @pytest.fixture(scope="module")

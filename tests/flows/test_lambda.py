@@ -19,8 +19,6 @@ from tests.flows.on_lambda import QUEUE, WORKER, OnLambda
 from tests.flows.sleeping import save_sleeper
 from tests.pipelines import EXAMPLE
 
-pytestmark = pytest.mark.once
-
 
 @pytest.fixture(scope="module")
 def on_lambda(

@@ -14,8 +14,6 @@ import pytest
 
 from tests.flows.on_lambda import BUCKET, QUEUE, WEB, WORKER, OnLambda
 
-pytestmark = pytest.mark.once
-
 
 @pytest.fixture
 def on_lambda(new_on_lambda: Callable[[], OnLambda]) -> Iterator[OnLambda]:

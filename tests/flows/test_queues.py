@@ -12,9 +12,6 @@ from tests.flows.service import Service
 from tests.stand_ins.aws import StandIn
 from tests.stand_ins.redis import RedisServer
 
-# The queue is all that matters here.
-pytestmark = pytest.mark.once
-
 
 @pytest.fixture
 def on_sqs(tmp_path: Path, prepared: Service, aws: StandIn) -> Iterator[Service]:

@@ -14,9 +14,7 @@ from tests.flows.hosts import Host, Shared, ended, submit
 from tests.stand_ins import aws
 from tests.stand_ins.redis import RedisServer
 
-pytestmark = pytest.mark.once
-
-# A second of sleep must fit; the lease, and so the wait for a worker that died, is 15 s longer.
+# A second of sleep must fit.
 BATCH_SECONDS = 3
 
 

@@ -5,10 +5,6 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
-pytestmark = pytest.mark.once
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Stopped, as a function is between two events, and held by a process that is killed itself.
 _KILLED = """

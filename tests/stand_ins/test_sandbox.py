@@ -8,8 +8,6 @@ import pytest
 from tests.requirements import everything_is_required
 from tests.stand_ins.sandbox import namespaces, shut_in
 
-pytestmark = pytest.mark.once
-
 
 @pytest.fixture(autouse=True)
 def _namespaces() -> None:

@@ -12,8 +12,6 @@ from tests.torture.journal import Journal, Request
 from tests.torture.models import BY_NAME
 from tests.torture.places import DiskStore
 
-pytestmark = pytest.mark.once
-
 _COLUMNS = (
     "id TEXT, status TEXT, result TEXT, error TEXT, inputs TEXT, attempts INT, lease_holder TEXT DEFAULT '', "
     "lease_expires_at TEXT, row_count INT DEFAULT 1, finished_at TEXT"

@@ -10,8 +10,6 @@ import pytest
 from tests.torture.journal import Journal, Request
 from tests.torture.models import BY_NAME
 
-pytestmark = pytest.mark.once
-
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:

@@ -4,8 +4,6 @@ import pytest
 
 from mlserve.conf.rates import Rate, Share, rate_of
 
-pytestmark = pytest.mark.once
-
 
 @pytest.mark.parametrize(
     ("text", "rate"),

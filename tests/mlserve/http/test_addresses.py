@@ -7,8 +7,6 @@ from django.test import RequestFactory
 
 from mlserve.http.addresses import address_of, client_network, network_of
 
-pytestmark = pytest.mark.once
-
 FORGED = "6.6.6.6, 203.0.113.9, 10.0.0.1"
 
 

@@ -10,8 +10,6 @@ import pytest
 from mlserve.errors import TooManyRequests
 from mlserve.http.bodies import Body, Readers, has_body
 
-pytestmark = pytest.mark.once
-
 
 class Slow:
     """A body that never comes."""

@@ -66,8 +66,6 @@ class Visits:
             self.complaints.append(f"{self._page.url}: {message.text}")
 
 
-# Nothing of it depends on the database.
-@pytest.mark.once
 @pytest.mark.django_db(transaction=True)
 def test_it_lets_no_page_need_more(
     live_server: LiveServer, penguins: ModelVersion, penguin: dict[str, Any], client: Client, owner: User,
@@ -143,7 +141,6 @@ print(settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME, settings.SESSION_
 """
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [

@@ -7,8 +7,6 @@ import pytest
 
 from mlserve.observability.counters import Series, Tally
 
-pytestmark = pytest.mark.once
-
 
 def test_it_adds_up_and_begins_anew() -> None:
     tally = Tally()

@@ -13,7 +13,6 @@ from mlserve.observability import logs
 from mlserve.observability.log_lines import JsonLines, TextLines
 from tests.flows.service import ROOT
 
-pytestmark = pytest.mark.once
 HOSTILE = "one\r\ntwo\x1b[31m\x00three\u2028four\x85five\ud800"
 
 

@@ -16,7 +16,6 @@ import pytest
 
 from tests.flows.service import ROOT
 
-pytestmark = pytest.mark.once
 # What no receiver may see, wherever it was put in.
 INPUT = "Maria-4711"
 

@@ -1,10 +1,6 @@
 """Pauses between tries of what does not answer."""
 
-import pytest
-
 from predictions.batching.backoff import Backoff
-
-pytestmark = pytest.mark.once
 
 
 class Clock:

@@ -4,8 +4,6 @@ import pytest
 
 from predictions.batching.pace import FIRST_ROWS, Paces
 
-pytestmark = pytest.mark.once
-
 LIMIT_SECONDS = 60.0
 
 

@@ -8,8 +8,6 @@ import pytest
 
 from predictions.management.row_files import with_answers
 
-pytestmark = pytest.mark.once
-
 
 def cells(rows: list[dict[str, Any]], answers: list[Any]) -> list[list[str]]:
     return list(csv.reader(io.StringIO(with_answers(rows, {"predictions": answers}), newline="")))

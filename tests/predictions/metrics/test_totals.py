@@ -184,7 +184,6 @@ while child.poll() is None:
 """
 
 
-@pytest.mark.once
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
 @pytest.mark.parametrize("when", ["now", "later"])
 def test_it_adds_each_second_and_at_the_end_of_a_process(tmp_path: Path, when: str) -> None:

@@ -9,8 +9,6 @@ import pytest
 from predictions.runtime import call_marker
 from tests.paths import ROOT
 
-pytestmark = pytest.mark.once
-
 _BEGIN = """
 import ctypes, os, sys, time
 from itertools import repeat

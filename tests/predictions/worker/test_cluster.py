@@ -73,7 +73,6 @@ def test_it_counts_no_attempt_of_an_upload_either() -> None:
     assert (upload.status, upload.attempts, upload.lease_holder) == (Status.QUEUED, 0, "")
 
 
-@pytest.mark.once
 @pytest.mark.skipif(not CAN_FORK, reason="the processes are forked on Linux only")
 def test_it_ends_with_its_workers_when_the_guard_fails(tmp_path: Path) -> None:
     """Else it would wait for ever for workers that nobody replaces any more."""
@@ -86,7 +85,6 @@ def test_it_ends_with_its_workers_when_the_guard_fails(tmp_path: Path) -> None:
     assert (done.returncode, "Cannot allocate memory" in done.stderr) == (1, True)
 
 
-@pytest.mark.once
 def test_it_does_not_wait_for_a_timer_that_a_killed_worker_had(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "_LOCK_SECONDS", 0.05)
     timer = cluster._new_timer()
@@ -101,7 +99,6 @@ def test_it_does_not_wait_for_a_timer_that_a_killed_worker_had(monkeypatch: pyte
     assert ended.value.code == cluster.WORKER_DIED_STATUS
 
 
-@pytest.mark.once
 @pytest.mark.skipif(not CAN_FORK, reason="the processes are forked on Linux only")
 def test_it_sweeps_soon_after_its_start(tmp_path: Path) -> None:
     """By itself django-q2 looks at its schedule 30 seconds after the start, which a crash loop never reaches."""

@@ -164,7 +164,6 @@ def test_it_asks_live_versions_only(new_environment: ModelVersion) -> None:
     assert not GoldenCheck.objects.here().exists()
 
 
-@pytest.mark.once
 def test_it_tells_environments_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     here = environment.fingerprint()
     environment.environment.cache_clear()

@@ -16,8 +16,6 @@ from registry.formats.loading import Refused
 from registry.formats.numpy_dtypes import require_sound
 from tests.registry.formats.test_pickle_scan import pickled, text
 
-pytestmark = pytest.mark.once
-
 RECORD = np.dtype([("a", "f8"), ("b", "i4")])
 
 

@@ -12,8 +12,6 @@ from sklearn.utils import Bunch
 
 from registry.formats import loading
 
-pytestmark = pytest.mark.once
-
 SECRET = np.array([1.5, 2.5, 3.5])
 HOLDERS: dict[str, Callable[[Any], Any]] = {
     "a label": lambda address: pd.Series([address, 0], index=["__array_interface__", "other"]),

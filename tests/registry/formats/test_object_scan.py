@@ -21,8 +21,6 @@ from registry.formats.loading import Refused
 from registry.formats.object_scan import require_harmless
 from tests.registry.formats.test_pickle_scan import pickled, text
 
-pytestmark = pytest.mark.once
-
 
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[[Any], Any]:

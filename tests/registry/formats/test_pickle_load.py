@@ -12,8 +12,6 @@ from registry.formats import loading
 from registry.formats.loading import Refused
 from tests.registry.formats.test_pickle_scan import pickled, text
 
-pytestmark = pytest.mark.once
-
 
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[[bytes], Any]:

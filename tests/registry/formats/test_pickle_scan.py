@@ -28,8 +28,6 @@ from registry.formats.pickle_scan import PythonUnpickler
 from registry.formats.trust import Use
 from tests import pipelines
 
-pytestmark = pytest.mark.once
-
 
 def text(value: str) -> bytes:
     encoded = value.encode()

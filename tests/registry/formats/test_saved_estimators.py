@@ -22,8 +22,6 @@ from sklearn.utils import all_estimators
 from registry.formats import loading
 from tests import pipelines
 
-pytestmark = pytest.mark.once
-
 WAYS: Mapping[str, Callable[[Any, Path], Any]] = {
     "pickle 0": lambda pipeline, path: path.write_bytes(pickle.dumps(pipeline, 0)),
     "pickle 2": lambda pipeline, path: path.write_bytes(pickle.dumps(pipeline, 2)),

@@ -12,8 +12,6 @@ from registry.formats import loading
 from registry.formats.loading import CannotLoad, Refused
 from tests import pipelines
 
-pytestmark = pytest.mark.once
-
 
 @pytest.fixture(scope="module")
 def content() -> bytes:

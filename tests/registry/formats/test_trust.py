@@ -9,8 +9,6 @@ import pytest
 from registry.checks import trusted_modules
 from registry.formats.trust import Trust, Use, listed, problem_of
 
-pytestmark = pytest.mark.once
-
 # Not installed where the tests run; tried by hand with lightgbm 4.7 and xgboost 3.2, as pickle, joblib and skops.
 NOT_HERE = {"lightgbm", "xgboost"}
 # What must never be on the list, whatever else it does: it reads, writes, runs text, or calls what it is given.

@@ -13,8 +13,6 @@ from registry.inspection.child_report import ChildReport, read_child_report
 from registry.inspection.report import CHECKS
 from registry.pipelines import calls
 
-pytestmark = pytest.mark.once
-
 FOUND: dict[str, Any] = {
     "artifact_format": "pickle",
     "load_seconds": 0.1,

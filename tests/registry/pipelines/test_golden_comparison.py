@@ -24,8 +24,6 @@ from registry.pipelines.calls import run
 from registry.pipelines.frames import to_frame
 from registry.schema.record import RecordSchema, Row
 
-pytestmark = pytest.mark.once
-
 # No lone surrogates, which are no text, and no NUL, which no row may hold.
 _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 _ODD_TEXTS = st.sampled_from(["", "001", "1e5", "NaN", "nan", "null", "None", "True", " ", "𝕏🦆", "a\nb", "-0", "<b>"])

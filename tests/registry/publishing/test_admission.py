@@ -43,12 +43,10 @@ def foreign(tmp_path: Path) -> Digest:
     return digest
 
 
-@pytest.mark.once
 def test_it_knows_again_what_it_signed() -> None:
     assert why_not_admitted(ADMITTED, admission_of(ADMITTED)) == ""
 
 
-@pytest.mark.once
 def test_it_knows_again_what_an_earlier_release_signed(settings: Any) -> None:
     """Rows outlive releases: neither a moved module nor a renamed one may change what is signed."""
     settings.SECRET_KEY = "the-key-of-an-earlier-release-and-long-enough-for-all-checks"
@@ -56,26 +54,22 @@ def test_it_knows_again_what_an_earlier_release_signed(settings: Any) -> None:
     assert why_not_admitted(ADMITTED, "1:1-zzdJ7qoUkWsOvY8ErS-7KBKX8E3IWs-fHG4YMCU0I") == ""
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("other", OTHERS, ids=["digest", "size", "format"])
 def test_it_takes_no_signature_of_something_else(other: Admitted) -> None:
     assert "is wrong" in why_not_admitted(other, admission_of(ADMITTED))
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("text", ["1", "1:", "1:x", "::", "\x00", "1:" + "é" * 30], ids=ascii)
 def test_it_takes_no_nonsense(text: str) -> None:
     assert why_not_admitted(ADMITTED, text).startswith("is wrong") or "rules" in why_not_admitted(ADMITTED, text)
 
 
-@pytest.mark.once
 def test_it_takes_no_signature_of_other_rules() -> None:
     _, _, signature = admission_of(ADMITTED).partition(":")
 
     assert why_not_admitted(ADMITTED, f"0:{signature}") == "was made by other rules"
 
 
-@pytest.mark.once
 def test_it_honours_the_keys_of_before(settings: Any) -> None:
     admission, old = admission_of(ADMITTED), settings.SECRET_KEY
     settings.SECRET_KEY = "another key " * 5

@@ -17,10 +17,9 @@ from django.conf import settings
 from registry.sandbox import landlock, sandbox, seccomp
 from tests.requirements import everything_is_required
 
-pytestmark = [
-    pytest.mark.once,
-    pytest.mark.skipif(sys.platform != "linux", reason="other systems have limits only; run the suite on Linux"),
-]
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="other systems have limits only; run the suite on Linux"
+)
 
 _SETUP = """
 import ctypes, errno, json, os, signal, socket, subprocess, sys, threading, time

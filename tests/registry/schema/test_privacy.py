@@ -11,8 +11,6 @@ from registry.schema.privacy import what_is_kept, without_marked
 from registry.schema.record import RecordSchema
 from tests.conftest import EXAMPLE
 
-pytestmark = pytest.mark.once
-
 KEY = b"a key"
 
 

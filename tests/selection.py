@@ -1,0 +1,37 @@
+"""pytest plugin: which tests a run takes, and in which order. It decides by what a test asks for, its fixtures.
+
+The second database (`--database postgres`) runs what meets a database: SQL, locks, transactions, migrations and flows.
+Everything else does the same on both, and has run on the first one.
+"""
+
+from pathlib import Path
+
+import pytest
+
+_FLOWS = Path(__file__).resolve().parent / "flows"
+# Fixtures whose tests use the database of the run: pytest-django's (the mark `django_db` is seen apart), and those that
+# start a service on it or ask which one it is.
+_MEET_IT = {"db", "transactional_db", "live_server", "prepared", "service", "database"}
+# Fixtures whose tests would meet it, but show nothing about it.
+_OF_NO_ACCOUNT = {
+    "postgres_url",  # is there in both runs
+    "browser",  # what a browser makes of a page that the test client has fetched on both
+    "on_sqs",  # the queue is all that matters
+    "redis",  # the same
+    "harmed",  # about processes that models take along
+}
+
+
+def meets_the_database(item: pytest.Item) -> bool:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    has_mark = item.get_closest_marker("django_db") is not None
+    return (has_mark or bool(fixtures & _MEET_IT)) and not fixtures & _OF_NO_ACCOUNT
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.option.database == "postgres":
+        left_out = [item for item in items if not meets_the_database(item)]
+        items[:] = [item for item in items if meets_the_database(item)]
+        config.hook.pytest_deselected(items=left_out)
+    # The long ones first, so that no process still runs one when the others have nothing left.
+    items.sort(key=lambda item: _FLOWS not in item.path.parents)
