@@ -29,22 +29,30 @@ NEW_DEPLOY_VENV := $(shell test "$$($(DEPLOY_VENV)/bin/python $(VERSION_OF) 2>&1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench torture package deploy rollback undeploy admin lock clean new-venv new-deploy-venv
+.PHONY: help serve test test-long check bench torture package deploy rollback undeploy admin lock clean new-venv new-deploy-venv
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: $(RUNTIME) ## run web and worker at HOST:PORT (127.0.0.1:8000) until Ctrl-C
 	@test -f .env || $(BIN)/python -m mlserve.conf.dotenv
 	@exec $(BIN)/python manage.py serve --prepare
 
-# One process per core; the tests of a file stay in one of them, so that services are started once.
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile
-# Both runs happen, whatever the first one says; the second covers what only PostgreSQL does.
-test: $(DEV) $(DEPLOY) ## run the whole suite, on SQLite and then on PostgreSQL
+# One process per core; the tests of a file stay in one of them, so that what they share is made once. Files come in the
+# order of tests/selection.py; xdist would begin with those of many tests, which are short ones.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 15
+# Both runs happen, whatever the first one says; the second takes what meets a database (tests/selection.py).
+test: $(DEV) $(DEPLOY) ## run the suite, on SQLite and then on PostgreSQL
+	@status=0; \
+	$(PYTEST) -m "not long" || status=$$?; \
+	$(PYTEST) -m "not long" --database postgres || status=$$?; \
+	exit $$status
+
+# Measuring branches slows the suite down, so it is done here; the holes are listed at the end.
+test-long: $(DEV) $(DEPLOY) ## run the suite and its long tests, measure branch coverage (an hour)
 	@status=0; \
 	$(PYTEST) --cov || status=$$?; \
-	$(PYTEST) --database postgres -m "not once" || status=$$?; \
+	$(PYTEST) -m long --database postgres || status=$$?; \
 	exit $$status
 
 # Django is checked as a server would start it, whatever this machine's .env says.
