@@ -6,6 +6,8 @@ any conftest.py; hence a plugin (`-p tests.environment`) that comes even earlier
 """
 
 import os
+import signal
+import tempfile
 from collections.abc import Generator
 
 import pytest
@@ -31,8 +33,23 @@ _FOR_TESTS = {
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_load_initial_conftests() -> Generator[None, None, None]:
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
     for name in [name for name in os.environ if name.startswith(_OURS) and name not in _KEPT]:
         del os.environ[name]
     os.environ.update(_FOR_TESTS)
+    _be_as_in_a_terminal(early_config)
     return (yield)
+
+
+def _be_as_in_a_terminal(config: pytest.Config) -> None:
+    """Also in the background, under `nohup` or from cron: what a process has of these, its children inherit."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        os.fstat(0)
+    except OSError:  # closed, and the next file that is opened would become the standard input
+        os.open(os.devnull, os.O_RDONLY)
+    if not os.access(os.environ.get("HOME", ""), os.W_OK):
+        home = tempfile.TemporaryDirectory(prefix="mlserve-home-")
+        config.add_cleanup(home.cleanup)
+        os.environ["HOME"] = home.name
