@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Page, Response, sync_playwright
+from playwright.sync_api import Browser, Page, Response, sync_playwright
 
 from tests.requirements import require_program
 
@@ -12,22 +12,27 @@ from tests.requirements import require_program
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 
 
-def require_chromium() -> str:
-    """The path of the browser; ends the calling test where there is none."""
-    return require_program("chromium", "apt-get install chromium", also_called=("chromium-browser", "google-chrome"))
+@contextmanager
+def running_browser() -> Iterator[Browser]:
+    """Ends the calling test where there is no Chromium. Keeps an event loop in this thread for as long as it runs."""
+    chromium = require_program(
+        "chromium", "apt-get install chromium", also_called=("chromium-browser", "google-chrome")
+    )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 @contextmanager
-def browsing(executable: str, **options: Any) -> Iterator[Page]:
-    """A page of a fresh browser; fails when a script or a resource of ours did."""
+def browsing(browser: Browser, **options: Any) -> Iterator[Page]:
+    """A page without cookies or storage of another one; fails when a script or a resource of ours did."""
     complaints: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=_ARGUMENTS)
-        page = browser.new_context(**options).new_page()
+    with browser.new_context(**options) as context:
+        page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("response", lambda response: complaints.extend(_missing(response)))
         yield page
-        browser.close()
     assert complaints == []
 
 

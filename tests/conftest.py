@@ -5,7 +5,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -22,6 +22,10 @@ from tests import pipelines
 from tests.stand_ins import aws as aws_stand_in
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "penguins"
+
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +128,18 @@ def penguin() -> dict[str, Any]:
         "bill_depth_mm": 13.2,
         "flipper_length_mm": 211,
         "body_mass_g": 4500,
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """The Chromium of a file. Not of the whole run: it keeps an event loop in this thread meanwhile, which Django takes
+    for asynchronous code of ours.
+    """
+    from tests.browser import running_browser
+
+    with pytest.MonkeyPatch.context() as patch, running_browser() as chromium:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        yield chromium
+
+
         "sex": "female",
         "year": 2007,
     }

@@ -10,13 +10,13 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.test import Client
-from playwright.sync_api import ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page
 from pytest_django.live_server_helper import LiveServer
 from rest_framework.test import APIClient
 
 from predictions.serving.submission import submit
 from registry.models import ModelVersion
-from tests.browser import browsing, require_chromium
+from tests.browser import browsing
 from tests.paths import ROOT
 
 UPLOAD_PAGE = "/admin/registry/modelversion/add/"
@@ -69,14 +69,13 @@ class Visits:
 @pytest.mark.django_db(transaction=True)
 def test_it_lets_no_page_need_more(
     live_server: LiveServer, penguins: ModelVersion, penguin: dict[str, Any], client: Client, owner: User,
-    monkeypatch: pytest.MonkeyPatch,
+    browser: Browser,
 ) -> None:  # fmt: skip
     """Chromium visits every page that links lead to, as an administrator and as a stranger."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright keeps an event loop in this thread
     submit(penguins, penguin, outputs=["predict", "predict_proba"], user=AnonymousUser(), wait_seconds=20)
     client.force_login(owner)
     session = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
-    with browsing(require_chromium()) as page:
+    with browsing(browser) as page:
         visits = Visits(page, live_server.url)
         visits.walk("/login", "/models/penguins")
         visits.seen.clear()

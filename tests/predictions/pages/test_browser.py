@@ -3,26 +3,21 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 from pytest_django.live_server_helper import LiveServer
 
 from predictions import tasks
 from registry.models import ModelVersion
-from tests.browser import browsing, require_chromium
+from tests.browser import browsing
 from tests.predictions.conftest import Submit
 from tests.predictions.draining import draining
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    return require_chromium()
-
-
 @pytest.mark.parametrize("with_script", [True, False])
-def test_it_predicts(chromium: str, live_server: LiveServer, penguins: ModelVersion, with_script: bool) -> None:
-    with draining(), browsing(chromium, java_script_enabled=with_script) as page:
+def test_it_predicts(browser: Browser, live_server: LiveServer, penguins: ModelVersion, with_script: bool) -> None:
+    with draining(), browsing(browser, java_script_enabled=with_script) as page:
         page.goto(f"{live_server.url}/models/penguins")
         page.get_by_role("link", name="Fill in an example").click()
         page.get_by_label("Island").select_option("Biscoe")
@@ -33,8 +28,8 @@ def test_it_predicts(chromium: str, live_server: LiveServer, penguins: ModelVers
         expect(page.get_by_role("button", name="Tell the species")).to_be_enabled()
 
 
-def test_it_shows_where_the_slider_stands(chromium: str, live_server: LiveServer, penguins: ModelVersion) -> None:
-    with browsing(chromium) as page:
+def test_it_shows_where_the_slider_stands(browser: Browser, live_server: LiveServer, penguins: ModelVersion) -> None:
+    with browsing(browser) as page:
         page.goto(f"{live_server.url}/models/penguins")
         slider, output = page.get_by_role("slider", name="Flipper length"), page.locator(".slider output")
         unknown = page.get_by_label("not known: Flipper length")
@@ -48,8 +43,8 @@ def test_it_shows_where_the_slider_stands(chromium: str, live_server: LiveServer
         expect(unknown).not_to_be_checked()
 
 
-def test_it_lets_the_server_judge(chromium: str, live_server: LiveServer, penguins: ModelVersion) -> None:
-    with browsing(chromium) as page:
+def test_it_lets_the_server_judge(browser: Browser, live_server: LiveServer, penguins: ModelVersion) -> None:
+    with browsing(browser) as page:
         page.goto(f"{live_server.url}/models/penguins?example=1")
         page.get_by_label("Bill length").fill("300")
         page.get_by_label("Year").fill("")
@@ -61,8 +56,10 @@ def test_it_lets_the_server_judge(chromium: str, live_server: LiveServer, pengui
         expect(page.get_by_label("Bill length")).to_be_focused()
 
 
-def test_it_stops_what_would_be_posted_as_empty(chromium: str, live_server: LiveServer, penguins: ModelVersion) -> None:
-    with browsing(chromium) as page:
+def test_it_stops_what_would_be_posted_as_empty(
+    browser: Browser, live_server: LiveServer, penguins: ModelVersion
+) -> None:
+    with browsing(browser) as page:
         page.goto(f"{live_server.url}/models/penguins?example=1")
         page.get_by_label("Bill length").fill("")
         page.get_by_label("Bill length").press_sequentially("1e")
@@ -75,11 +72,11 @@ def test_it_stops_what_would_be_posted_as_empty(chromium: str, live_server: Live
 
 @pytest.mark.parametrize("with_script", [True, False])
 def test_it_shows_the_result_once_it_is_there(
-    chromium: str, live_server: LiveServer, submit_rows: Submit, with_script: bool
+    browser: Browser, live_server: LiveServer, submit_rows: Submit, with_script: bool
 ) -> None:
     prediction = submit_rows()
 
-    with browsing(chromium, java_script_enabled=with_script) as page:
+    with browsing(browser, java_script_enabled=with_script) as page:
         page.goto(f"{live_server.url}/predictions/{prediction.pk}")
         expect(page.get_by_role("heading", name="Waiting for a worker…")).to_be_visible()
         with draining():
@@ -88,13 +85,13 @@ def test_it_shows_the_result_once_it_is_there(
 
 @pytest.mark.parametrize("width", [360, 390, 1200])
 def test_it_never_scrolls_sideways(
-    chromium: str, live_server: LiveServer, penguin: dict[str, Any], submit_rows: Submit, width: int
+    browser: Browser, live_server: LiveServer, penguin: dict[str, Any], submit_rows: Submit, width: int
 ) -> None:
     one, many = submit_rows(), submit_rows([penguin] * 3)
     tasks.drain()
     addresses = ["/", "/models/penguins", f"/predictions/{one.pk}", f"/predictions/{many.pk}", "/nothing"]
 
-    with browsing(chromium, viewport={"width": width, "height": 800}) as page:
+    with browsing(browser, viewport={"width": width, "height": 800}) as page:
         for address in addresses:
             page.goto(live_server.url + address)
             page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from pytest_django.live_server_helper import LiveServer
 
 from registry.models import ModelVersion
 from registry.models.direct_upload import DirectUpload, Status
 from registry.publishing.publish import Published
-from tests.browser import browsing, require_chromium
+from tests.browser import browsing
 from tests.conftest import EXAMPLE
 from tests.registry.inspecting import inspecting
 
@@ -24,21 +24,10 @@ PARTS = "**/api/uploads/*/parts/*"
 PATIENCE_MS = 60_000
 
 
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    return require_chromium()
-
-
-@pytest.fixture(autouse=True)
-def _database_beside_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Playwright keeps an event loop in this thread, which Django would take for asynchronous code of ours."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-
-
 @pytest.fixture
-def page(chromium: str, live_server: LiveServer, client: Client, owner: User) -> Iterator[Page]:
+def page(browser: Browser, live_server: LiveServer, client: Client, owner: User) -> Iterator[Page]:
     """A page of the owner's browser."""
-    with browsing(chromium) as page:
+    with browsing(browser) as page:
         sign_in(page, live_server, client, owner)
         page.set_default_timeout(PATIENCE_MS)
         yield page
@@ -103,9 +92,9 @@ def test_it_sends_the_artifact_past_the_form(
 
 
 def test_it_posts_the_form_without_a_script(
-    chromium: str, live_server: LiveServer, client: Client, owner: User, penguins_artifact: Path
+    browser: Browser, live_server: LiveServer, client: Client, owner: User, penguins_artifact: Path
 ) -> None:
-    with browsing(chromium, java_script_enabled=False) as page:
+    with browsing(browser, java_script_enabled=False) as page:
         sign_in(page, live_server, client, owner)
         fill(page, live_server, penguins_artifact)
         submit(page)
