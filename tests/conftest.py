@@ -1,6 +1,5 @@
 """The cast and the things of the suite: real pipelines, published through the real flow."""
 
-import copy
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
@@ -12,20 +11,24 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.files.storage import storages
 from django.db import connection
+from django.test import TransactionTestCase
 from rest_framework.test import APIClient
 
-from registry.inspection.inspect import Inspected, inspect
+from registry.inspection import slots
 from registry.inspection.version_request import VersionRequest, version_request
 from registry.models import ModelVersion
 from registry.publishing.publish import Published, publish
+from registry.uploads.worker import inspect_next
 from tests import pipelines
+from tests.flushing import Flush
+from tests.inspections import Inspections
+from tests.shared import folder_of_the_run, one_at_a_time
 from tests.stand_ins import aws as aws_stand_in
-
-EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "penguins"
-
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "penguins"
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +69,11 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
     """pytest-django's, whose end must not meet a connection: a thread of a test's server may outlive its test, because
     a client keeps it for a next request.
     """
-    yield
+    with django_db_blocker.unblock():
+        flush = Flush()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", flush)
+        yield
     with django_db_blocker.unblock():
         if connection.vendor == "postgresql":
             _end_other_sessions()
@@ -86,8 +93,11 @@ def _end_other_sessions() -> None:
 
 @pytest.fixture(scope="session")
 def penguins_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example's pipeline, trained once for the whole run."""
-    return pipelines.train_penguins(tmp_path_factory.mktemp("penguins") / "model.joblib")
+    """The example's pipeline, trained once for all processes of the run."""
+    artifact = folder_of_the_run(tmp_path_factory) / "penguins" / "model.joblib"
+    artifact.parent.mkdir(exist_ok=True)
+    with one_at_a_time(artifact):
+        return artifact if artifact.exists() else pipelines.train_penguins(artifact)
 
 
 @pytest.fixture
@@ -98,18 +108,24 @@ def penguins_request() -> VersionRequest:
 
 
 @pytest.fixture(scope="session")
-def inspect_once() -> Callable[[Path, VersionRequest], Inspected]:
-    """The real inspection, which takes a second or two, done once per run for each artifact and what describes it."""
-    done: dict[str, Inspected] = {}
+def inspect_once(tmp_path_factory: pytest.TempPathFactory) -> Inspections:
+    return Inspections(folder_of_the_run(tmp_path_factory) / "inspections")
 
-    def remembered(artifact: Path, request: VersionRequest) -> Inspected:
-        described = (artifact, request.schema, request.sample, request.form_config, request.allow_other_versions)
-        key = repr(described)
-        if key not in done:
-            done[key] = inspect(artifact, request)
-        return Inspected(done[key].report, copy.deepcopy(done[key].found))
 
-    return remembered
+@pytest.fixture
+def real_inspections() -> None:
+    """Asked for by tests of what an inspection does to this process: each publication starts one."""
+
+
+@pytest.fixture(autouse=True)
+def _publishing_inspects_once(
+    request: pytest.FixtureRequest, inspect_once: Inspections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a view, a command or a worker of this process publishes."""
+    if "real_inspections" not in request.fixturenames:
+        for function in (publish, inspect_next):
+            monkeypatch.setitem(function.__kwdefaults__, "inspect", inspect_once)
+        monkeypatch.setattr(slots, "inspect", inspect_once)
 
 
 @pytest.fixture
@@ -119,15 +135,6 @@ def penguins(publish_penguins: Callable[..., Published]) -> ModelVersion:
     return version
 
 
-@pytest.fixture
-def penguin() -> dict[str, Any]:
-    """One valid raw record."""
-    return {
-        "island": "Biscoe",
-        "bill_length_mm": 46.1,
-        "bill_depth_mm": 13.2,
-        "flipper_length_mm": 211,
-        "body_mass_g": 4500,
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
     """The Chromium of a file. Not of the whole run: it keeps an event loop in this thread meanwhile, which Django takes
@@ -140,6 +147,15 @@ def browser() -> Iterator["Browser"]:
         yield chromium
 
 
+@pytest.fixture
+def penguin() -> dict[str, Any]:
+    """One valid raw record."""
+    return {
+        "island": "Biscoe",
+        "bill_length_mm": 46.1,
+        "bill_depth_mm": 13.2,
+        "flipper_length_mm": 211,
+        "body_mass_g": 4500,
         "sex": "female",
         "year": 2007,
     }
@@ -205,7 +221,7 @@ def artifacts_in_s3(settings: Any, aws: aws_stand_in.StandIn) -> str:
 
 @pytest.fixture
 def publish_penguins(
-    db: None, penguins_artifact: Path, penguins_request: VersionRequest, inspect_once: Callable[..., Inspected]
+    db: None, penguins_artifact: Path, penguins_request: VersionRequest, inspect_once: Inspections
 ) -> Callable[..., Published]:
     """`publish_penguins("2.0")` registers the example under another tag."""
 

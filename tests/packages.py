@@ -3,17 +3,15 @@
 Both come from `.venv-deploy`, which `make test` installs; with pytest alone its tests are skipped where it is absent.
 """
 
-import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.requirements import everything_is_required
+from tests.shared import folder_of_the_run, one_at_a_time
 
 ROOT = Path(__file__).resolve().parent.parent
 _PYTHON = ROOT / ".venv-deploy" / "bin" / "python"
@@ -34,9 +32,8 @@ def deploy_python() -> Path:
 @pytest.fixture(scope="session")
 def package(deploy_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The zip that `make package` builds, untried; the same file for all processes of the run."""
-    folder = _of_the_run(tmp_path_factory)
-    zipped = folder / "package.zip"
-    with _one_at_a_time(folder / "package.lock"):
+    zipped = folder_of_the_run(tmp_path_factory) / "package.zip"
+    with one_at_a_time(zipped):
         if not zipped.exists():
             _run(deploy_python, "-m", "deployment.package", "--untried", str(zipped))
     return zipped
@@ -44,9 +41,11 @@ def package(deploy_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture(scope="session")
 def lambda_runtime(deploy_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what Lambda's own Python brings: AWS's SDK and the client of its Runtime API."""
-    folder = tmp_path_factory.mktemp("lambda-runtime")
-    _run(deploy_python, "-m", "deployment.lambda_runtime", str(folder))
+    """A folder with what Lambda's own Python brings: AWS's SDK and the client of its Runtime API; made once, too."""
+    folder = folder_of_the_run(tmp_path_factory) / "lambda-runtime"
+    with one_at_a_time(folder):
+        if not folder.exists():
+            _run(deploy_python, "-m", "deployment.lambda_runtime", str(folder))
     return folder
 
 
@@ -63,16 +62,3 @@ def _run(python: Path, *arguments: str) -> None:
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-
-
-def _of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the processes of pytest-xdist share; each has one of its own in it."""
-    own = tmp_path_factory.getbasetemp()
-    return own.parent if own.name.startswith("popen-") else own
-
-
-@contextmanager
-def _one_at_a_time(lock: Path) -> Iterator[None]:
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -21,6 +21,8 @@ from registry.inspection.version_request import VersionRequest
 from registry.models import Model
 from tests import pipelines
 
+pytestmark = pytest.mark.usefixtures("real_inspections")
+
 _HOLD = """
 import fcntl, sys
 files = [open(path, "wb") for path in sys.argv[1:]]
