@@ -67,6 +67,11 @@ class Shared:
         with closing(psycopg.connect(self.database_url, autocommit=True)) as connection:
             return [row[0] for row in connection.execute(statement, parameters)]
 
+    def let_leases_run_out(self, worker: str) -> None:
+        """Of a worker that is gone; instead of waiting for that."""
+        held = "status = 'running' AND lease_holder = %s"
+        assert self.ask(f"UPDATE predictions_prediction SET lease_expires_at = now() WHERE {held} RETURNING 1", worker)
+
 
 def submit(host: Service, model: str, record: Mapping[str, Any]) -> str:
     """The id of an accepted prediction."""

@@ -43,6 +43,7 @@ class OnLambda:
             "MLSERVE_NEW_MODELS": "public",
             # Short, so that what hangs or dies is over within the test.
             "MLSERVE_BATCH_SECONDS": "5",
+            "MLSERVE_MAX_ATTEMPTS": "2",
             **region.variables,
         }
         with psycopg.connect(cluster_url, autocommit=True) as cluster:

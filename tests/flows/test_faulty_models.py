@@ -24,13 +24,13 @@ PATIENT = {"Prefer": "wait=20"}
 
 
 @pytest.fixture(scope="module")
-def harmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def harmed(tmp_path_factory: pytest.TempPathFactory, prepared: Service) -> Iterator[Service]:
     """With one web process and two workers, and each faulty model."""
     folder = tmp_path_factory.mktemp("faulty")
     trusted = "tests.torture.faulty,tests.flows.freezing"
     limits = {"MLSERVE_BATCH_SECONDS": "2", "MLSERVE_MAX_ATTEMPTS": "1", "MLSERVE_WORKERS": "2"}
-    service = Service(folder, variables={"MLSERVE_TRUSTED_MODULES": trusted, **limits})
-    service.launch("--prepare", "--web-processes", "1")
+    service = Service(folder, like=prepared, variables={"MLSERVE_TRUSTED_MODULES": trusted, **limits})
+    service.launch("--web-processes", "1")
     service.wait_for(lambda: service.get("/readyz").status_code == 200, "the service to be ready", seconds=240)
     faulty = [BY_NAME[name] for name in ("hangs", "exits", "crashes", "quits")]
     models.publish([HEALTHY, SLOW, FREEZES, HANGS_TOO, CRASHES_TOO, *faulty], folder, service.manage)

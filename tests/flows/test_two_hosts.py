@@ -113,7 +113,7 @@ def test_it_loses_nothing_with_a_host_that_is_gone(shared: Shared, two_hosts: li
     held = "SELECT 1 FROM predictions_prediction WHERE status = 'running' AND lease_holder = %s"
     staying.wait_for(lambda: shared.ask(held, lost), "the host to predict something")
     leaving.kill_everything()
-    time.sleep(BATCH_SECONDS + 15)
+    shared.let_leases_run_out(lost)
     staying.manage("sweep_predictions")  # by itself it comes once a minute
     told = list(ended(staying, accepted, seconds=30))
 
