@@ -1,12 +1,12 @@
 import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from benchmark import processes
 from benchmark.programs import DidNotStart, Program, run_to_end
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads Linux's /proc")
 _PARENT = """
@@ -46,10 +46,7 @@ def test_it_sees_and_ends_a_program_with_its_children(tmp_path: Path) -> None:
     assert len(pids) == 2
     assert 0 < used.pss_mb <= used.rss_mb
     # The child was killed and belongs to nobody: whoever adopted it removes it in a moment.
-    deadline = time.monotonic() + 10
-    while processes.alive(pids) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert processes.alive(pids) == []
+    wait_until(lambda: not processes.alive(pids), "its removal")
 
 
 def test_it_counts_cpu_time() -> None:

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from psycopg import sql
 from tests.flows.service import MANAGE, ROOT
 from tests.stand_ins.database import DatabaseFront
 from tests.stand_ins.region import Region
+from tests.waiting import wait_until
 
 BUCKET, QUEUE = "artifacts-of-mlserve", "mlserve"
 WEB, WORKER = "mlserve-web", "mlserve-worker"
@@ -121,10 +121,7 @@ class OnLambda:
         return found
 
     def wait_for(self, condition: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"waited {seconds} s for {what}:\n{self.logs()}"
-            time.sleep(0.2)
+        wait_until(condition, lambda: f"{what}:\n{self.logs()}", seconds=seconds, look_every_seconds=0.1)
 
     def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Straight from the server, also while the functions cannot reach it."""

@@ -7,15 +7,17 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 import psycopg
 from psycopg import sql
+
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
@@ -109,16 +111,14 @@ class Service:
         return found[1]
 
     def wait_for(self, condition: Any, what: str, *, seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            try:
+        def holds() -> bool:
+            with suppress(httpx.TransportError):
                 if condition():
-                    return
-            except httpx.TransportError:
-                pass
+                    return True
             assert self.process is None or self.process.poll() is None, f"the service ended:\n{self.output}"
-            time.sleep(0.05)
-        raise AssertionError(f"waited {seconds} s for {what}:\n{self.output}")
+            return False
+
+        wait_until(holds, lambda: f"{what}:\n{self.output}", seconds=seconds, look_every_seconds=0.05)
 
     def children(self, of: int | None = None) -> list[int]:
         """Process ids, direct children first, then theirs."""
@@ -131,10 +131,11 @@ class Service:
 
     def wait_for_none(self, pids: list[int], *, seconds: float = 60) -> None:
         """Until none of these processes runs any more."""
-        deadline = time.monotonic() + seconds
-        while left := [pid for pid in pids if is_running(pid)]:
-            assert time.monotonic() < deadline, f"still running: {[command_of(pid) for pid in left]}"
-            time.sleep(0.05)
+
+        def left() -> list[int]:
+            return [pid for pid in pids if is_running(pid)]
+
+        wait_until(lambda: not left(), lambda: f"the end of {[command_of(pid) for pid in left()]}", seconds=seconds)
 
     def part(self, name: str) -> int:
         """The process id of the web server's or the worker's main process."""

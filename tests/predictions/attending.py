@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from predictions.models import Prediction
 from predictions.queue import wake_ups
 from predictions.runtime import loaded_models
 from registry.models import ModelVersion
+from tests.waiting import wait_until
 
 PATIENCE_SECONDS = 20
 
@@ -69,13 +69,6 @@ class Worker:
             self.ended = tasks.attend()
         finally:
             connection.close()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def all_have_ended() -> bool:

@@ -2,10 +2,10 @@
 
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 from tests.requirements import require_program
+from tests.waiting import wait_until
 
 _PATIENCE_SECONDS = 10
 
@@ -33,10 +33,7 @@ class RedisServer:
             options["requirepass"] = self._password
         command = [self._program, *(part for name, value in options.items() for part in (f"--{name}", value))]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not self._answers():
-            assert time.monotonic() < deadline, "redis-server did not start"
-            time.sleep(0.01)
+        wait_until(self._answers, "redis-server to start", seconds=_PATIENCE_SECONDS)
         return self
 
     def stop(self) -> None:

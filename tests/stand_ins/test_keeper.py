@@ -2,8 +2,9 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Stopped, as a function is between two events, and held by a process that is killed itself.
@@ -22,14 +23,10 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_it_ends_processes_with_a_killed_test() -> None:
     done = subprocess.run([sys.executable, "-c", _KILLED], cwd=ROOT, capture_output=True, text=True, check=False)
 
-    assert _has_ended(done.stdout.strip())
+    wait_until(lambda: _has_ended(done.stdout.strip()), "the end of the process")
 
 
 def _has_ended(pid: str) -> bool:
-    """Within some seconds. A zombie waits for nobody but its parent."""
-    for _ in range(100):
-        shown = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True, check=False)
-        if shown.stdout.strip()[:1] in ("", "Z"):
-            return True
-        time.sleep(0.05)
-    return False
+    """A zombie waits for nobody but its parent."""
+    shown = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True, check=False)
+    return shown.stdout.strip()[:1] in ("", "Z")

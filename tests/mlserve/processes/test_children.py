@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from mlserve.processes.children import CAN_FORK, Child, execute, fork
 from tests.paths import ROOT
+from tests.waiting import wait_until
 
 # The suite's own threads are none of what the children use.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -31,15 +31,8 @@ forks = pytest.mark.skipif(not CAN_FORK, reason="forking a whole service is safe
 each_way = pytest.mark.parametrize("start", [pytest.param(executed), pytest.param(forked, marks=forks)])
 
 
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-
-
 def status_of(child: Child) -> int:
-    wait_for(lambda: child.poll() is not None, "the end of the child")
+    wait_until(lambda: child.poll() is not None, "the end of the child")
     status = child.poll()
     assert status is not None
     child.kill_all()
@@ -70,7 +63,7 @@ def test_it_gives_the_signal_that_ended_it(start: Start) -> None:
 def test_it_leads_a_session_that_ctrl_c_does_not_reach(start: Start, tmp_path: Path) -> None:
     noted = tmp_path / "session"
     child = start(f"import os, time; open({str(noted)!r}, 'w').write(f'{{os.getsid(0)}}.'); time.sleep(600)")
-    wait_for(lambda: noted.exists() and noted.read_text().endswith("."), "the note")
+    wait_until(lambda: noted.exists() and noted.read_text().endswith("."), "the note")
     child.kill_all()
 
     assert noted.read_text() == f"{child.pid}."
@@ -86,10 +79,10 @@ open({str(noted)!r}, "w").write(f"{{grandchild.pid}}.")
 time.sleep(600)
 """
     child = start(code)
-    wait_for(lambda: noted.exists() and noted.read_text().endswith("."), "the note")
+    wait_until(lambda: noted.exists() and noted.read_text().endswith("."), "the note")
     child.kill_all()
 
-    wait_for(lambda: not is_running(int(noted.read_text()[:-1])), "the grandchild's end")
+    wait_until(lambda: not is_running(int(noted.read_text()[:-1])), "the grandchild's end")
     assert child.poll() == -signal.SIGKILL
 
 
@@ -112,7 +105,7 @@ def test_it_has_a_name_of_its_own(tmp_path: Path) -> None:
     child = forked("import time; time.sleep(600)")
     comm = Path(f"/proc/{child.pid}/comm")
 
-    wait_for(lambda: comm.read_text().strip() == "mlserve test", "the name")
+    wait_until(lambda: comm.read_text().strip() == "mlserve test", "the name")
     child.kill_all()
 
 
@@ -141,4 +134,4 @@ def test_it_ends_with_a_parent_that_was_killed(way: str) -> None:
         child = int(parent.stdout.readline())
         parent.kill()
 
-    wait_for(lambda: not is_running(child), "the end of the orphan")
+    wait_until(lambda: not is_running(child), "the end of the orphan")

@@ -14,6 +14,7 @@ import pytest
 
 from mlserve.processes.children import Child, execute
 from mlserve.processes.supervisor import DEATHS, Program, Supervisor
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
@@ -37,11 +38,13 @@ def run(supervisor: Supervisor, beside: Callable[[], None]) -> int:
 
 def pids(folder: Path, name: str, *, at_least: int = 1) -> list[int]:
     """The pids that the program had so far, waiting until there are enough."""
-    path, deadline = folder / f"{name}.pids", time.monotonic() + 20
-    while len(lines := path.read_text().split() if path.exists() else []) < at_least:
-        assert time.monotonic() < deadline, f"{name} was started {len(lines)} times, expected {at_least}"
-        time.sleep(0.02)
-    return [int(line) for line in lines]
+    path = folder / f"{name}.pids"
+
+    def started() -> list[int]:
+        return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+    wait_until(lambda: len(started()) >= at_least, f"{name} to be started {at_least} times")
+    return started()
 
 
 def exists(pid: int) -> bool:
@@ -190,7 +193,5 @@ def test_it_leaves_no_grandchildren(tmp_path: Path) -> None:
 
     run(supervisor, stop)
 
-    deadline = time.monotonic() + 5
-    while exists(pids(tmp_path, "grandchild")[0]) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not exists(pids(tmp_path, "grandchild")[0])
+    grandchild = pids(tmp_path, "grandchild")[0]
+    wait_until(lambda: not exists(grandchild), "the end of the grandchild")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from predictions.batching.group_commit import GroupCommit
+from tests.waiting import wait_until
 
 PATIENCE_SECONDS = 20
 
@@ -58,10 +59,7 @@ class Callers:
         """Returns once the caller waits behind the present write."""
         before = len(self._group._gathered)
         thread = self.add(*items)
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while len(self._group._gathered) == before:
-            assert time.monotonic() < deadline
-            time.sleep(0.0005)
+        wait_until(lambda: len(self._group._gathered) != before)
         return thread
 
     def join(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from predictions.batching.micro_batching import CallEnded, MicroBatcher, Overfull
+from tests.waiting import wait_until
 
 _PATIENCE = 20.0
 
@@ -68,20 +69,15 @@ class Callers:
         thread = threading.Thread(target=submit, name=f"caller {item}")
         thread.start()
         self._threads.append(thread)
-        until(lambda: item in [*self._machine.called(), *(place.item for place in list(self._micro_batcher._line))])
+        wait_until(
+            lambda: item in [*self._machine.called(), *(place.item for place in list(self._micro_batcher._line))]
+        )
 
     def join(self) -> dict[Any, Any]:
         for thread in self._threads:
             thread.join(_PATIENCE)
             assert not thread.is_alive(), "a caller waits for ever"
         return self.results
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen"
-        time.sleep(0.001)
 
 
 @pytest.fixture
@@ -193,7 +189,7 @@ def test_it_lets_a_caller_go_who_waited_long_enough(machine: Machine, callers: C
     occupy(machine, callers)
     callers.start("impatient", timeout=0.01)
     callers.start("patient")
-    until(lambda: callers.results.get("impatient") is False)
+    wait_until(lambda: callers.results.get("impatient") is False)
     machine.go.set()
     callers.join()
 
@@ -203,7 +199,7 @@ def test_it_lets_a_caller_go_who_waited_long_enough(machine: Machine, callers: C
 def test_it_settles_nothing_for_a_caller_who_left_during_the_call(machine: Machine, callers: Callers) -> None:
     machine.hold()
     callers.start("impatient", timeout=0.05)
-    until(lambda: callers.results.get("impatient") is False)
+    wait_until(lambda: callers.results.get("impatient") is False)
     machine.go.set()
     callers.start("next")
     callers.join()
@@ -215,7 +211,7 @@ def test_it_settles_nothing_for_a_caller_who_left_during_the_call(machine: Machi
 def test_it_lets_another_settle_when_the_first_has_left(machine: Machine, callers: Callers) -> None:
     def wait_for_the_impatient(items: Sequence[Any]) -> None:
         if "impatient" in items:
-            until(lambda: "impatient" in callers.results)
+            wait_until(lambda: "impatient" in callers.results)
 
     machine.fail = wait_for_the_impatient
     occupy(machine, callers)
@@ -355,7 +351,7 @@ def test_it_survives_that_all_have_left_while_it_waits_for_others(
 
     approaching = threading.Thread(target=approach_only)
     approaching.start()
-    until(lambda: micro_batcher._on_the_way == 1)
+    wait_until(lambda: micro_batcher._on_the_way == 1)
     assert micro_batcher.submit("impatient", key="version", weight=1, timeout_seconds=0.01) is False
     time.sleep(0.6)  # the wait for those on the way is over
     may_leave.set()
@@ -372,11 +368,11 @@ def test_it_tells_for_how_long_the_present_call_runs(
 ) -> None:
     assert micro_batcher.seconds_in_call() == 0
     occupy(machine, callers)
-    until(lambda: micro_batcher.seconds_in_call() > 0.01)
+    wait_until(lambda: micro_batcher.seconds_in_call() > 0.01)
     machine.go.set()
     callers.join()
 
-    until(lambda: micro_batcher.seconds_in_call() == 0)
+    wait_until(lambda: micro_batcher.seconds_in_call() == 0)
 
 
 def test_it_serves_everybody_exactly_once_under_load(machine: Machine) -> None:

@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -27,6 +26,7 @@ from registry.models import ModelVersion
 from tests import pipelines
 from tests.flows.service import MANAGE, ROOT
 from tests.predictions.worker.test_tasks import published
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
 Submit = Callable[..., Prediction]
@@ -199,7 +199,7 @@ def test_it_adds_each_second_and_at_the_end_of_a_process(tmp_path: Path, when: s
     assert process.stdout is not None
     pid = int(process.stdout.readline())
     if when == "later":
-        _wait_for_figure(tmp_path)
+        wait_until(lambda: _figure(tmp_path) is not None)
         os.kill(pid, signal.SIGKILL)
     process.communicate(timeout=60)
 
@@ -211,9 +211,3 @@ def _figure(folder: Path) -> float | None:
         row = database.execute("SELECT value FROM predictions_figure WHERE metric = 'a'").fetchone()
     database.close()
     return None if row is None else float(row[0])
-
-
-def _wait_for_figure(folder: Path) -> None:
-    deadline = time.monotonic() + 20
-    while _figure(folder) is None and time.monotonic() < deadline:
-        time.sleep(0.1)

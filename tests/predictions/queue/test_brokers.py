@@ -21,9 +21,10 @@ from predictions.queue.brokers import LocalSocketOrmBroker
 from predictions.status import Status
 from predictions.worker import draining
 from tests.paths import ROOT
-from tests.predictions.attending import Worker, wait_until
+from tests.predictions.attending import Worker
 from tests.predictions.conftest import Submit
 from tests.predictions.queues import Kind
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

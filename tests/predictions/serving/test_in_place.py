@@ -28,6 +28,7 @@ from registry.publishing import lookup
 from registry.publishing.publish import publish
 from tests import pipelines
 from tests.predictions.conftest import Submit
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,20 +81,13 @@ class Requests:
         """Returns once the request stands in line."""
         before = len(in_place.shared_calls._line)
         self.post(body, **more)
-        until(lambda: len(in_place.shared_calls._line) > before)
+        wait_until(lambda: len(in_place.shared_calls._line) > before)
 
     def join(self) -> list[Any]:
         for thread in self._threads:
             thread.join(30)
             assert not thread.is_alive()
         return self.responses
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 @pytest.fixture
@@ -181,7 +175,7 @@ def test_it_stores_the_others_when_the_database_refuses_one(
     requests.post_in_line(penguin)
     thread = threading.Thread(target=predict_for_nobody)
     thread.start()
-    until(lambda: len(in_place.shared_calls._line) == 2)
+    wait_until(lambda: len(in_place.shared_calls._line) == 2)
     requests.post_in_line(penguin)
     slow.go.set()
 
@@ -357,7 +351,7 @@ def test_it_queues_whoever_waits_behind_a_call_that_takes_long(
 
     assert in_place.send_away_from_a_long_call() == 1
 
-    until(lambda: Prediction.objects.filter(status=Status.QUEUED).count() == 1)
+    wait_until(lambda: Prediction.objects.filter(status=Status.QUEUED).count() == 1)
     slow.go.set()
     assert sorted(response.status_code for response in requests.join()) == [200, 202]
     assert Prediction.objects.count() == 2

@@ -2,7 +2,6 @@
 
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -20,6 +19,7 @@ from predictions.serving import recording
 from predictions.serving.recording import record
 from predictions.status import Status
 from registry.models import ModelVersion
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,13 +56,6 @@ def nobody_can_write() -> Iterator[None]:
             with connection.cursor() as cursor:
                 cursor.execute("LOCK TABLE predictions_prediction IN SHARE ROW EXCLUSIVE MODE")
         yield
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 class Callers:

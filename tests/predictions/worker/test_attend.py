@@ -15,8 +15,9 @@ from predictions.runtime import call_marker
 from predictions.status import Status
 from predictions.worker import draining, wake_up_listener
 from registry.models import ModelVersion
-from tests.predictions.attending import PATIENCE_SECONDS, Gate, Worker, all_have_ended, wait_until
+from tests.predictions.attending import PATIENCE_SECONDS, Gate, Worker, all_have_ended
 from tests.predictions.conftest import Submit
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +23,7 @@ from predictions.queue import heartbeat, wake_ups
 from registry.models.direct_upload import DirectUpload, Status, inspection_task_seconds
 from registry.uploads import worker as upload_inspection
 from tests.registry.uploading import row, submitted
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -184,7 +184,7 @@ def test_it_is_inspected_again_when_its_worker_is_killed(
     def printed() -> str:
         return "".join(path.read_text() for path in tmp_path.glob("mlserve-inspection-*/output.txt"))
 
-    wait_for(lambda: printed().endswith("\n"))
+    wait_until(lambda: printed().endswith("\n"))
     child = int(printed().split()[-1])
 
     process.send_signal(signal.SIGKILL)
@@ -192,14 +192,7 @@ def test_it_is_inspected_again_when_its_worker_is_killed(
     tasks.sweep()
 
     assert (row(upload).status, row(upload).attempts) == (Status.QUEUED, 1)
-    wait_for(lambda: has_ended(child))
-
-
-def wait_for(condition: Any) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: has_ended(child))
 
 
 def has_ended(pid: int) -> bool:

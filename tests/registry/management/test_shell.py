@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.paths import ROOT
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -79,9 +79,7 @@ def test_it_ends_quietly_with_130_on_ctrl_c(
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        deadline = time.monotonic() + 60
-        while not list((tmp_path / "tmp").glob("*/output.txt")) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: list((tmp_path / "tmp").glob("*/output.txt")), "the inspection", seconds=60)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
 

@@ -17,6 +17,7 @@ from mlserve.errors import ArtifactUnavailable, Unavailable
 from registry.storage.cache import ArtifactCache, CheckedFile, Source
 from registry.storage.digest import Digest
 from tests.paths import ROOT
+from tests.waiting import wait_until
 
 KIB = 1024
 
@@ -267,13 +268,6 @@ def fetches(cache: ArtifactCache) -> list[str]:
         return []
 
 
-def wait_for(is_so: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_it_fetches_once_for_all_processes(
     cache: ArtifactCache, other_process: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
@@ -287,7 +281,7 @@ def test_it_takes_over_from_a_killed_process(
     cache: ArtifactCache, other_process: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     killed = other_process("hang", "a")
-    wait_for(lambda: fetches(cache))
+    wait_until(lambda: fetches(cache))
     waiting = other_process("fetch", "a")
     time.sleep(0.3)
 
@@ -302,7 +296,7 @@ def test_it_does_not_count_what_a_killed_process_left(
     cache: ArtifactCache, other_process: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     killed = other_process("hang", "a")
-    wait_for(lambda: fetches(cache))
+    wait_until(lambda: fetches(cache))
     killed.kill()
     killed.wait(10)
 
@@ -332,7 +326,7 @@ def test_it_says_when_others_fetch_for_ever(
     cache: ArtifactCache, other_process: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     other_process("hang", "a")
-    wait_for(lambda: fetches(cache))
+    wait_until(lambda: fetches(cache))
 
     with pytest.raises(Unavailable, match="Another process has been fetching"):
         use(dataclasses.replace(cache, patience_seconds=0.2), content("a"))
