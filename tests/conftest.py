@@ -124,7 +124,8 @@ def _publishing_inspects_once(
     """Also where a view, a command or a worker of this process publishes."""
     if "real_inspections" not in request.fixturenames:
         for function in (publish, inspect_next):
-            monkeypatch.setitem(function.__kwdefaults__, "inspect", inspect_once)
+            defaults = {**(function.__kwdefaults__ or {}), "inspect": inspect_once}
+            monkeypatch.setattr(function, "__kwdefaults__", defaults)
         monkeypatch.setattr(slots, "inspect", inspect_once)
 
 

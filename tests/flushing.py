@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 
-_flush_of_django = TransactionTestCase._fixture_teardown
+_flush_of_django: Callable[[TransactionTestCase], None] = vars(TransactionTestCase)["_fixture_teardown"]
 
 
 class Flush:
