@@ -38,8 +38,8 @@ serve: $(RUNTIME) ## run web and worker at HOST:PORT (127.0.0.1:8000) until Ctrl
 	@test -f .env || $(BIN)/python -m mlserve.conf.dotenv
 	@exec $(BIN)/python manage.py serve --prepare
 
-# One process per core; the tests of a file stay in one of them, so that what they share is made once. Files come in the
-# order of tests/selection.py; xdist would begin with those of many tests, which are short ones.
+# The tests of a file stay in one process, so that what they share is made once. Files come in the order of
+# tests/selection.py, which says how many processes there are, too; xdist would begin with files of many short tests.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 15
 # Both runs happen, whatever the first one says; the second takes what meets a database (tests/selection.py).
 test: $(DEV) $(DEPLOY) ## run the suite, on SQLite and then on PostgreSQL

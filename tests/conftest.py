@@ -16,6 +16,7 @@ from rest_framework.test import APIClient
 
 from registry.inspection import slots
 from registry.inspection.version_request import VersionRequest, version_request
+from registry.management.commands import upload_model
 from registry.models import ModelVersion
 from registry.publishing.publish import Published, publish
 from registry.uploads.worker import inspect_next
@@ -126,7 +127,8 @@ def _publishing_inspects_once(
         for function in (publish, inspect_next):
             defaults = {**(function.__kwdefaults__ or {}), "inspect": inspect_once}
             monkeypatch.setattr(function, "__kwdefaults__", defaults)
-        monkeypatch.setattr(slots, "inspect", inspect_once)
+        for module in (slots, upload_model):
+            monkeypatch.setattr(module, "inspect", inspect_once)
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ The second database (`--database postgres`) runs what meets a database: SQL, loc
 Everything else does the same on both, and has run on the first one.
 """
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,13 @@ _OF_NO_ACCOUNT = {
     "redis",  # the same
     "harmed",  # about processes that models take along
 }
+
+
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One process more than there are processors, because flows wait for their services half of the time."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return 1 + (len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)
 
 
 def meets_the_database(item: pytest.Item) -> bool:

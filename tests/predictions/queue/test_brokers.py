@@ -29,10 +29,22 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+def next_of(broker: Any) -> list[tuple[Any, str]]:
+    """What comes next. A broker waits for it for a second, which a busy machine may need for the answer alone."""
+    found: list[tuple[Any, str]] = []
+
+    def look() -> bool:
+        found.extend(broker.dequeue() or ())
+        return bool(found)
+
+    wait_until(look, "a message")
+    return found
+
+
 def test_it_hands_out_what_was_enqueued_once(queue_kind: Kind) -> None:
     queue_kind.broker().enqueue("payload")
 
-    [(_, message)] = queue_kind.broker().dequeue()
+    [(_, message)] = next_of(queue_kind.broker())
 
     assert message == "payload"
     assert queue_kind.broker().dequeue() is None
@@ -41,7 +53,7 @@ def test_it_hands_out_what_was_enqueued_once(queue_kind: Kind) -> None:
 def test_it_forgets_what_was_acknowledged(queue_kind: Kind) -> None:
     broker = queue_kind.broker()
     broker.enqueue("payload")
-    [(task_id, _)] = broker.dequeue()
+    [(task_id, _)] = next_of(broker)
     if task_id:  # as django-q2 does
         broker.acknowledge(task_id)
 
@@ -51,7 +63,7 @@ def test_it_forgets_what_was_acknowledged(queue_kind: Kind) -> None:
 def test_it_forgets_what_failed(queue_kind: Kind) -> None:
     broker = queue_kind.broker()
     broker.enqueue("payload")
-    [(task_id, _)] = broker.dequeue()
+    [(task_id, _)] = next_of(broker)
     broker.fail(task_id)
 
     assert (broker.queue_size(), broker.lock_size()) == (0, 0)
@@ -73,12 +85,10 @@ def test_it_takes_what_comes_while_it_waits(queue_kind: Kind) -> None:
 
     thread = threading.Thread(target=enqueue_later)
     thread.start()
-    deadline = time.monotonic() + 10
-    while not (taken := queue_kind.broker().dequeue()) and time.monotonic() < deadline:
-        pass
+    taken = next_of(queue_kind.broker())
     thread.join()
 
-    assert [message for _, message in taken or ()] == ["payload"]
+    assert [message for _, message in taken] == ["payload"]
 
 
 def test_it_answers_a_ping(queue_kind: Kind) -> None:
@@ -89,7 +99,7 @@ def test_it_carries_a_wake_up_to_a_worker(queue_kind: Kind, submit_rows: Submit,
     prediction = submit_rows()
     settings.MLSERVE_DRAIN_SECONDS = 0
 
-    [(_, message)] = queue_kind.broker().dequeue()
+    [(_, message)] = next_of(queue_kind.broker())
 
     assert wake_ups.task_asked_for(message) == "attend"
     tasks.attend()
@@ -119,7 +129,7 @@ def test_it_leaves_a_call_for_help_to_a_second_worker(queue_kind: Kind, submit_r
     worker = Worker()
     worker.start_listening()
     wake_ups.call_worker(beside=heartbeat.host_name())
-    [(_, message)] = queue_kind.broker().dequeue()
+    [(_, message)] = next_of(queue_kind.broker())
 
     wake_ups.clear_pending_wake_up()
     wake_ups.call_worker(beside="another-host")
@@ -136,7 +146,7 @@ def test_it_ends_the_attendance_of_the_only_worker_that_has_time_for_a_task(queu
     broker.has_idle_worker = lambda: False
     broker.enqueue("something else than a wake-up")
 
-    [(_, message)] = broker.dequeue()
+    [(_, message)] = next_of(broker)
 
     assert message == "something else than a wake-up"
     assert worker.join() == 0
@@ -151,7 +161,7 @@ def test_it_takes_nothing_while_all_workers_of_the_host_are_busy(queue_kind: Kin
     assert broker.dequeue() is None
 
     broker.has_idle_worker = lambda: True
-    assert [message for _, message in broker.dequeue()] == ["payload"]
+    assert [message for _, message in next_of(broker)] == ["payload"]
 
 
 def test_it_puts_back_what_came_after_all_workers_became_busy(queue_kind: Kind) -> None:
@@ -162,7 +172,7 @@ def test_it_puts_back_what_came_after_all_workers_became_busy(queue_kind: Kind) 
 
     assert broker.dequeue() is None
     assert broker.dequeue() is None
-    assert [message for _, message in other.dequeue()] == ["payload"]
+    assert [message for _, message in next_of(other)] == ["payload"]
 
 
 def test_it_says_that_the_queue_is_away(remote_queue: Kind) -> None:
@@ -185,7 +195,7 @@ def test_it_waits_for_a_queue_that_is_away_and_says_so_once(
     remote_queue.bring_back()
     remote_queue.broker().enqueue("payload")
 
-    assert [message for _, message in broker.dequeue()] == ["payload"]
+    assert [message for _, message in next_of(broker)] == ["payload"]
     assert [
         record.message.partition(":")[0] for record in caplog.records if record.name == "predictions.queue.brokers"
     ] == [
@@ -207,7 +217,7 @@ def test_it_loses_no_prediction_while_the_queue_is_away(
     PendingWakeUp.objects.update(sent_at=None)  # as after ten seconds
     tasks.sweep()
 
-    assert remote_queue.broker().dequeue()
+    assert next_of(remote_queue.broker())
     prediction.refresh_from_db()
     assert prediction.status == Status.QUEUED
 
@@ -252,7 +262,7 @@ def test_it_goes_on_after_redis_was_restarted(queue_kind: Kind) -> None:
 
     broker.enqueue("after")
 
-    assert [message for _, message in broker.dequeue()] == ["after"]
+    assert [message for _, message in next_of(broker)] == ["after"]
 
 
 def submit_rows_elsewhere(submit_rows: Submit) -> Prediction:
