@@ -21,12 +21,18 @@ from predictions.queue.brokers import LocalSocketOrmBroker
 from predictions.status import Status
 from predictions.worker import draining
 from tests.paths import ROOT
-from tests.predictions.attending import Worker
+from tests.predictions.attending import PATIENCE_SECONDS, Worker
 from tests.predictions.conftest import Submit
 from tests.predictions.queues import Kind
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _attended_for_long(settings: Any) -> None:
+    """A busy machine may need seconds for a client of AWS, and the worker of a test must still be there then."""
+    settings.MLSERVE_DRAIN_SECONDS = PATIENCE_SECONDS
 
 
 def next_of(broker: Any) -> list[tuple[Any, str]]:
