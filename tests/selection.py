@@ -20,8 +20,8 @@ _OF_NO_ACCOUNT = {
     "browser",  # what a browser makes of a page that the test client has fetched on both
     "on_sqs",  # the queue is all that matters
     "redis",  # the same
-    "served",  # what the web server makes of bytes, most of which end before any SQL; test_openapi_abuse.py has the
-    rest "harmed",  # about processes that models take along
+    "served",  # what the web server makes of bytes; what is strange in SQL, test_openapi_abuse.py sends
+    "harmed",  # about processes that models take along
 }
 
 
