@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from django.core.management import get_commands
 
-
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 SETTINGS = (ROOT / "docs" / "settings.md").read_text("utf-8")

@@ -51,9 +51,7 @@ def test_it_tells_other_artifacts_apart(
     assert other != inspections._digest_of(penguins_artifact, penguins_request, None)
 
 
-def test_it_tells_other_limits_apart(
-    penguins_artifact: Path, penguins_request: VersionRequest, settings: Any
-) -> None:
+def test_it_tells_other_limits_apart(penguins_artifact: Path, penguins_request: VersionRequest, settings: Any) -> None:
     before = inspections._digest_of(penguins_artifact, penguins_request, None)
     settings.MLSERVE_INSPECTION_SECONDS += 1
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-
 ROOT = Path(__file__).resolve().parent.parent
 _FOLDERS = ("mlserve", "registry", "predictions", "deployment")
 

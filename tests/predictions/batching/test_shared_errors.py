@@ -6,7 +6,6 @@ from django.db import IntegrityError
 from mlserve.errors import FieldError, InvalidRows, PredictionFailed, Unavailable
 from predictions.batching.shared_errors import copy_of
 
-
 ERRORS = [
     PredictionFailed("no", [FieldError("/0", "bad")]),
     InvalidRows([FieldError("/0", "bad")], 1),
