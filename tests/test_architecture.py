@@ -32,13 +32,14 @@ DOORS = {
         "predictions.queue.wake_ups", "predictions.queue.brokers", "predictions.worker.cluster", "predictions.apps",
         "predictions.admin.predictions",  # shows django-q2's own tables
     ),
-    "boto3": (),
+    "boto3": ("registry.storage.s3_client", "registry.storage.s3"),
+    "s3transfer": ("registry.storage.s3_client",),  # what boto3's transfers raise
     "botocore": (
         "registry.storage.s3_client", "registry.storage.s3", "mlserve.conf.parameters",
         "predictions.queue.sqs_messages",
     ),
     "storages": ("registry.storage.s3",),
-    "redis": ("predictions.queue.redis_messages", "mlserve.access.rate_counts"),
+    "redis": ("predictions.queue.redis_messages",),
     "knox": ("mlserve.models", "mlserve.access.tokens"),
     "axes": ("mlserve.access.expired_rows", "mlserve.access.sign_in"),
     "urllib3": ("registry.client.server",),
