@@ -13,6 +13,7 @@ from tests.paths import ROOT
 
 _OURS = r"(?:mlserve|registry|predictions|deployment|benchmark|tests)(?:\.[A-Za-z_]\w*)+"
 _PROGRAM = re.compile(rf"-m[\s\",']+({_OURS}|deployment|benchmark)\b")
+_IMPORT = re.compile(rf"^\s*(?:from ({_OURS}|mlserve|registry|predictions) import ([\w, ]+))", re.MULTILINE)
 # Names of other things: a logger and attributes of WSGI and of traces, the salt of signatures in stored rows.
 _NO_MODULES = {
     "mlserve.access", "mlserve.trace", "mlserve.process", "mlserve.prediction_id", "mlserve.request_id",
@@ -89,6 +90,19 @@ def test_it_finds_what_is_started_by_name() -> None:
 
     assert {"registry.inspection.child", "mlserve.conf.dotenv", "deployment"} <= started
     assert not [name for name in sorted(started) if not _is_there(name)]
+
+
+def test_it_finds_what_programs_in_strings_import() -> None:
+    imported = {
+        (str(path.relative_to(ROOT)), f"{module}.{name}" if name else module)
+        for path in (*_SOURCES, *sorted((ROOT / "tests").rglob("*.py")))
+        for text in _strings(path)
+        for module, names in _IMPORT.findall(text)
+        for name in re.findall(r"\w+", re.sub(r" as \w+", "", names)) or [""]
+    }
+
+    assert len(imported) > 30
+    assert not [(path, name) for path, name in sorted(imported) if not _is_there(name)]
 
 
 def test_it_finds_what_zappa_calls() -> None:

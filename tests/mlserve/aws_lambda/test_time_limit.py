@@ -13,7 +13,7 @@ from tests.paths import ROOT
 
 # `sum` of a range stays in C for hours, with the interpreter's lock, and looks at no signal.
 _HANGS_IN_C = """
-from predictions import time_limit
+from mlserve.aws_lambda import time_limit
 
 time_limit.GRACE_SECONDS = 0.5
 with time_limit.time_limit(0.5):

@@ -76,7 +76,8 @@ import io, logging
 from wsgiref.util import setup_testing_defaults
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
-from mlserve import logs, urls
+from mlserve import urls
+from mlserve.observability import logs
 from mlserve.processes.children import fork
 from mlserve.observability.monitoring import start_monitoring
 
@@ -135,7 +136,7 @@ django.setup()
 import io, time
 from datetime import UTC, datetime, timedelta
 from wsgiref.util import setup_testing_defaults
-from mlserve import logs
+from mlserve.observability import logs
 from mlserve.processes.children import fork
 from mlserve.observability.monitoring import start_monitoring
 from mlserve.observability.tracing import batch_span, span, traced

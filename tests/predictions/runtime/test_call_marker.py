@@ -13,7 +13,7 @@ _BEGIN = """
 import ctypes, os, sys, time
 from itertools import repeat
 from pathlib import Path
-from predictions import call_marker
+from predictions.runtime import call_marker
 call_marker.begin(Path(sys.argv[1]), "here:1")
 """
 

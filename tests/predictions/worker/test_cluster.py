@@ -29,7 +29,7 @@ _FAILS = """
 import multiprocessing, django
 multiprocessing.set_start_method("fork")
 django.setup()
-from predictions import cluster
+from predictions.worker import cluster
 
 def fail(_):
     raise OSError("Cannot allocate memory")
@@ -41,7 +41,7 @@ _RUNS = """
 import multiprocessing, django
 multiprocessing.set_start_method("fork")
 django.setup()
-from predictions import cluster
+from predictions.worker import cluster
 
 cluster.run_cluster(1)
 """

@@ -145,8 +145,9 @@ from django.conf import settings
 from django.core.files.storage import storages
 settings.STORAGES["artifacts"]["OPTIONS"]["location"] = {location!r}
 settings.MLSERVE_CACHE_DIR = {cache!r}
-from predictions import tasks, workers
-workers.see_this_worker()
+from predictions import tasks
+from predictions.queue import heartbeat
+heartbeat.see_this_worker()
 tasks.inspect_uploads()
 """
 
