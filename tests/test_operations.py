@@ -7,7 +7,7 @@ import pytest
 import yaml
 from django.utils import timezone
 
-from mlserve.observability.counters import Tally
+from mlserve.observability.counters import Counters
 from mlserve.operations.metrics import counted, gauges
 from registry.models import Incident, Model, ModelVersion
 from registry.models.incident import Kind
@@ -25,17 +25,17 @@ def rules() -> list[dict[str, Any]]:
 @pytest.fixture
 def exposed(db: None) -> dict[str, set[str]]:
     """The name of each sample with the names of its labels."""
-    tally = Tally()
+    counters = Counters()
     for metric in ("duration", "queue", "model_load"):
-        tally.observe(metric, 1.0, "m", "1")
-    tally.count("predictions", "m", "1", label="failed")
-    tally.count("validation_errors", "m")
-    tally.count("requests", label="GET 200")
+        counters.observe(metric, 1.0, "m", "1")
+    counters.count("predictions", "m", "1", label="failed")
+    counters.count("validation_errors", "m")
+    counters.count("requests", label="GET 200")
     version = ModelVersion.objects.create(
         model=Model.objects.create(name="m"), tag="1", status="live", size_bytes=1, schema={}, columns=[], outputs=[]
     )
     Incident.objects.create(version=version, kind=Kind.HUNG, process="x", happened_at=timezone.now())
-    families = [*counted(tally.take()), *gauges(timezone.now())]
+    families = [*counted(counters.take()), *gauges(timezone.now())]
     return {each.name: set(each.labels) for family in families for each in family.samples}
 
 

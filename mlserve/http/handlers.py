@@ -20,7 +20,7 @@ from django.utils.module_loading import import_string
 from mlserve.http.bodies import Body, Readers, has_body
 from mlserve.http.browser_headers import protect
 from mlserve.observability import logs
-from mlserve.observability.counters import tally
+from mlserve.observability.counters import counters
 from mlserve.observability.request_ids import HEADER, request_id_of
 
 log = logging.getLogger("mlserve.access")
@@ -115,7 +115,7 @@ def _note_down(environ: dict[str, Any], status: str, headers: list[tuple[str, st
     A streamed answer is noted when it begins.
     """
     method = environ.get("REQUEST_METHOD", "")
-    tally.count("requests", label=f"{method if method in _METHODS else 'OTHER'} {status[:3]}")
+    counters.count("requests", label=f"{method if method in _METHODS else 'OTHER'} {status[:3]}")
     if settings.MLSERVE_ACCESS_LOG and not (status[:3] == "200" and environ.get("PATH_INFO") in _PROBES):
         path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")[:_MOST_PATH]
         milliseconds = round(seconds * 1e3, 1)

@@ -25,7 +25,7 @@ class Series(NamedTuple):
     label: str = ""
 
 
-class Tally:
+class Counters:
     """Numbers that only grow, until they are taken to be added elsewhere."""
 
     def __init__(self) -> None:
@@ -58,4 +58,4 @@ class Tally:
             self.count(metric, model, version, label=label, by=number)
 
 
-tally = Tally()
+counters = Counters()

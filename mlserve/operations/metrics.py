@@ -25,8 +25,7 @@ from rest_framework.views import APIView
 
 from mlserve.errors import Unavailable
 from mlserve.observability.counters import BUCKET_LABELS, SUM, Series
-from predictions.metrics import counting
-from predictions.metrics import totals as figures
+from predictions.metrics import counters, totals
 from predictions.models import Prediction
 from predictions.queue import heartbeat
 from registry.models import Incident, ModelVersion
@@ -36,12 +35,12 @@ _MOST_VERSIONS = 2_000
 _VERSION = ("model", "version")
 # By the name under which each is counted: its name in /metrics, its labels, and its description.
 _COUNTERS: Mapping[str, tuple[str, tuple[str, ...], str]] = {
-    counting.PREDICTIONS: (
+    counters.PREDICTIONS: (
         "mlserve_predictions",
         (*_VERSION, "status"),
         "Predictions that ended: succeeded, failed, canceled or expired.",
     ),
-    counting.REFUSED: (
+    counters.REFUSED: (
         "mlserve_validation_errors",
         ("model",),
         "Requests that were refused because their rows do not fit the model's schema.",
@@ -49,9 +48,9 @@ _COUNTERS: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     "requests": ("mlserve_http_requests", ("method", "status"), "Answered HTTP requests, health probes included."),
 }
 _HISTOGRAMS: Mapping[str, tuple[str, str]] = {
-    counting.DURATION: ("mlserve_prediction_duration_seconds", "From the request to the end of its prediction."),
-    counting.QUEUED: ("mlserve_prediction_queue_seconds", "From the request to the beginning of its prediction."),
-    counting.LOADED: ("mlserve_model_load_seconds", "Time to load an artifact into a process, fetching it included."),
+    counters.DURATION: ("mlserve_prediction_duration_seconds", "From the request to the end of its prediction."),
+    counters.QUEUED: ("mlserve_prediction_queue_seconds", "From the request to the beginning of its prediction."),
+    counters.LOADED: ("mlserve_model_load_seconds", "Time to load an artifact into a process, fetching it included."),
 }
 
 
@@ -88,7 +87,7 @@ def _is_scraper(request: HttpRequest) -> bool:
 
 def _answer() -> HttpResponse:
     try:
-        figures.flush()  # what this process counted since the last second
+        totals.flush()  # what this process counted since the last second
         return HttpResponse(generate_latest(_Everything()), content_type=CONTENT_TYPE_LATEST)
     except AnyDatabaseError as error:
         raise Unavailable("The metrics are in the database, which did not answer.") from error
@@ -96,7 +95,7 @@ def _answer() -> HttpResponse:
 
 class _Everything(Collector):
     def collect(self) -> Iterator[Metric]:
-        yield from counted(figures.totals())
+        yield from counted(totals.read_totals())
         yield from gauges(timezone.now())
 
 
@@ -117,7 +116,7 @@ def counted(totals: Mapping[Series, float]) -> Iterator[Metric]:
 def _label_values(series: Series) -> list[str]:
     if series.metric == "requests":
         return series.label.split(" ")
-    if series.metric == counting.REFUSED:
+    if series.metric == counters.REFUSED:
         return [series.model]
     return [series.model, series.version, series.label]
 

@@ -1,1 +1,1 @@
-"""What is counted of predictions, in this process and in all together. Door: `counting` to count, `totals` to read."""
+"""What is counted of predictions, in this process and in all together. Door: `counters` to count, `totals` to read."""

@@ -13,9 +13,9 @@ from django.conf import settings
 from django.db import Error as AnyDatabaseError
 from django.db import close_old_connections, connection, transaction
 
-from mlserve.observability.counters import Series, tally
+from mlserve.observability.counters import Series, counters
 from mlserve.prepared import execute_many
-from predictions.metrics.figure import Figure
+from predictions.metrics.total import Total
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +31,14 @@ class _State:
 
 def flush() -> None:
     """Add what this process counted to the totals. What the database does not take is kept for the next time."""
-    numbers = tally.take()
+    numbers = counters.take()
     _State.flushed_at = time.monotonic()
     if not numbers:
         return
     try:
         _add(numbers)
     except AnyDatabaseError as error:
-        tally.add_back(numbers)
+        counters.add_back(numbers)
         log.warning("What was counted for /metrics is kept until the database takes it: %s", error)
 
 
@@ -57,12 +57,12 @@ def flush_by_itself() -> None:
 def flush_in_background() -> None:
     """A thread flushes once a second while something is counted, and so does the end of this process."""
     flush_by_itself()
-    threading.Thread(target=_flush_for_ever, name="figures", daemon=True).start()
+    threading.Thread(target=_flush_for_ever, name="metrics", daemon=True).start()
 
 
-def totals() -> dict[Series, float]:
+def read_totals() -> dict[Series, float]:
     """Everything that was counted until now. Raises django.db.Error."""
-    rows = Figure.objects.values_list("metric", "model", "version", "label", "value")
+    rows = Total.objects.values_list("metric", "model", "version", "label", "value")
     return {Series(*labels): value for *labels, value in rows}
 
 
@@ -75,7 +75,7 @@ def _flush_for_ever() -> None:
 
 def _add(numbers: dict[Series, float]) -> None:
     """In the same order in all processes, so that no two of them wait for each other's rows."""
-    table = connection.ops.quote_name(Figure._meta.db_table)
+    table = connection.ops.quote_name(Total._meta.db_table)
     sql = f"""
         INSERT INTO {table} (metric, model, version, label, value) VALUES (%s, %s, %s, %s, %s)
         ON CONFLICT (metric, model, version, label) DO UPDATE SET value = {table}.value + excluded.value

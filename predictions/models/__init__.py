@@ -1,8 +1,8 @@
 """The tables of predictions, where Django looks for them."""
 
-from predictions.metrics.figure import Figure
+from predictions.metrics.total import Total
 from predictions.models.pending_wake_up import PendingWakeUp
 from predictions.models.prediction import Prediction, PredictionQuerySet, end_at_once, queue_seconds
 from predictions.models.worker import Worker
 
-__all__ = ["Figure", "PendingWakeUp", "Prediction", "PredictionQuerySet", "Worker", "end_at_once", "queue_seconds"]
+__all__ = ["PendingWakeUp", "Prediction", "PredictionQuerySet", "Total", "Worker", "end_at_once", "queue_seconds"]

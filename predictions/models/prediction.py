@@ -18,7 +18,7 @@ from django.db.models import F, Q, QuerySet
 from uuid_utils.compat import uuid7
 
 from mlserve.errors import GivenUp, Unavailable
-from predictions.metrics.counting import Ended, count_ended
+from predictions.metrics.counters import Ended, count_ended
 from predictions.models import payloads
 from predictions.models.completion import Completion, finish_sql, finished_row, given_up_error, lease_duration
 from predictions.models.payloads import REFERENCE, delete, discard

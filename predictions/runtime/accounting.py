@@ -11,7 +11,7 @@ from django.conf import settings
 
 from mlserve.observability import logs
 from mlserve.observability.tracing import batch_span
-from predictions.metrics.counting import Ended, count_ended
+from predictions.metrics.counters import Ended, count_ended
 from predictions.metrics.totals import flush_if_due
 from predictions.models import Prediction
 from predictions.models.completion import Completion

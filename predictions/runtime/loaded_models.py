@@ -20,7 +20,7 @@ from django.conf import settings
 from mlserve.errors import ArtifactUnavailable, NotAdmitted, Unavailable
 from mlserve.observability.tracing import span
 from predictions.batching.backoff import Backoff
-from predictions.metrics.counting import count_load
+from predictions.metrics.counters import count_load
 from predictions.runtime.call_marker import CALL, LOAD, noted
 from registry.models import ModelVersion
 from registry.publishing.admission import Admitted

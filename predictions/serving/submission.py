@@ -15,7 +15,7 @@ from mlserve.errors import BadParameter, InvalidRows, MlserveError, NoLiveVersio
 from mlserve.http.renderers import dump_json
 from mlserve.observability import logs
 from mlserve.permissions import token_id_of
-from predictions.metrics.counting import count_refused
+from predictions.metrics.counters import count_refused
 from predictions.models import Prediction
 from predictions.models.payloads import discard, inline_or_store
 from predictions.serving.in_place import fits_in_place, predict_in_place, shared_calls

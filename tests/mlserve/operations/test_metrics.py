@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from mlserve.observability.counters import BUCKETS, tally
+from mlserve.observability.counters import BUCKETS, counters
 from predictions import tasks
 from predictions.models import Prediction
 from predictions.serving.submission import submit
@@ -30,9 +30,9 @@ NAMES = {
 @pytest.fixture(autouse=True)
 def _as_on_a_server(settings: Any) -> Iterator[None]:
     settings.ON_LAPTOP, settings.MLSERVE_METRICS_TOKEN = False, "a-long-token-of-the-scraper"
-    tally.take()
+    counters.take()
     yield
-    tally.take()
+    counters.take()
 
 
 def samples(client: Client) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -89,7 +89,7 @@ def test_it_bears_no_ids_and_no_people(client: Client, submit_rows: Callable[...
 
 def test_it_adds_the_smaller_buckets_to_each(client: Client) -> None:
     for seconds in (0.001, 0.02, 7200):
-        tally.observe("duration", seconds, "m", "1")
+        counters.observe("duration", seconds, "m", "1")
     found = samples(client)
     name, labels = "mlserve_prediction_duration_seconds_bucket", (("model", "m"), ("version", "1"))
     below = {dict(key)["le"]: value for (metric, key), value in found.items() if metric == name}
@@ -155,7 +155,7 @@ def test_it_says_503_when_the_database_is_away(client: Client, settings: Any) ->
     def refuse(*_: Any) -> Any:
         raise OperationalError("away")
 
-    tally.count("a")
+    counters.count("a")
     with connection.execute_wrapper(refuse):
         response = client.get("/metrics", headers=SCRAPER)
 
@@ -169,7 +169,7 @@ def test_it_reads_the_same_number_of_statements_however_much_there_is(
 ) -> None:
     for number in range(5):
         publish_penguins("1.0", model=f"model-{number}", promote=True)
-        tally.observe("duration", 1, f"model-{number}", "1.0")
+        counters.observe("duration", 1, f"model-{number}", "1.0")
     samples(client)
     with django_assert_num_queries(7):
         samples(client)

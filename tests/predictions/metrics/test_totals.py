@@ -16,10 +16,10 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
 from mlserve.errors import InvalidRows
-from mlserve.observability.counters import Series, tally
+from mlserve.observability.counters import Series, counters
 from predictions import tasks
 from predictions.metrics import totals
-from predictions.metrics.figure import Figure
+from predictions.metrics.total import Total
 from predictions.models import Prediction
 from predictions.serving.submission import submit
 from registry.models import ModelVersion
@@ -36,20 +36,20 @@ CENSUS = ("penguins", "1.0")
 @pytest.fixture(autouse=True)
 def _nothing_counted() -> Iterator[None]:
     """Counts of other tests in this process do not belong to this one."""
-    tally.take()
+    counters.take()
     yield
-    tally.take()
+    counters.take()
 
 
 def ended(status: str) -> float:
     totals.flush()
-    return totals.totals().get(Series("predictions", *CENSUS, status), 0)
+    return totals.read_totals().get(Series("predictions", *CENSUS, status), 0)
 
 
 def counted(metric: str) -> float:
     """How many observations a histogram has."""
     totals.flush()
-    return sum(n for series, n in totals.totals().items() if series.metric == metric and series.label != "sum")
+    return sum(n for series, n in totals.read_totals().items() if series.metric == metric and series.label != "sum")
 
 
 def test_it_counts_what_workers_finish(submit_rows: Submit) -> None:
@@ -79,7 +79,7 @@ def test_it_counts_and_notes_failures_without_inputs(
         tasks.drain()
 
     totals.flush()
-    assert totals.totals()[Series("predictions", version.model.name, version.tag, "failed")] == 1
+    assert totals.read_totals()[Series("predictions", version.model.name, version.tag, "failed")] == 1
     [line] = [each for each in caplog.records if each.levelno == logging.WARNING]
     assert line.__dict__["facts"]["prediction_id"] == str(prediction.pk)
     assert line.__dict__["facts"]["error"] == "prediction-failed"
@@ -116,7 +116,7 @@ def test_it_counts_refused_requests(penguins: ModelVersion) -> None:
         submit(penguins, {"nothing": 1}, outputs=("predict",), user=AnonymousUser())
 
     totals.flush()
-    assert totals.totals()[Series("validation_errors", "penguins")] == 1
+    assert totals.read_totals()[Series("validation_errors", "penguins")] == 1
 
 
 def test_it_does_not_forget_what_retention_deletes(submit_rows: Submit) -> None:
@@ -131,30 +131,30 @@ def test_it_does_not_forget_what_retention_deletes(submit_rows: Submit) -> None:
 
 def test_it_adds_to_what_others_counted() -> None:
     for _ in range(2):
-        tally.count("a", "m", "1", label="x", by=2)
-        tally.count("a", "m", "2")
+        counters.count("a", "m", "1", label="x", by=2)
+        counters.count("a", "m", "2")
         totals.flush()
 
-    assert totals.totals() == {Series("a", "m", "1", "x"): 4, Series("a", "m", "2"): 2}
+    assert totals.read_totals() == {Series("a", "m", "1", "x"): 4, Series("a", "m", "2"): 2}
 
 
 def test_it_adds_many_numbers_at_once(django_assert_max_num_queries: Any) -> None:
     for number in range(1200):
-        tally.count("a", label=str(number))
+        counters.count("a", label=str(number))
     with django_assert_max_num_queries(9):
         totals.flush()
 
-    assert Figure.objects.count() == 1200
+    assert Total.objects.count() == 1200
 
 
 def test_it_keeps_what_the_database_does_not_take(monkeypatch: pytest.MonkeyPatch) -> None:
-    tally.count("a")
+    counters.count("a")
     with monkeypatch.context() as broken:
-        broken.setattr(Figure._meta, "db_table", "no_such_table")
+        broken.setattr(Total._meta, "db_table", "no_such_table")
         totals.flush()
     totals.flush()
 
-    assert totals.totals() == {Series("a"): 1}
+    assert totals.read_totals() == {Series("a"): 1}
 
 
 def test_it_asks_the_database_for_nothing_where_nothing_was_counted(django_assert_num_queries: Any) -> None:
@@ -168,12 +168,12 @@ import os, sys, time
 import django
 django.setup()
 from mlserve.processes.children import fork
-from mlserve.observability.counters import tally
-from predictions import figures
+from mlserve.observability.counters import counters
+from predictions.metrics import totals
 
 def main():
-    figures.flush_in_background()
-    tally.count("a", by=3)
+    totals.flush_in_background()
+    counters.count("a", by=3)
     if sys.argv[1] == "later":
         time.sleep(30)
 

@@ -1,4 +1,4 @@
-"""What is counted, and noted in the log, when predictions end. The totals of all processes are in `figures`."""
+"""What is counted, and noted in the log, when predictions end. `totals` adds them up over all processes."""
 
 import logging
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from mlserve.observability.counters import tally
+from mlserve.observability.counters import counters
 from predictions.status import Status
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def count_ended(version: "ModelVersion", predictions: Iterable[Ended]) -> None:
     """Count each, and log each that failed: what happened, but nothing of its input."""
     model, tag = version.model.name, version.tag
     for each in predictions:
-        tally.count(PREDICTIONS, model, tag, label=each.status)
+        counters.count(PREDICTIONS, model, tag, label=each.status)
         if each.started_at is not None:
-            tally.observe(DURATION, (each.finished_at - each.created_at).total_seconds(), model, tag)
-            tally.observe(QUEUED, (each.started_at - each.created_at).total_seconds(), model, tag)
+            counters.observe(DURATION, (each.finished_at - each.created_at).total_seconds(), model, tag)
+            counters.observe(QUEUED, (each.started_at - each.created_at).total_seconds(), model, tag)
         if each.status == Status.FAILED:
             facts = {
                 "prediction_id": str(each.prediction_id), "request_id": each.request_id,
@@ -49,8 +49,8 @@ def count_ended(version: "ModelVersion", predictions: Iterable[Ended]) -> None:
 
 def count_refused(version: "ModelVersion") -> None:
     """A request whose rows did not fit the schema."""
-    tally.count(REFUSED, version.model.name)
+    counters.count(REFUSED, version.model.name)
 
 
 def count_load(version: "ModelVersion", seconds: float) -> None:
-    tally.observe(LOADED, seconds, version.model.name, version.tag)
+    counters.observe(LOADED, seconds, version.model.name, version.tag)

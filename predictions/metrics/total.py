@@ -3,7 +3,7 @@
 from django.db import models
 
 
-class Figure(models.Model):
+class Total(models.Model):
     """One number that only grows. It stays when retention deletes the predictions that it counts.
 
     Labels are names instead of foreign keys, so that it also stays when its version is deleted.
@@ -16,6 +16,8 @@ class Figure(models.Model):
     value = models.FloatField(default=0)
 
     class Meta:
+        # The table keeps the name that processes of the release before know while both run.
+        db_table = "predictions_figure"
         constraints = [
             # the upsert that adds to it
             models.UniqueConstraint(fields=["metric", "model", "version", "label"], name="predictions_figure_once"),
