@@ -26,7 +26,7 @@ def test_it_has_units_that_systemd_understands(tmp_path: Path) -> None:
     paths = [tmp_path / unit for unit in UNITS]
     for path in paths:
         text = (SERVER / path.name).read_text("utf-8")
-        path.write_text(re.sub(r"^ExecStart=\S+", f"ExecStart={sys.executable}", text, flags=re.MULTILINE))
+        path.write_text(re.sub(r"^ExecStart=\S+", f'ExecStart="{sys.executable}"', text, flags=re.MULTILINE))
 
     done = subprocess.run([program, "verify", *paths], capture_output=True, text=True, check=False)
 

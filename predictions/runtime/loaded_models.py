@@ -32,7 +32,7 @@ from registry.storage.digest import Digest
 # What a loaded pipeline takes at the least, where memory cannot be measured.
 _MEMORY_PER_FILE_BYTE = 2
 # Packages whose exceptions end a call from outside.
-_OURS = frozenset({"django_q", "predictions"})
+_OURS = frozenset({"django_q", "mlserve", "predictions"})
 
 
 @dataclass(frozen=True)
