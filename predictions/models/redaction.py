@@ -23,7 +23,7 @@ from mlserve.http.renderers import dump_json
 from predictions.models.payloads import delete_replaced_object, fetch, has_no_replaced_object, replace
 from registry.models import ModelVersion
 from registry.publishing.lookup import version_by_id
-from registry.schema.privacy import what_is_kept
+from registry.schema.privacy import redacted_rows
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def kept_text(version: ModelVersion, rows: Sequence[Mapping[str, Any]]) -> bytes
     marks = version.record_schema.marks
     if not marks:
         return None
-    return dump_json(what_is_kept(rows, marks, key=_key(settings.SECRET_KEY), scope=str(version.model_id)))
+    return dump_json(redacted_rows(rows, marks, key=_key(settings.SECRET_KEY), scope=str(version.model_id)))
 
 
 def in_place_of(inputs: str, text: bytes, prediction_id: UUID) -> Kept:

@@ -2,14 +2,14 @@
 
 The flat form is JSON Schema 2020-12: an object without further properties, each property a scalar with `type`
 (a name, or a list with "null") and its limits. `$ref`, `anyOf: [X, null]` and nested annotations, as pydantic
-writes them, are dissolved. Own annotations, which validators ignore:
+writes them, are resolved. Own annotations, which validators ignore:
 
 - `x-dtype`: the pandas dtype of the training frame's column
 - `x-missing`: "none" when the pipeline was fitted on None for missing values instead of NaN
 - `x-training-range`: [smallest, largest] value seen in training; outside is a warning
-- `x-training-usual`: [mean, standard deviation] in training; more than 4 deviations away is a warning
+- `x-training-usual`: [mean, standard deviation] in training; more than 4 deviations from the mean is a warning
 - `x-training-values`: values seen in training; another one is a warning
-- `x-stored`: "no" or "hashed" for a column whose values are not to be kept (registry/schema/privacy.py)
+- `x-stored`: "no" or "hashed" for a redacted column (registry/schema/privacy.py)
 """
 
 import math
@@ -26,9 +26,10 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SCALARS = frozenset({"number", "integer", "boolean", "string"})
 _DATE_FORMATS = frozenset({"date", "date-time"})
 _MOST_NESTED = 20
-# What pydantic leaves of `int | float = Field(ge=0)`: names that no validator knows, so the limit would be lost.
+# pydantic writes these names for `int | float = Field(ge=0)`. No validator knows them, so the limit would be lost.
 _PYDANTIC_LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
-_WORDS = frozenset({"type", "title", "description"})
+# Keys in which the options of a union may differ although they describe the same values.
+_IGNORED_KEYS = frozenset({"type", "title", "description"})
 _TWO_NUMBERS = ("x-training-range", "x-training-usual")
 # NumPy's own integers and booleans have no missing value; None would become False or an error.
 _NEVER_MISSING = re.compile(r"u?int\d+|bool")
@@ -129,26 +130,26 @@ def example_record(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _example_number(node: Mapping[str, Any], kind: str) -> float | int:
-    """Near what training saw, else the middle of what is allowed; always within the limits where one is."""
+    """A number near those of the training, else in the middle of the limits; within the limits if possible."""
     low = max((node[key] for key in ("minimum", "exclusiveMinimum") if key in node), default=None)
     high = min((node[key] for key in ("maximum", "exclusiveMaximum") if key in node), default=None)
     mean, _ = node.get("x-training-usual", (None, None))
-    wishes = [sum(node["x-training-range"]) / 2] if "x-training-range" in node else []
-    wishes += [mean] if mean is not None else []
+    preferred = [sum(node["x-training-range"]) / 2] if "x-training-range" in node else []
+    preferred += [mean] if mean is not None else []
     if low is not None and high is not None:
-        wishes.append((low + high) / 2)
-    wishes += [limit + step for limit in (low, high) if limit is not None for step in (0, 1, -1)] + [0]
+        preferred.append((low + high) / 2)
+    preferred += [limit + step for limit in (low, high) if limit is not None for step in (0, 1, -1)] + [0]
     step = node.get("multipleOf", 1 if kind == "integer" else None)
-    candidates = [each for wish in wishes for each in _rounded(wish, step)]
+    candidates = [each for number in preferred for each in _rounded(number, step)]
     fitting = next((value for value in candidates if _is_within(node, value)), candidates[0])
     return int(fitting) if kind == "integer" else float(fitting)
 
 
-def _rounded(wish: float, step: float | None) -> list[float]:
-    """The wish on the grid of `multipleOf`, or else with two decimals for looks."""
+def _rounded(number: float, step: float | None) -> list[float]:
+    """The nearest multiples of `multipleOf`, or without one the number rounded to two decimals, and itself."""
     if step is None:
-        return [round(wish, 2), wish]
-    return [math.floor(wish / step) * step, math.ceil(wish / step) * step]
+        return [round(number, 2), number]
+    return [math.floor(number / step) * step, math.ceil(number / step) * step]
 
 
 def _is_within(node: Mapping[str, Any], value: float) -> bool:
@@ -166,7 +167,7 @@ def _example_text(node: Mapping[str, Any]) -> str:
 
 
 def _require_valid(raw: Mapping[str, Any]) -> None:
-    """Raise BadUpload for what is no JSON Schema at all, such as a limit that is not a number."""
+    """Raise BadUpload for what is not a JSON Schema, such as a limit that is not a number."""
     try:
         jsonschema_rs.meta.validate(dict(raw))
     except (ValueError, jsonschema_rs.ReferencingError) as error:
@@ -176,13 +177,13 @@ def _require_valid(raw: Mapping[str, Any]) -> None:
 
 
 def _flat_property(name: str, node: Any, root: Mapping[str, Any]) -> dict[str, Any]:
-    flat, nullable = _dissolve(name, node, root)
-    _settle_type(name, flat, nullable)
-    _require_notes(name, flat)
+    flat, nullable = _resolve_unions(name, node, root)
+    _normalize_type(name, flat, nullable)
+    _require_usable_annotations(name, flat)
     return flat
 
 
-def _dissolve(name: str, node: Any, root: Mapping[str, Any], depth: int = 0) -> tuple[dict[str, Any], bool]:
+def _resolve_unions(name: str, node: Any, root: Mapping[str, Any], depth: int = 0) -> tuple[dict[str, Any], bool]:
     """(`node` without references, unions and a lone allOf, whether a union allowed null)."""
     if not isinstance(node, Mapping):
         raise BadUpload(f"The schema's column {name!r} must be described by an object, not by {node!r}.")
@@ -192,11 +193,11 @@ def _dissolve(name: str, node: Any, root: Mapping[str, Any], depth: int = 0) -> 
     nullable = False
     for union in ("anyOf", "oneOf"):
         if union in flat:
-            options = [_dissolve(name, option, root, depth + 1) for option in flat.pop(union)]
+            options = [_resolve_unions(name, option, root, depth + 1) for option in flat.pop(union)]
             nullable = nullable or any(null or option.get("type") == "null" for option, null in options)
             flat = {**_merge_options(name, [each for each, _ in options if each.get("type") != "null"]), **flat}
     if len(flat.get("allOf", ())) == 1:
-        only, null = _dissolve(name, flat.pop("allOf")[0], root, depth + 1)
+        only, null = _resolve_unions(name, flat.pop("allOf")[0], root, depth + 1)
         flat, nullable = {**only, **flat}, nullable or null
     return flat, nullable
 
@@ -207,14 +208,15 @@ def _merge_options(name: str, options: list[dict[str, Any]]) -> dict[str, Any]:
     if options and all("const" in option for option in options):
         marks = [option[NOTE] for option in options if NOTE in option]
         return {"enum": [option["const"] for option in options], **({NOTE: marks[0]} if marks else {})}
-    first, *others = [{key: value for key, value in option.items() if key not in _WORDS} for option in options] or [{}]
+    kinds = [{key: value for key, value in option.items() if key not in _IGNORED_KEYS} for option in options]
+    first, *others = kinds or [{}]
     if {option.get("type") for option in options} == {"integer", "number"} and all(each == first for each in others):
         return {"type": "number", **first}
     raise BadUpload(f"The schema's column {name!r} allows several kinds of value; a column has one.")
 
 
-def _settle_type(name: str, flat: dict[str, Any], nullable: bool) -> None:
-    """Make `type`, and null in `enum`, say the same about a property."""
+def _normalize_type(name: str, flat: dict[str, Any], nullable: bool) -> None:
+    """Give a property one scalar type, and make `type` and `enum` agree on whether null is allowed."""
     if "const" in flat:
         flat["enum"] = [flat.pop("const")]
     declared = flat.get("type")
@@ -235,12 +237,12 @@ def _settle_type(name: str, flat: dict[str, Any], nullable: bool) -> None:
         flat["enum"] = [*flat["enum"], None]
 
 
-def _require_notes(name: str, flat: Mapping[str, Any]) -> None:
+def _require_usable_annotations(name: str, flat: Mapping[str, Any]) -> None:
     """Raise BadUpload for an annotation of ours that could not be used when rows arrive."""
     is_numeric = types_of(flat)[0] in ("number", "integer")
-    for note in _TWO_NUMBERS:
-        if note in flat and not (is_numeric and _are_two_numbers(flat[note])):
-            raise BadUpload(f"The schema's column {name!r}: {note} must be two numbers, on a column of numbers.")
+    for annotation in _TWO_NUMBERS:
+        if annotation in flat and not (is_numeric and _are_two_numbers(flat[annotation])):
+            raise BadUpload(f"The schema's column {name!r}: {annotation} must be two numbers, on a column of numbers.")
     if not isinstance(flat.get("x-training-values", []), list):
         raise BadUpload(f"The schema's column {name!r}: x-training-values must be a list.")
     if not isinstance(flat.get("x-dtype", ""), str):

@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 MAX_LISTED_ERRORS = 100
 MAX_LISTED_WARNINGS = 100
-_TRAINING_NOTES = frozenset({"x-training-range", "x-training-values", "x-training-usual"})
+_TRAINING_ANNOTATIONS = frozenset({"x-training-range", "x-training-values", "x-training-usual"})
 _UNUSUAL_DEVIATIONS = 4
 _INTEGER_DTYPE = re.compile(r"(?P<unsigned>u?)int(?P<bits>8|16|32|64)", re.IGNORECASE)
 # 64 bits of nanoseconds, to the second.
@@ -42,7 +42,7 @@ class Column:
 
 @dataclass(frozen=True)
 class RowWarning:
-    """Something odd about a value that is allowed all the same."""
+    """An allowed value that differs from what training saw."""
 
     row: int
     column: str
@@ -82,7 +82,7 @@ class RecordSchema:
     def from_stored(
         cls, schema: Mapping[str, Any], columns: Sequence[Mapping[str, Any]], container: str
     ) -> "RecordSchema":
-        """Back from the database, where the order of names may have been lost."""
+        """Read back from the database, which may have lost the order of names."""
         ordered = in_column_order(schema, [column["name"] for column in columns])
         kind: Container = "array" if container == "array" else "frame"
         return cls(ordered, tuple(Column(**column) for column in columns), kind)
@@ -98,7 +98,7 @@ class RecordSchema:
 
     @cached_property
     def marks(self) -> dict[str, Mark]:
-        """The columns whose values are not to be kept; empty for nearly every model."""
+        """The redacted columns; empty for nearly every model."""
         return marks_of(self.properties)
 
     def stored_columns(self) -> list[dict[str, Any]]:
@@ -127,16 +127,16 @@ class RecordSchema:
 
     def training_warnings(self, rows: Sequence[Row]) -> list[RowWarning]:
         """Values outside what the pipeline saw in training, at most `MAX_LISTED_WARNINGS`, in row order."""
-        odd = [(name, node) for name, node in self._watched if not _are_usual([row.get(name) for row in rows], node)]
+        odd = [(name, node) for name, node in self._annotated if not _are_usual([row.get(name) for row in rows], node)]
         if not odd:
             return []
-        found = (
+        warnings = (
             warning
             for index, row in enumerate(rows)
             for name, node in odd
             if (warning := _training_warning(index, name, node, row.get(name))) is not None
         )
-        return list(islice(found, MAX_LISTED_WARNINGS))
+        return list(islice(warnings, MAX_LISTED_WARNINGS))
 
     def _refuse(self, rows: Iterable[tuple[Any, tuple[int, ...]]]) -> NoReturn:
         """Raise InvalidRows for rows with the path to each.
@@ -148,18 +148,18 @@ class RecordSchema:
         for row, path in rows:
             if self._record_validator.is_valid(row):
                 continue
-            if others := self._multitude_of(row):
+            if others := self._excess_names(row):
                 total += len(others)
                 listed += unexpected(others, path, self.names, most=MAX_LISTED_ERRORS - len(listed))
-                row = {name: row[name] for name in self.names if name in row}  # noqa: PLW2901 - the same, less of it
+                row = {name: row[name] for name in self.names if name in row}  # noqa: PLW2901 - without those names
             for error in self._record_validator.iter_errors(row):
                 total += count(error)
                 # A sentence costs far more than the error, and a hostile body holds a million of them.
                 listed += sentences(error, path, self.names, most=MAX_LISTED_ERRORS - len(listed))
         raise InvalidRows(listed, total)
 
-    def _multitude_of(self, row: Any) -> list[str]:
-        """The names that are no columns, where these are more than are listed; else none.
+    def _excess_names(self, row: Any) -> list[str]:
+        """The names that are not columns, where there are more of them than errors are listed; else none.
 
         The validator would copy all of them into its error, which takes a second for half a million.
         """
@@ -182,8 +182,8 @@ class RecordSchema:
         return {**self.json_schema, "properties": properties}
 
     @cached_property
-    def _watched(self) -> list[tuple[str, dict[str, Any]]]:
-        return [(name, node) for name, node in self.properties.items() if not _TRAINING_NOTES.isdisjoint(node)]
+    def _annotated(self) -> list[tuple[str, dict[str, Any]]]:
+        return [(name, node) for name, node in self.properties.items() if not _TRAINING_ANNOTATIONS.isdisjoint(node)]
 
 
 def row_pointer(row: int, column: str | None = None) -> str:
@@ -199,14 +199,14 @@ def _within_dtype(node: dict[str, Any], dtype: str) -> dict[str, Any]:
         return {**node, "format": f"{node['format']}-ns"}
     if types_of(node)[0] != "integer":
         return node
-    found = _INTEGER_DTYPE.fullmatch(dtype)
-    bits, is_signed = (int(found["bits"]), not found["unsigned"]) if found else (64, True)
+    match = _INTEGER_DTYPE.fullmatch(dtype)
+    bits, is_signed = (int(match["bits"]), not match["unsigned"]) if match else (64, True)
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if is_signed else (0, 2**bits - 1)
     return {**node, "minimum": max(low, node.get("minimum", low)), "maximum": min(high, node.get("maximum", high))}
 
 
 def _is_date(value: str) -> bool:
-    """Not the compact and week forms of ISO 8601, which pandas reads otherwise."""
+    """Refuses the compact and week forms of ISO 8601, which pandas reads differently."""
     return _DATE.fullmatch(value) is not None and _exists(value)
 
 
@@ -224,11 +224,11 @@ def _exists(value: str) -> bool:
 
 
 def _fits_nanoseconds(value: str) -> bool:
-    """Of a value that exists."""
+    """Whether a valid date or time can be counted in 64-bit nanoseconds."""
     moment = datetime.fromisoformat(value)
     try:
         return _FIRST_NANOSECOND <= moment.replace(tzinfo=moment.tzinfo or UTC) <= _LAST_NANOSECOND
-    except OverflowError:  # an offset leads beyond the years that there are
+    except OverflowError:  # with its offset, the year is before 1 or after 9999
         return False
 
 
@@ -241,7 +241,7 @@ _FORMATS: dict[str, Callable[[str], bool]] = {
 
 
 def _are_usual(values: Iterable[Any], node: Mapping[str, Any]) -> bool:
-    """Whether no value of a whole column deserves a warning: nearly always so, and found out by few steps."""
+    """Whether no value of a column deserves a warning, told by its smallest and largest or its distinct values."""
     present = [value for value in values if value is not None]
     if not present:
         return True
@@ -261,7 +261,7 @@ def _training_warning(index: int, name: str, node: Mapping[str, Any], value: Any
             return RowWarning(index, name, f"above the training maximum {high:g}")
     elif "x-training-values" in node:
         if value not in node["x-training-values"]:
-            # A warning is kept as long as its prediction.
+            # A warning is stored with its prediction and must not hold a redacted value.
             return RowWarning(index, name, f"{'the value' if NOTE in node else repr(value)} was not seen in training")
     else:
         mean, deviation = node["x-training-usual"]

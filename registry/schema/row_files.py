@@ -14,7 +14,7 @@ from registry.schema.json_files import read_json
 from registry.schema.record import RecordSchema, Row
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
-# What `pandas.read_csv`, which most training data came through, takes for a missing value, spelled as there.
+# What `pandas.read_csv` reads as a missing value: most training data was read by it.
 _MISSING = frozenset({"", "NA", "N/A", "n/a", "<NA>", "#N/A", "nan", "NaN", "-nan", "-NaN", "null", "NULL", "None"})
 
 
@@ -22,7 +22,7 @@ def read_rows(path: Path, schema: RecordSchema | None = None) -> list[Row]:
     """The rows of a `.json` or `.csv` file. Raises BadUpload with the line at fault.
 
     CSV cells are text; `schema` says what each column is. Without it a column becomes numbers only when every
-    cell is one and none begins with a superfluous zero, so that "00123" stays what it is.
+    cell is one and none begins with a superfluous zero, so that "00123" stays a text.
     """
     if path.suffix.lower() == ".csv":
         return rows_from_csv(_text_of(path), path.name, schema)
@@ -73,7 +73,7 @@ def rows_from_csv(text: str, name: str, schema: RecordSchema | None) -> list[Row
 def cell_value(node: dict[str, Any], text: str) -> Any:
     """A cell of text as the value that the property's type asks for; the text itself when it does not fit.
 
-    The schema then refuses the text with the right sentence. An empty cell is null.
+    The schema then refuses the text with a fitting message. An empty cell is null.
     """
     kind, _ = types_of(node)
     stripped = text.strip()
@@ -85,7 +85,7 @@ def cell_value(node: dict[str, Any], text: str) -> Any:
         return {"true": True, "false": False, "1": True, "0": False}.get(stripped.lower(), text)
     try:
         if kind == "integer" and _WHOLE.fullmatch(stripped):
-            return int(stripped)  # not by way of float, which rounds what has more than 15 digits
+            return int(stripped)  # not through float, which rounds numbers of more than 15 digits
         number = float(stripped)
     except ValueError:
         return text
@@ -131,5 +131,4 @@ def _is_plain_number(text: str) -> bool:
 
 
 def _number(text: str) -> float | int:
-    number = float(text)
-    return int(text) if text.strip().lstrip("+-").isdecimal() else number
+    return int(text) if text.strip().lstrip("+-").isdecimal() else float(text)

@@ -1,4 +1,4 @@
-"""Turn a validator's findings into sentences with a JSON Pointer. Pure."""
+"""Turn a validator's errors into sentences with a JSON Pointer. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
@@ -51,11 +51,7 @@ def _enum(kind: Any, value: Any) -> str:
     return f"must be {shown}{more}{_did_you_mean(value, options)}"
 
 
-def _format(kind: Any, _value: Any) -> str:
-    return f"must be {_FORMAT_NAMES.get(kind.format, kind.format)}"
-
-
-# What each keyword of JSON Schema says to a person. One that is not here speaks in the validator's own words.
+# The sentence for each keyword of JSON Schema. For the others the validator's own message is used.
 _SENTENCES: dict[str, Callable[[Any, Any], str]] = {
     "type": lambda kind, _: type_sentence(kind.types),
     "enum": _enum,
@@ -67,7 +63,7 @@ _SENTENCES: dict[str, Callable[[Any, Any], str]] = {
     "minLength": lambda kind, _: f"must have at least {kind.limit} characters",
     "maxLength": lambda kind, _: f"must have at most {kind.limit} characters",
     "pattern": lambda kind, _: f"must match the pattern {kind.pattern}",
-    "format": _format,
+    "format": lambda kind, _: f"must be {_FORMAT_NAMES.get(kind.format, kind.format)}",
 }
 
 
@@ -88,8 +84,8 @@ def sentences(error: Any, path: Sequence[int], columns: Sequence[str], *, most: 
         return unexpected(kind.unexpected, path, columns, most=most)
     if kind.name == "required":
         return [FieldError(pointer(*path, kind.property), "is required")]
-    say = _SENTENCES.get(kind.name)
-    return [FieldError(pointer(*path), say(kind, error.instance) if say else error.message)]
+    sentence = _SENTENCES.get(kind.name)
+    return [FieldError(pointer(*path), sentence(kind, error.instance) if sentence else error.message)]
 
 
 def unexpected(

@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from mlserve.errors import BadUpload
-from registry.schema.privacy import what_is_kept, without_marked
+from registry.schema.privacy import redacted_rows, without_marked
 from registry.schema.record import RecordSchema
 from tests.conftest import EXAMPLE
 
@@ -15,7 +15,7 @@ KEY = b"a key"
 
 
 def kept(value: Any, mark: Any = "hashed", *, key: bytes = KEY, scope: str = "1", column: str = "name") -> Any:
-    return what_is_kept([{column: value}], {column: mark}, key=key, scope=scope)[0].get(column)
+    return redacted_rows([{column: value}], {column: mark}, key=key, scope=scope)[0].get(column)
 
 
 def schema_with(**note: Any) -> RecordSchema:
@@ -24,7 +24,7 @@ def schema_with(**note: Any) -> RecordSchema:
 
 
 def test_it_keeps_nothing_of_what_is_marked_no() -> None:
-    rows = what_is_kept([{"name": "Ada", "age": 36}], {"name": "no"}, key=KEY, scope="1")
+    rows = redacted_rows([{"name": "Ada", "age": 36}], {"name": "no"}, key=KEY, scope="1")
 
     assert rows == [{"age": 36}]
 
@@ -53,7 +53,7 @@ def test_it_gives_others_other_hashes() -> None:
 
 def test_it_keeps_that_a_value_is_missing() -> None:
     assert kept(None) is None
-    assert what_is_kept([{}], {"name": "hashed"}, key=KEY, scope="1") == [{}]
+    assert redacted_rows([{}], {"name": "hashed"}, key=KEY, scope="1") == [{}]
 
 
 def test_it_leaves_out_marked_columns() -> None:
