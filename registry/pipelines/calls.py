@@ -1,4 +1,4 @@
-"""What mlserve asks of a fitted scikit-learn pipeline, and how it calls one. Pure; needs scikit-learn."""
+"""What mlserve requires of a fitted scikit-learn pipeline, and how it calls one. Pure; needs scikit-learn."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -40,8 +40,8 @@ def require_fitted_pipeline(candidate: Any) -> None:
         raise Unusable(
             "The pipeline's last step cannot predict.", "Let the pipeline end with the estimator (a classifier …)."
         )
-    # Only the last step: a transformer of one's own that learns nothing looks unfitted to scikit-learn, and one that
-    # really is unfitted fails as soon as the sample is predicted.
+    # Only the last step is checked: scikit-learn takes a custom transformer without fitted attributes for unfitted, and
+    # one that really is unfitted fails as soon as the sample is predicted.
     try:
         check_is_fitted(candidate.steps[-1][1])
     except NotFittedError as error:
@@ -79,8 +79,8 @@ def class_labels(pipeline: Any) -> Any:
 def run(pipeline: Any, schema: RecordSchema, rows: Sequence[Row], outputs: Sequence[str]) -> dict[str, list[Any]]:
     """One call per output over all rows: {result name: one JSON value per row}.
 
-    Raises whatever the pipeline raises, and NotJsonable for an answer that JSON cannot carry or that has not one
-    entry per row. The cost is per call rather than per row.
+    Raises what the pipeline raises, and NotJsonable for an answer that JSON cannot carry or that has not one entry
+    per row. The cost is per call rather than per row.
     """
     data = to_input(schema, rows)
     # A step may write into what it is given, and the next call must not see that.
@@ -100,9 +100,9 @@ def _answers(pipeline: Any, output: str, data: Any, expected: int) -> list[Any]:
 
 
 def use_one_thread(pipeline: Any) -> None:
-    """Set every `n_jobs` inside the pipeline to 1: on small batches starting helpers costs more than they save.
+    """Set every `n_jobs` inside the pipeline to 1: on small batches, threads and processes cost more than they save.
 
-    Fitted parts are found by looking inside: ColumnTransformers and ensembles fit copies of their parameters.
+    Fitted parts are found through attributes: ColumnTransformers and ensembles fit copies of their parameters.
     """
     for estimator in _estimators_in(pipeline):
         if estimator.get_params(deep=False).get("n_jobs") not in (None, 1):
@@ -127,7 +127,7 @@ def leaves(estimator: Any, columns: Sequence[str], *, is_raw: bool = True) -> It
     """Each fitted transformer or estimator with the columns that reach it, and whether their values are still raw.
 
     Goes through nested Pipelines and ColumnTransformers as far as names can be followed. A step after the first one
-    of a pipeline is given the same columns as long as the steps before it keep them apart (imputers, scalers); only
+    of a pipeline is given the same columns as long as the steps before it do not mix them (imputers, scalers); only
     imputers leave the values themselves as they were.
     """
     steps = getattr(estimator, "steps", None)
@@ -162,7 +162,7 @@ def _names(chosen: Any, columns: Sequence[str]) -> list[str]:
 
 
 def _keeps_columns(step: Any) -> bool:
-    """Whether each column that comes out of a fitted step was made from the one at the same place alone."""
+    """Whether a fitted step makes each output column from the input column at the same position alone."""
     try:
         given = getattr(step, "feature_names_in_", None)
         names = list(step.get_feature_names_out())
@@ -172,7 +172,7 @@ def _keeps_columns(step: Any) -> bool:
 
 
 def _keeps_values(step: Any) -> bool:
-    """Imputers fill gaps and leave the rest; whatever else there is may calculate."""
+    """Whether a step changes no value that is present: imputers do not, any other step may."""
     steps = getattr(step, "steps", None)
     if steps is not None:
         return all(_is_passthrough(inner) or _keeps_values(inner) for _, inner in steps)

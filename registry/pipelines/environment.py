@@ -1,4 +1,4 @@
-"""What is installed here, as far as answers depend on it. Pure: reads metadata, imports none of the packages."""
+"""The installed packages that answers depend on. Pure: reads metadata, imports none of the packages."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-# What a pipeline computes with. joblib only loads, but an artifact that does not load has no answers.
+# What a pipeline computes with. joblib only loads artifacts, but without it there are no answers either.
 PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "joblib", "lightgbm", "xgboost")
 
 
@@ -23,15 +23,15 @@ def installed(name: str) -> str | None:
 
 def installed_here() -> dict[str, str]:
     """Python and those of `PACKAGES` that are there, with their versions."""
-    found = {name: installed(name) for name in ("python", *PACKAGES)}
-    return {name: text for name, text in found.items() if text is not None}
+    versions = {name: installed(name) for name in ("python", *PACKAGES)}
+    return {name: text for name, text in versions.items() if text is not None}
 
 
 @cache
 def environment() -> Mapping[str, str]:
-    """What tells this environment from another one; read once per process, which keeps what it has imported.
+    """What distinguishes this environment from another one; read once, since a process keeps what it has imported.
 
-    Micro versions of Python change no answer, and rows are kept per environment.
+    Without the micro version of Python: it changes no answer, and each environment has rows of its own.
     """
     minor = ".".join(platform.python_version_tuple()[:2])
     return {**installed_here(), "python": minor, "machine": f"{platform.system()} {platform.machine()}"}

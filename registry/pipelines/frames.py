@@ -1,4 +1,4 @@
-"""Rows of JSON to the frame that the pipeline was fitted on, and arrays of answers back to JSON. Pure.
+"""Rows of JSON to a frame like the one that the pipeline was fitted on, and arrays of answers to JSON. Pure.
 
 Needs pandas and numpy, so the web process imports it only where it must predict in place.
 """
@@ -101,7 +101,7 @@ def _jsonable(value: Any, row: int) -> Any:
 
 def _convert(column: Column, node: dict[str, Any], values: list[Any]) -> Any:
     if types_of(node)[0] == "integer" and column.dtype != "float64":
-        # JSON's 1.0 is a whole number, too; one among large ones would turn them all into floats.
+        # JSON's 1.0 is a whole number, too. A single float would turn all of them into floats, and round large ones.
         values = [value if value is None else int(value) for value in values]
     if column.dtype == "category":
         categories = [value for value in node.get("enum", ()) if value is not None]
@@ -111,13 +111,9 @@ def _convert(column: Column, node: dict[str, Any], values: list[Any]) -> Any:
     convert = _CONVERSIONS.get(column.dtype)
     if convert is not None:
         return convert(column, values)
-    # Nullable and sized dtypes (Int64, boolean, Float32, int8, …) take None or raise with a sentence of their own.
+    # Nullable and sized dtypes (Int64, boolean, Float32, int8, …) take None or raise with a message of their own.
     dtype: Any = column.dtype
     return pd.array(values, dtype=dtype)
-
-
-def _float64(_column: Column, values: list[Any]) -> npt.NDArray[np.float64]:
-    return np.array(values, dtype=np.float64)  # None becomes NaN
 
 
 def _object(column: Column, values: list[Any]) -> pd.Series:
@@ -131,7 +127,7 @@ def _str(column: Column, values: list[Any]) -> Any:
 
 def _datetimes(dtype: str, values: list[Any]) -> Any:
     """Naive timestamps; a value with an offset is brought to UTC first, unless the dtype itself has a zone."""
-    # read_csv's unit, named so that the dtype does not depend on which values a batch happens to hold.
+    # read_csv's unit. Without one the dtype would depend on the values of the batch.
     target: Any = pd.api.types.pandas_dtype(dtype if "[" in dtype else "datetime64[us]")
     zoned = isinstance(target, pd.DatetimeTZDtype)
     unit = target.unit if zoned else np.datetime_data(target)[0]
@@ -151,7 +147,7 @@ def _timestamp(value: Any, zoned: bool, unit: Any) -> Any:
 
 # How values become a column, by dtype; the rest is left to pandas.
 _CONVERSIONS: dict[str, Callable[[Column, list[Any]], Any]] = {
-    "float64": _float64,
+    "float64": lambda _column, values: np.array(values, dtype=np.float64),  # None becomes NaN
     "object": _object,
     "str": _str,
 }

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def same_answer(one: Any, other: Any) -> bool:
-    """Equal, with floats within 1e-6 relative: sums of another length differ in their last bits."""
+    """Equal, with floats within 1e-6 relative: sums computed in another order differ in their last bits."""
     if _is_number(one) and _is_number(other) and (isinstance(one, float) or isinstance(other, float)):
         return isclose(one, other, rel_tol=1e-6, abs_tol=1e-9)
     if isinstance(one, dict) and isinstance(other, dict):
