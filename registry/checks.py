@@ -12,13 +12,13 @@ from registry.sandbox import landlock, seccomp
 
 @register(deploy=True)
 def local_artifacts_on_a_server(**_: Any) -> list[CheckMessage]:
-    """Files under `var/` are seen by one machine only, while PostgreSQL hints at several."""
+    """Files under `var/` exist on one machine only, while a database server suggests several machines."""
     database = settings.DATABASES["default"]["ENGINE"]
     if settings.MLSERVE_BUCKET or database.endswith("sqlite3"):
         return []
     return [
         Warning(
-            "Artifacts are stored on this machine's disk while the database is a server's.",
+            "Artifacts are stored on this machine's disk, but the database runs on a server.",
             hint="Set MLSERVE_BUCKET, so that every process finds them; ignore this on a single machine.",
             id="registry.W001",
         )
@@ -27,7 +27,7 @@ def local_artifacts_on_a_server(**_: Any) -> list[CheckMessage]:
 
 @register()
 def trusted_modules(**_: Any) -> list[CheckMessage]:
-    """An entry that would let in Python's own library or a whole framework trusts nothing, and must not seem to."""
+    """An entry that would trust Python's own library or a whole framework is ignored, so it must be reported."""
     return [
         Error(
             f"MLSERVE_TRUSTED_MODULES: {problem}",

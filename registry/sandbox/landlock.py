@@ -9,26 +9,26 @@ from pathlib import Path
 
 READ, LIST = 1 << 2, 1 << 3
 _RULE_BENEATH_PATH = 1
-_ASK_VERSION = 1
+_VERSION_ONLY = 1
 _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446  # the same numbers on every architecture
 
-# What may be decided, by the version of the interface that brought it: execute, write, read, list, remove, make …;
-# move between folders (2), truncate (3), ioctl of devices (5).
+# The rights that can be restricted, by the version that introduced them: execute, write, read, list, remove,
+# create …; move between folders (2), truncate (3), ioctl of devices (5).
 _FILES = {1: (1 << 13) - 1, 2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
 _NETWORK_SINCE, _BIND_AND_CONNECT = 4, 0b11
 _SCOPES_SINCE, _NO_ABSTRACT_SOCKETS_NO_SIGNALS = 6, 0b11
 
 
 def version() -> int:
-    """Of the kernel's Landlock; 0 where there is none, or it is switched off."""
+    """The version of the kernel's Landlock; 0 where there is none, or it is disabled."""
     if sys.platform != "linux":
         return 0
-    return max(0, _call(_CREATE, ctypes.c_void_p(None), 0, _ASK_VERSION))
+    return max(0, _call(_CREATE, ctypes.c_void_p(None), 0, _VERSION_ONLY))
 
 
 def refuse_files(readable: Iterable[tuple[Path, int]]) -> bool:
     """Let this thread, and those that it starts, reach only what lies at or below `readable`, each with READ and LIST
-    as given; nothing can be written, made or removed. False: not possible here. Needs no_new_privs.
+    as given; nothing can be written, created or removed. False where that is not possible. Needs no_new_privs.
     """
     kernel = version()
     if not kernel:
@@ -49,7 +49,7 @@ def refuse_files(readable: Iterable[tuple[Path, int]]) -> bool:
 
 
 def _allow(rules: int, path: Path, rights: int) -> None:
-    """A path that is not there, or not for us, needs no rule."""
+    """A path that does not exist, or that this process may not open, needs no rule."""
     try:
         beneath = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:

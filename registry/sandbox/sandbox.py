@@ -1,12 +1,12 @@
-"""The sandbox around code of an uploader's: what a process can do no more once it has entered. Pure.
+"""The sandbox for an uploader's code: what a process can no longer do once it has entered. Pure.
 
-Three parts, each as far as the system has it:
+Three parts, each as far as the system supports it:
 
  limits         memory, CPU time, size and number of files, threads; no core dump; root's privileges given up
- system calls   no network, no new process, no signal to others, nothing written but to what is open (seccomp)
+ system calls   no network, no new process, no signal to others, nothing written except to open files (seccomp)
  files          nothing read but Python, its libraries and what was submitted (Landlock)
 
-There is no way out, also not for us: whatever has to be written must be open before.
+A process cannot leave the sandbox. Files that it has to write must be opened before it enters.
 """
 
 import ctypes
@@ -26,14 +26,14 @@ from registry.sandbox.seccomp import refuse_system_calls
 LIMITS, SYSTEM_CALLS, FILES = "limits", "system calls", "files"
 PARTS = (LIMITS, SYSTEM_CALLS, FILES)
 
-# What the artifact's code prints ends in a file, too; the report of a very wide sample takes some MB.
+# Also limits what the artifact's code prints, which goes to a file; the report of a very wide sample takes some MB.
 MAX_FILE_BYTES = 2**26
 _MAX_OPEN_FILES = 256
-# What BLAS, OpenMP and Arrow may want beside those that the user has already.
+# For BLAS, OpenMP and Arrow, in addition to the threads that the user has already.
 _MORE_THREADS = 64
 _PARENT_DEATH_SIGNAL, _NO_NEW_PRIVILEGES = 1, 38
 _CAPABILITIES_VERSION = 0x20080522
-_READ_ALL_FILES = 1 << 2  # CAP_DAC_READ_SEARCH: root may inspect a file of somebody else's
+_READ_ALL_FILES = 1 << 2  # CAP_DAC_READ_SEARCH: root may inspect another user's file
 _SYSTEM = (
     "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/usr/share/locale",
     "/etc/ld.so.cache", "/etc/localtime", "/etc/timezone", "/dev/null", "/dev/zero", "/dev/random", "/dev/urandom",
@@ -53,16 +53,16 @@ class Sandbox:
 
 
 def enter(sandbox: Sandbox) -> tuple[str, ...]:
-    """Enter it, for good, and say which parts of it hold here. Takes a few milliseconds.
+    """Enter the sandbox irrevocably; returns the parts that are in force. Takes a few milliseconds.
 
-    To be called before any thread is started: Landlock holds only the thread that asks for it.
+    To be called before any thread is started: Landlock restricts only the calling thread.
     """
     readable = list(_readable(sandbox.readable))
     _close_all_but({0, 1, 2, *sandbox.keep_open})
     may_have_threads = _limit(sandbox.memory_bytes, sandbox.cpu_seconds)
     held = [LIMITS]
     if sys.platform == "linux":
-        _set_for_good()
+        _give_up_privileges()
         is_single = len(list(Path("/proc/self/task").iterdir())) == 1
         if refuse_files(readable) and is_single:
             held.append(FILES)
@@ -74,28 +74,30 @@ def enter(sandbox: Sandbox) -> tuple[str, ...]:
 def _close_all_but(kept: Collection[int]) -> None:
     for number in [int(path.name) for path in Path("/dev/fd").iterdir()]:
         if number not in kept:
-            with suppress(OSError):  # the one that listed them is closed already
+            with suppress(OSError):  # the descriptor of the listing itself is closed already
                 os.close(number)
 
 
 def _limit(memory_bytes: int, cpu_seconds: int) -> bool:
-    """Whether it may have threads: only where their number is limited, which the kernel never does for root."""
+    """Set the limits. Whether threads may be started: only where the kernel limits their number, which it never does
+    for root.
+    """
     is_root = os.getuid() == 0
     limits = {
         resource.RLIMIT_CORE: (0, 0),
         resource.RLIMIT_FSIZE: (MAX_FILE_BYTES, MAX_FILE_BYTES),
-        # The soft limit ends it with SIGXCPU, which can be told from running out of memory; the hard one with SIGKILL.
+        # The soft limit sends SIGXCPU, which differs from running out of memory; the hard one sends SIGKILL.
         resource.RLIMIT_CPU: (cpu_seconds, cpu_seconds + 5),
         resource.RLIMIT_NOFILE: (_MAX_OPEN_FILES, _MAX_OPEN_FILES),
     }
-    if sys.platform == "linux":  # macOS refuses a limit of the address space, and knows no threads of a user
+    if sys.platform == "linux":  # macOS refuses a limit of the address space, and has none of threads
         limits[resource.RLIMIT_AS] = (memory_bytes, memory_bytes)
         if not is_root:
             threads = _threads_of(os.getuid()) + _MORE_THREADS
             limits[resource.RLIMIT_NPROC] = (threads, threads)
     for which, wanted in limits.items():
         _, allowed = resource.getrlimit(which)
-        is_free = allowed == resource.RLIM_INFINITY  # what was set stricter before stays so
+        is_free = allowed == resource.RLIM_INFINITY  # a stricter limit that was set before stays
         resource.setrlimit(which, wanted if is_free else (min(wanted[0], allowed), min(wanted[1], allowed)))
     return not is_root
 
@@ -111,13 +113,13 @@ def _threads_of(user: int) -> int:
     return count
 
 
-def _set_for_good() -> None:
-    """Die with the parent, gain no privileges by whatever way, and give up root's."""
+def _give_up_privileges() -> None:
+    """Give up root's privileges, make it impossible to gain any, and let the process end with its parent."""
     libc = ctypes.CDLL(None, use_errno=True)
     for option, value in ((_PARENT_DEATH_SIGNAL, signal.SIGKILL), (_NO_NEW_PRIVILEGES, 1)):
         libc.prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0)))
     kept = _READ_ALL_FILES if os.geteuid() == 0 else 0
-    # effective, permitted and inheritable, each in two halves; who has fewer is refused and has none to give up.
+    # effective, permitted and inheritable, each in two halves. A process with fewer is refused and gives up all.
     if libc.capset(struct.pack("Ii", _CAPABILITIES_VERSION, 0), struct.pack("6I", kept, kept, 0, 0, 0, 0)) != 0:
         libc.capset(struct.pack("Ii", _CAPABILITIES_VERSION, 0), bytes(24))
 
@@ -136,7 +138,7 @@ def _readable(submitted: Iterable[Path]) -> Iterator[tuple[Path, int]]:
 
 
 def _is_code(path: Path) -> bool:
-    """A folder on Python's path may be a project's with its data, keys and database: only its modules are readable."""
+    """Whether it is code: a folder on Python's path may also hold a project's data, keys and database."""
     if path.name.startswith("."):
         return False
     if path.is_dir():

@@ -1,8 +1,7 @@
-"""Which system calls a sandboxed process may not make: a table, and the seccomp filter that is made from it. Pure.
+"""The system calls that a sandboxed process may not make, and the seccomp filter that refuses them. Pure.
 
 The filter is a program of classic BPF (linux/filter.h, linux/seccomp.h) for x86-64 and aarch64. What is not refused
-here is allowed, but only up to the newest call that this table was read against: later ones do not exist in the
-sandbox.
+here is allowed, but only up to the newest call that this table was checked against: later ones fail with ENOSYS.
 """
 
 import ctypes
@@ -23,12 +22,12 @@ _SET_MODE_FILTER, _ALL_THREADS, _GET_SECCOMP = 1, 1, 21
 _NEWEST = 450  # the same numbers on both architectures since 424
 _CLONE_THREAD = 0x10000
 _WRITES = 0o1 | 0o2 | 0o100 | 0o1000  # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC; O_TMPFILE needs one of the first two
-# PR_SET_PDEATHSIG would let it outlive its parent; PR_SET_MM and PR_SET_PTRACER change who may look into whom.
+# PR_SET_PDEATHSIG would let it outlive its parent; PR_SET_MM and PR_SET_PTRACER change which processes may read it.
 _PRCTL_REFUSED = (1, 35, 0x59616D61)
-# F_SETFL, so that what was opened to append to, as the report is, keeps what was written first; F_SETOWN, F_SETSIG,
-# F_SETOWN_EX: signals to other processes by way of a file.
+# F_SETFL could clear O_APPEND, so that the report's first lines could be overwritten; F_SETOWN, F_SETSIG and
+# F_SETOWN_EX send signals to other processes through a file.
 _FCNTL_REFUSED = (4, 8, 10, 15)
-# Whether it is a terminal, how much there is to read, close-on-exec, non-blocking.
+# They ask for the terminal and for the bytes to read, or set close-on-exec and non-blocking.
 _IOCTL_ALLOWED = (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 
 # Name, number on x86-64, number on aarch64 (- where there is none), by the error that the caller sees.
@@ -86,7 +85,7 @@ _REFUSED = {
         setxattr 188 5          lsetxattr 189 6         fsetxattr 190 7         removexattr 197 14
         lremovexattr 198 15     fremovexattr 199 16
     """,
-    # Their arguments are behind a pointer, where no filter sees them; the C library falls back to the older ones.
+    # A filter cannot read their arguments, which are behind a pointer; the C library falls back to the older calls.
     errno.ENOSYS: "clone3 435 435  openat2 437 437",
 }
 
@@ -104,7 +103,7 @@ ARCHITECTURES = {"x86_64": Architecture(0xC000003E, 1, 317), "aarch64": Architec
 
 
 def architecture() -> Architecture | None:
-    """This process's, if there is a filter for it."""
+    """The architecture of this process, if there is a filter for it."""
     if sys.platform != "linux" or struct.calcsize("P") != 8:
         return None
     return ARCHITECTURES.get(platform.machine())
@@ -116,9 +115,9 @@ def is_possible() -> bool:
 
 
 def refuse_system_calls(pid: int, *, may_have_threads: bool) -> bool:
-    """Refuse them to all threads of this process from now on, for good; `pid` is its own. Needs no_new_privs.
+    """Refuse the calls to all threads of this process irrevocably; `pid` is its own. Needs no_new_privs.
 
-    False: not possible here.
+    False where that is not possible.
     """
     kind = architecture()
     if kind is None:
@@ -149,7 +148,7 @@ def filter_for(kind: Architecture, pid: int, *, may_have_threads: bool) -> bytes
 
 
 def _blocks(column: int, pid: int, may_have_threads: bool) -> Iterator[tuple[int, list[_Instruction]]]:
-    """The number of a system call, and what decides about it: each block ends by returning."""
+    """Pairs of the number of a system call and the instructions that decide about it, which end by returning."""
     for code, table in _REFUSED.items():
         for number in _numbers(table, column):
             yield number, [_error(code)]
