@@ -1,12 +1,13 @@
 """The classes and functions that an artifact may refer to: exact names, one module a line. Pure.
 
-Whole modules never: in each large one something calls back. What is missing of the installed scikit-learn, and what is
-listed but not there, a test tells. Not here on purpose: anything of `operator`, `numpy.load` and its like,
-`joblib.Memory`, numpy's `_ufunc_reconstruct`, which imports any name, and scipy.stats' distributions, which execute
-text of their state. `functools.partial` is let in for one function only (registry/formats/pickle_scan.py).
+Whole modules are never listed: each large one has something that calls back. A test finds classes of the installed
+scikit-learn that are missing here, and listed names that do not exist. Left out on purpose: anything of `operator`,
+`numpy.load` and its like, `joblib.Memory`, numpy's `_ufunc_reconstruct`, which imports any name, and scipy.stats'
+distributions, which execute text of their state. `functools.partial` is allowed for one function only
+(registry/formats/pickle_scan.py).
 """
 
-# May be called with arguments of the file's choosing: they rebuild values, and do nothing else whatever they are given.
+# May be called with arguments from the file: for any arguments, all they do is rebuild values.
 CALLED = """
 _codecs: encode
 builtins: bool bytearray bytes complex dict float frozenset int list range set slice str tuple
@@ -241,7 +242,7 @@ xgboost.core: Booster
 xgboost.sklearn: XGBClassifier XGBRFClassifier XGBRFRegressor XGBRanker XGBRegressor
 """
 
-# May be values, which a FunctionTransformer calls with the caller's rows. None of them reads, writes or runs anything.
+# May be values, which a FunctionTransformer calls with the caller's rows. None of them reads, writes or executes.
 MENTIONED = """
 numpy: abs absolute acos acosh add arccos arccosh arcsin arcsinh arctan arctan2 arctanh around array asarray asin
     asinh atan atan2 atanh atleast_1d atleast_2d bitwise_and bitwise_count bitwise_invert bitwise_left_shift

@@ -1,6 +1,6 @@
-"""A pickle's bytes as they come out of the compression around them, with a limit. Pure.
+"""The decompressed bytes of a pickle, up to a limit. Pure.
 
-Reading and loading open a file here and nowhere else, so that both see the same bytes.
+Scanning and loading both open a file here only, so that they get the same bytes.
 """
 
 import bz2
@@ -22,7 +22,7 @@ _BLOCK_BYTES = 2**16
 
 
 class _Zlib(io.RawIOBase):
-    """One zlib stream; whatever follows it is not looked at. joblib writes these, Python has no file class for them."""
+    """One zlib stream; bytes after its end are ignored. joblib writes these, Python has no file class for them."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._decompressor = file, zlib.decompressobj()
@@ -31,7 +31,7 @@ class _Zlib(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """At most as many bytes as fit, however many the next block would become."""
+        """At most as many bytes as fit into the buffer, even if the next block decompresses to more."""
         while not self._decompressor.eof:
             block = self._decompressor.unconsumed_tail or self._file.read(_BLOCK_BYTES)
             if not block:
@@ -44,7 +44,7 @@ class _Zlib(io.RawIOBase):
 
 
 class _Limited(io.RawIOBase):
-    """Refuses to give more than `limit` bytes: a few kilobytes can become as many gigabytes as one likes."""
+    """Raises CannotLoad after `limit` bytes, because a few kilobytes can decompress to any number of gigabytes."""
 
     def __init__(self, file: IO[bytes], limit: int) -> None:
         self._file, self._limit, self._left = file, limit, limit
@@ -68,7 +68,7 @@ def _lzma(file: IO[bytes], form: int) -> IO[bytes]:
     return cast(IO[bytes], lzma.LZMAFile(file, format=form))
 
 
-# The format's name → how its bytes are unpacked. gzip, bz2 and xz may be several streams one after the other.
+# The format's name → how its bytes are decompressed. gzip, bz2 and xz may be several streams one after the other.
 _UNPACKED: Mapping[str, Callable[[IO[bytes]], IO[bytes]]] = {
     "joblib-gzip": lambda file: cast(IO[bytes], gzip.GzipFile(fileobj=file)),
     "joblib-bz2": lambda file: cast(IO[bytes], bz2.BZ2File(file)),

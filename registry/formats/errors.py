@@ -1,4 +1,4 @@
-"""Why an artifact does not become an object. Pure."""
+"""Why an artifact is not loaded. Pure."""
 
 HOW_TO_SAVE = (
     "Save the fitted pipeline with skops.io.dump(pipeline, 'model.skops') or joblib.dump(pipeline, 'model.joblib') and "
@@ -11,7 +11,7 @@ OF_A_NOTEBOOK = (
 
 
 class CannotLoad(Exception):
-    """An artifact that does not become an object; the message says why, `fix` what to do."""
+    """An artifact that cannot be loaded; the message says why, `fix` what to do."""
 
     def __init__(self, detail: str, fix: str) -> None:
         super().__init__(detail)
@@ -19,4 +19,4 @@ class CannotLoad(Exception):
 
 
 class Refused(CannotLoad):
-    """An artifact that could be loaded, but must not be: it asks for what is not trusted, or hides what it asks for."""
+    """An artifact that must not be loaded: it refers to a name that is not trusted, or hides its names."""

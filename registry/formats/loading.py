@@ -1,9 +1,9 @@
-"""The one door through which bytes become a Python object: every `load` of an artifact is here. Pure.
+"""Load an artifact. No other module unpickles. Pure.
 
-A pickle is a program. `read_names` tells what it would import without importing anything, `refused` what of that is not
-trusted, and `load` loads what is, through an unpickler that asks the same list once more. Reading belongs to the
-inspection; what was admitted is known by its digest, and loading enforces the list by itself, so that the processes
-that predict do not read again. Each format is one row of `FORMATS`.
+A pickle is a program. `read_names` lists what it would import, without importing anything, `refused` those of the
+names that are not trusted, and `load` loads the file with an unpickler that checks each name against the same list.
+Only the inspection reads the names first; the processes that predict need not, since an admitted artifact is known by
+its digest and loading enforces the list by itself. Each format is one row of `FORMATS`.
 """
 
 import importlib.metadata
@@ -32,11 +32,10 @@ _MAX_BYTES = 8 * 2**30
 
 @dataclass(frozen=True)
 class Format:
-    """How a kind of file begins. `load` is None for formats that are known, but not accepted."""
+    """A kind of file, and the test for its first bytes."""
 
     name: str
     begins: Callable[[bytes], bool]
-    fix: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def _magic(*prefixes: bytes) -> Callable[[bytes], bool]:
     return lambda head: head.startswith(prefixes)
 
 
-# Protocols 0 and 1 have no magic number: an object begins with the name of what makes it.
+# Protocols 0 and 1 have no magic number: the file of an object begins with the name of its class or function.
 _OLD_PICKLE = re.compile(rb"\(?c[\w.]+\n[\w.]+\n", re.ASCII)
 
 
@@ -104,7 +103,7 @@ def recognize(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A name that is not trusted: what the file would do with it, and what to do about it."""
+    """A name that is not trusted: what the file would do with it (`does`), and how to fix that."""
 
     reference: Reference
     does: str
@@ -112,7 +111,7 @@ class Refusal:
 
 
 def read_names(path: Path, *, max_bytes: int = _MAX_BYTES) -> tuple[Reference, ...]:
-    """What loading the file would import and call, without doing so. Raises CannotLoad; Refused for what hides it.
+    """What loading the file would import and call, without doing so. Raises CannotLoad; Refused if it hides a name.
 
     Takes about as long as loading it; memory is small, for the bytes of arrays are skipped. At most `max_bytes` are
     unpacked.
@@ -127,7 +126,7 @@ def read_names(path: Path, *, max_bytes: int = _MAX_BYTES) -> tuple[Reference, .
         raise
     except MemoryError as error:
         raise CannotLoad("Reading the artifact needs more memory than is allowed.", _MORE_MEMORY) from error
-    except Exception as error:  # decompressors and parsers meet every kind of garbage
+    except Exception as error:  # for damaged bytes, decompressors and parsers raise any exception
         raise _damaged(error) from error
 
 
@@ -145,13 +144,17 @@ def _refusal(reference: Reference, trust: Trust) -> Refusal:
     if trust.use_of(reference.module, reference.name) is not None:
         return Refusal(reference, would, "No file that pickle or joblib wrote does that. Do not load it anywhere.")
     if root in sys.stdlib_module_names:
-        return Refusal(reference, would, "Such a file can do anything to whoever loads it: do not load it anywhere.")
+        return Refusal(
+            reference,
+            would,
+            "Such a file can do anything that the process that loads it may do. Do not load it anywhere.",
+        )
     if root in _LIBRARIES:
         return Refusal(
             reference,
             would,
-            f"It is not among what mlserve trusts of {root}. Train without it, or with the versions that are installed "
-            f"here. Whoever runs mlserve and knows what it does may add {reference.module}:{reference.name} to "
+            f"mlserve does not trust this part of {root}. Train without it, or with the versions that are installed "
+            f"here. An operator who knows what it does may add {reference.module}:{reference.name} to "
             "MLSERVE_TRUSTED_MODULES.",
         )
     if importlib.util.find_spec(root) is None:
@@ -196,12 +199,12 @@ def load(path: Path, *, trusted: Iterable[str] = (), max_bytes: int = _MAX_BYTES
 
 def _load(path: Path, name: str, trust: Trust, max_bytes: int) -> Any:
     try:
-        # Here, because whoever only recognizes a format needs neither numpy nor joblib.
+        # Imported here, because recognizing a format needs neither numpy nor joblib.
         from registry.formats.numpy_interfaces import block_array_interface
         from registry.formats.object_scan import require_harmless
 
         block_array_interface()
-        loaded = _made_of(path, name, trust, max_bytes)
+        loaded = _load_object(path, name, trust, max_bytes)
         require_harmless(loaded)
         return loaded
     except CannotLoad:
@@ -228,7 +231,7 @@ def _load(path: Path, name: str, trust: Trust, max_bytes: int) -> Any:
         ) from error
 
 
-def _made_of(path: Path, name: str, trust: Trust, max_bytes: int) -> Any:
+def _load_object(path: Path, name: str, trust: Trust, max_bytes: int) -> Any:
     if name == skops_load.NAME:
         return skops_load.load(path, trust, max_bytes=max_bytes)
     from registry.formats.pickle_load import unpickled

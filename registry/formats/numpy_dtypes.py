@@ -1,7 +1,7 @@
-"""Whether a `numpy.dtype` that came from a file is one that numpy would have made. Pure.
+"""Whether a `numpy.dtype` that came from a file is one that numpy itself would make. Pure.
 
-`numpy.dtype.__setstate__` believes what it is told: fields that lie outside of an item, or bytes that are pointers to
-objects. An array of such a type reads and calls whatever lies in memory.
+`numpy.dtype.__setstate__` does not check its argument: fields may lie outside of an item, or plain bytes be declared
+as pointers to objects. An array of such a type reads and calls arbitrary memory.
 """
 
 from typing import Any
@@ -11,13 +11,13 @@ import numpy as np
 from registry.formats.errors import Refused
 from registry.formats.pickle_scan import NEVER
 
-# numpy's NPY_ITEM_REFCOUNT, NPY_LIST_PICKLE and NPY_ITEM_IS_POINTER; then all flags that a type of objects needs.
+# numpy's NPY_ITEM_REFCOUNT, NPY_LIST_PICKLE and NPY_ITEM_IS_POINTER; then all flags of a type of objects.
 _HOLDS_OBJECTS, _OF_OBJECTS = 0x07, 0x3F
 
 
 def own_state(state: Any) -> tuple[Any, ...]:
-    """The state of a pickled `numpy.dtype` with fields that nobody else can change: numpy keeps the dict that it is
-    given. Raises Refused for what pickle does not write.
+    """The state of a pickled `numpy.dtype` with a copy of its fields: numpy keeps the dict that it is given, which the
+    file could change afterwards. Raises Refused for a state that pickle does not write.
     """
     if type(state) is not tuple or len(state) not in (8, 9) or type(state[4]) not in (dict, type(None)):
         raise Refused("The file holds a numpy.dtype without its state.", NEVER)
@@ -25,9 +25,9 @@ def own_state(state: Any) -> tuple[Any, ...]:
 
 
 def require_sound(dtype: np.dtype[Any]) -> None:
-    """Raises Refused unless numpy makes the same type by itself, with its own checks. The types inside are sound."""
+    """Raises Refused unless numpy builds the same type with its own checks. The fields' types are checked before."""
     try:
-        expected = _made_anew(dtype)
+        expected = _rebuilt(dtype)
     except (TypeError, ValueError, OverflowError, KeyError, IndexError, MemoryError) as error:
         raise Refused(f"The file holds a numpy.dtype that numpy does not make ({error!s:.100}).", NEVER) from error
     is_same = (expected.itemsize, expected.shape, expected.names) == (dtype.itemsize, dtype.shape, dtype.names)
@@ -35,7 +35,7 @@ def require_sound(dtype: np.dtype[Any]) -> None:
         raise Refused("The file holds a numpy.dtype that numpy does not make.", NEVER)
 
 
-def _made_anew(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def _rebuilt(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype.subdtype is not None:
         return np.dtype(dtype.subdtype)
     if dtype.names is None and dtype.fields is None:

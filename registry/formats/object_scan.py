@@ -1,8 +1,8 @@
-"""What no object of an artifact may be once all of it is loaded. Pure, but for what trusted classes do.
+"""Check every object of a loaded artifact. Pure, but for what trusted classes do.
 
-The rules of reading and loading are about names. A file of nothing but trusted names can still hold words that
-scikit-learn obeys: the name of a method that is called with the caller's rows, a way to read files. How such a word
-came to where it stands does not matter here, nor whether it was changed on its way.
+The rules of scanning and loading are about names. A file with only trusted names can still hold strings that control
+scikit-learn: the name of a method that is called with the caller's rows, or an option to read files. This check sees
+the values as they are after loading, so it does not matter how they came there.
 """
 
 import gc
@@ -17,12 +17,13 @@ from registry.formats.errors import Refused
 from registry.formats.pickle_scan import NEVER
 from registry.formats.trust import Use, listed
 
-# Nothing is inside of these, and a model may have millions.
+# They contain no other objects, and a model may have millions of them.
 _PLAIN = {str, int, float, complex, bool, bytes, bytearray, type(None), slice, range}
-# Functions of Python, of C and of NumPy, which were asked for by name; Cython makes a type of its own in each module.
+# Functions of Python, C and NumPy, which were checked by name; Cython has a type of its own in each module.
 _NAMED = FunctionType | BuiltinFunctionType | ModuleType | np.ufunc | type(np.clip)
 _CYTHON_FUNCTIONS = {"cython_function_or_method", "fused_cython_function"}
-# Of Python's own library a file has only these; whatever else a trusted class refers to belongs to the process.
+# Standard modules whose objects are not searched. A file's objects are of the three others; what else a trusted class
+# refers to belongs to the process.
 _PYTHON = sys.stdlib_module_names - {"builtins", "collections", "functools"}
 _METHODS = {"auto", "predict", "predict_proba", "predict_log_proba", "decision_function"}
 # Attributes by which scikit-learn's classes choose a method to call.
@@ -31,7 +32,7 @@ _HARMLESS_CLASSES = {("builtins", "object"), ("numpy", "ndarray")}
 
 
 def require_harmless(root: Any) -> None:
-    """Raises Refused for what no object of scikit-learn, NumPy or pandas is by itself.
+    """Raises Refused for an object that scikit-learn, NumPy or pandas would not have made.
 
     Takes about a second for ten million objects; arrays of numbers cost nothing.
     """
@@ -43,7 +44,7 @@ def require_harmless(root: Any) -> None:
         seen.add(id(value))
         parts = _parts(value)
         if isinstance(value, np.ndarray | np.void):
-            kept.append(parts)  # made just now: nothing else may come to lie where it lies
+            kept.append(parts)  # a new list, kept alive so that no later object gets its id
         pending.extend(part for part in parts if type(part) not in _PLAIN)
 
 
@@ -75,7 +76,7 @@ def _attributes(value: Any) -> dict[Any, Any]:
 
 
 def _objects_in(value: Any) -> list[Any]:
-    """Of an array or a record, which do not tell Python what they refer to."""
+    """The objects in an array or a record, which the garbage collector does not list."""
     if isinstance(value, np.ndarray) and value.dtype.hasobject:
         return [np.ndarray.tolist(value)]
     if isinstance(value, np.void) and value.dtype.hasobject:
@@ -84,7 +85,7 @@ def _objects_in(value: Any) -> list[Any]:
 
 
 def _require_callable(cls: type) -> None:
-    """A class that stands where a function may be called: with whatever the caller gives."""
+    """Raises Refused for a class that may only be instantiated: as a value, it may be called with the caller's rows."""
     key = (str(cls.__module__), cls.__qualname__)
     if listed().get(key) is Use.INSTANTIATED and key not in _HARMLESS_CLASSES:
         raise Refused(f"The file holds {'.'.join(key)} as a value, which may be called then.", NEVER)

@@ -1,7 +1,7 @@
-"""Load a pickle or a joblib file, and let it have only what is trusted. Pure, but for what trusted classes do.
+"""Load a pickle or a joblib file with trusted names only. Pure, but for what trusted classes do.
 
-It repeats every rule of the reading (registry/formats/pickle_scan.py) at the moment when it counts: a name is asked
-for on the list when it would be imported, and only what came from the list is called.
+It enforces every rule of the scan (registry/formats/pickle_scan.py) again: a name is checked before it is imported, and
+only what was imported that way is called.
 """
 
 import functools
@@ -36,19 +36,21 @@ from registry.formats.pickle_scan import (
 )
 from registry.formats.trust import Trust, Use
 
-# An array of a file is an array in memory: whoever trained with memory maps has not sent the file beside it.
+# A memory map of the training refers to a file that was not uploaded, so it is loaded as an array in memory.
 _INSTEAD = {("numpy", "memmap"): ("numpy", "ndarray")}
 
 
 def unpickled(file: IO[bytes], trust: Trust) -> Any:
-    """The object in `file`. Raises Refused before it imports or calls what is not trusted, else what loading raises."""
+    """The object in `file`. Raises Refused before it imports or calls a name that is not trusted, else what loading
+    raises.
+    """
     loaded = _ArrayUnpickler(file, trust).load()
     require_one_pickle(file)
     return loaded
 
 
 def resolved(module: str, name: str, trust: Trust) -> Any:
-    """Import what `trust` has on its list. What a trusted module only imports from elsewhere is not its own."""
+    """Import a trusted name. Raises Refused for a name that a trusted module has only imported from another one."""
     module, name = _INSTEAD.get((module, name), (module, name))
     found = importlib.import_module(module)
     steps = []
@@ -70,15 +72,15 @@ def resolved(module: str, name: str, trust: Trust) -> Any:
 
 
 class _Unpickler(PythonUnpickler):  # type: ignore[misc]
-    """Python's unpickler with a list of what it may touch."""
+    """Python's unpickler, restricted to trusted names."""
 
     dispatch = dict(PythonUnpickler.dispatch)
 
     def __init__(self, file: IO[bytes], trust: Trust) -> None:
         super().__init__(file)
         self._trust = trust
-        # What came from the list, by identity, with its name: nothing else is called.
-        self._given: dict[int, tuple[Any, tuple[str, str]]] = {}
+        # What was imported, by identity, with its name: nothing else is called.
+        self._imported: dict[int, tuple[Any, tuple[str, str]]] = {}
         self._unfinished: list[Any] = []
 
     def find_class(self, module: str, name: str) -> Any:
@@ -86,7 +88,7 @@ class _Unpickler(PythonUnpickler):  # type: ignore[misc]
         if self._trust.use_of(*key) is None:
             raise Refused(f"{'.'.join(key)} is not trusted.", "check_model says more about this file.")
         found = resolved(*key, self._trust)
-        self._given[id(found)] = (found, key)
+        self._imported[id(found)] = (found, key)
         return found
 
     def get_extension(self, code: int) -> NoReturn:
@@ -95,9 +97,13 @@ class _Unpickler(PythonUnpickler):  # type: ignore[misc]
     def persistent_load(self, pid: Any) -> NoReturn:
         raise Refused("The file refers to objects outside of itself (persistent ids).", NEVER)
 
+    def _name_of(self, value: Any) -> tuple[str, str] | None:
+        """The name that `value` was imported by; None for a value that the file computed."""
+        return self._imported.get(id(value), (None, None))[1]
+
     def _required(self, value: Any, use: Use) -> tuple[str, str]:
-        """The name of what is about to be used in this way."""
-        _, key = self._given.get(id(value), (None, None))
+        """The name of a value that may be used in this way. Raises Refused."""
+        key = self._name_of(value)
         if key is None or not self._trust.allows(*key, use):
             raise Refused(f"The file calls {'.'.join(key) if key else 'what it computed'}, which it may not.", NEVER)
         return key
@@ -117,17 +123,13 @@ class _Unpickler(PythonUnpickler):  # type: ignore[misc]
             raise Refused("The file encodes text in another way than pickle does.", NEVER)
         elif called == PARTIAL:
             self._require_partial(arguments)
-        elif called in GENERATORS:
-            self._require_bit_generator(arguments[1:])
+        elif called in GENERATORS and any(self._name_of(each) != BIT_GENERATOR for each in arguments[1:]):
+            raise Refused(NO_BIT_GENERATOR, NEVER)
         elif called == DTYPE:
             require_dtype_by_name(arguments)
         super().load_reduce()
         if called == DTYPE:
             self._unfinished.append(self.stack[-1])
-
-    def _require_bit_generator(self, functions: Any) -> None:
-        if any(self._given.get(id(each), (None, None))[1] != BIT_GENERATOR for each in functions):
-            raise Refused(NO_BIT_GENERATOR, NEVER)
 
     def _require_finished(self, called: tuple[str, str] | None = None) -> None:
         if self._unfinished and called not in WITHIN_DTYPE:
@@ -145,14 +147,14 @@ class _Unpickler(PythonUnpickler):  # type: ignore[misc]
 
     def load_build(self) -> None:
         made, state = self.stack[-2:]
-        if isinstance(made, type | FunctionType | MethodType | ModuleType) or id(made) in self._given:
+        if isinstance(made, type | FunctionType | MethodType | ModuleType) or id(made) in self._imported:
             raise Refused("The file changes a class or a function in place.", NEVER)
         if isinstance(made, np.dtype):
             self._finish_dtype(made, state)
             return
         self._require_finished()
         _require_state(made, state)
-        # By its type: an object that is not whole yet may look for an attribute for ever.
+        # By its type, because looking up an attribute of an incomplete object may recurse without end.
         if isinstance(made, functools.partial):
             self._require_partial(state)
         super().load_build()
@@ -164,7 +166,7 @@ class _Unpickler(PythonUnpickler):  # type: ignore[misc]
         super().load_build()
         require_sound(made)
 
-    # What is appended to calls a method of its own, which an attribute that came from the file may stand for.
+    # The unpickler adds items by calling a method of the target, which an attribute from the file could replace.
 
     def load_append(self) -> None:
         _require_takes_items(self.stack[-2], list | deque)
@@ -187,8 +189,7 @@ class _Unpickler(PythonUnpickler):  # type: ignore[misc]
         super().load_setitems()
 
     def _require_partial(self, parts: Any) -> None:
-        _, key = self._given.get(id(parts[0]), (None, None))
-        if key not in PARTIAL_OF:
+        if self._name_of(parts[0]) not in PARTIAL_OF:
             raise Refused("The file wraps something in functools.partial.", PARTIAL_FIX)
 
 
@@ -198,10 +199,10 @@ def _require_takes_items(target: Any, kind: Any) -> None:
 
 
 def _require_state(made: Any, state: Any) -> None:
-    """What has keys and is no dict would be taken for attributes without anybody having looked at them."""
+    """Refuses mappings that are not dicts: their items would become attributes without having been checked."""
     require_plain_state(state)
-    is_taken_apart = isinstance(state, tuple) and len(state) == 2 and not hasattr(type(made), "__setstate__")
-    for part in state if is_taken_apart else (state,):
+    is_pair = isinstance(state, tuple) and len(state) == 2 and not hasattr(type(made), "__setstate__")
+    for part in state if is_pair else (state,):
         if type(part) is not dict and (hasattr(part, "keys") or hasattr(part, "items")):
             raise Refused("The file sets attributes from something else than a dict.", NEVER)
 
@@ -223,7 +224,7 @@ class _ArrayUnpickler(_Unpickler):
     """joblib's files: an array's bytes follow its description; an array of objects is a pickle inside of the pickle."""
 
     dispatch = dict(_Unpickler.dispatch)
-    # What the wrapper asks of joblib's own unpickler.
+    # Attributes of joblib's own unpickler that the wrapper reads.
     np, mmap_mode = np, None
 
     def __init__(self, file: IO[bytes], trust: Trust) -> None:

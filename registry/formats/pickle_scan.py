@@ -1,8 +1,8 @@
-"""What a pickle would import and call, found out without importing or calling anything. Pure.
+"""List what a pickle would import and call, without importing or calling anything. Pure.
 
-The opcodes are executed by the same code of the standard library that executes them when the file is loaded, so that
-the two cannot disagree about where a frame ends or which name stands on the stack. Only what they do differs: a name
-becomes a `_Global`, whatever is called with it a `_Made`, and numbers, strings and containers are themselves.
+The standard library's own unpickler executes the opcodes, as it does when the file is loaded, so that scanning and
+loading cannot disagree about where a frame ends or which name is on the stack. Only the results differ: a name becomes
+a `_Global`, the result of a call a `_Made`, and numbers, strings and containers are themselves.
 
 CPU time and memory are not bounded here: it runs in the inspection's process, which is.
 """
@@ -18,7 +18,7 @@ from typing import IO, Any, NoReturn
 from registry.formats.errors import OF_A_NOTEBOOK, CannotLoad, Refused
 from registry.formats.trust import Use
 
-# HistGradientBoosting's preprocessor holds one; any other could call what it likes with arguments that it likes.
+# HistGradientBoosting's preprocessor holds one; any other could call any function with any arguments.
 PARTIAL, PARTIAL_OF = ("functools", "partial"), {("sklearn.utils.validation", "check_array")}
 PARTIAL_FIX = "Use a function of a module of your own (MLSERVE_TRUSTED_MODULES), or FunctionTransformer's kw_args."
 ARRAY_WRAPPER = ("joblib.numpy_pickle", "NumpyArrayWrapper")
@@ -29,11 +29,11 @@ NO_BIT_GENERATOR = "The file makes a random generator with something else than N
 DTYPE = ("numpy", "dtype")
 # What pickling a `numpy.dtype` calls between making it and giving it its state.
 WITHIN_DTYPE = {DTYPE, ("_codecs", "encode"), ("builtins", "bytes")}
-UNFINISHED = "The file uses a numpy.dtype that is not whole yet, or changes one that is in use."
+UNFINISHED = "The file uses a numpy.dtype before it is complete, or changes one that is in use."
 MAX_NAMES = 10_000
-# Of structured types in structured types.
+# How deep structured types may be nested.
 _MAX_DEPTH = 20
-# Above this the bytes of a value are skipped instead of kept.
+# Longer values of bytes are skipped.
 _KEPT_BYTES = 2**16
 _BLOCK_BYTES = 2**20
 
@@ -51,7 +51,7 @@ class Reference:
 
 
 def renamed(protocol: int, module: str, name: str) -> tuple[str, str]:
-    """What pickle makes of names that Python 2 wrote: `__builtin__` is `builtins`."""
+    """The present name for one that Python 2 wrote: `__builtin__` is `builtins`."""
     if protocol >= 3:
         return module, name
     if (module, name) in NAME_MAPPING:
@@ -65,8 +65,8 @@ def require_one_pickle(file: IO[bytes]) -> None:
 
 
 def require_plain_state(state: Any) -> None:
-    """`__class__` and the like would turn an object into another one behind the list's back, and a CountVectorizer that
-    is told so takes the caller's rows for names of files, and reads them.
+    """Refuses `__class__` and the like, which would change an object's class to one that is not trusted, and an `input`
+    by which a CountVectorizer takes the caller's rows for names of files and reads these.
     """
     for part in state if isinstance(state, tuple) and len(state) == 2 else (state,):
         if not isinstance(part, dict):
@@ -80,19 +80,19 @@ def require_plain_state(state: Any) -> None:
             )
 
 
-# They write functions and classes as code instead of by name, which is how lambdas of notebooks come into a file.
+# They write functions and classes as code instead of by name, such as the lambdas of a notebook.
 CODE_WRITERS = {"cloudpickle", "dill"}
 NEVER = "pickle, joblib and skops write no such files. Do not load it anywhere."
 
 
 def require_builtin_base(module: str) -> None:
-    """`copyreg._reconstructor(cls, base, state)` calls `base.__init__`: it is for subclasses of dict and the like."""
+    """`copyreg._reconstructor(cls, base, state)` calls `base.__init__`, so the base must be a built-in class."""
     if module != "builtins":
         raise Refused("The file calls a class that it may only make objects of.", NEVER)
 
 
 def require_dtype_by_name(arguments: Any) -> None:
-    """Of another `numpy.dtype` it would be the same one, which arrays may have already."""
+    """Given another `numpy.dtype`, numpy would return that one, which arrays may use already."""
     if not arguments or type(arguments[0]) is not str:
         raise Refused(UNFINISHED, NEVER)
 
@@ -107,7 +107,7 @@ class _Global:
 
 
 class _Made:
-    """What some call would have made. It takes whatever a list, a set or a dict takes, and forgets it."""
+    """Stands for the result of a call. It has the methods by which items are added, which do nothing."""
 
     __slots__ = ("arguments", "key", "state")
 
@@ -127,15 +127,15 @@ _NEW_BY_COPYREG = {_RECONSTRUCTOR, ("copyreg", "__newobj__")}
 
 
 def read_names(file: IO[bytes]) -> tuple[Reference, ...]:
-    """Every name that loading `file` would import, by name. Raises CannotLoad: Refused for what hides a name or breaks
-    a rule, else for what is no whole pickle.
+    """Every name that loading `file` would import, sorted. Raises CannotLoad for a file that is not a complete pickle,
+    and Refused for one that hides a name or breaks a rule.
     """
     uses: dict[tuple[str, str], Use] = {}
     try:
         _Reader(file, uses).load()
     except (CannotLoad, MemoryError, OSError):
         raise
-    except Exception as error:  # the parser meets every kind of garbage, with every kind of exception
+    except Exception as error:  # for damaged bytes, the unpickler raises any exception
         raise CannotLoad(
             f"The file is truncated or damaged ({type(error).__name__}: {error}).",
             "Compare its size with the original and upload it again.",
@@ -167,7 +167,7 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
         return self._globals.setdefault(key, _Global(key))
 
     def get_extension(self, code: int) -> NoReturn:
-        raise Refused("The file takes a name from the extension registry, where anything may stand.", NEVER)
+        raise Refused("The file takes a name from the extension registry, which may hold anything.", NEVER)
 
     def persistent_load(self, pid: Any) -> NoReturn:
         raise Refused("The file refers to objects outside of itself (persistent ids).", NEVER)
@@ -183,7 +183,7 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
                 raise Refused(
                     "The file holds the code of a function or class, as cloudpickle writes it.", OF_A_NOTEBOOK
                 )
-            raise Refused("The file calls something that it computes, so that nobody can tell what.", NEVER)
+            raise Refused("The file calls something that it computes, so it is unknown what that is.", NEVER)
         self._use(value.key, use)
         return value.key
 
@@ -244,8 +244,8 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
             self.stack[-1] = self._skip_array(state)
 
     def _finish_dtype(self, made: _Made, state: Any) -> None:
-        """numpy changes a type in place when it is given its state: an array that had it already would be read by
-        another type than it was made with.
+        """numpy changes a type in place when its state is set: an array that uses it already would be read as another
+        type than it was made with.
         """
         if not self._unfinished or self._unfinished.pop() is not made:
             raise Refused(UNFINISHED, NEVER)
@@ -286,7 +286,7 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
         self._load_bytes(length, lambda: bytearray(self.read(length)))
 
     def _skip_array(self, state: Any) -> _Made:
-        """What joblib's wrapper does once it knows type and shape: the array's bytes follow, or a pickle of its own."""
+        """Skip what follows joblib's wrapper, which holds type and shape: the array's bytes, or a pickle of its own."""
         expected = _array_of(state)
         if expected is None:
             _Reader(self._file, self._uses, is_inner=True).load()
@@ -327,7 +327,7 @@ def _array_of(state: Any) -> int | None:
 
     Only what joblib writes is understood: a wrong size would make bytes of an array into opcodes.
     """
-    # A key that is not text here may be text when it is loaded, and stand for another shape.
+    # A key that is not text in this scan may become text when it is loaded, and set another shape.
     if not isinstance(state, dict) or not state.keys() >= {"shape", "dtype"} or set(map(type, state)) != {str}:
         raise Refused(_UNCLEAR, NEVER)
     shape, alignment = state["shape"], state.get("numpy_array_alignment_bytes")
@@ -342,7 +342,7 @@ def _array_of(state: Any) -> int | None:
 
 
 def _item_bytes(dtype: Any, *, depth: int = 0) -> int | None:
-    """Bytes of one item of a `numpy.dtype` as pickled; None for objects. Raises Refused for any doubt."""
+    """Bytes of one item of a `numpy.dtype` as pickled; None for objects. Raises Refused where that is not certain."""
     if not isinstance(dtype, _Made) or dtype.key != DTYPE or depth > _MAX_DEPTH:
         raise Refused(_UNCLEAR, NEVER)
     match = _TYPE.fullmatch(dtype.arguments[0]) if dtype.arguments and type(dtype.arguments[0]) is str else None
@@ -352,7 +352,7 @@ def _item_bytes(dtype: Any, *, depth: int = 0) -> int | None:
     state = dtype.state
     if not isinstance(state, tuple) or len(state) not in (8, 9) or state[2] is not None:
         raise Refused(_UNCLEAR, NEVER)
-    # The flags say whether an array of it holds objects, whatever the type's name.
+    # The flags, not the type's name, decide whether an array of it holds objects.
     if type(state[7]) is not int or bool(state[7] & 1) != (kind == "O"):
         raise Refused(_UNCLEAR, NEVER)
     if kind == "O":

@@ -1,8 +1,8 @@
 """skops files: a zip with a description of the object in JSON, and arrays. Pure, but for what trusted classes do.
 
-skops checks types itself; its checks were got around before, with kinds of nodes that call methods or look up names in
-other places than the one that is checked. So the description is read here first: only kinds that models need, each
-class and function on the list of this service, and nothing that skops alone would trust.
+skops checks types itself, but its checks have been bypassed before, by kinds of nodes that call methods or look up
+names in other places than those that are checked. So the description is checked here first: it may have only kinds of
+nodes that models need, and only classes and functions that this service trusts; what skops trusts does not count.
 """
 
 import json
@@ -19,17 +19,17 @@ from registry.formats.trust import Trust, Use
 
 NAME = "skops"
 SCHEMA = "schema.json"
-# The one that the installed skops writes: older ones are read by code that looks elsewhere for names.
+# The protocol of the installed skops. Older ones are read by code that looks up names elsewhere.
 PROTOCOL = 2
 _MAX_SCHEMA_BYTES = 2**28
 _MAX_FILES = 200_000
 _FILE = re.compile(r"\d+\.(npy|npz)|[0-9a-f-]{36}\.bin", re.ASCII)
 
 _BIT_GENERATORS = {"MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"}
-# Bytes, and what `__getstate__` makes, get another number and another file each time that the object is written.
-_OF_ITS_WRITING = {"__id__", "file"}
-# Every kind of node that a model needs, and what loading does with its class. Not here: MethodNode and
-# OperatorFuncNode, which call what they like, and CachedNode, which skops reads and never writes.
+# Bytes, and the results of `__getstate__`, get a new number and a new file each time that the object is written.
+_CHANGES_WITH_WRITING = {"__id__", "file"}
+# Every kind of node that a model needs, and what loading does with its class. Left out: MethodNode and
+# OperatorFuncNode, which can call any method, and CachedNode, which skops reads and never writes.
 _NODES: Mapping[str, Use] = {
     "JsonNode": Use.MENTIONED,
     "FunctionNode": Use.MENTIONED,
@@ -57,7 +57,7 @@ _NODES: Mapping[str, Use] = {
 
 
 def read_names(path: Path, *, max_bytes: int) -> tuple[Reference, ...]:
-    """Every class and function that the file names. Raises CannotLoad; Refused for what models do not need."""
+    """Every class and function that the file names. Raises CannotLoad; Refused for a node that models do not need."""
     nodes = list(_nodes(_schema(path, max_bytes)))
     _require_one_object_for_each_number(nodes)
     uses: dict[tuple[str, str], Use] = {}
@@ -68,7 +68,7 @@ def read_names(path: Path, *, max_bytes: int) -> tuple[Reference, ...]:
 
 
 def load(path: Path, trust: Trust, *, max_bytes: int) -> Any:
-    """The object. Raises Refused for a class that `trust` has not, else what loading raises."""
+    """The object. Raises Refused for a class that is not trusted, else what loading raises."""
     import skops.io
 
     references = read_names(path, max_bytes=max_bytes)
@@ -79,7 +79,7 @@ def load(path: Path, trust: Trust, *, max_bytes: int) -> Any:
 
 
 def _schema(path: Path, max_bytes: int) -> dict[str, Any]:
-    """The description, after a look at the zip: no names that lead elsewhere, no more bytes than allowed."""
+    """The description, once the zip has only files that skops writes, and no more bytes than allowed."""
     try:
         with zipfile.ZipFile(path) as archive:
             _require_plain_zip(archive.infolist(), max_bytes)
@@ -115,7 +115,7 @@ def _require_plain_zip(files: list[zipfile.ZipInfo], max_bytes: int) -> None:
 
 
 def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
-    """Every object of the description that names a class, wherever it stands."""
+    """Every object of the description that names a class, at any depth."""
     pending = [schema]
     while pending:
         value = pending.pop()
@@ -128,8 +128,8 @@ def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 def _require_one_object_for_each_number(nodes: list[dict[str, Any]]) -> None:
-    """skops takes a node with the number of an earlier one for that one, whatever it says itself. The same object
-    twice is written twice, with other numbers inside where its state was made for the occasion.
+    """skops takes a node with the number of an earlier one for that one, and ignores its content, so it must be equal.
+    It writes an object that occurs twice two times, with new numbers where `__getstate__` makes its state.
     """
     first: dict[int, dict[str, Any]] = {}
     compared: set[int] = set()
@@ -142,8 +142,8 @@ def _require_one_object_for_each_number(nodes: list[dict[str, Any]]) -> None:
 
 
 def _is_same(one: Any, other: Any, compared: set[int]) -> bool:
-    """Whether two nodes say the same, but for what each writing makes anew. `compared` gets those of the other's nodes
-    that have the same number as one's.
+    """Whether two nodes are equal, except for keys that change with each writing. `compared` gets the ids of the nodes
+    in `other` that have the same number as their counterparts.
     """
     pending = [(one, other)]
     while pending:
@@ -155,7 +155,7 @@ def _is_same(one: Any, other: Any, compared: set[int]) -> bool:
                 compared.add(id(other))
             if one.keys() != other.keys():
                 return False
-            ignored = _OF_ITS_WRITING if "__loader__" in one else set()
+            ignored = _CHANGES_WITH_WRITING if "__loader__" in one else set()
             pending.extend((one[key], other[key]) for key in one.keys() - ignored)
         elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
             pending.extend(zip(one, other, strict=True))
@@ -203,13 +203,13 @@ def _require_partial(node: dict[str, Any]) -> None:
 
 
 def _require_bit_generator(node: dict[str, Any]) -> None:
-    """skops looks its name up in `numpy.random` and calls what it finds; older versions, whatever it is."""
+    """skops looks up its name in `numpy.random` and calls the result; older versions accept any name there."""
     try:
         name = json.loads(node["content"]["bit_generator"]["content"]["bit_generator"]["content"])
     except (KeyError, TypeError, ValueError):
         name = None
     if not isinstance(name, str) or name not in _BIT_GENERATORS:
-        raise Refused("The skops file holds a random generator that NumPy has not.", NEVER)
+        raise Refused("The skops file holds a random generator that NumPy does not have.", NEVER)
 
 
 def _texts(attributes: Any) -> dict[str, Any]:

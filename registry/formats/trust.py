@@ -1,4 +1,4 @@
-"""Which names an artifact may ask for: the list of this release, and what MLSERVE_TRUSTED_MODULES adds. Pure."""
+"""Which names an artifact may refer to: the list of this release, and MLSERVE_TRUSTED_MODULES. Pure."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -11,15 +11,15 @@ from registry.formats import allowlist
 
 
 class Use(IntEnum):
-    """What is done with a name; each includes those before."""
+    """How a file uses a name; each use includes those before it."""
 
     MENTIONED = 0
     INSTANTIATED = 1
     CALLED = 2
 
 
-# Packages of which no whole module can be trusted: they read files, run text or call back. So does Python's own
-# library.
+# Packages of which no whole module can be trusted: they read files, execute text or call back. The same holds for
+# Python's standard library.
 _NEVER_WHOLE = {
     "numpy", "scipy", "pandas", "sklearn", "joblib", "skops", "cloudpickle", "dill", "threadpoolctl",
     "lightgbm", "xgboost", "catboost", "torch", "tensorflow", "keras", "polars", "pyarrow", "numba",
@@ -65,7 +65,7 @@ def problem_of(entry: str) -> str:
 
 @dataclass(frozen=True)
 class Trust:
-    """What may be asked for. `modules` are trusted with all that they define, `names` exactly."""
+    """What an artifact may refer to: all that `modules` define, and exactly these `names`."""
 
     modules: frozenset[str] = frozenset()
     names: frozenset[tuple[str, str]] = frozenset()
@@ -86,7 +86,7 @@ class Trust:
         return cls(frozenset(modules), frozenset(names))
 
     def use_of(self, module: str, name: str) -> Use | None:
-        """What may be done with a name; None: it must not even be imported."""
+        """The most that may be done with a name; None if it must not be imported."""
         if self.is_exact(module, name):
             return listed().get((module, name), Use.CALLED)
         return Use.CALLED if self.package_of(module, name) else None
@@ -95,7 +95,7 @@ class Trust:
         return (module, name) in listed() or (module, name) in self.names
 
     def package_of(self, module: str, name: str) -> str:
-        """The trusted module that a name must be defined in, or ''. Nested classes are, names with __ are not."""
+        """The trusted module that must define the name, or ''. Never for a name with a part that begins with __."""
         if any(part.startswith("__") for part in name.split(".")):
             return ""
         return next((each for each in self.modules if module == each or module.startswith(f"{each}.")), "")
