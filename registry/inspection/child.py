@@ -1,7 +1,7 @@
 """The inspection itself: runs in a child process (`python -m registry.inspection.child FOLDER`) without Django.
 
-Reads `request.json` in the folder, enters the sandbox, appends one JSON line per finished check to `result.jsonl`, so
-that a crash leaves what was found before it, and at last a line with what was read from the artifact.
+Reads `request.json` in the folder, enters the sandbox, and appends one JSON line per finished check to `result.jsonl`,
+so that the checks before a crash are not lost. The last line has the version's fields as read from the artifact.
 """
 
 import json
@@ -43,14 +43,14 @@ class _Failed(Exception):
 
 @dataclass
 class _Inspection:
-    """What the checks learn one after the other. Each `check_…` returns its Check or raises _Failed."""
+    """The state that the checks share. Each `check_…` returns its Check or raises _Failed."""
 
     request: dict[str, Any]
     pipeline: Any = None
     schema: RecordSchema | None = None
     rows: list[Row] = field(default_factory=list)
     answers: dict[str, list[Any]] = field(default_factory=dict)
-    found: dict[str, Any] = field(default_factory=dict)
+    version_fields: dict[str, Any] = field(default_factory=dict)
 
     def steps(self) -> list[Callable[[], Check]]:
         return [
@@ -67,7 +67,7 @@ class _Inspection:
         ]
 
     def check_names(self) -> Check:
-        """Before anything of the file is loaded. What is no file to load at all is for the next check to say."""
+        """Runs before the file is loaded. An unreadable file is reported as a failure of the next check, `loads`."""
         path, trusted = Path(self.request["artifact"]), self.request["trusted_modules"]
         try:
             names = loading.read_names(path, max_bytes=self.request["memory_bytes"])
@@ -91,9 +91,9 @@ class _Inspection:
             raise _Failed(Check("loads", "failed", error.detail, error.fix)) from error
         self.pipeline = loaded.pipeline
         seconds = time.monotonic() - started
-        self.found["artifact_format"] = loaded.format
-        self.found["load_seconds"] = round(seconds, 3)
-        self.found["mismatches"] = [asdict(mismatch) for mismatch in loaded.mismatches]
+        self.version_fields["artifact_format"] = loaded.format
+        self.version_fields["load_seconds"] = round(seconds, 3)
+        self.version_fields["mismatches"] = [asdict(mismatch) for mismatch in loaded.mismatches]
         return Check("loads", "passed", f"A {loaded.format} file, loaded in {seconds:.2f} s.")
 
     def check_pipeline(self) -> Check:
@@ -102,39 +102,39 @@ class _Inspection:
         except calls.Unusable as error:
             raise _Failed(Check("pipeline", "failed", error.detail, error.fix)) from error
         calls.use_one_thread(self.pipeline)
-        self.found["outputs"] = calls.available_outputs(self.pipeline)
-        self.found["class_labels"] = calls.class_labels(self.pipeline)
+        self.version_fields["outputs"] = calls.available_outputs(self.pipeline)
+        self.version_fields["class_labels"] = calls.class_labels(self.pipeline)
         steps = " → ".join(f"{name} ({type(step).__name__})" for name, step in self.pipeline.steps)
-        return Check("pipeline", "passed", f"{steps}; it can {', '.join(self.found['outputs'])}.")
+        return Check("pipeline", "passed", f"{steps}; it can {', '.join(self.version_fields['outputs'])}.")
 
     def check_environment(self) -> Check:
         here = installed_here()
-        mismatches = self.found.pop("mismatches")
+        mismatches = self.version_fields.pop("mismatches")
         trained = sorted({mismatch["trained_with"] for mismatch in mismatches})
         # scikit-learn is the only package that writes its version into a pickle.
-        self.found["environment"] = {
+        self.version_fields["environment"] = {
             "inspected_with": here,
             "trained_with": {"scikit-learn": ", ".join(trained) or here["scikit-learn"]},
         }
         if not mismatches:
             return Check("environment", "passed", f"Trained with scikit-learn {here['scikit-learn']}, as is here.")
         names = ", ".join(dict.fromkeys(mismatch["estimator"] for mismatch in mismatches))
-        found = (
+        detail = (
             f"Trained with scikit-learn {', '.join(trained)}, here is {here['scikit-learn']} ({names}). "
             "Loading across versions is not supported by scikit-learn and may change answers."
         )
         fix = f"Train with scikit-learn {here['scikit-learn']}, or install {trained[0]} here."
         if self.request["allow_other_versions"]:
-            return Check("environment", "warning", f"{found} Allowed all the same.", fix)
-        # The other checks go on: whoever may allow it decides by what they find.
-        return Check("environment", "failed", found, f"{fix} {_ALLOW}")
+            return Check("environment", "warning", f"{detail} It was allowed.", fix)
+        # The other checks still run: a user who may allow it needs their results for the decision.
+        return Check("environment", "failed", detail, f"{fix} {_ALLOW}")
 
     def check_schema(self) -> Check:
         if (stored := self.request["stored"]) is not None:
             self.schema = RecordSchema.from_stored(stored["schema"], stored["columns"], stored["container"])
             self.rows = stored["rows"]
             return Check("schema", "passed", f"{len(self.schema.columns)} columns, as registered.")
-        # The sample is text until the schema says what its columns are; the schema may need the sample.
+        # The schema may need the sample, whose cells are text until the schema gives the types of its columns.
         self.rows = self._sample(None)
         try:
             written = self._written_schema()
@@ -148,8 +148,8 @@ class _Inspection:
         self.rows = self._sample(self.schema)
         columns = ", ".join(f"{column.name} ({column.dtype})" for column in self.schema.columns[:30])
         source = self.request["schema_kind"] or "the pipeline and the sample"
-        kept = description(self.schema.marks)
-        return Check("schema", "passed", f"{len(self.schema.columns)} columns from {source}: {columns}.{kept}")
+        redacted = description(self.schema.marks)
+        return Check("schema", "passed", f"{len(self.schema.columns)} columns from {source}: {columns}.{redacted}")
 
     def check_accepts(self) -> Check:
         schema = self._require_schema()
@@ -159,7 +159,7 @@ class _Inspection:
         known = set(schema.names)
         extra = sorted({name for row in self.rows for name in row if name not in known})
         self.rows = [{name: value for name, value in row.items() if name in known} for row in self.rows]
-        self.found["sample_rows"] = self.rows[:MAX_GOLDEN_ROWS]
+        self.version_fields["sample_rows"] = self.rows[:MAX_GOLDEN_ROWS]
         try:
             schema.validated(self.rows)
         except InvalidRows as error:
@@ -180,10 +180,10 @@ class _Inspection:
         return Check("accepts", "passed", f"{len(self.rows)} sample rows fit.")
 
     def check_predicts(self) -> Check:
-        rows, schema = self.found["sample_rows"], self._require_schema()
+        rows, schema = self.version_fields["sample_rows"], self._require_schema()
         started = time.monotonic()
         try:
-            self.answers = calls.run(self.pipeline, schema, rows, self.found["outputs"])
+            self.answers = calls.run(self.pipeline, schema, rows, self.version_fields["outputs"])
         except NotJsonable as error:
             where = "" if error.row is None else f"Row {error.row}: "
             raise _Failed(Check("json", "failed", f"{where}{error}.", _JSON_FIX)) from error
@@ -197,23 +197,23 @@ class _Inspection:
     def check_json(self) -> Check:
         if json.loads(json.dumps(self.answers, allow_nan=False)) != self.answers:
             raise _Failed(Check("json", "failed", "The answers change on their way through JSON.", _JSON_FIX))
-        self.found["golden_outputs"] = self.answers
+        self.version_fields["golden_outputs"] = self.answers
         return Check("json", "passed", "The same before and after.")
 
     def check_batching(self) -> Check:
-        rows = self.found["sample_rows"][:_ROWS_ONE_BY_ONE]
+        rows = self.version_fields["sample_rows"][:_ROWS_ONE_BY_ONE]
         schema = self._require_schema()
         differing = None
         for index, row in enumerate(rows):
             try:
-                alone = calls.run(self.pipeline, schema, [row], self.found["outputs"])
+                alone = calls.run(self.pipeline, schema, [row], self.version_fields["outputs"])
             except Exception as error:  # the pipeline is the uploader's code, which may raise anything
                 detail = f"Row {index} cannot be predicted alone: {type(error).__name__}: {error}"
                 raise _Failed(Check("batching", "failed", detail, _BATCHING_FIX)) from error
             if not all(same_answer(alone[name][0], self.answers[name][index]) for name in alone):
                 differing = index
                 break
-        self.found["is_batchable"] = differing is None
+        self.version_fields["is_batchable"] = differing is None
         if differing is None:
             return Check("batching", "passed", f"{len(rows)} rows compared.")
         return Check(
@@ -230,7 +230,7 @@ class _Inspection:
         try:
             checked_form_config(self.request["form_config"], self._require_schema().names)
         except BadUpload as error:
-            raise _Failed(Check("form", "failed", error.detail, "Mend the form file.")) from error
+            raise _Failed(Check("form", "failed", error.detail, "Correct the form file.")) from error
         return Check("form", "passed", "Every field is a column.")
 
     def _written_schema(self) -> dict[str, Any] | None:
@@ -260,12 +260,12 @@ class _Inspection:
 
 
 _ALLOW = (
-    "To admit it all the same, with its golden answers as they are here: --allow-other-versions, or the box of that "
+    "To admit it nevertheless, with its golden answers as they are here: --allow-other-versions, or the box of that "
     "name in the admin (permission registry.allow_other_versions)."
 )
 _SCHEMA_FIX = "Give --schema validation.py:RawData or a JSON Schema file that describes one raw record."
 _SAMPLE_FIX = "Give --sample with some real rows, so that the inspection and later checks mean something."
-_MARKED_FIX = "Put made-up values there, nobody's; fine if they are."
+_MARKED_FIX = "Replace them by invented values, unless they are invented already."
 _READABLE_SAMPLE_FIX = "Give rows as CSV with a header line, or as a JSON list of records."
 _PREDICTS_FIX = "Check that the pipeline takes the raw columns as they are, with these dtypes, in a fresh Python."
 _ARRAY_FIX = (
@@ -286,12 +286,12 @@ def _require_categories(schema: RecordSchema) -> None:
 def _shown_sample(names: Sequence[str]) -> str:
     return (
         f"They, at most {MAX_GOLDEN_ROWS}, are kept with the version and shown as examples, also {', '.join(names)}, "
-        "which the schema marks as not to be kept."
+        "which the schema redacts in predictions."
     )
 
 
 def _refused_names(refused: list[loading.Refusal]) -> Check:
-    """The worst first: what would be run, then what would only be referred to."""
+    """The most dangerous first: names that would be run, then those that would only be referred to."""
     worst_first = sorted(refused, key=lambda each: -each.reference.use)
     shown = "; ".join(f"{each.does} {each.reference}" for each in worst_first[:_SHOWN_NAMES])
     more = f" (and {len(refused) - _SHOWN_NAMES} more)" if len(refused) > _SHOWN_NAMES else ""
@@ -304,7 +304,9 @@ def _refused_sample(error: InvalidRows, made_up: bool) -> Check:
     more = f" (and {error.total - 5} more)" if error.total > 5 else ""
     if made_up:
         return Check("accepts", "failed", f"No row could be made up from the schema: {shown}.", _SAMPLE_FIX)
-    return Check("accepts", "failed", f"{shown}{more}.", "Mend the schema or the sample: they contradict each other.")
+    return Check(
+        "accepts", "failed", f"{shown}{more}.", "Correct the schema or the sample: they contradict each other."
+    )
 
 
 def _sandbox_for(folder: Path, request: dict[str, Any], result: int) -> Sandbox:
@@ -323,7 +325,7 @@ def main(arguments: Sequence[str]) -> None:
             out.write(json.dumps(line) + "\n")
             out.flush()
 
-        # From here on code of the uploader's may run: the artifact's, and that of its schema.
+        # From here on the uploader's code may run: the artifact's, and that of its schema.
         emit({"sandbox": enter(_sandbox_for(folder, request, out.fileno()))})
         for step in inspection.steps():
             try:
@@ -334,8 +336,8 @@ def main(arguments: Sequence[str]) -> None:
         schema = inspection._require_schema()
         emit(
             {
-                "found": {
-                    **inspection.found,
+                "version_fields": {
+                    **inspection.version_fields,
                     "schema": schema.json_schema,
                     "columns": schema.stored_columns(),
                     "container": schema.container,

@@ -1,8 +1,8 @@
-"""What the inspection's child process wrote, read as what a stranger wrote. Pure.
+"""Read the report of the inspection's child process as untrusted input. Pure.
 
-The artifact's code runs in that process, so it can write there whatever it likes. What cannot be forged is what this
-module is for: nothing is taken that is not named here, of its type and of a bounded size, and what follows from
-something else is computed again. So a lie can only be about the artifact's own columns and answers.
+The artifact's code runs in that process, so it can write anything into the report. This module accepts only fields that
+are named here, each of its type and a bounded size, and computes derived values again. So a forged report can only be
+wrong about the artifact's own columns and answers.
 """
 
 import json
@@ -19,25 +19,25 @@ from registry.schema.record import RecordSchema
 
 MAX_GOLDEN_ROWS = 100
 _MAX_SHOWN = 4000
-# Each becomes an object of about 60 bytes here; 100 sample rows with 10,000 columns have a third of them.
+# Each becomes an object of about 60 bytes; 100 sample rows with 10,000 columns have a third of this number.
 _MAX_VALUES = 3_000_000
 _MAX_LABELS = 100_000
 _OUTPUTS = {"predict": "predictions", "predict_proba": "probabilities", "decision_function": "decision_function"}
-# Whoever reads the report in a terminal must not have it cleared, renamed or written over; line ends and tabs may stay.
+# Control characters could clear, rename or overwrite the terminal that shows the report. Line ends and tabs may stay.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _STATUSES = ("passed", "warning", "failed")
 
 
 class NotAReport(Exception):
-    """What no inspection writes; the message says what."""
+    """The report has an entry that no inspection writes; the message says which."""
 
 
 @dataclass(frozen=True)
 class ChildReport:
-    """`found` is None until the last check has passed. `problem` says why nothing of it can be believed."""
+    """`version_fields` is None until the last check has passed. `problem` says why the report must not be trusted."""
 
     checks: tuple[Check, ...] = ()
-    found: dict[str, Any] | None = None
+    version_fields: dict[str, Any] | None = None
     sandbox: tuple[str, ...] = ()
     problem: str = ""
 
@@ -45,7 +45,7 @@ class ChildReport:
 @dataclass
 class _Reading:
     checks: list[Check] = field(default_factory=list)
-    found: dict[str, Any] | None = None
+    version_fields: dict[str, Any] | None = None
     sandbox: tuple[str, ...] = ()
 
     def take(self, line: bytes) -> None:
@@ -55,14 +55,14 @@ class _Reading:
             self.sandbox = tuple(
                 part for part in PARTS if isinstance(entry["sandbox"], list) and part in entry["sandbox"]
             )
-        elif set(entry) == {"check"} and self.found is None:
+        elif set(entry) == {"check"} and self.version_fields is None:
             self.checks.append(_check(entry["check"], self.checks))
-        elif set(entry) == {"found"} and self.found is None:
+        elif set(entry) == {"version_fields"} and self.version_fields is None:
             if [check.name for check in self.checks] != list(CHECKS):
                 raise NotAReport("it ends before its last check")
-            self.found = _found(entry["found"])
+            self.version_fields = _version_fields(entry["version_fields"])
         else:
-            raise NotAReport("an entry that is none")
+            raise NotAReport("an unknown entry")
 
 
 def read_child_report(path: Path, *, is_ended: bool = True) -> ChildReport:
@@ -73,12 +73,12 @@ def read_child_report(path: Path, *, is_ended: bool = True) -> ChildReport:
         if content.count(b",") + content.count(b"[") + content.count(b"{") > _MAX_VALUES:
             raise NotAReport(f"more than {_MAX_VALUES:,} values")
         for line in content.split(b"\n")[:-1]:
-            # The last entry is large, and of no interest to who follows an inspection.
+            # The last entry is large, and the progress of an inspection shows only its checks.
             if is_ended or line.startswith(b'{"check"'):
                 reading.take(line)
     except NotAReport as error:
         return ChildReport(tuple(reading.checks), None, reading.sandbox, str(error))
-    return ChildReport(tuple(reading.checks), reading.found, reading.sandbox)
+    return ChildReport(tuple(reading.checks), reading.version_fields, reading.sandbox)
 
 
 def _content(path: Path) -> bytes:
@@ -99,7 +99,7 @@ def _parsed(line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise NotAReport("a line that is not JSON") from error
     if not isinstance(entry, dict):
-        raise NotAReport("a line that is no entry")
+        raise NotAReport("a line that is not an object")
     return entry
 
 
@@ -111,39 +111,41 @@ def _check(given: Any, earlier: list[Check]) -> Check:
     order = list(CHECKS)
     last = order.index(earlier[-1].name) if earlier else -1
     if name not in order[last + 1 :] or status not in _STATUSES or not all(isinstance(text, str) for text in texts):
-        raise NotAReport("a check that does not exist, comes twice or ends as none does")
+        raise NotAReport("a check that does not exist, comes twice or has an unknown status")
     detail, fix = (shown(text) for text in texts)
     return Check(name, status, detail, fix)
 
 
 def shown(text: str) -> str:
-    """Whatever the artifact made a message say, as a database, a page and a terminal can take it."""
+    """A text that the artifact may have written, shortened and without characters that a database, a page or a terminal
+    cannot take.
+    """
     if len(text) > _MAX_SHOWN:
         text = f"{text[:_MAX_SHOWN]}…"
     return _CONTROLS.sub("\ufffd", text).encode("utf-8", "replace").decode("utf-8")
 
 
-def _found(given: Any) -> dict[str, Any]:
-    """The fields of a version, each as it must be. Raises NotAReport."""
+def _version_fields(given: Any) -> dict[str, Any]:
+    """The fields of a version, each of its type and size. Raises NotAReport."""
     if not isinstance(given, dict) or set(given) != {*_FIELDS, "columns"}:
-        raise NotAReport("other fields than an inspection finds")
+        raise NotAReport("other fields than a version has")
     if b"\\u0000" in json.dumps(given).encode() or not _is_text(json.dumps(given, ensure_ascii=False)):
         raise NotAReport("a text with characters that cannot be stored")
     for name, is_right in _FIELDS.items():
         if not is_right(given[name]):
-            raise NotAReport(f"{name.replace('_', ' ')} that cannot be")
+            raise NotAReport(f"an impossible value of {name.replace('_', ' ')}")
     schema = _schema(given)
     _require_answers(given)
     return {**given, "schema": schema.json_schema, "columns": schema.stored_columns()}
 
 
 def _schema(given: Mapping[str, Any]) -> RecordSchema:
-    """Flattened and compiled again: what is valid here cannot refer to anything outside, nor fail later on."""
+    """The schema, flattened and compiled again, so that it refers to nothing outside and cannot fail later."""
     try:
         schema = RecordSchema.from_json_schema(given["schema"], container=given["container"])
         schema.validated(given["sample_rows"])
     except (BadUpload, InvalidRows, TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
-        raise NotAReport("a schema that is none, or that its own sample does not fit") from error
+        raise NotAReport("an invalid schema, or one that does not fit its own sample") from error
     columns = given["columns"]
     if not isinstance(columns, list) or columns != schema.stored_columns():
         raise NotAReport("columns that are not those of the schema")
@@ -174,16 +176,16 @@ def _is_outputs(value: Any) -> bool:
     return isinstance(value, list) and value != [] and value == [name for name in _OUTPUTS if name in value]
 
 
-def _is_short(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= 200
-
-
 def _is_environment(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and set(value) == {"inspected_with", "trained_with"}
         and all(isinstance(packages, dict) and len(packages) <= 100 for packages in value.values())
-        and all(_is_short(version) for packages in value.values() for version in packages.values())
+        and all(
+            isinstance(version, str) and len(version) <= 200
+            for packages in value.values()
+            for version in packages.values()
+        )
     )
 
 

@@ -22,7 +22,8 @@ from registry.inspection.version_request import VersionRequest
 # Only what an interpreter needs: the child must not see keys, passwords or addresses.
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT", "LD_LIBRARY_PATH")
 
-# Helpers cost more than they save on so few rows, and the sandbox may refuse them. joblib works in turn instead.
+# On so few rows, threads and processes cost more than they save, and the sandbox may refuse them. joblib then runs
+# its tasks one after the other.
 _ONE_THREAD = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     **dict.fromkeys(("NUMEXPR_MAX_THREADS", "RAYON_NUM_THREADS", "POLARS_MAX_THREADS"), "1"),
@@ -30,15 +31,15 @@ _ONE_THREAD = {
 }
 
 _SHOWN_OUTPUT_BYTES = 10_000
-# How often the parent looks at a running inspection.
-_LOOK_EVERY_SECONDS = 0.5
+# How often the parent polls a running inspection.
+_POLL_SECONDS = 0.5
 
 OnCheck = Callable[[tuple[Check, ...]], None]
 
 
 @dataclass(frozen=True)
 class StoredRecord:
-    """What a registered version knows of its record, for an inspection without the files that it once came with."""
+    """The schema and sample rows of a registered version, for an inspection without the files of its upload."""
 
     schema: dict[str, Any]
     columns: list[Any]
@@ -51,7 +52,7 @@ class Inspected:
     """The report and, when it was accepted, what was read from the artifact (the fields of a ModelVersion)."""
 
     report: Report
-    found: dict[str, Any]
+    version_fields: dict[str, Any]
 
 
 def inspect(
@@ -71,20 +72,20 @@ def inspect(
     with tempfile.TemporaryDirectory(prefix="mlserve-inspection-") as folder:
         _write_request(Path(folder), artifact, request, stored)
         ending = _run_child(Path(folder), on_check, on_look)
-        findings = read_child_report(Path(folder) / RESULT_FILE)
-    checks, found, facts = findings.checks, findings.found, {"sandbox": list(findings.sandbox)}
+        child_report = read_child_report(Path(folder) / RESULT_FILE)
+    checks, fields, facts = child_report.checks, child_report.version_fields, {"sandbox": list(child_report.sandbox)}
     is_refused = any(check.status == "failed" for check in checks)
-    if not is_refused and (found is None or ending):
-        found, checks = None, _with_end(findings, ending)
-    if found is None or is_refused:
+    if not is_refused and (fields is None or ending):
+        fields, checks = None, _with_end(child_report, ending)
+    if fields is None or is_refused:
         return Inspected(Report(with_skipped(checks), facts), {})
-    report = Report(checks, {"load_seconds": found.pop("load_seconds"), **facts})
-    return Inspected(report, {**found, "report": report.as_json()})
+    report = Report(checks, {"load_seconds": fields.pop("load_seconds"), **facts})
+    return Inspected(report, {**fields, "report": report.as_json()})
 
 
 def _write_request(folder: Path, artifact: Path, request: VersionRequest, stored: StoredRecord | None) -> None:
     schema = request.schema
-    question = {
+    child_request = {
         "artifact": str(artifact.resolve()),
         "schema_kind": schema.kind if schema else None,
         "schema_path": str(schema.path.resolve()) if schema else None,
@@ -98,7 +99,7 @@ def _write_request(folder: Path, artifact: Path, request: VersionRequest, stored
         "cpu_seconds": settings.MLSERVE_INSPECTION_SECONDS,
         "parent": os.getpid(),
     }
-    (folder / REQUEST_FILE).write_text(json.dumps(question), "utf-8")
+    (folder / REQUEST_FILE).write_text(json.dumps(child_request), "utf-8")
 
 
 def _run_child(folder: Path, on_check: OnCheck | None, on_look: Callable[[], None]) -> str:
@@ -132,7 +133,7 @@ def _wait(child: subprocess.Popen[bytes], folder: Path, on_check: OnCheck | None
     while True:
         left = deadline - time.monotonic()
         try:
-            return child.wait(max(0.0, min(left, _LOOK_EVERY_SECONDS)))
+            return child.wait(max(0.0, min(left, _POLL_SECONDS)))
         except subprocess.TimeoutExpired:
             if left <= 0:
                 raise
@@ -144,7 +145,7 @@ def _wait(child: subprocess.Popen[bytes], folder: Path, on_check: OnCheck | None
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
-    """Also whatever the artifact's code started."""
+    """End the child and every process that the artifact's code has started in its group."""
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
@@ -156,7 +157,7 @@ def _describe_exit(code: int, output: Path) -> str:
     if code == -signal.SIGXCPU:
         return f"It used more than {settings.MLSERVE_INSPECTION_SECONDS} s of CPU time."
     if code < 0:
-        # Most real-time signals have no name, and end a process as well.
+        # Most real-time signals have no name in Python, but end a process as well.
         known = {each.value: each.name for each in signal.Signals}
         return f"Its process crashed with signal {known.get(-code, -code)}."
     with output.open("rb") as file:
@@ -167,19 +168,19 @@ def _describe_exit(code: int, output: Path) -> str:
 
 _UNFINISHED_FIX = (
     "A very large model may need a higher MLSERVE_INSPECTION_SECONDS or MLSERVE_INSPECTION_BYTES; "
-    "otherwise look at what its code does when it is loaded or asked."
+    "otherwise look at what its code does when it is loaded or called."
 )
 
 
 _FORGED_FIX = "Code of the artifact or of its schema wrote into the report. Do not use this file; ask where it is from."
 
 
-def _with_end(findings: ChildReport, ending: str) -> tuple[Check, ...]:
-    """The checks, the last one being that during which the child ended, or the first if its report is a forgery."""
-    if findings.problem:
-        detail = f"The process that loaded it wrote a report that no inspection writes: {findings.problem}."
+def _with_end(child_report: ChildReport, ending: str) -> tuple[Check, ...]:
+    """The checks with a failed one for the child's end: the check that ran then, or `loads` for a forged report."""
+    if child_report.problem:
+        detail = f"The process that loaded it wrote a report that no inspection writes: {child_report.problem}."
         return (Check("loads", "failed", detail, _FORGED_FIX),)
-    done = {check.name for check in findings.checks}
+    done = {check.name for check in child_report.checks}
     current = next((name for name in CHECKS if name not in done), "form")
     unfinished = Check(current, "failed", ending or "The inspection ended without a result.", _UNFINISHED_FIX)
-    return (*(check for check in findings.checks if check.name != current), unfinished)
+    return (*(check for check in child_report.checks if check.name != current), unfinished)

@@ -1,4 +1,4 @@
-"""The report of an inspection: named checks with what was found and what to do. Pure."""
+"""The report of an inspection: named checks with what was detail and what to do. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 Status = Literal["passed", "warning", "failed", "skipped"]
 
-# How the inspection's child process is asked and answers, in the folder they share.
+# The files by which the inspection and its child process exchange request and report, in a folder that they share.
 REQUEST_FILE, RESULT_FILE = "request.json", "result.jsonl"
 
-# Every check in the order they run, with what it asks. A check that was not reached is reported as skipped.
+# Every check in the order of execution, with its question. A check that was not reached is reported as skipped.
 CHECKS: Mapping[str, str] = {
     "names": "It refers only to trusted classes and functions",
     "loads": "The file unpickles",
@@ -26,7 +26,7 @@ CHECKS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Check:
-    """`name` is a key of `CHECKS`; `detail` says what was found, `fix` what to do about it."""
+    """`name` is a key of `CHECKS`; `detail` says what was detail, `fix` what to do about it."""
 
     name: str
     status: Status
@@ -57,15 +57,15 @@ class Report:
 
     @property
     def is_trained_elsewhere(self) -> bool:
-        """Whether it passed although another scikit-learn trained it, because somebody allowed that."""
+        """Whether it passed although another scikit-learn trained it, because the uploader allowed that."""
         return any(check.name == "environment" for check in self.warnings)
 
     def summary(self) -> str:
         """One line: what failed first, or how many checks passed."""
         if self.failed:
             first = self.failed[0]
-            found = first.detail if first.detail.endswith((".", "!", "?", "…")) else f"{first.detail}."
-            return f"{first.question}: no. {found} {first.fix}".strip()
+            detail = first.detail if first.detail.endswith((".", "!", "?", "…")) else f"{first.detail}."
+            return f"{first.question}: no. {detail} {first.fix}".strip()
         passed = sum(check.status == "passed" for check in self.checks)
         noted = f", {len(self.warnings)} with a warning" if self.warnings else ""
         return f"{passed + len(self.warnings)} of {len(CHECKS)} checks passed{noted}"

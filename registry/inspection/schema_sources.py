@@ -1,6 +1,6 @@
-"""The three places a record schema comes from, in this order: a pydantic class, a JSON Schema, the pipeline.
+"""The three sources of a record schema, in this order: a pydantic class, a JSON Schema, the pipeline.
 
-Runs in the inspection's child process: a pydantic class is code of the uploader's.
+Runs in the inspection's child process, because a pydantic class is the uploader's code.
 """
 
 import importlib.util
@@ -23,9 +23,9 @@ from registry.schema.json_files import read_json
 from registry.schema.record import Container, RecordSchema, Row
 
 DEFAULT_CLASS = "RawData"
-# The smallest and largest of fewer rows would warn of perfectly usual values.
+# The range of fewer rows would cause warnings about usual values.
 _ROWS_FOR_A_RANGE = 50
-# What the pipeline remembers of its training counts for more than any sample.
+# Annotations from the fitted pipeline, which take precedence over the range of the sample.
 _KNOWN_VALUES = frozenset({"enum", "x-training-values", "x-training-range", "x-training-usual"})
 
 
@@ -40,13 +40,13 @@ def from_pydantic(path: Path, class_name: str) -> dict[str, Any]:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # the file is the uploader's code, which may raise anything
         raise BadUpload(f"{path.name} cannot be executed ({type(error).__name__}: {error}).") from error
-    found = getattr(module, class_name, None)
-    if not (isinstance(found, type) and issubclass(found, BaseModel)):
+    model = getattr(module, class_name, None)
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
         classes = [name for name, value in vars(module).items() if _is_own_model(value, spec.name)]
         hint = f" It has {', '.join(classes)}." if classes else " It defines no pydantic class."
         raise BadUpload(f"{path.name} has no pydantic class {class_name!r}.{hint}")
     try:
-        return found.model_json_schema(by_alias=True)
+        return model.model_json_schema(by_alias=True)
     except Exception as error:  # custom types and generators are the uploader's code, too
         raise BadUpload(f"{class_name} gives no JSON Schema ({type(error).__name__}: {error}).") from error
 
@@ -76,8 +76,8 @@ def feature_names(pipeline: Any) -> list[str] | None:
 def container_of(pipeline: Any) -> Container:
     """Whether the pipeline was fitted on a frame or on an array.
 
-    A first step that does not record names (a custom transformer) also gets a frame: it can always make an array
-    of it, while the way back is closed.
+    A first step that does not record names (a custom transformer) also gets a frame: it can make an array of
+    a frame, but not the reverse.
     """
     if feature_names(pipeline) is None and getattr(pipeline, "n_features_in_", None) is not None:
         return "array"
@@ -105,8 +105,8 @@ def explicit(raw: dict[str, Any], pipeline: Any, sample: Sequence[Row]) -> Recor
             f"The schema has {len(schema.names)} columns, but the pipeline was trained on {pipeline.n_features_in_}."
         )
     known = _properties_of(pipeline, schema.names, sample)
-    noted = {name: {**_notes_for(node, known[name]), **node} for name, node in schema.properties.items()}
-    return RecordSchema.from_json_schema({**schema.json_schema, "properties": noted}, container=container)
+    annotated = {name: {**_annotations_for(node, known[name]), **node} for name, node in schema.properties.items()}
+    return RecordSchema.from_json_schema({**schema.json_schema, "properties": annotated}, container=container)
 
 
 def from_pipeline(pipeline: Any, sample: Sequence[Row]) -> RecordSchema:
@@ -126,7 +126,7 @@ def from_pipeline(pipeline: Any, sample: Sequence[Row]) -> RecordSchema:
         if names is None and count is not None:
             names = [f"x{index}" for index in range(count)]
     if names is None:
-        raise BadUpload("The pipeline does not tell its columns. Give a schema, or sample rows.")
+        raise BadUpload("The pipeline does not name its columns. Give a schema, or sample rows.")
     known = _properties_of(pipeline, names, sample)
     properties = {name: _with_sample(known[name], [row.get(name) for row in sample]) for name in names}
     required = [name for name, node in properties.items() if "null" not in node["type"]]
@@ -134,10 +134,10 @@ def from_pipeline(pipeline: Any, sample: Sequence[Row]) -> RecordSchema:
     return RecordSchema.from_json_schema(raw, container=container_of(pipeline))
 
 
-def _notes_for(node: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """What training saw of a column, as far as it speaks of the kind of value that the schema allows.
+def _annotations_for(node: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """The annotations from training that fit the type of value that the schema allows.
 
-    Of a column that must not be kept not the values: schemas are public, and they were those of people.
+    A redacted column gets no training values: schemas may be public, and the values are personal data.
     """
     is_numeric = types_of(node)[0] in ("number", "integer")
     wanted = {"x-training-range", "x-training-usual"} if is_numeric else set()
@@ -149,12 +149,12 @@ def _notes_for(node: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
 
 
 def _properties_of(pipeline: Any, names: Sequence[str], sample: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """What the fitted steps and a large sample tell about each column, as parts of a JSON Schema property."""
+    """What the fitted steps and a large sample say about each column, as parts of a JSON Schema property."""
     known: dict[str, dict[str, Any]] = {name: {} for name in names}
     for step, columns, is_raw in leaves(pipeline, names):
         for position, name in enumerate(columns):
             for key, value in _facts(step, position, len(columns)).items():
-                # Behind a step that calculates, only whether a value may be missing is still known.
+                # After a step that changes values, all that is known is whether a value may be missing.
                 if name in known and (is_raw or key == "nullable"):
                     known[name].setdefault(key, value)
     if len(sample) >= _ROWS_FOR_A_RANGE:
@@ -182,11 +182,11 @@ def _read_encoder(step: Any, position: int, width: int) -> dict[str, Any]:
     if len(values) < len(categories[position]):
         facts["nullable"] = True
     if not all(isinstance(value, str | bool | int | float) for value in values):
-        return facts  # dates and other objects, which have no JSON of their own
-    # An encoder that raises on an unknown value refuses it; one that ignores it merely knows nothing of it. One that
-    # cannot be told which (TargetEncoder) ignores it.
-    tolerant = getattr(step, "handle_unknown", "ignore") != "error"
-    facts["x-training-values" if tolerant else "enum"] = values
+        return facts  # dates and other objects, which JSON does not have
+    # An encoder that raises on unknown values allows only these. One that ignores unknown values, as those without the
+    # option do (TargetEncoder), also allows others.
+    is_tolerant = getattr(step, "handle_unknown", "ignore") != "error"
+    facts["x-training-values" if is_tolerant else "enum"] = values
     facts["type"] = _type_of_values(values)
     return facts
 
@@ -217,9 +217,9 @@ def _read_range(step: Any, position: int, width: int) -> dict[str, Any]:
     return {}
 
 
-def _numeric(note: str, *values: float) -> dict[str, Any]:
-    """The note, unless a column without any value in training made it NaN."""
-    return {"type": "number", **({note: list(values)} if all(map(math.isfinite, values)) else {})}
+def _numeric(annotation: str, *values: float) -> dict[str, Any]:
+    """The annotation, unless it is NaN, as for a column without any value in training."""
+    return {"type": "number", **({annotation: list(values)} if all(map(math.isfinite, values)) else {})}
 
 
 def _is_missing(value: Any) -> bool:
@@ -236,7 +236,7 @@ def _type_of_values(values: Sequence[Any]) -> str:
 
 
 def _with_sample(known: dict[str, Any], values: list[Any]) -> dict[str, Any]:
-    """A property from what the pipeline tells and, where it is silent, from the sample's values."""
+    """A property with what the pipeline says and, where it says nothing, with the type of the sample's values."""
     present = [value for value in values if value is not None]
     node = dict(known)
     nullable = node.pop("nullable", False) or len(present) < len(values)

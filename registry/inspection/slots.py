@@ -1,6 +1,6 @@
-"""Inspections that a request waits for: some at a time on each host, and none that outlasts its server.
+"""Inspections that a request waits for: a few at a time on each host, ended when the server stops.
 
-A worker inspects one direct upload at a time; a request has no queue, and its web server has a thread for each.
+They need a limit because requests, unlike direct uploads, have no queue: the web server would run one in each thread.
 """
 
 import fcntl
@@ -16,9 +16,9 @@ from mlserve.processes.stopping import seconds_since_stop
 from registry.inspection.inspect import Inspected, inspect
 from registry.inspection.version_request import VersionRequest
 
-# Each may take MLSERVE_INSPECTION_BYTES of the host's memory, and all of a core.
+# Each may take MLSERVE_INSPECTION_BYTES of the host's memory, and one core.
 MOST_AT_ONCE = 2
-# An inspection of a usual model ends meanwhile. A request that waits holds a thread of the web server.
+# Enough for the inspection of a usual model to end. A request that waits holds a thread of the web server.
 _LONGEST_WAIT_SECONDS = 5.0
 _RETRY_AFTER_SECONDS = 10
 
@@ -54,7 +54,7 @@ def _take_slot(slots: ExitStack) -> None:
 
 
 def _is_locked(file: IO[bytes]) -> bool:
-    """Whether this process has it from now on."""
+    """Whether this process has locked it just now."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""What a caller asks to publish: one type for the command, the API, the admin and an upload at another server. Pure."""
+"""The request to publish a version: one type for the command, the API, the admin and remote uploads. Pure."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,8 +27,8 @@ class SchemaSource:
 class VersionRequest:
     """What an artifact is to be published as, and the files that describe it, which are on this disk.
 
-    The artifact is apart from it: a direct upload sends it before. `title` and `is_public` are the model's; None leaves
-    them as they are. `allow_other_versions` admits what another scikit-learn trained.
+    The artifact is not part of it: a direct upload sends it before. `title` and `is_public` are the model's; None
+    leaves them as they are. `allow_other_versions` admits what another scikit-learn trained.
     """
 
     model: str = ""
@@ -44,7 +44,7 @@ class VersionRequest:
 
     @property
     def describes_version(self) -> bool:
-        """Whether it brings what never changes once a version is registered."""
+        """Whether it has any of the files that cannot change once a version is registered."""
         return any(each is not None for each in (self.schema, self.sample, self.form_config))
 
     @property
@@ -64,19 +64,19 @@ class VersionRequest:
         }
 
     def files(self) -> dict[str, tuple[str, bytes]]:
-        """By the API's fields what describes the version: a file name, whose suffix tells the kind, and the content."""
-        found = {}
+        """The files that describe the version, by the API's fields: a name with the suffix of its kind, and content."""
+        files = {}
         if self.schema is not None:
             name = "schema.py" if self.schema.kind == "pydantic" else "schema.json"
-            found["schema"] = (name, self.schema.path.read_bytes())
+            files["schema"] = (name, self.schema.path.read_bytes())
         if self.sample is not None:
-            found["sample"] = (f"sample{self.sample.suffix.lower()}", self.sample.read_bytes())
+            files["sample"] = (f"sample{self.sample.suffix.lower()}", self.sample.read_bytes())
         if self.form_config is not None:
-            found["form"] = ("form.json", json.dumps(self.form_config).encode())
-        return found
+            files["form"] = ("form.json", json.dumps(self.form_config).encode())
+        return files
 
     def api_fields(self) -> Fields:
-        """The form of `POST /api/models/{model}/versions`, but for the artifact."""
+        """The form of `POST /api/models/{model}/versions` without the artifact."""
         options = {"tag": self.tag, **self.options()}
         options["public"] = options.pop("is_public")
         texts = {
@@ -88,10 +88,11 @@ class VersionRequest:
 
 
 def version_request(options: Mapping[str, Any], files: Mapping[str, Path | str]) -> VersionRequest:
-    """Read a request from the options of any way in, and from its files, named schema, sample and form.
+    """Read a request from the options of the command, a form or a stored upload, and from its files, named schema,
+    sample and form.
 
     The schema may be written `validation.py:RawData`; the option `schema_class` names the class as well. Options that
-    are absent or None ask for nothing. Raises BadUpload for a schema or a form that cannot be used.
+    are absent or None change nothing. Raises BadUpload for a schema or a form that cannot be used.
     """
     schema = schema_source(str(files["schema"])) if "schema" in files else None
     if schema is not None and schema.kind == "pydantic" and options.get("schema_class"):
@@ -105,7 +106,7 @@ def version_request(options: Mapping[str, Any], files: Mapping[str, Path | str])
         title=options.get("title"),
         is_public=options.get("is_public"),
         promote=bool(options.get("promote")),
-        # A row that the release before wrote does not have it.
+        # Rows written by the previous release do not have it.
         allow_other_versions=bool(options.get("allow_other_versions")),
     )
 

@@ -181,7 +181,7 @@ def _require_expected(found: Digest, expected: Digest | None) -> None:
 
 def _register(request: VersionRequest, digest: Digest, inspected: Inspected, by: str) -> ModelVersion:
     """Create the row, signed, with its golden answers as they are in this environment, where the inspection asked."""
-    found = inspected.found
+    found = inspected.version_fields
     is_exception = inspected.report.is_trained_elsewhere
     try:
         with transaction.atomic():

@@ -72,7 +72,7 @@ def renew(version: ModelVersion) -> Readmission | None:
 
 
 def _rows_with_other_answers(version: ModelVersion, inspected: Inspected) -> list[int]:
-    then, now = version.golden_outputs, inspected.found["golden_outputs"]
+    then, now = version.golden_outputs, inspected.version_fields["golden_outputs"]
     if then.keys() != now.keys():
         return list(range(len(version.sample_rows)))
     return [
@@ -83,7 +83,7 @@ def _rows_with_other_answers(version: ModelVersion, inspected: Inspected) -> lis
 
 
 def _sign(version: ModelVersion, digest: Digest, inspected: Inspected, by: str) -> Readmission:
-    version.artifact_format = inspected.found["artifact_format"]
+    version.artifact_format = inspected.version_fields["artifact_format"]
     version.admission = admission_of(Admitted(digest, version.artifact_format))
     is_exception = inspected.report.is_trained_elsewhere
     if is_exception and not version.other_versions_allowed_by:

@@ -149,7 +149,7 @@ for number in range(3, 20):
     "line",
     [
         b'{"check": ',
-        b'{"found": {"status": "live"}}\n',
+        b'{"version_fields": {"status": "live"}}\n',
         b'{"check": {"name": "schema", "status": "passed", "detail": 1}}\n',
         b'{"check": {"name": "loads", "status": "passed", "detail": "twice"}}\n',
         b"[" * 200_000 + b"\n",
@@ -160,7 +160,7 @@ for number in range(3, 20):
 def test_it_believes_nothing_that_code_writes_into_the_report(hostile: Any, line: bytes) -> None:
     inspected = inspect(*hostile(_WRITE_REPORT.format(line=line)))
 
-    assert inspected.found == {}
+    assert inspected.version_fields == {}
     assert len(inspected.report.failed) == 1
 
 

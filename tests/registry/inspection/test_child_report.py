@@ -47,9 +47,9 @@ def read(tmp_path: Path) -> Callable[..., ChildReport]:
 
 
 def test_it_reads_what_an_inspection_writes(read: Any) -> None:
-    found = read({"sandbox": ["limits", "files"]}, *PASSED, {"found": FOUND})
+    found = read({"sandbox": ["limits", "files"]}, *PASSED, {"version_fields": FOUND})
 
-    assert (found.found, found.problem) == (FOUND, "")
+    assert (found.version_fields, found.problem) == (FOUND, "")
     assert [check.name for check in found.checks] == list(CHECKS)
     assert found.sandbox == ("limits", "files")
 
@@ -59,7 +59,7 @@ def test_it_knows_the_outputs_that_pipelines_have() -> None:
 
 
 def changed(**changes: Any) -> dict[str, Any]:
-    return {"found": {**copy.deepcopy(FOUND), **changes}}
+    return {"version_fields": {**copy.deepcopy(FOUND), **changes}}
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def changed(**changes: Any) -> dict[str, Any]:
         changed(status="live"),
         changed(artifact_key="sha256/ab/other"),
         changed(admission="1:forged"),
-        {"found": {}},
-        {"found": []},
+        {"version_fields": {}},
+        {"version_fields": []},
         changed(artifact_format="x" * 31),
         changed(load_seconds="soon"),
         changed(outputs=["predict", "system"]),
@@ -97,17 +97,17 @@ def changed(**changes: Any) -> dict[str, Any]:
 def test_it_believes_nothing_else_that_was_found(read: Any, entry: Any) -> None:
     found = read(*PASSED, entry)
 
-    assert found.found is None
+    assert found.version_fields is None
     assert found.problem
 
 
 @pytest.mark.parametrize(
     "entries",
     [
-        [{"found": FOUND}],
-        [*PASSED[1:], {"found": FOUND}],
-        [*PASSED, {"found": FOUND}, {"found": FOUND}],
-        [*PASSED, {"found": FOUND}, PASSED[0]],
+        [{"version_fields": FOUND}],
+        [*PASSED[1:], {"version_fields": FOUND}],
+        [*PASSED, {"version_fields": FOUND}, {"version_fields": FOUND}],
+        [*PASSED, {"version_fields": FOUND}, PASSED[0]],
         [PASSED[1], PASSED[0]],
         [PASSED[0], PASSED[0]],
         [{"check": {"name": "safe", "status": "passed", "detail": ""}}],
@@ -128,7 +128,7 @@ def test_it_believes_nothing_else_that_was_found(read: Any, entry: Any) -> None:
 def test_it_believes_no_other_order_or_entry(read: Any, entries: list[Any]) -> None:
     found = read(*entries)
 
-    assert found.found is None
+    assert found.version_fields is None
     assert found.problem
 
 

@@ -37,7 +37,7 @@ def failure_of(artifact: Path, request: VersionRequest) -> Check:
     """The one failed check; what comes after it was not reached."""
     inspected = inspect(artifact, request)
     (failed,) = inspected.report.failed
-    assert inspected.found == {}
+    assert inspected.version_fields == {}
     assert list(statuses(inspected)) == list(CHECKS)
     assert failed.fix
     return failed
@@ -64,7 +64,7 @@ def test_it_accepts_the_example(penguins_artifact: Path, penguins_request: Versi
 
 
 def test_it_finds_what_a_version_is_made_of(penguins_artifact: Path, penguins_request: VersionRequest) -> None:
-    found = inspect(penguins_artifact, penguins_request).found
+    found = inspect(penguins_artifact, penguins_request).version_fields
 
     assert found["artifact_format"] == "pickle"
     assert found["outputs"] == ["predict", "predict_proba", "decision_function"]
@@ -109,7 +109,7 @@ def test_it_accepts_a_classifier_chain(save: Save) -> None:
     inspected = inspect(save(pipeline), VersionRequest())
 
     assert inspected.report.is_accepted
-    assert [len(row) for row in inspected.found["golden_outputs"]["probabilities"]] == [2]
+    assert [len(row) for row in inspected.version_fields["golden_outputs"]["probabilities"]] == [2]
 
 
 def test_it_accepts_a_pipeline_that_knows_missing_as_none(save: Save, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_it_refuses_another_scikit_learn_and_looks_at_the_rest(save: Save) -> No
     assert "LinearRegression" in check.detail
     assert "--allow-other-versions" in check.fix
     assert check_of(inspected, "predicts").status == "passed"
-    assert inspected.found == {}
+    assert inspected.version_fields == {}
 
 
 def test_it_warns_of_another_scikit_learn_that_somebody_allowed(save: Save) -> None:
@@ -143,7 +143,7 @@ def test_it_warns_of_another_scikit_learn_that_somebody_allowed(save: Save) -> N
 
     assert inspected.report.is_accepted
     assert inspected.report.is_trained_elsewhere
-    assert inspected.found["environment"]["trained_with"] == {"scikit-learn": pipelines.OTHER_SKLEARN}
+    assert inspected.version_fields["environment"]["trained_with"] == {"scikit-learn": pipelines.OTHER_SKLEARN}
 
 
 def test_it_marks_a_version_whose_rows_depend_on_each_other(save: Save, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_it_marks_a_version_whose_rows_depend_on_each_other(save: Save, tmp_path
 
     assert inspected.report.is_accepted
     assert check_of(inspected, "batching").status == "warning"
-    assert inspected.found["is_batchable"] is False
+    assert inspected.version_fields["is_batchable"] is False
 
 
 def test_it_leaves_the_target_out_of_the_sample(save: Save, tmp_path: Path) -> None:
@@ -161,14 +161,14 @@ def test_it_leaves_the_target_out_of_the_sample(save: Save, tmp_path: Path) -> N
 
     inspected = inspect(save(two_columns()), VersionRequest(sample=sample))
 
-    assert inspected.found["sample_rows"] == [{"a": 1, "b": 0}, {"a": 2, "b": 1}]
+    assert inspected.version_fields["sample_rows"] == [{"a": 1, "b": 0}, {"a": 2, "b": 1}]
     assert "target is not an input" in check_of(inspected, "accepts").detail
 
 
 def test_it_keeps_a_hundred_rows_of_a_large_sample(save: Save, tmp_path: Path) -> None:
     sample = written(tmp_path / "sample.json", [{"a": index, "b": 0} for index in range(250)])
 
-    found = inspect(save(two_columns()), VersionRequest(sample=sample)).found
+    found = inspect(save(two_columns()), VersionRequest(sample=sample)).version_fields
 
     assert len(found["sample_rows"]) == len(found["golden_outputs"]["predictions"]) == 100
 

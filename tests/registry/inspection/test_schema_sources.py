@@ -276,7 +276,7 @@ def test_it_reads_a_pipeline_whose_first_step_is_its_own(first: Any) -> None:
 
 
 def test_it_needs_a_sample_where_the_pipeline_does_not_tell_its_columns() -> None:
-    with pytest.raises(BadUpload, match="does not tell its columns"):
+    with pytest.raises(BadUpload, match="does not name its columns"):
         read(pipelines.Stateless())
 
 

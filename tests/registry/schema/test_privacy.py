@@ -106,7 +106,7 @@ def test_it_reports_what_is_not_stored(
 
     out = " ".join(capsys.readouterr().out.split())
     assert "Not stored: island." in out
-    assert "marks as not to be kept" in out
+    assert "the schema redacts in predictions" in out
     assert "can be uploaded" in out
 
 
