@@ -4,8 +4,8 @@
      │                 ▲                  │
      └─cancel─► canceled└────release──────┘   the lease ran out (worker died); failed after MLSERVE_MAX_ATTEMPTS
 
-At most one upload is inspected at a time, whatever the number of workers: an inspection may take minutes and as much
-memory as its artifact needs, and the other workers stay free for predictions. A unique constraint ensures it.
+At most one upload is inspected at a time by all workers together, so that the others stay free for predictions: an
+inspection may take minutes, and as much memory as its artifact needs. A unique constraint ensures it.
 """
 
 from collections.abc import Sequence
@@ -23,12 +23,11 @@ from registry.multipart.parts import Staging
 
 # The parts of an upload that was not submitted within this time are deleted.
 OPEN_FOR = timedelta(hours=24)
-# Beside the inspection itself: fetching, hashing and storing what may be a gibibyte over a slow network.
+# In addition to the inspection: fetching, hashing and storing an artifact, which may be a gibibyte over a slow network.
 _TRANSFER_SECONDS = 300
 
-
-# A lease that ends later than any that begins now by more than this was given by a clock that was ahead.
-_NO_CLOCKS_DIFFER_SO_MUCH = timedelta(hours=1)
+# A lease that ends later, by more than this, than one that begins now was given by a host whose clock is wrong.
+_LARGEST_CLOCK_DIFFERENCE = timedelta(hours=1)
 
 
 class Status(models.TextChoices):
@@ -51,7 +50,7 @@ def inspection_task_seconds() -> int:
 
 
 def _lease_duration() -> timedelta:
-    """Fifteen seconds to write down how it ended after the worker's time is up."""
+    """The longest inspection, and fifteen seconds to record its end after the worker's time is up."""
     return timedelta(seconds=inspection_task_seconds() + 15)
 
 
@@ -69,13 +68,12 @@ class DirectUploadQuerySet(models.QuerySet["DirectUpload"]):
         return self.filter(status__in=ENDED)
 
     def submit(self, upload: "DirectUpload", *, now: datetime) -> bool:
-        """open → queued, with what `upload` says is to be published; False when it was not open any more."""
-        asked = {name: getattr(upload, name) for name in ("sha256", "model_name", "tag", "asked")}
-        found = self.open().filter(pk=upload.pk).update(status=Status.QUEUED, submitted_at=now, **asked)
-        return bool(found)
+        """open → queued, with the request that `upload` holds; False when it was no longer open."""
+        request = {name: getattr(upload, name) for name in ("sha256", "model_name", "tag", "asked")}
+        return bool(self.open().filter(pk=upload.pk).update(status=Status.QUEUED, submitted_at=now, **request))
 
     def cancel(self, upload_id: Any, *, now: datetime) -> bool:
-        """open → canceled; False when it was not open any more."""
+        """open → canceled; False when it was no longer open."""
         return bool(self.open().filter(pk=upload_id).update(status=Status.CANCELED, finished_at=now))
 
     def claim(self, *, holder: str, now: datetime) -> "DirectUpload | None":
@@ -100,7 +98,7 @@ class DirectUploadQuerySet(models.QuerySet["DirectUpload"]):
         return bool(self._held(upload).update(progress=progress))
 
     def finish(self, upload: "DirectUpload", status: Status, *, now: datetime, **changes: Any) -> bool:
-        """inspecting → an end, with `report`, `problem` or `version`; False when the lease was lost."""
+        """inspecting → an ended `status`, with `report`, `problem` or `version`; False when the lease was lost."""
         ended = {"status": status, "finished_at": now, **_NO_LEASE}
         return bool(self._held(upload).update(**ended, **changes))
 
@@ -110,13 +108,13 @@ class DirectUploadQuerySet(models.QuerySet["DirectUpload"]):
         return bool(self._held(upload).update(**again))
 
     def requeue_without_attempt(self, *, holders: Sequence[str]) -> int:
-        """The same for workers that were stopped, whatever they inspected."""
+        """The same for all uploads that these stopped workers were inspecting."""
         again = {"status": Status.QUEUED, "attempts": F("attempts") - 1, **_NO_LEASE}
         return self.inspecting().filter(lease_holder__in=holders).update(**again)
 
     def requeue_expired(self, *, now: datetime) -> int:
-        """inspecting → queued for what no living worker holds; → failed after MLSERVE_MAX_ATTEMPTS."""
-        latest = now + _lease_duration() + _NO_CLOCKS_DIFFER_SO_MUCH
+        """inspecting → queued for uploads that no living worker holds; → failed after MLSERVE_MAX_ATTEMPTS."""
+        latest = now + _lease_duration() + _LARGEST_CLOCK_DIFFERENCE
         return self._requeue(Q(lease_expires_at__lt=now) | Q(lease_expires_at__gt=latest), now)
 
     def requeue_held_by(self, holders: Sequence[str], *, now: datetime) -> int:
@@ -131,7 +129,7 @@ class DirectUploadQuerySet(models.QuerySet["DirectUpload"]):
         return given_up + held.update(status=Status.QUEUED, **_NO_LEASE)
 
     def _held(self, upload: "DirectUpload") -> "DirectUploadQuerySet":
-        """The row while `upload`'s lease is the one that it has: each claim counts an attempt."""
+        """The row, unless it was claimed again after `upload` was read: each claim counts an attempt."""
         return self.inspecting().filter(pk=upload.pk, lease_holder=upload.lease_holder, attempts=upload.attempts)
 
 
@@ -139,7 +137,7 @@ _NO_LEASE: dict[str, Any] = {"lease_holder": "", "lease_expires_at": None, "prog
 
 
 def problem_of(error: MlserveError) -> dict[str, str]:
-    """An error as the upload's row keeps it."""
+    """An error as it is stored in the upload's row."""
     return {"code": error.slug, "title": error.title, "detail": error.detail}
 
 

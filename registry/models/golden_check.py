@@ -1,4 +1,4 @@
-"""Whether a version still gives its golden outputs, in each environment that it was asked in."""
+"""Whether a version still gives its golden outputs, in each environment in which its golden rows were predicted."""
 
 from datetime import datetime
 from typing import Any
@@ -23,13 +23,13 @@ class GoldenCheckQuerySet(models.QuerySet["GoldenCheck"]):
         return self.filter(environment=fingerprint())
 
     def record(self, version: Any, verdict: Verdict, *, detail: str = "", now: datetime) -> None:
-        """Write down what this process's environment makes of a version, instead of what was known before."""
-        found = {"packages": dict(environment()), "verdict": verdict, "detail": detail[:_MOST_DETAIL]}
-        self.update_or_create(version=version, environment=fingerprint(), defaults={**found, "checked_at": now})
+        """Store the verdict on a version in this process's environment, in place of an earlier one."""
+        columns = {"packages": dict(environment()), "verdict": verdict, "detail": detail[:_MOST_DETAIL]}
+        self.update_or_create(version=version, environment=fingerprint(), defaults={**columns, "checked_at": now})
 
 
 class GoldenCheck(models.Model):
-    """What one environment (a set of installed packages) made of a version's golden rows when it was last asked."""
+    """The latest verdict on a version's golden rows in one environment, a set of installed packages."""
 
     Verdict = Verdict
 
@@ -59,10 +59,10 @@ class GoldenCheck(models.Model):
 
     @property
     def is_here(self) -> bool:
-        """Whether it was asked in the environment of this process."""
+        """Whether the verdict is of this process's environment."""
         return self.environment == fingerprint()
 
     def differences(self) -> list[str]:
-        """The packages that are others here, in words."""
+        """The packages whose version is another one here, each with its version at the check."""
         here, then = environment(), self.packages
         return [f"{name} {then.get(name, 'none')}" for name in {**then, **here} if then.get(name) != here.get(name)]

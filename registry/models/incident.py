@@ -1,4 +1,4 @@
-"""What a version did to the process that called it. Open incidents keep a version apart from the others."""
+"""Incidents: a version hung or ended the process that called it. With open ones it is quarantined."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-# Of each version; older ones tell nothing new.
+# Of each version; older ones are of no more use.
 MOST_KEPT = 100
-# Somebody who kills a process in the midst of a call looks like a model that does. Such an incident keeps the version
-# out of web processes for a minute only, so that a model that ends each process cannot take one after the other. Three
-# of them, each after such a minute, are no coincidence; an hour later they are forgotten.
+# A process that is killed from outside during a call looks like one that its model killed. Such an incident keeps the
+# version out of web processes for a minute only, so that a model that does kill processes cannot end one after the
+# other. Three of them, each after such a minute, quarantine it. They stop counting an hour after they happened.
 _KILLED_SECONDS, _KILLED_OFTEN, _KILLED_WITHIN = timedelta(minutes=1), 3, timedelta(hours=1)
 
 
@@ -26,7 +26,7 @@ class Kind(models.TextChoices):
 
 
 class Seen(NamedTuple):
-    """What decides about a version: the columns of an open incident."""
+    """The columns of an open incident that decide about its version."""
 
     version_id: int
     kind: str
@@ -35,8 +35,8 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Standing:
-    """Ids of versions. Those `quarantined` come last in the queue, one call at a time; nor are they called in a web
-    process, as the others of `not_in_web`.
+    """Ids of versions. Those `quarantined` come last in the queue, one call at a time. Those `not_in_web`, among them
+    all that are quarantined, are not called in a web process.
     """
 
     quarantined: frozenset[int] = frozenset()
@@ -48,11 +48,11 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
         return self.filter(cleared_at=None)
 
     def clear(self, *, now: datetime) -> int:
-        """Trust again whom these accuse; how many were open."""
+        """Close these incidents, so that their versions are trusted again; how many were open."""
         return self.open().update(cleared_at=now)
 
     def record(self, *, version_id: int, kind: Kind, process: str, detail: str, now: datetime) -> "Incident":
-        """Keeps the newest MOST_KEPT of the version."""
+        """Create an incident, and delete all but the newest MOST_KEPT of the version."""
         made = self.create(version_id=version_id, kind=kind, process=process[:200], detail=detail, happened_at=now)
         own = self.filter(version_id=version_id).order_by("-pk").values_list("pk", flat=True)
         if oldest := own[MOST_KEPT - 1 : MOST_KEPT].first():
@@ -60,7 +60,7 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
         return made
 
     def standing(self, *, now: datetime) -> Standing:
-        """Who is apart at this moment; reads a few rows."""
+        """The versions that are quarantined or kept out of web processes at `now`; reads a few rows."""
         seen = self.open().order_by("pk").values_list("version_id", "kind", "happened_at")
         return standing_of((Seen._make(row) for row in seen), now=now)
 
@@ -73,9 +73,9 @@ def standing_of(incidents: Iterable[Seen], *, now: datetime) -> Standing:
     for seen in incidents:
         if seen.kind != Kind.KILLED:
             quarantined.add(seen.version_id)
-        elif abs(now - seen.happened_at) < _KILLED_WITHIN:  # a clock may have been ahead
+        elif abs(now - seen.happened_at) < _KILLED_WITHIN:  # abs: the clock of another host may be ahead
             times = killed[seen.version_id]
-            # All processes of a host may be killed at once.
+            # All processes of a host may be killed at once; that counts as one time.
             if not times or seen.happened_at - times[-1] >= _KILLED_SECONDS:
                 times.append(seen.happened_at)
     for version_id, times in killed.items():
@@ -87,7 +87,7 @@ def standing_of(incidents: Iterable[Seen], *, now: datetime) -> Standing:
 
 
 class Incident(models.Model):
-    """One time that a call of a version did not come back, written by whoever found out; somebody may clear it."""
+    """One call of a version that did not return, recorded by the process that noticed. A user may clear it."""
 
     Kind = Kind
 
@@ -103,9 +103,9 @@ class Incident(models.Model):
     class Meta:
         ordering = ("-pk",)
         indexes = [
-            # which versions have open ones; few rows.
+            # which versions have open incidents; few rows.
             models.Index(fields=["version"], condition=models.Q(cleared_at=None), name="registry_incident_open"),
-            # the newest ones of a version: its page.
+            # the newest incidents of a version: its page.
             models.Index(fields=["version", "-id"], name="registry_incident_version"),
         ]
 
@@ -118,12 +118,12 @@ def in_words(incidents: Iterable[Incident]) -> str:
     """Of one version's open incidents, newest first: “hung 3 times, crashed its process once; last 2026-11-24 03:15
     UTC”. Empty when there is none.
     """
-    found = list(incidents)
-    if not found:
+    listed = list(incidents)
+    if not listed:
         return ""
     counts: dict[str, int] = {}
-    for each in found:
+    for each in listed:
         words = str(each.get_kind_display())
         counts[words] = counts.get(words, 0) + 1
     times = ", ".join(f"{words} {'once' if count == 1 else f'{count} times'}" for words, count in counts.items())
-    return f"{times}; last {found[0].happened_at:%Y-%m-%d %H:%M} UTC"
+    return f"{times}; last {listed[0].happened_at:%Y-%m-%d %H:%M} UTC"

@@ -89,29 +89,29 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
         return self.filter(status=ModelVersion.Status.LIVE)
 
     def unchecked(self, *, failed_before: datetime) -> "ModelVersionQuerySet":
-        """Whose golden rows were not asked in this process's environment, or failed to be so long ago."""
+        """Without a golden check in this process's environment, or with a failed one from before `failed_before`."""
         here = GoldenCheck.objects.here().exclude(verdict=GoldenCheck.Verdict.FAILED, checked_at__lt=failed_before)
         return self.exclude(pk__in=here.values("version"))
 
     def not_as_inspected(self) -> "models.QuerySet[Any, Any]":
-        """Without a golden check in this process's environment that found the same answers; `verdict` is what it found,
-        None where nobody asked.
+        """Without a golden check in this process's environment that found the same answers. `verdict` is that of the
+        check, None where there is none.
         """
         here = GoldenCheck.objects.here().filter(version=models.OuterRef("pk"))
-        told = self.annotate(verdict=models.Subquery(here.values("verdict")))
-        return told.filter(Q(verdict=None) | ~Q(verdict=GoldenCheck.Verdict.SAME))
+        checked = self.annotate(verdict=models.Subquery(here.values("verdict")))
+        return checked.filter(Q(verdict=None) | ~Q(verdict=GoldenCheck.Verdict.SAME))
 
     def without_bulk(self) -> "ModelVersionQuerySet":
-        """Leaves the columns alone that only inspection reports and golden checks read."""
+        """Without the large columns that only inspection reports and golden checks read."""
         return self.defer("sample_rows", "golden_outputs", "report")
 
     def with_open_incidents(self) -> "ModelVersionQuerySet":
-        """With what is held against each, newest first, as its list `open_incidents`."""
+        """With the open incidents of each, newest first, as its list `open_incidents`."""
         return self.prefetch_related(Prefetch("incidents", Incident.objects.open(), to_attr="open_incidents"))
 
 
 class ModelVersion(models.Model):
-    """One artifact under one tag, with everything read from it at its inspection. Never changes but in status.
+    """One artifact under one tag, with everything read from it at its inspection. Only its status changes.
 
     `status` is written by registry/publishing/publish.py only.
     """
@@ -130,7 +130,7 @@ class ModelVersion(models.Model):
     sha256 = models.CharField("SHA-256", max_length=64)
     size_bytes = models.PositiveBigIntegerField()
 
-    # PostgreSQL's jsonb forgets the order of names, so the order of columns stands in a list of its own.
+    # PostgreSQL's jsonb does not keep the order of names, so `columns` has the order of columns.
     schema = models.JSONField(help_text="JSON Schema 2020-12 of one record.")
     columns = models.JSONField(help_text="Columns in training order with their pandas dtypes.")
     container = models.CharField(max_length=10, help_text="What the pipeline was fitted on: frame or array.")
@@ -185,7 +185,7 @@ class ModelVersion(models.Model):
 
     @property
     def incidents_in_words(self) -> str:
-        """“hung 3 times; last 2026-11-24 03:15 UTC”; empty when nothing is held against it."""
+        """“hung 3 times; last 2026-11-24 03:15 UTC”; empty without open incidents."""
         return in_words(self.open_incidents if hasattr(self, "open_incidents") else self.incidents.open())
 
     @cached_property
@@ -198,7 +198,7 @@ class ModelVersion(models.Model):
 
 
 class Promotion(models.Model):
-    """One change of what is live. `replaced` is the promotion that ended by it, the way back for a rollback."""
+    """One change of the live version. `replaced` is the promotion before it, which a rollback restores."""
 
     class Kind(models.TextChoices):
         PROMOTE = "promote", _("promote")

@@ -1,6 +1,7 @@
-"""The signature of what this service admitted: HMAC with SECRET_KEY, kept in the version's row.
+"""The signature of an admitted artifact: HMAC with SECRET_KEY, stored in the version's row.
 
-Write access to the bucket or to the database is not enough to make one, and a copied one fits only the same bytes.
+Write access to the bucket or to the database is not enough to make one, and a copied one is valid for the same bytes
+only.
 """
 
 from dataclasses import dataclass
@@ -9,29 +10,29 @@ from django.core.signing import BadSignature, Signer
 
 from registry.storage.digest import Digest
 
-# What stands before each signature. Another number when an admission begins to mean something else, such as a stricter
-# list of names: what was admitted before must then be inspected again.
+# The prefix of each signature. It must change with the meaning of an admission, such as with a stricter list of names:
+# artifacts that were admitted before are then inspected again.
 _RULES = "1"
 _SALT = "registry.admission"
 
 
 @dataclass(frozen=True)
 class Admitted:
-    """What was inspected: exactly these bytes, read as this format."""
+    """An artifact that passed its inspection: exactly these bytes, read as this format."""
 
     digest: Digest
     artifact_format: str
 
 
 def admission_of(admitted: Admitted) -> str:
-    """What the row of an artifact that passed its inspection keeps, at most 60 characters."""
+    """The signature for the version's row, at most 60 characters."""
     return f"{_RULES}:{_signer().signature(_facts(admitted))}"
 
 
 def why_not_admitted(admitted: Admitted, admission: str) -> str:
-    """Why the row's signature does not count, in words that follow "its signature"; '' when it is this service's.
+    """Why the row's signature is not valid, in words that follow "its signature"; '' when it is valid.
 
-    Keys in SECRET_KEY_FALLBACKS count as well.
+    Signatures with keys in SECRET_KEY_FALLBACKS are valid, too.
     """
     if not admission:
         return "is missing"
@@ -46,7 +47,7 @@ def why_not_admitted(admitted: Admitted, admission: str) -> str:
 
 
 def is_by_an_old_key(admitted: Admitted, admission: str) -> bool:
-    """Whether a signature that is right counts only as long as its key stands in SECRET_KEY_FALLBACKS."""
+    """Whether a signature is valid only as long as its key is in SECRET_KEY_FALLBACKS."""
     return admission != admission_of(admitted) and not why_not_admitted(admitted, admission)
 
 

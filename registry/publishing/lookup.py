@@ -1,6 +1,6 @@
-"""Which version serves: one small query per request, and everything that never changes from this process's memory.
+"""Which version serves: one small query per request; what never changes comes from this process's memory.
 
-The query reads whatever can change (what is live, who may see it, the model's title), so a promotion that has been
+The query reads all that can change (what is live, who may see it, the model's title), so a promotion that has been
 committed is seen by the very next look-up of every process.
 """
 
@@ -20,9 +20,9 @@ _MOST_VERSIONS = 256
 
 
 class Identity(NamedTuple):
-    """What distinguishes one state of a version and its model from another; its fields are columns of a version's.
+    """The state of a version and its model that can change. Its fields are look-ups from a version.
 
-    None of them is stored behind the large columns of a version's row, which a database would have to walk through.
+    None of them is stored behind the large columns of a version's row, which a database would have to read first.
     """
 
     pk: int
@@ -38,7 +38,7 @@ class Identity(NamedTuple):
 def find_version(model: str | None, tag: str | None, *, only_public: bool = False) -> ModelVersion | None:
     """The live version, or the one with this tag, of a model (None: of the default one). None when there is none.
 
-    With `only_public` a private model's is none, at the same cost. The object is shared between threads: read it only.
+    With `only_public` also None for a private model, at the same cost. The object is shared between threads: read only.
     """
     row = _QUERIES[model is not None, tag is not None].first(model=model, tag=tag)
     try:
@@ -47,7 +47,7 @@ def find_version(model: str | None, tag: str | None, *, only_public: bool = Fals
         version = version_of(Identity._make(row))
     except ModelVersion.DoesNotExist:  # deleted a moment ago
         return None
-    # It may have become private since the look-up, when the version had to be read.
+    # If the version had to be read, its model may have become private since the look-up.
     return None if only_public and not version.model.is_public else version
 
 
@@ -60,9 +60,10 @@ def version_by_id(version_id: int) -> ModelVersion:
 
 
 def require_admitted(version: ModelVersion) -> Admitted:
-    """What this service admitted under the version, read from its row at this moment.
+    """The artifact that this service admitted under the version, read from its row.
 
-    Raises NotAdmitted when the row names other bytes, or its signature is not this service's; else Unavailable.
+    Raises NotAdmitted when the row names other bytes than `version`, or its signature is not valid; Unavailable when
+    the database does not answer.
     """
     fields = ("sha256", "size_bytes", "artifact_format", "admission")
     try:
@@ -91,9 +92,9 @@ def forget_all() -> None:
 
 
 def version_of(identity: Identity) -> ModelVersion:
-    """The version in that state, with its model; without what only reports and golden checks read.
+    """The version in that state, with its model; without the columns that only reports and golden checks read.
 
-    Raises ModelVersion.DoesNotExist when it was deleted since.
+    Raises ModelVersion.DoesNotExist when it has been deleted.
     """
     version = _versions.get(identity)
     if version is None:
@@ -105,7 +106,7 @@ def version_of(identity: Identity) -> ModelVersion:
 
 
 def _identity(version: ModelVersion) -> Identity:
-    """As it is now, which a moment later can be another one than what was asked for."""
+    """The identity of a version as it was read, which may be newer than the one that was looked up."""
     model = version.model
     return Identity(
         version.pk, version.status, version.sha256,
@@ -114,8 +115,8 @@ def _identity(version: ModelVersion) -> Identity:
 
 
 def _by_id() -> "QuerySet[Any, Any]":
-    found = ModelVersion.objects.filter(pk=Parameter("id", ModelVersion._meta.pk)).order_by()
-    return found.values_list(*Identity._fields)
+    versions = ModelVersion.objects.filter(pk=Parameter("id", ModelVersion._meta.pk)).order_by()
+    return versions.values_list(*Identity._fields)
 
 
 def _query(is_named: bool, is_tagged: bool) -> "QuerySet[Any, Any]":

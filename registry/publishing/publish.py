@@ -51,7 +51,7 @@ def publish(
     expected: Digest | None = None,
     inspect: Callable[[Path, VersionRequest], Inspected] = inspect,
 ) -> Published:
-    """Inspect, store and register an artifact; `expected` is what its bytes must be, where their sender said so.
+    """Inspect, store and register an artifact; `expected` is the digest that its sender announced, if any.
 
     1. digest    2. compare with the tag    3. inspect    4. refuse    5. store    6. register    7. promote
 
@@ -70,7 +70,7 @@ def publish(
         store(artifact, digest)
         version = _register(request, digest, inspected, by)
     else:
-        # Uploading again mends an artifact that was lost or damaged, and may change the model's own flags.
+        # Uploading again restores a lost or damaged artifact, and may change the model's title and visibility.
         store(artifact, digest)
         _update_model(version.model, request, is_new=False)
     if request.promote and not version.is_live:
@@ -79,7 +79,7 @@ def publish(
 
 
 def note_published(by: Any, published: Published, request: VersionRequest, *, how: str) -> None:
-    """Write into the admin's log what an upload changed; `by` is as `mlserve.access.audit.note` takes it."""
+    """Write into the admin's log what an upload changed; `by` is as for `mlserve.access.audit.log_action`."""
     if published.created:
         log_action(by, published.version, f"{how}, {published.report.summary()}.", is_new=True)
     if request.promote:
@@ -89,7 +89,7 @@ def note_published(by: Any, published: Published, request: VersionRequest, *, ho
 
 
 def promote(model_name: str, tag: str, *, by: str = "") -> ModelVersion:
-    """Make a version live at once in every process. Promoting the live version again changes nothing."""
+    """Make a version live at once in every process. For the live version this changes nothing. Raises NotFound."""
     with transaction.atomic():
         model = _locked(model_name)
         version = model.versions.filter(tag=tag).first()
@@ -108,7 +108,7 @@ def promote(model_name: str, tag: str, *, by: str = "") -> ModelVersion:
 
 
 def rollback(model_name: str, *, by: str = "") -> ModelVersion:
-    """Make live what the current promotion replaced; again goes another step back. Raises NothingToRollBack."""
+    """Make live the version before the current one; each call goes one step further back. Raises NothingToRollBack."""
     with transaction.atomic():
         model = _locked(model_name)
         current = model.promotions.select_related("replaced__version").first()
@@ -134,7 +134,7 @@ def mark_default(model: Model) -> None:
 
 
 def _make_live(model: Model, version: ModelVersion) -> None:
-    """Both updates under the lock of the model's row; the partial unique constraint ensures it as well."""
+    """The caller holds the lock of the model's row; a unique constraint also ensures one live version."""
     model.versions.live().update(status=ModelVersion.Status.RETIRED)
     version.status = ModelVersion.Status.LIVE
     version.save(update_fields=["status"])
@@ -148,7 +148,7 @@ def _locked(model_name: str) -> Model:
 
 
 def require_names(model: str, tag: str, *, title: str | None = None) -> None:
-    """Raise BadUpload unless these can stand in an address, and the title on a page."""
+    """Raise BadUpload unless the names can be parts of an address, and the title is short enough."""
     for value, what in ((model, "model name"), (tag, "tag")):
         try:
             validate_name(value, what)
@@ -169,19 +169,19 @@ def registered(model: str, tag: str, *, sha256: str) -> ModelVersion | None:
     return version
 
 
-def _require_expected(found: Digest, expected: Digest | None) -> None:
-    if expected is None or found == expected:
+def _require_expected(arrived: Digest, expected: Digest | None) -> None:
+    if expected is None or arrived == expected:
         return
     raise DigestMismatch(
-        f"The bytes that arrived are {found.size_bytes} with the SHA-256 {found.sha256[:12]}…; announced were "
+        f"The bytes that arrived are {arrived.size_bytes} with the SHA-256 {arrived.sha256[:12]}…; announced were "
         f"{expected.size_bytes} with {expected.sha256[:12]}…. The file was damaged on its way, or changed while it was "
         "sent: upload it again."
     )
 
 
 def _register(request: VersionRequest, digest: Digest, inspected: Inspected, by: str) -> ModelVersion:
-    """Create the row, signed, with its golden answers as they are in this environment, where the inspection asked."""
-    found = inspected.version_fields
+    """Create the signed row and its golden check, for the inspection has run in this environment."""
+    fields = inspected.version_fields
     is_exception = inspected.report.is_trained_elsewhere
     try:
         with transaction.atomic():
@@ -197,14 +197,14 @@ def _register(request: VersionRequest, digest: Digest, inspected: Inspected, by:
                 size_bytes=digest.size_bytes,
                 form_config=request.form_config,
                 uploaded_by=by,
-                admission=admission_of(Admitted(digest, found["artifact_format"])),
-                other_versions_allowed_by=(by or "nobody named") if is_exception else "",
-                **found,
+                admission=admission_of(Admitted(digest, fields["artifact_format"])),
+                other_versions_allowed_by=(by or "an unnamed user") if is_exception else "",
+                **fields,
             )
             GoldenCheck.objects.record(version, GoldenCheck.Verdict.SAME, now=version.uploaded_at)
             return version
     except IntegrityError as error:
-        raise Conflict(f"{request.model} {request.tag} was registered by somebody else just now.") from error
+        raise Conflict(f"{request.model} {request.tag} was registered by another request just now.") from error
 
 
 def _update_model(model: Model, request: VersionRequest, *, is_new: bool) -> None:

@@ -1,6 +1,6 @@
 """Admit registered versions again: for a lost SECRET_KEY, or rows without a signature.
 
-What is inspected is what the row tells: its artifact, its schema, its sample rows. The files of the upload are gone.
+The inspection takes artifact, schema and sample rows from the row, because the files of the upload were not kept.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from registry.storage.digest import Digest
 
 @dataclass(frozen=True)
 class Readmission:
-    """What became of a version; `refusal` says why it was not signed, `note` what is worth knowing of one that was."""
+    """The result for a version; `refusal` says why it was not signed, `note` is a remark on one that was."""
 
     version: ModelVersion
     refusal: str = ""
@@ -62,7 +62,7 @@ def readmit(
 
 
 def renew(version: ModelVersion) -> Readmission | None:
-    """Sign with the present SECRET_KEY what an old one has signed, without an inspection; None when it has not."""
+    """Sign a version anew that was signed with a fallback of SECRET_KEY, without an inspection; None for others."""
     admitted = Admitted(Digest(version.sha256, version.size_bytes), version.artifact_format)
     if not is_by_an_old_key(admitted, version.admission):
         return None
