@@ -21,7 +21,7 @@ from mlserve.access.audit import log_action
 from mlserve.access.tokens import MOST_DAYS, make_token, revoke
 from mlserve.models import ApiToken
 from mlserve.permissions import PREDICT, SCOPES
-from registry.admin.rows import confirm, found
+from registry.admin.rows import confirm, row_or_404
 
 _SYMBOLS = {"active": "●", "expired": "○", "revoked": "✗", "user inactive": "–"}
 _LOOKS = {"active": "live", "expired": "expired", "revoked": "failed", "user inactive": "canceled"}
@@ -124,7 +124,7 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Confirm, then revoke; users revoke their own, superusers any."""
         if not self.has_revoke_permission(request):
             raise PermissionDenied
-        token = found(self, request, pk)
+        token = row_or_404(self, request, pk)
         if request.method != "POST":
             consequence = "The next request with it is refused, and nothing makes it valid again. It stays in the list."
             return confirm(self, request, token, title="Revoke", consequence=consequence)

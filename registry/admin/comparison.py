@@ -1,4 +1,4 @@
-"""A version as tables for people, and two versions side by side."""
+"""A version as tables for its page, and two versions side by side."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _LIMITS = {
 
 @dataclass(frozen=True)
 class ColumnLine:
-    """One column as the schema has it, in words."""
+    """One column of the schema, in words."""
 
     name: str
     kind: str
@@ -58,7 +58,7 @@ class Comparison:
 
 
 def shown(value: Any) -> str:
-    """A JSON value for people, floats with eight digits: more would only show the noise of another sum's order."""
+    """A JSON value as text, floats with eight digits: later ones depend on the order of a sum."""
     if value is None:
         return "–"
     if isinstance(value, float):
@@ -90,14 +90,14 @@ def tables_of(version: ModelVersion) -> dict[str, Any]:
 
 
 def admission_sentence(version: ModelVersion) -> str:
-    """Whether it may be loaded, and by whose leave."""
+    """Whether it may be loaded, and which user allowed an exception."""
     admitted = Admitted(Digest(version.sha256, version.size_bytes), version.artifact_format)
     if reason := why_not_admitted(admitted, version.admission):
         command = f"manage.py admit_models {version.model.name} --tag {version.tag}"
-        return f"Not admitted, so nobody can load it: its signature {reason}. {command} inspects it again."
+        return f"Not admitted, so it cannot be loaded: its signature {reason}. {command} inspects it again."
     if version.other_versions_allowed_by:
         return f"Admitted, although another scikit-learn trained it: {version.other_versions_allowed_by} allowed it."
-    return "Admitted: it passed the inspection, and bears this service's signature."
+    return "Admitted: it passed the inspection, and has this service's signature."
 
 
 def column_lines(version: ModelVersion) -> list[ColumnLine]:
@@ -112,7 +112,7 @@ def column_lines(version: ModelVersion) -> list[ColumnLine]:
 
 
 def environment_lines(version: ModelVersion) -> list[dict[str, str]]:
-    """Versions of each package at the training (where the artifact tells), at the inspection, and here and now."""
+    """Versions of each package at the training (where the artifact has it), at the inspection, and in this process."""
     trained = version.environment.get("trained_with", {})
     inspected = version.environment.get("inspected_with", {})
     lines = []
@@ -160,7 +160,7 @@ def _pairs(left: Mapping[str, str], right: Mapping[str, str]) -> list[Pair]:
 def _facts(version: ModelVersion) -> dict[str, str]:
     return {
         "status": version.get_status_display(),
-        "uploaded": f"{version.uploaded_at:%Y-%m-%d %H:%M} by {version.uploaded_by or 'nobody named'}",
+        "uploaded": f"{version.uploaded_at:%Y-%m-%d %H:%M} by {version.uploaded_by or 'an unnamed user'}",
         "size": f"{version.size_bytes:,} bytes",
         "SHA-256": version.sha256,
         "format": version.artifact_format,
@@ -185,7 +185,7 @@ def _environment(version: ModelVersion) -> dict[str, str]:
 
 
 def _checks(version: ModelVersion) -> dict[str, str]:
-    """What passed has nothing to compare but the seconds that it took."""
+    """Details only of checks that did not pass: those of passed ones differ in seconds only."""
     checks = report_from_json(version.report).checks
     return {
         each.question: each.status if each.status == "passed" else f"{each.status}: {each.detail}" for each in checks

@@ -1,4 +1,4 @@
-"""What may not be deleted, and why: asked before anything is collected."""
+"""What may not be deleted, and why: checked before Django collects the related rows."""
 
 from django.conf import settings
 from django.db import models
@@ -7,7 +7,7 @@ from registry.models import Model, ModelVersion
 
 
 def why_kept(row: models.Model) -> str:
-    """Why `row` must not be deleted; '' when nothing speaks against it."""
+    """Why `row` must not be deleted; '' when it may be."""
     if isinstance(row, Model):
         return f"{row} has versions. Delete those first." if row.versions.exists() else ""
     if not isinstance(row, ModelVersion):
@@ -23,7 +23,7 @@ def why_kept(row: models.Model) -> str:
 
 
 def _is_referred_to(version: ModelVersion) -> bool:
-    """Asked of the relations, since `registry` must not import `predictions`; Django would fetch all those rows."""
+    """Found through the relations, since `registry` must not import `predictions`; Django would fetch all the rows."""
     relations = [
         field
         for field in ModelVersion._meta.get_fields(include_hidden=True)

@@ -25,7 +25,7 @@ User = AbstractBaseUser | AnonymousUser
 
 
 class DescriptionForm(forms.Form):
-    """What is said about an artifact: all of an upload but the artifact itself."""
+    """The fields of an upload that describe the artifact, without the artifact itself."""
 
     model = forms.CharField(
         max_length=100,
@@ -89,32 +89,30 @@ class DescriptionForm(forms.Form):
         return self._valid_name("tag", "tag")
 
     def clean(self) -> dict[str, Any]:
-        """What changes an existing model needs the same permission as on the model's own page."""
+        """Changes of an existing model need the same permission as on the model's own page."""
         data = self.cleaned_data
         changes = [name for name in ("title", "is_public") if data.get(name) not in (None, "")]
-        if changes and self._may_not_change(data.get("model")):
+        may_change = has_permission(self.user, _CHANGE_MODEL)
+        if changes and not may_change and Model.objects.filter(name=data.get("model")).exists():
             for name in changes:
                 self.add_error(name, f"The model exists, and your account lacks {_CHANGE_MODEL}. Leave this empty.")
         return data
 
-    def complaints(self) -> list[dict[str, str]]:
-        """What `publish` would refuse without a look at the artifact, as `field` ('' for none) and `detail`."""
-        found = [(name, str(sentence)) for name, errors in self.errors.items() for sentence in errors]
+    def predictable_errors(self) -> list[dict[str, str]]:
+        """The errors that `publish` would find without the artifact, as `field` ('' for none) and `detail`."""
+        errors = [(name, str(sentence)) for name, listed in self.errors.items() for sentence in listed]
         for name in _FILES:
             try:
                 with received({name: self.cleaned_data.get(name)}, most_bytes=MAX_SMALL_FILE_BYTES) as paths:
                     version_request({}, paths)
             except MlserveError as error:
-                found.append((name, error.detail))
-        return [{"field": "" if name == NON_FIELD_ERRORS else name, "detail": detail} for name, detail in found]
+                errors.append((name, error.detail))
+        return [{"field": "" if name == NON_FIELD_ERRORS else name, "detail": detail} for name, detail in errors]
 
     def registered_sha256(self) -> str | None:
-        """Of the artifact that the valid form's tag holds already."""
+        """The SHA-256 of the artifact that is registered under the valid form's tag."""
         named = {"model__name": self.cleaned_data["model"], "tag": self.cleaned_data["tag"]}
         return ModelVersion.objects.filter(**named).values_list("sha256", flat=True).first()
-
-    def _may_not_change(self, model: str | None) -> bool:
-        return not has_permission(self.user, _CHANGE_MODEL) and Model.objects.filter(name=model).exists()
 
     def _valid_name(self, field: str, what: str) -> str:
         name: str = self.cleaned_data[field]
@@ -133,7 +131,7 @@ class UploadForm(DescriptionForm):
         self.report: Report | None = None
 
     def publish(self) -> Published | None:
-        """Publish what the cleaned form asks for. None when it was refused; takes as long as the inspection."""
+        """Publish the artifact of the cleaned form. None when it was refused; takes as long as the inspection."""
         by = self.user.get_username()
         try:
             with received({name: self.cleaned_data[name] for name in ("artifact", *_FILES)}) as paths:
@@ -151,7 +149,7 @@ class UploadForm(DescriptionForm):
 
 
 class ComparisonForm(forms.Form):
-    """Which other version of the same model."""
+    """The choice of another version of the same model."""
 
     other = forms.ModelChoiceField(ModelVersion.objects.none(), label="Compare with", empty_label=None)
 

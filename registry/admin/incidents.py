@@ -1,4 +1,4 @@
-"""What a version did to the processes that called it, on its page; and the way back."""
+"""The incidents of a version on its page, and the view that clears them."""
 
 from typing import Any
 
@@ -9,19 +9,19 @@ from django.shortcuts import redirect
 from django.utils import timezone
 
 from registry.admin.forms import PROMOTE, has_permission
-from registry.admin.rows import confirm, found
+from registry.admin.rows import confirm, row_or_404
 from registry.models import ModelVersion
 from registry.models.incident import in_words
 
 _MOST_SHOWN = 20
 _CONSEQUENCE = (
     "{version} {words}. It will be predicted like any other again: together with other versions, and in web processes. "
-    "Should it do so once more, it is kept apart again."
+    "After another incident it is quarantined again."
 )
 
 
 def incidents_of(version: ModelVersion, user: Any) -> dict[str, Any]:
-    """What the page of a version shows of them."""
+    """What the page of a version shows of its incidents."""
     open_ones = list(version.incidents.open())
     return {
         "incidents": list(version.incidents.all()[:_MOST_SHOWN]),
@@ -31,14 +31,14 @@ def incidents_of(version: ModelVersion, user: Any) -> dict[str, Any]:
 
 
 def trust_view(site: Any, request: HttpRequest, pk: int) -> HttpResponse:
-    """Confirm, then clear what is open."""
+    """Confirm, then clear the open incidents."""
     if not has_permission(request.user, PROMOTE):
         raise PermissionDenied
-    version = found(site, request, pk)
+    version = row_or_404(site, request, pk)
     page = redirect("admin:registry_modelversion_change", version.pk)
     words = in_words(version.incidents.open())
     if not words:
-        site.message_user(request, f"Nothing is held against {version}.", messages.WARNING)
+        site.message_user(request, f"{version} has no open incidents.", messages.WARNING)
         return page
     if request.method != "POST":
         consequence = _CONSEQUENCE.format(version=version, words=words)

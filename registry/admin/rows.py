@@ -1,4 +1,4 @@
-"""What the admin's lists and pages of our own have in common."""
+"""Rows that the admin cannot change, and the registry's own pages in it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from django.template.response import TemplateResponse
 
 
 class Unchanging:
-    """For rows that are written by the flow of a publication only."""
+    """For rows that only a publication writes."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -22,7 +22,7 @@ class Unchanging:
 
 
 def page(site: Any, request: HttpRequest, name: str, context: Mapping[str, Any]) -> HttpResponse:
-    """A page of ours with what Django's own pages of the same kind of row know."""
+    """One of the registry's own pages, with the context of Django's pages for the same kind of row."""
     common = {**site.admin_site.each_context(request), "opts": site.opts, "media": site.media}
     return TemplateResponse(request, f"admin/registry/{name}.html", {**common, **context})
 
@@ -32,7 +32,7 @@ def confirm(site: Any, request: HttpRequest, row: models.Model, *, title: str, c
     return page(site, request, "confirm", context)
 
 
-def found(site: Any, request: HttpRequest, pk: int) -> Any:
+def row_or_404(site: Any, request: HttpRequest, pk: int) -> Any:
     row = site.get_object(request, str(pk))
     if row is None:
         raise Http404

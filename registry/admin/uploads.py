@@ -1,4 +1,4 @@
-"""Direct uploads in the admin: who sends what, how far its inspection is, why it was refused."""
+"""Direct uploads in the admin: sender and file, progress of the inspection, reason of a refusal."""
 
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from mlserve.errors import MlserveError, Unavailable
-from registry.admin.rows import Unchanging, confirm, found
+from registry.admin.rows import Unchanging, confirm, row_or_404
 from registry.inspection.report import CHECKS, report_from_json
 from registry.models.direct_upload import DirectUpload, Status
 from registry.multipart.destination import current_transfer
@@ -31,18 +31,18 @@ _SYMBOLS = {
 }
 
 
-def letting_send(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """The answer, whose page may also send to wherever parts of an upload go."""
+def allow_sending(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Allow the response's page to send requests to the storage that takes the parts of an upload."""
     try:
         origin = current_transfer().origin()
     except Unavailable:
-        return response  # the page will say so when it sends
-    allowing = csp_update({"connect-src": ["'self'", origin]}) if origin else None
-    return cast(HttpResponse, allowing(lambda _request: response)(request)) if allowing else response
+        return response  # the page shows the error when it sends
+    allow_origin = csp_update({"connect-src": ["'self'", origin]}) if origin else None
+    return cast(HttpResponse, allow_origin(lambda _request: response)(request)) if allow_origin else response
 
 
 class DirectUploadAdmin(Unchanging, admin.ModelAdmin):  # type: ignore[type-arg]
-    """Looked at, and canceled with the permission to delete one."""
+    """Read-only, but for canceling, which needs the permission to delete one."""
 
     change_form_template = "admin/registry/directupload/change_form.html"
     list_display = ("name", "status_text", "target", "size", "uploaded_by", "created_at")
@@ -99,7 +99,7 @@ class DirectUploadAdmin(Unchanging, admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="arrived")
     def parts(self, upload: DirectUpload) -> str:
-        """What is kept of an open one, and how long."""
+        """How many parts of an open upload arrived, and until when they are stored."""
         try:
             arrived = len(arrived_parts(upload))
         except MlserveError as error:
@@ -121,9 +121,9 @@ class DirectUploadAdmin(Unchanging, admin.ModelAdmin):  # type: ignore[type-arg]
         """Confirm, then abandon."""
         if not self.has_cancel_permission(request):
             raise PermissionDenied
-        upload: DirectUpload = found(self, request, pk)
+        upload: DirectUpload = row_or_404(self, request, pk)
         if request.method != "POST":
-            consequence = "What arrived of it is deleted, and it cannot be taken up again."
+            consequence = "What arrived of it is deleted, and it cannot be resumed."
             return confirm(self, request, upload, title="Cancel the upload", consequence=consequence)
         self._cancel(request, [upload])
         return redirect("admin:registry_directupload_change", upload.pk)

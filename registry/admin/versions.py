@@ -24,8 +24,8 @@ from registry.admin.comparison import shown, tables_of
 from registry.admin.deletion import why_kept
 from registry.admin.forms import PROMOTE, ComparisonForm, DescriptionForm, UploadForm, has_permission
 from registry.admin.incidents import incidents_of, trust_view
-from registry.admin.rows import Unchanging, confirm, found, page
-from registry.admin.uploads import DirectUploadAdmin, letting_send
+from registry.admin.rows import Unchanging, confirm, page, row_or_404
+from registry.admin.uploads import DirectUploadAdmin, allow_sending
 from registry.inspection.report import CHECKS, report_from_json
 from registry.models import DirectUpload, Model, ModelVersion, Promotion
 from registry.publishing.publish import Published, mark_default, promote, rollback
@@ -43,14 +43,14 @@ _STATUS_SYMBOLS = {"live": "●", "ready": "○", "retired": "◌"}
 _LONG_FIELDS = ("schema", "columns", "form_config", "sample_rows", "golden_outputs", "environment")
 
 
-class _KeepsWhatIsUsed:
-    """Answers a deletion that would break something with the reason, before anything is collected."""
+class _RefusesDeletionOfUsed:
+    """Refuses a deletion that would break something, with the reason, before Django collects the related rows."""
 
     def get_deleted_objects(self, objs: Iterable[models.Model], request: HttpRequest) -> Any:
         if reasons := [reason for obj in objs if (reason := why_kept(obj))]:
             return [], {}, set(), reasons
         deleted, counts, lacking, protected = super().get_deleted_objects(objs, request)  # type: ignore[misc]
-        # A version's promotions go with it; nobody may delete one alone.
+        # A version's promotions are deleted with it, although no user has the permission to delete one alone.
         return deleted, counts, lacking - {Promotion._meta.verbose_name}, protected
 
 
@@ -116,7 +116,7 @@ class PromotionInline(Unchanging, admin.TabularInline):  # type: ignore[type-arg
 
 
 @admin.register(Model)
-class ModelAdmin(_KeepsWhatIsUsed, admin.ModelAdmin):  # type: ignore[type-arg]
+class ModelAdmin(_RefusesDeletionOfUsed, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("name", "title", "live_tag", "version_count", "is_public", "is_default", "created_at")
     list_filter = ("is_public", "is_default")
     search_fields = ("name", "title", "description")
@@ -152,7 +152,7 @@ class ModelAdmin(_KeepsWhatIsUsed, admin.ModelAdmin):  # type: ignore[type-arg]
     def make_default_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         if not self.has_change_permission(request):
             raise PermissionDenied
-        model = found(self, request, pk)
+        model = row_or_404(self, request, pk)
         if request.method == "POST":
             mark_default(model)
             self.log_change(request, model, "Made the default model.")
@@ -164,7 +164,7 @@ class ModelAdmin(_KeepsWhatIsUsed, admin.ModelAdmin):  # type: ignore[type-arg]
 
 @dataclass(frozen=True)
 class _Move:
-    """A change of what is live: one row for each button."""
+    """A change of the live version: one row for each button."""
 
     title: str
     consequence: Callable[[ModelVersion], str]
@@ -189,7 +189,7 @@ _MOVES: Mapping[str, _Move] = {
 
 
 @admin.register(ModelVersion)
-class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # type: ignore[type-arg]
+class ModelVersionAdmin(_VersionCells, _RefusesDeletionOfUsed, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = (
         "tag", "model", "status_text", "checks", "size", "digest", "is_batchable", "uploaded_by", "uploaded_at",
     )  # fmt: skip
@@ -255,23 +255,23 @@ class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # t
             "csrf_cookie": settings.CSRF_COOKIE_NAME,
             "checks": CHECKS,
         }
-        return letting_send(request, page(self, request, "upload", context))
+        return allow_sending(request, page(self, request, "upload", context))
 
     def check_view(self, request: HttpRequest) -> HttpResponse:
-        """For the page's script: what would be refused after the artifact was sent is said before."""
+        """For the page's script: report errors in the form before the artifact is sent."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         form = DescriptionForm(request.POST, request.FILES, user=request.user)
         sha256 = form.registered_sha256() if form.is_valid() else None
-        return JsonResponse({"errors": form.complaints(), "registered_sha256": sha256})
+        return JsonResponse({"errors": form.predictable_errors(), "registered_sha256": sha256})
 
     def uploaded_view(self, request: HttpRequest, upload_id: UUID) -> HttpResponse:
-        """To the version that one's own direct upload became."""
+        """Redirect to the version that was published from the user's own direct upload."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         upload = own_upload(request.user, upload_id)
         if upload.version is None:
-            raise NotFound(f"The upload {upload} is {upload.get_status_display()} and no version.")
+            raise NotFound(f"The upload {upload} is {upload.get_status_display()}, so it has no version.")
         report = report_from_json(upload.report or {})
         self.message_user(request, f"{upload.version} registered, {report.summary()}.", messages.SUCCESS)
         return redirect(_version_url("change", upload.version))
@@ -297,26 +297,26 @@ class ModelVersionAdmin(_VersionCells, _KeepsWhatIsUsed, admin.ModelAdmin):  # t
         """Confirm, then promote or roll back."""
         if not has_permission(request.user, PROMOTE):
             raise PermissionDenied
-        version, asked = found(self, request, pk), _MOVES[move]
-        refusal = _why_not(version, move)
+        version, change = row_or_404(self, request, pk), _MOVES[move]
+        refusal = _refusal(version, move)
         if request.method != "POST" and not refusal:
-            return confirm(self, request, version, title=asked.title, consequence=asked.consequence(version))
+            return confirm(self, request, version, title=change.title, consequence=change.consequence(version))
         if refusal:
             self.message_user(request, refusal, messages.WARNING)
             return redirect(_version_url("change", version))
         try:
-            live = asked.run(version, request.user.get_username())
+            live = change.run(version, request.user.get_username())
         except MlserveError as error:
             self.message_user(request, error.detail, messages.ERROR)
             return redirect(_version_url("change", version))
-        self.log_change(request, live, f"{asked.done}.")
+        self.log_change(request, live, f"{change.done}.")
         self.message_user(request, f"{live} is live.", messages.SUCCESS)
         return redirect(_version_url("change", live))
 
     def compare_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        version = found(self, request, pk)
+        version = row_or_404(self, request, pk)
         form = ComparisonForm(request.GET or None, version=version)
         context = {"title": f"Compare {version}", "original": version, "form": form}
         if form.is_valid():
@@ -361,13 +361,13 @@ def _live_sentence(version: ModelVersion) -> str:
 
 
 def _earlier(version: ModelVersion) -> ModelVersion | None:
-    """What a rollback of the version's model would make live."""
+    """The version that a rollback of the model would make live."""
     current = version.model.promotions.select_related("replaced__version__model").first()
     return current.replaced.version if current is not None and current.replaced is not None else None
 
 
-def _why_not(version: ModelVersion, move: str) -> str:
-    """Why the version cannot be moved, such as on a page that was open while somebody else moved it; '' if it can."""
+def _refusal(version: ModelVersion, move: str) -> str:
+    """Why the version cannot be promoted or rolled back, such as from a page that is out of date; '' if it can."""
     if move == "promote":
         return f"{version} is live already." if version.is_live else ""
     if not version.is_live:

@@ -33,7 +33,7 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
         )  # fmt: skip
 
     def to_representation(self, instance: ModelVersion) -> dict[str, Any]:
-        """To strangers without the names of accounts, of which they could guess the passwords."""
+        """Without the names of accounts for callers who are not signed in: they would help to guess passwords."""
         shown: dict[str, Any] = super().to_representation(instance)
         request = self.context.get("request")
         is_signed_in = request is not None and request.user.is_authenticated
@@ -48,7 +48,7 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
 
 
 class VersionDetailSerializer(VersionSerializer):
-    """With what is too long for a list."""
+    """With the fields that are too long for a list."""
 
     schema = serializers.SerializerMethodField()
     verdict = serializers.SerializerMethodField(
@@ -91,7 +91,7 @@ class ModelSerializer(serializers.ModelSerializer[Model]):
 
 
 class _TextField(serializers.CharField):
-    """Where JSON's numbers are no text: 1.0 would become "1.0" for one client and "1" for another."""
+    """Refuses JSON's numbers: 1.0 would become "1.0" from one client and "1" from another."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -101,12 +101,12 @@ class _TextField(serializers.CharField):
 
 @extend_schema_field({"type": "string", "pattern": f"^{NAME_PATTERN}$", "maxLength": 100})
 class _NameField(_TextField):
-    """Whose form `publishing.require_names` and the look-up explain better."""
+    """Not validated here: `publishing.publish.require_names` and the look-up have better messages."""
 
 
 @extend_schema_field({"type": "integer", "minimum": 1, "maximum": settings.MLSERVE_MAX_ARTIFACT_BYTES})
 class _FileSizeField(serializers.IntegerField):
-    """Whose bounds `uploads.open_upload` explains better."""
+    """Not bounded here: `uploads.sender.open_upload` has a better message."""
 
 
 class TagSerializer(serializers.Serializer[dict[str, str]]):
@@ -206,7 +206,7 @@ class UploadedVersionSerializer(serializers.Serializer[dict[str, Any]]):
 
 
 class DirectUploadSerializer(serializers.ModelSerializer[DirectUpload]):
-    """Needs `arrived`, the numbers of the parts that are there, in its context."""
+    """Needs `arrived`, the numbers of the parts that arrived, in its context."""
 
     upload_id = serializers.UUIDField(source="id", read_only=True)
     part_count = serializers.IntegerField(source="staging.part_count", read_only=True)

@@ -37,8 +37,7 @@ class DirectUploadViewSet(viewsets.GenericViewSet[DirectUpload]):
     def create(self, request: Request) -> Response:
         """Open an upload. Then ask for the addresses of its parts, send them, and submit it as a version."""
         require_permission(request, PUBLISH)
-        asked = _validated(OpenUploadSerializer, request)
-        upload = sender.open_upload(request.user, **asked)
+        upload = sender.open_upload(request.user, **_validated(OpenUploadSerializer, request))
         body = document(upload, request)
         return Response(body, status=201, headers={"Location": body["url"]})
 
@@ -56,12 +55,12 @@ class DirectUploadViewSet(viewsets.GenericViewSet[DirectUpload]):
     @extend_schema(request=PartNumbersSerializer, responses=PartAddressesSerializer)
     def addresses(self, request: Request, upload: UUID) -> Response:
         """Where to PUT some of the parts. Each takes exactly the bytes named here; sending one again is fine."""
-        found = self._own(request, upload)
+        own = self._own(request, upload)
         numbers = sorted(set(_validated(PartNumbersSerializer, request)["numbers"]))
         parts = [
-            {"number": number, "url": url or _own_address(request, found, number),
-             "size_bytes": found.staging.bytes_of(number)}
-            for number, url in sender.part_addresses(found, numbers).items()
+            {"number": number, "url": url or _own_address(request, own, number),
+             "size_bytes": own.staging.bytes_of(number)}
+            for number, url in sender.part_addresses(own, numbers).items()
         ]  # fmt: skip
         return Response({"parts": parts, "expires_in_seconds": ADDRESS_SECONDS})
 
@@ -71,10 +70,10 @@ class DirectUploadViewSet(viewsets.GenericViewSet[DirectUpload]):
     )
     def receive(self, request: Request, upload: UUID, number: int) -> Response:
         """Send one part to this server, where its own address was given for it."""
-        found = self._own(request, upload)
-        _require_length(request, found, number)
-        # Whatever the type says, these are bytes; DRF would look for a parser and read all of them into memory.
-        sender.receive_part(found, number, cast(IO[bytes], request._request))
+        own = self._own(request, upload)
+        _require_length(request, own, number)
+        # Read from Django's request: DRF would choose a parser by the content type and read all bytes into memory.
+        sender.receive_part(own, number, cast(IO[bytes], request._request))
         return Response(status=204)
 
     def _own(self, request: Request, upload: UUID) -> DirectUpload:
@@ -83,17 +82,17 @@ class DirectUploadViewSet(viewsets.GenericViewSet[DirectUpload]):
 
 
 def document(upload: DirectUpload, request: Request) -> dict[str, Any]:
-    """The upload as JSON. Raises Unavailable when the storage does not tell which parts arrived."""
+    """The upload as JSON. Raises Unavailable when the storage does not say which parts arrived."""
     context = {"request": request, "arrived": sender.arrived_parts(upload)}
     return dict(DirectUploadSerializer(upload, context=context).data)
 
 
 def _validated(kind: type[serializers.Serializer[dict[str, Any]]], request: Request) -> dict[str, Any]:
     """The JSON body's fields. Raises NotJson, or BadUpload with every field that is wrong."""
-    asked = kind(data=json_of(request))
-    if not asked.is_valid():
-        raise BadUpload(" ".join(_sentences(asked.errors)))
-    return dict(asked.validated_data)
+    serializer = kind(data=json_of(request))
+    if not serializer.is_valid():
+        raise BadUpload(" ".join(_sentences(serializer.errors)))
+    return dict(serializer.validated_data)
 
 
 def _sentences(errors: Any) -> list[str]:
@@ -109,7 +108,7 @@ def _own_address(request: Request, upload: DirectUpload, number: int) -> str:
 
 
 def _require_length(request: Request, upload: DirectUpload, number: int) -> None:
-    """Before anything is read: a body of another size is not this part."""
+    """Raise BadRequest for a body of another size than the part's, before anything is read."""
     length = request.META.get("CONTENT_LENGTH") or "0"
     expected = upload.staging.bytes_of(number)
     if 1 <= number <= upload.staging.part_count and length != str(expected):

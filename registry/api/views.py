@@ -38,7 +38,7 @@ _SMALL_FILES = ("schema", "sample", "form")
 class ModelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Model]):
     """The models that you may use, each with its live version."""
 
-    token_scope = None  # any token reads; what changes something asks for its own permission
+    token_scope = None  # any token may read; actions that change something require their own permission
 
     queryset = Model.objects.all()
     serializer_class = ModelSerializer
@@ -62,9 +62,9 @@ class ModelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         """Make a version live, at once and in every process."""
         require_permission(request, PROMOTE)
         self.get_object()
-        asked = TagSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        version = promote(model, asked.validated_data["tag"], by=request.user.get_username())
+        serializer = TagSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        version = promote(model, serializer.validated_data["tag"], by=request.user.get_username())
         log_action(request.user, version, "Promoted over the API.")
         return Response(VersionSerializer(version, context=self.get_serializer_context()).data)
 
@@ -107,9 +107,9 @@ class VersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         With `upload` instead of `artifact`: 202, and a worker does it.
         """
         require_permission(request, PUBLISH)
-        asked = VersionUploadSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        data = asked.validated_data
+        serializer = VersionUploadSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        data = serializer.validated_data
         if data["promote"]:
             require_permission(request, PROMOTE)
         if data["allow_other_versions"]:
@@ -118,22 +118,26 @@ class VersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         files = {name: data.get(name) for name in ("artifact", *_SMALL_FILES)}
         most_bytes = MAX_SMALL_FILE_BYTES if "upload" in data else None
         with received(files, most_bytes=most_bytes) as paths:
-            wanted = version_request({**data, "model": model}, paths)
+            version_requested = version_request({**data, "model": model}, paths)
             if "upload" in data:
-                return self._queue(request, wanted, data)
-            published = publish(paths["artifact"], wanted, by=request.user.get_username(), inspect=inspect_in_request)
-        note_published(request.user, published, wanted, how="Uploaded over the API")
+                return self._queue(request, version_requested, data)
+            published = publish(
+                paths["artifact"], version_requested, by=request.user.get_username(), inspect=inspect_in_request
+            )
+        note_published(request.user, published, version_requested, how="Uploaded over the API")
         body = VersionDetailSerializer(published.version, context=self.get_serializer_context()).data
         return Response(body, status=201 if published.created else 200, headers={"Location": body["url"]})
 
-    def _queue(self, request: Request, wanted: VersionRequest, data: dict[str, Any]) -> Response:
-        upload = submit_upload(own_upload(request.user, data["upload"]), wanted, sha256=data["sha256"].lower())
+    def _queue(self, request: Request, version_requested: VersionRequest, data: dict[str, Any]) -> Response:
+        upload = submit_upload(
+            own_upload(request.user, data["upload"]), version_requested, sha256=data["sha256"].lower()
+        )
         body = DirectUploadSerializer(upload, context=self.get_serializer_context()).data
         return Response(body, status=202, headers={"Location": body["url"]})
 
 
 def _require_may_change(request: Request, model: str, data: dict[str, Any]) -> None:
-    """What an upload changes of a model that exists needs the same permission as in the admin."""
+    """An upload that changes an existing model needs the same permission as in the admin."""
     if data["title"] is None and data["is_public"] is None:
         return
     if Model.objects.filter(name=model).exists():

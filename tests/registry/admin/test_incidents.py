@@ -53,7 +53,7 @@ def test_it_trusts_a_version_again(client: Client, owner: User, troubled: ModelV
     assert "Incidents, all cleared" in response.content.decode()
     assert not Incident.objects.open().exists()
     assert LogEntry.objects.get().get_change_message().startswith("Trusted again although it hung 2 times")
-    assert "Nothing is held against" in client.post(page_of(troubled, "trust"), follow=True).content.decode()
+    assert "has no open incidents" in client.post(page_of(troubled, "trust"), follow=True).content.decode()
 
 
 def test_it_lets_nobody_do_so_who_may_not_promote(client: Client, reader: User, troubled: ModelVersion) -> None:
