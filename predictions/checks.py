@@ -8,14 +8,14 @@ from django.core.checks import CheckMessage, Error, register
 
 @register()
 def retry_exceeds_timeout(**_: Any) -> list[CheckMessage]:
-    """django-q2 only warns, and then runs a long task several times at once."""
+    """django-q2 only warns of this, and would run a long task several times at once."""
     cluster: dict[str, Any] = settings.Q_CLUSTER
     if cluster["retry"] > cluster["timeout"]:
         return []
     return [
         Error(
             f"Q_CLUSTER retry ({cluster['retry']} s) does not exceed its timeout ({cluster['timeout']} s).",
-            hint="Make retry larger: a task that still runs would be handed out again.",
+            hint="Make retry larger: a task that still runs would be started again.",
             id="predictions.E001",
         )
     ]
@@ -40,7 +40,7 @@ def functions_share_a_queue(**_: Any) -> list[CheckMessage]:
         return []
     return [
         Error(
-            f"MLSERVE_QUEUE is {settings.MLSERVE_QUEUE!r} in a function on Lambda, which hears of work by SQS only.",
+            f"MLSERVE_QUEUE is {settings.MLSERVE_QUEUE!r} in a function on Lambda, which is started by SQS only.",
             hint="Set MLSERVE_QUEUE=sqs; `manage.py create_queue` makes the queue.",
             id="predictions.E003",
         )

@@ -56,7 +56,7 @@ def _own_files(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(health, "_recent", health.RecentAnswer(health._check_all))
     loaded_models.forget_all()
     incidents.forget_all()
-    payloads.away.forget_all()
+    payloads.unreachable.forget_all()
     draining.paces.forget_all()
     in_place.paces.forget_all()
     lookup.forget_all()  # a test's first version has the same id as the last test's

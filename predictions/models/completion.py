@@ -20,8 +20,8 @@ from predictions.status import Status
 class Completion:
     """How one prediction ended: a result, or an error (a problem object). Times are the batch's.
 
-    `inputs` is the JSON that is kept of its rows, where that is not everything. `kept_result` is what the row will hold
-    of the result, once that is known.
+    `inputs` is the JSON of its rows after redaction, if the version has redacted columns. `kept_result` is the text for
+    the row's column `result`, or None before it was made.
     """
 
     prediction_id: UUID
@@ -33,10 +33,10 @@ class Completion:
     kept_result: str | None = None
 
     def with_kept_result(self) -> "Completion":
-        """A large one lies in the storage then, so that a second try of `finish` does not store it again."""
-        return self if self.error is not None else replace(self, kept_result=self.what_is_kept())
+        """With `kept_result` set, so that a second try of `finish` does not store a large result again."""
+        return self if self.error is not None else replace(self, kept_result=self.result_text())
 
-    def what_is_kept(self) -> str:
+    def result_text(self) -> str:
         return self.kept_result or store_or_inline(dump_json(self.result), self.prediction_id, "result")
 
 
@@ -49,15 +49,15 @@ def given_up_error() -> str:
     """The stored error of a prediction that outlived all its attempts."""
     error = GivenUp(
         f"The worker died or ran out of time {settings.MLSERVE_MAX_ATTEMPTS} times on this prediction. "
-        "Try fewer rows, and tell whoever owns the model."
+        "Try fewer rows, and tell the model's owner."
     )
     return dump_json(stored_problem(error)).decode()
 
 
 @lru_cache(maxsize=64)
 def finish_sql(rows: int, *, replaces_inputs: bool) -> str:
-    """Values only ever travel as parameters. Both databases call the columns of VALUES column1, column2, …"""
-    # PostgreSQL takes parameters for text unless it is told otherwise.
+    """The statement; all values are parameters. Both databases call the columns of VALUES column1, column2, …"""
+    # PostgreSQL takes parameters for text unless they are cast.
     casts = ["::uuid", "", "", "", "", "::double precision", *(["::text", "::boolean"] if replaces_inputs else [])]
     entry = ", ".join(f"%s{cast if connection.vendor == 'postgresql' else ''}" for cast in casts)
     replacing = (
@@ -82,7 +82,7 @@ def finished_row(completion: Completion) -> list[Any]:
     return [
         completion.prediction_id if connection.vendor == "postgresql" else completion.prediction_id.hex,
         Status.SUCCEEDED.value if succeeded else Status.FAILED.value,
-        completion.what_is_kept() if succeeded else None,
+        completion.result_text() if succeeded else None,
         None if succeeded else dump_json(completion.error).decode(),
         dump_json(completion.warnings).decode(),
         completion.predict_seconds,

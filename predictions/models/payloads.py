@@ -1,12 +1,12 @@
 """Inputs and results as JSON: small ones in the row, large ones in the artifact storage with a reference in the row.
 
-A row of megabytes would be copied at each step of its life, and make the table too large to keep in memory. Bytes
+A row of megabytes would be copied at each update, and make the table too large for the database's memory. Bytes
 are stored before the row that refers to them, so a crash leaves at most an object without a row, which the sweep
 deletes (predictions/store/payload_sweep.py). Keys are
 
     predictions/SERVICE/SHARD/PREDICTION/NAME-RANDOM.json
 
-SERVICE is made from SECRET_KEY: a sweep must not delete what another service keeps in the same bucket. SHARD is the
+SERVICE is made from SECRET_KEY: a sweep must not delete objects of another service in the same bucket. SHARD is the
 random end of the prediction's id. Older rows refer to predictions/PREDICTION/NAME-RANDOM.json, which no sweep looks at.
 """
 
@@ -28,18 +28,18 @@ log = logging.getLogger(__name__)
 
 # No JSON text begins like this.
 REFERENCE = "@"
-# Between the key of an object and that of the object that it replaces and that is still to be deleted. No key holds it.
+# Separates the key of an object from that of the object that it replaces, until that is deleted. No key contains it.
 _INSTEAD_OF = "|"
 _FOLDER = "predictions"
 SHARDS = 16**3
-# Whether the storage takes and gives payloads, as far as this process knows.
-away: Backoff[str] = Backoff()
+# Whether the storage was unreachable for a payload when this process last used it.
+unreachable: Backoff[str] = Backoff()
 
 
 def inline_or_store(text: bytes, prediction_id: UUID, name: str) -> str:
-    """What stands in the row for this JSON text: the text itself, or a reference. Raises Unavailable.
+    """The text for the row's column: this JSON itself, or a reference to it. Raises Unavailable.
 
-    Each call makes an object of its own: a second attempt must not overwrite what the first one's row refers to.
+    Each call makes a new object: a second attempt must not overwrite the object that the first one's row refers to.
     """
     if len(text) <= settings.MLSERVE_ROW_BYTES:
         return text.decode()
@@ -47,8 +47,8 @@ def inline_or_store(text: bytes, prediction_id: UUID, name: str) -> str:
 
 
 def store_or_inline(text: bytes, prediction_id: UUID, name: str) -> str:
-    """As `keep`, but text that the storage does not take stays in the row, which is slower, but loses nothing."""
-    if len(text) <= settings.MLSERVE_ROW_BYTES or not away.paused():
+    """As `inline_or_store`, but the row gets the text itself when the storage is unreachable: slower, but not lost."""
+    if len(text) <= settings.MLSERVE_ROW_BYTES or not unreachable.paused():
         try:
             return inline_or_store(text, prediction_id, name)
         except Unavailable as error:
@@ -57,9 +57,10 @@ def store_or_inline(text: bytes, prediction_id: UUID, name: str) -> str:
 
 
 def replace(kept: str, text: bytes, prediction_id: UUID, name: str) -> str:
-    """What stands in the row instead of `kept`; not tidy where an object is replaced. Raises Unavailable.
+    """The text for the row's column in place of `kept`. Raises Unavailable.
 
-    The old object is still named, so that any process that finds the row can delete it (`delete_replaced_object`).
+    If that refers to an object, the new text still names it, so that any process can delete it later
+    (`delete_replaced_object`).
     """
     if not kept.startswith(REFERENCE):
         return inline_or_store(text, prediction_id, name)
@@ -67,12 +68,12 @@ def replace(kept: str, text: bytes, prediction_id: UUID, name: str) -> str:
 
 
 def has_no_replaced_object(kept: str) -> bool:
-    """Whether no object is left that this one replaces."""
+    """Whether the replaced object, if there was one, is deleted."""
     return not kept.startswith(REFERENCE) or _INSTEAD_OF not in kept
 
 
 def delete_replaced_object(kept: str) -> str:
-    """Delete the objects that were replaced; what stands in the row then. Raises Unavailable."""
+    """Delete the replaced objects; returns the new text for the row's column. Raises Unavailable."""
     current, *obsolete = keys(kept)
     for key in obsolete:
         artifacts.remove_or_raise(key)
@@ -80,20 +81,20 @@ def delete_replaced_object(kept: str) -> str:
 
 
 def fetch(kept: str) -> str | bytes:
-    """The JSON text for what `keep` gave. Raises Unavailable."""
+    """The JSON text for what `inline_or_store` returned. Raises Unavailable."""
     if not kept.startswith(REFERENCE):
         return kept
-    with _noticed():
+    with _recorded_reachability():
         return artifacts.get(keys(kept)[0])
 
 
 def discard(kept: Iterable[str | None]) -> None:
-    """Delete the objects that are referred to, after their rows; one that cannot be deleted is logged and stays."""
+    """Delete the objects of rows that were deleted already; one that cannot be deleted is logged and stays."""
     artifacts.remove([key for text in kept if text and text.startswith(REFERENCE) for key in keys(text)])
 
 
 def delete(*kept: str | None) -> None:
-    """The same before their rows are deleted. Raises Unavailable where something stays."""
+    """Delete the objects of rows that are deleted afterwards. Raises Unavailable when one cannot be deleted."""
     for text in kept:
         if text and text.startswith(REFERENCE):
             for key in keys(text):
@@ -101,13 +102,13 @@ def delete(*kept: str | None) -> None:
 
 
 def folders() -> list[str]:
-    """Where the objects of this service lie: new ones in the first, those of its earlier keys in the others."""
+    """The folders of this service: new objects are stored in the first, those of its earlier keys in the others."""
     return [f"{_FOLDER}/{_service(key)}" for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
 
 
 @lru_cache(maxsize=8)
 def _service(secret_key: str) -> str:
-    """A name that tells nothing about the key."""
+    """A name from which the key cannot be computed."""
     return hmac.new(secret_key.encode(), b"mlserve payloads", hashlib.sha256).hexdigest()[:16]
 
 
@@ -117,7 +118,7 @@ def keys(kept: str) -> list[str]:
 
 
 def prediction_of(key: str) -> UUID | None:
-    """Whose an object in one of `folders` is; None when no prediction made this key."""
+    """The prediction that an object in one of `folders` belongs to; None for a key that no prediction made."""
     parts = key.split("/")
     try:
         return UUID(parts[3]) if len(parts) == 5 else None
@@ -127,19 +128,19 @@ def prediction_of(key: str) -> UUID | None:
 
 def _stored(text: bytes, prediction_id: UUID, name: str) -> str:
     key = f"{folders()[0]}/{prediction_id.hex[-3:]}/{prediction_id}/{name}-{uuid4().hex[:8]}.json"
-    with _noticed():
-        artifacts.require_there()  # where a disk is not mounted, what is written now would be hidden later
+    with _recorded_reachability():
+        artifacts.require_there()  # files written where a disk is not mounted would be hidden once it is
         artifacts.put(key, text)
     return f"{REFERENCE}{key}"
 
 
 @contextmanager
-def _noticed() -> Iterator[None]:
-    """Around a use of the storage."""
+def _recorded_reachability() -> Iterator[None]:
+    """Around a use of the storage: record in `unreachable` whether it answered."""
     try:
         yield
     except Unavailable as error:
         if error.may_pass:
-            away.begin(_FOLDER)
+            unreachable.begin(_FOLDER)
         raise
-    away.end(_FOLDER)
+    unreachable.end(_FOLDER)

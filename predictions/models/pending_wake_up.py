@@ -1,4 +1,4 @@
-"""The wake-up on its way to a worker."""
+"""The table of wake-ups that no worker has received yet."""
 
 from django.db import models
 
@@ -13,7 +13,7 @@ class PendingWakeUp(models.Model):
     sent_at = models.DateTimeField(null=True, blank=True, db_column="rung_at")
 
     class Meta:
-        # Table and column keep the names that processes of the release before know while both run.
+        # Table and column keep their old names, because processes of the previous release run beside new ones.
         db_table = "predictions_wakeup"
 
     def __str__(self) -> str:

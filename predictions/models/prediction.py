@@ -1,4 +1,4 @@
-"""The tables of predictions, the door bell and the workers.
+"""The table of predictions.
 
 Every arrow between the states of a prediction is one compare-and-set: it filters on the state it expects, updates, and
 looks at the count.
@@ -29,9 +29,9 @@ from registry.publishing.lookup import version_by_id
 
 log = logging.getLogger(__name__)
 
-# A lease that ends so much later than any that begins now was given by a clock that was ahead.
-_NO_CLOCKS_DIFFER_SO_MUCH = timedelta(hours=1)
-# A sweep makes room for predictions again after so long; what is left is the next one's, a minute later.
+# A lease that ends later, by more than this, than one that begins now was given by a host whose clock is wrong.
+_LARGEST_CLOCK_DIFFERENCE = timedelta(hours=1)
+# The longest that one step of a sweep keeps a worker from predictions. The next sweep, a minute later, continues.
 _SWEEP_SECONDS = 5.0
 
 
@@ -40,7 +40,7 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         return self.filter(status=Status.QUEUED)
 
     def oldest_queued_seconds(self, *, now: datetime) -> float:
-        """How long the one that waited longest has waited; 0.0 when none waits. Ids are in the order of time."""
+        """How long the oldest queued prediction has waited; 0.0 when none waits. Ids are in the order of time."""
         oldest = self.queued().order_by("pk").values_list("created_at", flat=True).first()
         return (now - oldest).total_seconds() if oldest else 0.0
 
@@ -52,17 +52,17 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         return self.filter(status=Status.RUNNING)
 
     def leased(self, *, now: datetime) -> "PredictionQuerySet":
-        """Running, and a worker may still be at it."""
+        """Running, with a lease that has not expired: a worker may still be predicting it."""
         return self.running().filter(lease_expires_at__gt=now)
 
     def unanswered(self) -> "PredictionQuerySet":
-        """Failed, canceled and expired, in the words of the partial indexes that hold these few."""
+        """Failed, canceled and expired, by the condition of the partial indexes of these few rows."""
         return self.filter(result=None, finished_at__isnull=False)
 
     def finish(self, completions: Sequence[Completion], *, holder: str, now: datetime) -> int:
         """running → succeeded | failed for a whole batch in one statement; the number of rows it changed.
 
-        A row whose lease `holder` no longer has is left alone: another worker tries it, or it has ended.
+        A row whose lease `holder` no longer has is not changed: another worker predicts it, or it has ended.
         """
         if not completions:
             return 0
@@ -84,13 +84,13 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         return count
 
     def _discard_unused(self, results: dict[UUID, str | None]) -> None:
-        """Of those whose lease was lost meanwhile; nothing refers to theirs."""
+        """Delete the stored results of predictions whose lease was lost meanwhile, since no row refers to them."""
         large = {pk: text for pk, text in results.items() if text and text.startswith(REFERENCE)}
         used = set(self.filter(pk__in=large).values_list("result", flat=True)) if large else set()
         discard(text for text in large.values() if text not in used)
 
     def _kept_inputs(self, completions: Sequence[Completion]) -> dict[UUID, Kept]:
-        """What takes the place of inputs that must not be kept as they are."""
+        """The redacted inputs, by the ids of the predictions whose versions have redacted columns."""
         texts = {
             completion.prediction_id: completion.inputs for completion in completions if completion.inputs is not None
         }
@@ -100,17 +100,17 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         return {pk: in_place_of(large.get(pk, ""), text, pk) for pk, text in texts.items()}
 
     def _delete_replaced(self, ids: Iterable[UUID]) -> None:
-        """Delete the objects that were replaced, once that is committed; the sweep does what fails here."""
+        """Delete the replaced objects after the commit; the sweep repeats what fails here."""
         if own := list(ids):
             transaction.on_commit(lambda: self.redact_ended(own))
 
     def redact_ended(self, ids: Sequence[UUID] | None = None, *, seconds: float = _SWEEP_SECONDS) -> int:
-        """Leave no ended prediction (of these) with an input that must not be kept; how many were mended."""
+        """Redact the inputs of ended predictions (of these) that are still raw; how many were redacted."""
         return redact_ended(self.all() if ids is None else self.filter(pk__in=ids), seconds=seconds)
 
     def requeue_expired(self, *, now: datetime) -> int:
-        """running → queued for what no living worker holds; → failed after MLSERVE_MAX_ATTEMPTS."""
-        latest = now + lease_duration() + _NO_CLOCKS_DIFFER_SO_MUCH
+        """running → queued for predictions that no living worker holds; → failed after MLSERVE_MAX_ATTEMPTS."""
+        latest = now + lease_duration() + _LARGEST_CLOCK_DIFFERENCE
         return self._requeue(Q(lease_expires_at__lt=now) | Q(lease_expires_at__gt=latest), now)
 
     def requeue_held_by(self, holders: Sequence[str], *, now: datetime) -> int:
@@ -130,13 +130,13 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         back = held.filter(attempts__lt=settings.MLSERVE_MAX_ATTEMPTS).update(
             status=Status.QUEUED, started_at=None, lease_holder="", lease_expires_at=None
         )
-        # What could not end, because its input is unreachable, is no worker's any more: the next sweep ends it.
+        # Rows that could not end because their input is unreachable lose their worker; the next sweep ends them.
         used_up.update(lease_holder="", lease_expires_at=now)
         return given_up + back
 
     def requeue_without_attempt(self, *, holder: str, ids: Sequence[UUID] | None = None) -> int:
-        """running → queued for what `holder` has claimed (of `ids`), as if it had not been tried: what kept it from
-        being predicted was no fault of its own.
+        """running → queued for predictions that `holder` has claimed (of `ids`), without counting the attempt: they did
+        not cause what kept them from being predicted.
         """
         held = self.running().filter(lease_holder=holder)
         mine = held if ids is None else held.filter(pk__in=ids)
@@ -145,9 +145,9 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         )
 
     def expire(self, *, now: datetime, batch: int = 1000, seconds: float = _SWEEP_SECONDS) -> int:
-        """queued → expired for what waited longer than MLSERVE_QUEUE_SECONDS.
+        """queued → expired for predictions that waited longer than MLSERVE_QUEUE_SECONDS.
 
-        In small transactions from the oldest on, for about `seconds` at most: the next sweep goes on.
+        In small transactions from the oldest on, for about `seconds` at most: the next sweep continues.
         """
         limit = now - timedelta(seconds=settings.MLSERVE_QUEUE_SECONDS)
         expired = 0
@@ -164,7 +164,7 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         return bool(queued._end(skips_unavailable=False, status=Status.CANCELED, finished_at=now))
 
     def _end(self, *, skips_unavailable: bool = True, **changes: Any) -> int:
-        """An arrow to an end, which replaces raw inputs. A row whose input cannot be had now is left for later."""
+        """End these predictions and redact raw inputs. A row whose input is unreachable stays for the next sweep."""
         before = {row[0]: row for row in self.values_list("pk", "version_id", "request_id", "created_at", "started_at")}
         ended, replaced = self.filter(is_raw=False).update(**changes), end_raw(self, skips_unavailable, **changes)
         self.model._default_manager.all()._delete_replaced(replaced)
@@ -179,9 +179,10 @@ class PredictionQuerySet(QuerySet["Prediction"]):
     def delete_ended_before(self, limit: datetime, *, batch: int = 500, seconds: float = _SWEEP_SECONDS) -> int:
         """Retention: delete what ended before `limit`, oldest first.
 
-        In small transactions, so that nothing waits for it, and for about `seconds` at most: the next sweep goes on.
-        Ids are in the order of arrival and nothing ends before it arrived, so the walk ends at what arrived later
-        than `limit`, and no index on the time of the end is needed.
+        In small transactions, so that no statement waits long for it, and for about `seconds` at most: the next sweep
+        continues.
+        Ids are in the order of arrival and nothing ends before it arrived, so it stops at the first one that arrived
+        after `limit`, and no index on the time of the end is needed.
         """
         deleted = 0
         for oldest in self._oldest_first("pk", "created_at", "finished_at", batch=batch, seconds=seconds):
@@ -193,7 +194,7 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         return deleted
 
     def _delete_with_objects(self) -> int:
-        """Rows whose objects the storage does not delete now stay, for only they say where the objects lie."""
+        """Rows whose objects cannot be deleted now stay, because only they name the objects."""
         elsewhere = Q(inputs__startswith=REFERENCE) | Q(result__startswith=REFERENCE)
         kept = list(self.filter(elsewhere).values_list("pk", "inputs", "result"))
         emptied = 0
@@ -206,7 +207,7 @@ class PredictionQuerySet(QuerySet["Prediction"]):
         return self.exclude(pk__in=[pk for pk, *_ in kept[emptied:]]).delete_rows()
 
     def delete_rows(self) -> int:
-        """Without looking for rows that refer to them, for there are none."""
+        """Delete without looking for rows that refer to these, because there are none."""
         return int(self._raw_delete(self.db) or 0)
 
     def _oldest_first(self, *fields: str, batch: int, seconds: float) -> Iterator[list[Any]]:
@@ -222,7 +223,7 @@ class PredictionQuerySet(QuerySet["Prediction"]):
 
 
 class Prediction(models.Model):
-    """One accepted request, from its rows to its result. The row is the truth; the queue only wakes a worker."""
+    """One accepted request, from its rows to its result. Only this row counts; a message merely wakes a worker."""
 
     Status = Status
 
@@ -292,14 +293,14 @@ class Prediction(models.Model):
             models.Index(fields=["version", "id"], condition=Q(status="queued"), name="predictions_queued_version"),
             # release and listings: a batch per worker at most, so the rest is looked at row by row.
             models.Index(fields=["id"], condition=Q(status="running"), name="predictions_running"),
-            # listings: one's own, and those of a version.
+            # listings: of one owner, and of one version.
             models.Index(fields=["owner", "-id"], name="predictions_owner"),
             models.Index(fields=["version", "-id"], name="predictions_version"),
-            # mending what a process ended that did not know what is to be kept, or was killed before it had tidied up.
+            # redacting what a process of an older release ended, or one that was killed before it deleted the input.
             models.Index(
                 fields=["id"], condition=Q(is_raw=True, finished_at__isnull=False), name="predictions_raw_ended"
             ),
-            # listings of what failed, was canceled or expired (`unanswered`): everybody's, and one's own.
+            # listings of what failed, was canceled or expired (`unanswered`): of all owners, and of one.
             models.Index(
                 fields=["status", "-id"],
                 condition=Q(result=None, finished_at__isnull=False),
@@ -321,7 +322,7 @@ class Prediction(models.Model):
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The validated input. Raises Unavailable when it lies in a storage that does not answer."""
+        """The validated input. Raises Unavailable when the storage that holds it does not answer."""
         rows: list[dict[str, Any]] = orjson.loads(payloads.fetch(self.inputs))
         return rows
 

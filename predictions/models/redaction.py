@@ -1,8 +1,8 @@
-"""What stays of an input once its prediction has ended, for versions that mark columns as not to be kept.
+"""Redact the input of a prediction when it ends, for versions with redacted columns.
 
-Every arrow to an end replaces the input in its own statement. Where the input is an object in the storage, the row
-names both the new object and the old one until that is deleted (predictions/models/payloads.py); `redact_ended` does
-so, and takes care of whatever an interrupted or older process left.
+Every change to an ended status replaces the input in the same statement. Where the input is an object in the storage,
+the row names both the new object and the old one until that is deleted (predictions/models/payloads.py);
+`redact_ended` does so, and redacts what an interrupted process, or one of an older release, has left.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ _AT_ONCE = 100
 
 
 class Kept(NamedTuple):
-    """The columns of a row after it was replaced."""
+    """The columns of a row with a redacted input. `is_raw` until a replaced object is deleted."""
 
     inputs: str
     is_raw: bool
@@ -44,7 +44,7 @@ class _Raw(NamedTuple):
 
 
 def kept_text(version: ModelVersion, rows: Sequence[Mapping[str, Any]]) -> bytes | None:
-    """The JSON of what is kept of `rows`; None when everything is."""
+    """The JSON of `rows` with redacted columns; None for a version without any."""
     marks = version.record_schema.marks
     if not marks:
         return None
@@ -52,7 +52,7 @@ def kept_text(version: ModelVersion, rows: Sequence[Mapping[str, Any]]) -> bytes
 
 
 def in_place_of(inputs: str, text: bytes, prediction_id: UUID) -> Kept:
-    """What a row holds instead of `inputs`. Raises Unavailable."""
+    """The columns for a row whose `inputs` are replaced by `text`. Raises Unavailable."""
     replaced = replace(inputs, text, prediction_id, "inputs")
     return Kept(replaced, is_raw=not has_no_replaced_object(replaced))
 
@@ -60,10 +60,10 @@ def in_place_of(inputs: str, text: bytes, prediction_id: UUID) -> Kept:
 def end_raw(which: "QuerySet[Any]", skips_unavailable: bool, **changes: Any) -> list[UUID]:
     """`which.update(**changes)` for rows with raw inputs, which it replaces; the ids of those it changed.
 
-    Where an input lies in a storage that does not answer, raises Unavailable, or leaves that row as it is.
+    For an input in an unreachable storage raises Unavailable, or leaves that row as it is.
     """
     ended: list[UUID] = []
-    # What was put in never changes before the end, so that it can be read before the update.
+    # Inputs do not change before the end, so they can be read before the update.
     for raw in _raw_rows(which.filter(is_raw=True)):
         try:
             kept = _kept_of(raw)
@@ -78,9 +78,9 @@ def end_raw(which: "QuerySet[Any]", skips_unavailable: bool, **changes: Any) -> 
 
 
 def redact_ended(ended: "QuerySet[Any]", *, seconds: float) -> int:
-    """Replace what ended rows still hold, and delete objects that were replaced; how many are as they should be now.
+    """Redact the raw inputs of ended rows, and delete replaced objects; how many rows were completed.
 
-    Again and again for about `seconds` at most; what the storage does not allow stays for the next time.
+    Takes about `seconds` at most; rows whose objects are unreachable stay for the next sweep.
     """
     deadline, redacted = time.monotonic() + seconds, 0
     raw_rows = ended.filter(is_raw=True, finished_at__isnull=False).order_by("pk")
@@ -90,7 +90,7 @@ def redact_ended(ended: "QuerySet[Any]", *, seconds: float) -> int:
             try:
                 redacted += _redact(ended, raw)
             except Unavailable as error:
-                log.warning("Prediction %s still holds what is not to be kept: %s", raw.pk, error.detail)
+                log.warning("The input of prediction %s is not redacted yet: %s", raw.pk, error.detail)
                 return redacted
             if time.monotonic() > deadline:
                 return redacted
@@ -113,7 +113,7 @@ def _kept_of(raw: _Raw) -> Kept:
     try:
         text = kept_text(version_by_id(raw.version_id), orjson.loads(fetch(raw.inputs)))
     except PayloadLost:
-        return Kept(raw.inputs, is_raw=False)  # nothing is left to keep or to replace
+        return Kept(raw.inputs, is_raw=False)  # there is no input left to redact
     return Kept(raw.inputs, is_raw=False) if text is None else in_place_of(raw.inputs, text, raw.pk)
 
 
@@ -123,5 +123,5 @@ def _raw_rows(which: "QuerySet[Any]") -> list[_Raw]:
 
 @lru_cache(maxsize=1)
 def _key(secret_key: str) -> bytes:
-    """Good for these hashes and nothing else."""
+    """A key that is used for these hashes only."""
     return hmac.new(secret_key.encode(), b"mlserve x-stored", hashlib.sha256).digest()

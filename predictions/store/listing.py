@@ -1,8 +1,7 @@
 """Pages of predictions, newest first, whose cost does not grow with the table.
 
-A page walks one index from its newest end. Where that index knows less than was asked for, the rest is looked at row
-by row, and after so many rows the page is handed out as it is: it may then hold fewer than asked for, even none, and
-still lead on to a next one.
+A page reads one index from its newest end. Conditions that the index does not cover are checked row by row, for a
+limited number of rows. So a page may hold fewer predictions than asked for, even none, and still have a next page.
 """
 
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ from predictions.status import Status
 from registry.models import ModelVersion
 
 _MOST_EXAMINED, _MOST_AT_ONCE = 10_000, 1_000
-# Each version has a place of its own in its index; a model with more than these is found in the whole table quickly.
+# Each version is a separate range of its index. A model with more versions has so many predictions that reading the
+# whole table finds them quickly.
 _MOST_VERSIONS = 50
-_NOBODYS_ID = -1
+_UNUSED_ID = -1
 _UNANSWERED = (Status.FAILED, Status.CANCELED, Status.EXPIRED)
 
 
@@ -34,7 +34,7 @@ class Page:
 
 
 class _Entry(NamedTuple):
-    """Fields are the columns."""
+    """The columns that are read; fields have their names."""
 
     pk: UUID
     owner_id: int | None
@@ -44,9 +44,9 @@ class _Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """The predictions of everybody or of one owner (None: of callers without an account), narrowed or not."""
+    """The predictions of all owners or of one (None: of callers without an account), filtered or not."""
 
-    is_everybodys: bool = False
+    is_of_all_owners: bool = False
     owner_id: int | None = None
     versions: frozenset[int] | None = None
     status: str | None = None
@@ -58,7 +58,7 @@ class Listing:
         found: list[UUID] = []
         examined, limit = 0, size + 1
         while examined < _MOST_EXAMINED:
-            entries = self._walk(older_than, limit)
+            entries = self._next_entries(older_than, limit)
             found += [entry.pk for entry in entries if self._holds(entry)]
             if len(found) > size:
                 return Page(found[:size], found[size - 1])
@@ -71,49 +71,51 @@ class Listing:
 
     def _holds(self, entry: _Entry) -> bool:
         return (
-            (self.is_everybodys or entry.owner_id == self.owner_id)
+            (self.is_of_all_owners or entry.owner_id == self.owner_id)
             and (self.versions is None or entry.version_id in self.versions)
             and (self.status is None or entry.status == self.status)
         )
 
-    def _walk(self, older_than: UUID | None, limit: int) -> list[_Entry]:
-        """The next entries along the index, or of all the places in it together."""
+    def _next_entries(self, older_than: UUID | None, limit: int) -> list[_Entry]:
+        """The next entries of the index, merged if there are several ranges of it."""
         entries: list[_Entry] = []
-        for path in self._paths:
+        for path in self._ranges:
             rest = path.filter(pk__lt=older_than) if older_than else path
             entries += [_Entry._make(row) for row in rest.values_list(*_Entry._fields)[:limit]]
-        return entries if len(self._paths) == 1 else sorted(entries, reverse=True)[:limit]
+        return entries if len(self._ranges) == 1 else sorted(entries, reverse=True)[:limit]
 
     @cached_property
-    def _paths(self) -> list[PredictionQuerySet]:
-        """Querysets that one index each answers in the order of ids; together they hold whatever is listed.
+    def _ranges(self) -> list[PredictionQuerySet]:
+        """Querysets that each read one index in the order of ids; together they have all that is listed.
 
-        PostgreSQL would rather walk the primary key and filter, in the hope that what is frequent is frequent
-        everywhere; a version that was retired, or an owner who left, would let it walk over millions of rows. So each
-        asks for the order of its own index, from its first column on, and names a second value that is nobody's:
-        a column that is known to have one value only would count as no order.
+        PostgreSQL tends to read the primary key and filter, since it assumes that the rows of a frequent value are
+        spread evenly; for a retired version, or an owner who left, it would read millions of rows. So each queryset
+        asks for the order of its own index, from the first column on, and filters by a second value that no row has:
+        with one value only, PostgreSQL would drop the column from the order.
         """
         everything = Prediction.objects.order_by("-pk")
         if self.status == Status.QUEUED:
             return [everything.queued()]
         if self.status == Status.RUNNING:
             return [everything.running()]
-        if self.is_everybodys and self.status in _UNANSWERED:
+        if self.is_of_all_owners and self.status in _UNANSWERED:
             return [everything.unanswered().filter(status__in=[self.status, ""]).order_by("status", "-pk")]
-        if not self.is_everybodys:
-            owned = Q(owner=None) if self.owner_id is None else Q(owner__in=[self.owner_id, _NOBODYS_ID])
+        if not self.is_of_all_owners:
+            owned = Q(owner=None) if self.owner_id is None else Q(owner__in=[self.owner_id, _UNUSED_ID])
             path = everything.filter(owned).order_by("owner_id", "-pk")
             return [path.unanswered().filter(status=self.status) if self.status in _UNANSWERED else path]
         if self.versions is not None and len(self.versions) <= _MOST_VERSIONS:
             ordered = everything.order_by("version_id", "-pk")
-            return [ordered.filter(version__in=[version, _NOBODYS_ID]) for version in self.versions]
+            return [ordered.filter(version__in=[version, _UNUSED_ID]) for version in self.versions]
         return [everything]
 
 
 def listing_for(
     user: AbstractBaseUser | AnonymousUser, *, model: str | None, tag: str | None, status: str | None
 ) -> Listing:
-    """What `user` finds in a listing: staff all, others their own, strangers what strangers asked of public models."""
+    """The listing for `user`: staff see all, other accounts their own, callers without one those of public models that
+    were asked without one.
+    """
     versions: QuerySet[ModelVersion] = ModelVersion.objects.order_by()
     if model:
         versions = versions.filter(model__name=model)
@@ -123,7 +125,7 @@ def listing_for(
         versions = versions.filter(model__is_public=True)
     is_narrowed = bool(model or tag) or not user.is_authenticated
     return Listing(
-        is_everybodys=sees_everything(user),
+        is_of_all_owners=sees_everything(user),
         owner_id=user.pk,
         versions=_ids(versions) if is_narrowed else None,
         status=status,
@@ -131,9 +133,9 @@ def listing_for(
 
 
 def listing_of_model(model_id: int | None, status: str | None) -> Listing:
-    """Everybody's, for the admin."""
+    """Those of all owners, for the admin."""
     versions = None if model_id is None else _ids(ModelVersion.objects.order_by().filter(model=model_id))
-    return Listing(is_everybodys=True, versions=versions, status=status)
+    return Listing(is_of_all_owners=True, versions=versions, status=status)
 
 
 def _ids(versions: QuerySet[ModelVersion]) -> frozenset[int]:

@@ -300,7 +300,7 @@ def test_it_asks_for_the_predictions_of_a_version_by_reading_few_rows(cast: Cast
 
 @pytest.mark.parametrize(
     "listing",
-    [Listing(is_everybodys=True), Listing(is_everybodys=True, status="failed"), Listing(owner_id=None)],
+    [Listing(is_of_all_owners=True), Listing(is_of_all_owners=True, status="failed"), Listing(owner_id=None)],
     ids=["all", "failed", "nobody's"],
 )
 def test_it_leads_from_page_to_page_through_the_whole_listing(cast: Cast, listing: Listing) -> None:
@@ -313,7 +313,7 @@ def test_it_leads_from_page_to_page_through_the_whole_listing(cast: Cast, listin
     wanted = Prediction.objects.order_by("-pk")
     if listing.status:
         wanted = wanted.filter(status=listing.status)
-    if not listing.is_everybodys:
+    if not listing.is_of_all_owners:
         wanted = wanted.filter(owner=None)
     assert found == list(wanted.values_list("pk", flat=True))
 
