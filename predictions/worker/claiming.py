@@ -19,26 +19,26 @@ from predictions.status import Status
 from registry.models import ModelVersion
 from registry.publishing.lookup import version_by_id
 
-# More rows than this are not worth one statement: SQLite and PostgreSQL bound the parameters of a query.
+# SQLite and PostgreSQL limit the parameters of a statement.
 _MOST_CLAIMED = 1000
-# What a worker needs of a prediction, in the order of the model; all else is fetched where it is looked at.
+# The columns that a worker needs, in the order of the model; Django reads the others when they are used.
 _FIELDS = ("id", "version_id", "request_id", "outputs", "row_count", "inputs", "created_at", "attempts")
 
 
 @dataclass(frozen=True)
 class Precedence:
-    """Which versions come last, one call of them at a time in the whole service, and what must wait.
+    """Which versions come last, one call of them at a time in the whole service, and which must wait.
 
-    `quarantined`: those that hang, and those whose artifact did not come when this process last asked. `paused`: of
-    those, the ones not to be tried now. `is_storage_resting`: nor anything whose rows lie in the storage.
+    `quarantined`: those that hang, and those whose artifact was unreachable when this process last loaded it. `paused`:
+    those of them that must not be tried now. `is_storage_paused`: nor any prediction whose rows are in the storage.
     """
 
     quarantined: frozenset[int] = frozenset()
     paused: frozenset[int] = frozenset()
-    is_storage_resting: bool = False
+    is_storage_paused: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.quarantined) or self.is_storage_resting
+        return bool(self.quarantined) or self.is_storage_paused
 
 
 _NO_PRECEDENCE = Precedence()
@@ -62,11 +62,11 @@ def claim(
     At most `most_rows` of its version together (a larger prediction comes alone). A prediction comes alone when its
     version is not batchable, and when it was tried before: should it kill the worker again, no other one is lost. The
     last attempt is made while nothing else is tried again, because what kills a worker may end the whole host. Two
-    workers never get the same row. Versions apart come when no other waits, or when it is their turn.
+    workers never get the same row. Quarantined versions come when no other waits, or when it is their turn.
     """
     first = _FIRST.first()
     if first is None:
-        return []  # without taking SQLite's write lock
+        return []  # without SQLite's write lock, which the transaction would take
     with transaction.atomic():
         chosen = (
             _by_precedence(precedence, is_turn_of_quarantined, most_rows, now)
@@ -83,10 +83,10 @@ def claim(
 
 
 def _choose(first: UUID, most_rows: Callable[[int], int], now: datetime) -> list[Prediction]:
-    # PostgreSQL's index still holds what was claimed before `first`; one walk over it is enough.
+    # Starting at `first` skips entries of claimed rows before it, which PostgreSQL's index still has.
     row = _OLDEST.first(first=first)
     if row is not None and _is_last_attempt(row) and (_is_another_tried_again(now) or _FIRST.first() != (row[0],)):
-        # Or one in front of it is being claimed at this moment, in a transaction that is not committed yet.
+        # An older one may be being claimed now, in a transaction that is not committed yet.
         row = _OLDEST_UNTRIED.first(first=first)
     if row is None:
         return []
@@ -115,11 +115,11 @@ def _by_precedence(
 def _oldest_quarantined(
     quarantined: frozenset[int], precedence: Precedence, most_rows: Callable[[int], int], now: datetime
 ) -> list[Prediction]:
-    """Nothing while a worker of any host is at one of them: else they would occupy all workers."""
+    """None while a worker of any host predicts one of them: else they could occupy all workers."""
     mine = ModelVersion.objects.filter(pk__in=quarantined)
-    # The transaction that locks these rows decides alone, and the next one sees what was decided.
+    # These locks let one transaction at a time decide, and the next one sees its decision.
     if len(mine.order_by("pk").select_for_update(no_key=True).values_list("pk")) < len(quarantined):
-        return []  # one was deleted; its standing is read anew in a moment
+        return []  # one was deleted; the list is read again within seconds
     if Prediction.objects.leased(now=now).filter(version__in=precedence.quarantined).exists():
         return []
     return _oldest_of(mine, precedence, most_rows, now)
@@ -128,12 +128,12 @@ def _oldest_quarantined(
 def _oldest_of(
     versions: "QuerySet[ModelVersion]", precedence: Precedence, most_rows: Callable[[int], int], now: datetime
 ) -> list[Prediction]:
-    """One look into the index per version: what waits for one version may be very much."""
+    """Reads one range of the index per version, because very many predictions may wait for one version."""
     waiting = _unlocked()
-    if precedence.is_storage_resting:
+    if precedence.is_storage_paused:
         waiting = waiting.exclude(inputs__startswith=REFERENCE)
     first = Prediction.objects.queued().filter(version=OuterRef("pk")).order_by("pk")
-    if precedence.is_storage_resting:
+    if precedence.is_storage_paused:
         first = first.exclude(inputs__startswith=REFERENCE)
     found = versions.annotate(first=Subquery(first.values("pk")[:1])).exclude(first=None).order_by("first")
     for version_id in found.values_list("pk", flat=True):
@@ -142,7 +142,7 @@ def _oldest_of(
         if row is not None and _is_last_attempt(row) and _is_another_tried_again(now):
             row = mine.filter(attempts=0).first()
         if row is None:
-            continue  # others were faster, or it has to wait
+            continue  # other workers claimed them, or it has to wait
         oldest = Prediction.from_db(DEFAULT_DB_ALIAS, _FIELDS, row)
         oldest.version = version_by_id(oldest.version_id)
         if not _is_batchable_now(oldest):
@@ -159,7 +159,7 @@ def _is_last_attempt(row: tuple[Any, ...]) -> bool:
 
 
 def _is_another_tried_again(now: datetime) -> bool:
-    """The worker that does so looks for more afterwards; should it die, the sweep calls another one."""
+    """Whether a prediction is tried again now. Its worker claims more later; if it dies, the sweep calls another."""
     return Prediction.objects.leased(now=now).filter(attempts__gt=1).exists()
 
 
@@ -181,11 +181,11 @@ def _fill_batch(oldest: Prediction, others: Iterable[tuple[Any, ...]], most_rows
 
 
 def _mark(chosen: list[Prediction], holder: str, now: datetime) -> int:
-    """The number of rows that were still queued, and are running now."""
+    """Set the chosen rows to running; the number of those that were still queued."""
     prepared = [Prediction._meta.pk.get_db_prep_value(prediction.pk, connection) for prediction in chosen]
     moment, end = (connection.ops.adapt_datetimefield_value(each) for each in (now, now + lease_duration()))
     table, ids = connection.ops.quote_name(Prediction._meta.db_table), ", ".join(["%s"] * len(chosen))
-    # Values only ever travel as parameters.
+    # All values are parameters.
     sql = f"""
         UPDATE {table}
         SET status = 'running', started_at = %s, attempts = attempts + 1, lease_holder = %s, lease_expires_at = %s
@@ -214,7 +214,7 @@ def _oldest() -> "QuerySet[Any, Any]":
 
 @cache
 def _others(limit: int) -> PreparedQuery:
-    """Of the same version, after the oldest, never tried."""
+    """Queued predictions of the same version, after the oldest, never tried."""
 
     def build() -> "QuerySet[Any, Any]":
         same = _unlocked().filter(

@@ -1,9 +1,9 @@
-"""Run django-q2's cluster in this process: workers, their guard, and what stock django-q2 cannot mend.
+"""Run django-q2's cluster in this process: workers, their guard, and failures that django-q2 does not handle.
 
-Idle workers wait for tasks under a lock in shared memory. One that is killed there takes the lock along, and no
-worker gets a task ever after, although all look alive. The process that files results waits in the same way, and
-without it no task counts as done. So the death of any of them ends this cluster, and the supervisor starts another
-one; the leases give its predictions back. A time limit is not such a death.
+Idle workers wait for tasks under a lock in shared memory. One that is killed there never releases it, and no worker
+gets a task again, although all are alive. The process that stores results waits in the same way, and without it no task
+counts as done. So when any of them is killed, this cluster ends, the supervisor starts another one, and predictions are
+requeued by their leases. A worker that exceeds its time limit is only replaced.
 """
 
 import logging
@@ -38,25 +38,25 @@ from registry.models.direct_upload import DirectUpload
 log = logging.getLogger(__name__)
 
 WORKER_DIED_STATUS = 75
-_LOOK_EVERY_SECONDS = 0.05
-# For a worker whose time is up to end by itself.
+_POLL_SECONDS = 0.05
+# How long a worker whose time is up may take to end by itself.
 _LAST_SECONDS = 2.0
-# What a worker's timer says while it waits for a task (django-q2's), and while no worker has it (ours).
+# The value of a worker's timer while it waits for a task (django-q2's), and while no worker uses the timer (ours).
 _IDLE, _UNUSED = -1, -4
-_SIGN_EVERY_SECONDS = 60.0
-# A worker has the lock of its timer for a moment at the end of each task.
+_HEARTBEAT_SECONDS = 60.0
+# A worker holds the lock of its timer briefly at the end of each task; after this long it must have been killed.
 _LOCK_SECONDS = 10.0
 
 
 class _TimerLock:
-    """Of a worker's timer. A worker that is killed while it has the lock never releases it; the guard must not wait."""
+    """The lock of a worker's timer. A worker that is killed while it holds it never releases it, so waiting ends."""
 
     def __init__(self) -> None:
         self._lock = RLock()
         self.release = self._lock.release
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
-        """Raises SystemExit with WORKER_DIED_STATUS where it waited in vain."""
+        """Raises SystemExit with WORKER_DIED_STATUS when it has waited too long."""
         is_patient = block and timeout is None
         is_mine = self._lock.acquire(block, _LOCK_SECONDS if is_patient else timeout)
         if is_patient and not is_mine:
@@ -77,10 +77,10 @@ def _new_timer() -> Any:
 
 
 class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
-    """django-q2's guard, which stops everything when one of its processes was killed from outside."""
+    """django-q2's guard, which ends the cluster when one of its processes was killed from outside."""
 
     def start(self) -> None:
-        """A queue that does not answer yet is no reason to end: its broker waits for it. One that is missing is."""
+        """Ends if the queue is missing. If it only does not answer, its broker waits for it."""
         try:
             self.broker.ping()
         except QueueMissing as error:
@@ -88,11 +88,11 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
             sys.exit(1)
         except (Unavailable, DatabaseError) as error:
             log.warning("The workers start without their queue: %s", error)
-        # As many again, so that a worker never gets the timer of the one whose place it takes.
+        # Twice as many as workers, so that a worker never gets the timer of the one that it replaces.
         self._timers = [_new_timer() for _ in range(2 * self.pool_size)]
         self._leaving: Any = None
         self.spawn_cluster()
-        # The guard looks at the schedule every 30 seconds only, which a cluster that keeps crashing never reaches.
+        # The guard runs the schedule after 30 seconds only, which a cluster that keeps crashing never reaches.
         scheduler(broker=self.broker)
         self.guard()
 
@@ -103,30 +103,30 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
         self.spawn_process(worker, wake_ups.OwnTasks(self.task_queue), self.result_queue, timer, self.timeout)
 
     def spawn_monitor(self) -> BaseProcess:
-        process: BaseProcess = self.spawn_process(_file_results, self.result_queue, self.broker)
+        process: BaseProcess = self.spawn_process(_store_results, self.result_queue, self.broker)
         return process
 
     def spawn_pusher(self) -> BaseProcess:
-        """It takes no task while all workers of this host are busy: one of another host may have time for it."""
+        """It takes no task while all workers of this host are busy, so that another host can take it."""
         self.broker.has_idle_worker = self._has_idle_worker
         process: BaseProcess = super().spawn_pusher()
         return process
 
     def _has_idle_worker(self) -> bool:
-        """Also in another process; without the lock, which a worker holds while it ends a task."""
+        """Also called in other processes. Reads timers without their locks, which workers hold at the end of a task."""
         return self.task_queue.empty() and any(timer.get_obj().value == _IDLE for timer in self._timers)
 
     def stop(self) -> None:
-        """Without waiting until a message comes or the broker's patience ends, which may take 20 seconds."""
+        """Stop without waiting for the broker to receive a message or time out, which may take 20 seconds."""
         self.event_out.set()
         while self.pusher.is_alive():
             self.pusher.terminate()  # ends its wait only (predictions/queue/brokers.py)
-            self.pusher.join(_LOOK_EVERY_SECONDS)
+            self.pusher.join(_POLL_SECONDS)
         super().stop()
 
     def reincarnate(self, process: BaseProcess) -> None:
-        """In the place of a process that ended, or whose time is up. Raises SystemExit where another cluster has to
-        take the place of this one.
+        """Replace a process that ended, or whose time is up. Raises SystemExit if the whole cluster has to be
+        replaced.
         """
         timer = getattr(process, "timer", None)
         is_out_of_time = timer is not None and timer.value == 0
@@ -141,8 +141,8 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
         super().reincarnate(process)
 
     def _note_end(self, process: BaseProcess, *, is_out_of_time: bool) -> None:
-        """What the worker was at is an incident of that version. One that hangs in a library hears no SIGTERM, which
-        is all that django-q2 would send.
+        """Record what the worker was calling as an incident of that version. Kills a worker that hangs in a library:
+        it does not handle the SIGTERM that django-q2 sends.
         """
         process.join(_LAST_SECONDS if is_out_of_time else 0)
         has_to_be_killed = is_out_of_time and process.is_alive()
@@ -155,23 +155,23 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
             incidents.report_left_behind(ending)
 
     def kill_what_is_left(self) -> None:
-        """And forget what they were at: it is no fault of theirs, nor of the predictions that they held.
+        """Kill the remaining processes, and record no incidents of the versions that they were calling.
 
         No other process ends them. This one would wait for them at its end, and they ignore SIGTERM.
         """
         left = [each for each in (*self.pool, self.monitor, self.pusher) if each is not None and each.is_alive()]
         if not left:
             return
-        beside = [each.pid for each in left if each in self.pool]
+        pids = [each.pid for each in left if each in self.pool]
         for each in left:
             each.kill()
             each.join(5)
-        _give_back_what_is_held_by(beside)
+        _requeue_held_by(pids)
         incidents.forget_left_behind(each.pid for each in self.pool if each.pid is not None)
 
 
-def _give_back_what_is_held_by(killed: Sequence[int]) -> None:
-    """Killed beside one that crashed, three times perhaps: that must not count as attempts of what is healthy."""
+def _requeue_held_by(killed: Sequence[int]) -> None:
+    """Predictions of workers that were killed because another one crashed keep their attempts."""
     holders = [f"{heartbeat.host_name()}:{pid}" for pid in killed]
     try:
         close_old_connections()
@@ -179,13 +179,13 @@ def _give_back_what_is_held_by(killed: Sequence[int]) -> None:
             Prediction.objects.requeue_without_attempt(holder=holder)
         DirectUpload.objects.requeue_without_attempt(holders=holders)
     except DatabaseError as error:
-        log.warning("What was killed beside another worker has lost an attempt: %s", error)
+        log.warning("Predictions of workers that were killed beside another one have lost an attempt: %s", error)
 
 
 class _StopFlag:
-    """What the guard asks whether to stop, settable by a signal handler.
+    """The stop event of the guard, which a signal handler can set.
 
-    multiprocessing's Event is not: a handler that sets it while the same thread waits for it waits for ever.
+    multiprocessing's Event deadlocks when a handler sets it while the same thread waits for it.
     """
 
     def __init__(self, at_each_wait: Callable[[], None]) -> None:
@@ -202,29 +202,29 @@ class _StopFlag:
         self._at_each_wait()
         deadline = time.monotonic() + timeout_seconds
         while not self._is_set and time.monotonic() < deadline:
-            time.sleep(_LOOK_EVERY_SECONDS)
+            time.sleep(_POLL_SECONDS)
         return self._is_set
 
 
-class _SignOfLife:
-    """Each host tells of its own workers that they live; the sweep, which one host runs, cannot know the others'.
+class _Heartbeat:
+    """Record regularly that the workers of this host live: the sweep, which one host runs, cannot see those of others.
 
-    It also sees to it that there is a sweep.
+    It also sends for the sweep when one is due.
     """
 
     def __init__(self) -> None:
-        self._due = time.monotonic() + _SIGN_EVERY_SECONDS
+        self._due = time.monotonic() + _HEARTBEAT_SECONDS
 
     def __call__(self) -> None:
         if time.monotonic() < self._due:
             return
-        self._due = time.monotonic() + _SIGN_EVERY_SECONDS
+        self._due = time.monotonic() + _HEARTBEAT_SECONDS
         try:
             close_old_connections()
             heartbeat.see_living_workers()
             wake_ups.keep_sweep_due()
         except DatabaseError as error:
-            log.warning("The workers of this host could not tell that they live: %s", error)
+            log.warning("It could not be recorded that the workers of this host live: %s", error)
 
 
 def run_cluster(worker_count: int, *, when_spawned: Callable[[], None] = lambda: None) -> None:
@@ -239,10 +239,10 @@ def run_cluster(worker_count: int, *, when_spawned: Callable[[], None] = lambda:
 
     post_spawn.connect(spawned, weak=False, dispatch_uid="mlserve-spawned-worker")
     post_spawn.connect(_warm_worker, dispatch_uid="mlserve-warm-worker")
-    sign_of_life, golden_checks = _SignOfLife(), GoldenChecks()
+    beat, golden_checks = _Heartbeat(), GoldenChecks()
 
     def at_each_wait() -> None:
-        sign_of_life()
+        beat()
         golden_checks()
 
     stop = _StopFlag(at_each_wait)
@@ -251,7 +251,7 @@ def run_cluster(worker_count: int, *, when_spawned: Callable[[], None] = lambda:
 
     def ask_to_stop(*_: Any) -> None:
         stop.set()
-        wake_ups.listener_socket().dismiss()  # a worker that waits for more would keep the others waiting for seconds
+        wake_ups.listener_socket().dismiss()  # without this, a listening worker would delay the end by seconds
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
@@ -262,8 +262,8 @@ def run_cluster(worker_count: int, *, when_spawned: Callable[[], None] = lambda:
         sentinel.kill_what_is_left()
 
 
-def _file_results(result_queue: Any, broker: Any) -> None:
-    """django-q2's monitor, which ends with its cluster."""
+def _store_results(result_queue: Any, broker: Any) -> None:
+    """django-q2's monitor, which stores results; ends with its cluster."""
     end_with_parent(by=signal.SIGKILL)
     monitor(result_queue, broker)
 

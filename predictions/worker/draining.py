@@ -30,54 +30,54 @@ from registry.models.incident import Kind
 
 log = logging.getLogger(__name__)
 
-# Of versions, as this worker has met them.
+# How fast each version was in this worker.
 paces = Paces()
-# Under load that never ends, versions apart get a turn so often.
+# How often quarantined versions get a turn although others wait.
 _TURN_EVERY_SECONDS = 30.0
-# For how long results wait for an unreachable database, before they are computed again.
-_PATIENCE_SECONDS, _PAUSE_SECONDS = 30.0, 1.0
-_AWAY = (OperationalError, InterfaceError)
+# How long results wait for an unreachable database before they are given up and computed again.
+_LONGEST_WAIT_SECONDS, _PAUSE_SECONDS = 30.0, 1.0
+_UNREACHABLE_DATABASE = (OperationalError, InterfaceError)
 
 
 class _State:
-    """Of this worker, which has one thread that drains."""
+    """The state of this worker, in which one thread drains."""
 
     last_turn = time.monotonic()
     # The version whose artifact and rows are being fetched, and whether its results wait for the database. A time limit
-    # that strikes then is no fault of the prediction's.
+    # that ends either is not caused by the prediction.
     fetching: int | None = None
     waits_for_database = False
-    # Rows are claimed in this worker's name that it could not give back.
-    holds_leftovers = False
+    # Rows are claimed by this worker that it could not requeue.
+    has_claimed_rows = False
 
 
 def drain(
     deadline: float | None = None,
-    attendance: WakeUpListener | None = None,
+    listener: WakeUpListener | None = None,
     *,
     limit: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> int:
-    """Predict whatever is queued, batch by batch, until nothing is left or the time is up; how many ended.
+    """Predict what is queued, batch by batch, until nothing is left or the time is up; how many ended.
 
-    1. claim    2. call other workers, if that leaves them something    3. fetch what lies in the storage    4. execute
+    1. claim    2. call other workers, if anything is left for them    3. fetch rows from the storage    4. execute
     5. finish    6. again; when the time is up, call another worker
 
-    `limit` stands around each execution, for a process that no guard replaces when it hangs.
+    `limit` is entered around each execution, for a process that no guard replaces when it hangs.
     """
     ended = 0
     try:
-        _give_back_leftovers()
+        _requeue_remaining()
         while batch := _claim():
-            _share_work(batch, attendance)
+            _share_work(batch, listener)
             with limit(), about_batch(batch, begun_at=timezone.now()):
-                completions = _execute(batch, attendance)
+                completions = _execute(batch, listener)
             ended += _finish(batch, completions)
             if deadline is not None and time.monotonic() > deadline:
                 wake_ups.call_worker()
                 break
     except BaseException as error:  # also django-q2's time limit, which is a SystemExit
-        if attendance is not None:
-            attendance.stop_listening()  # this worker will look at the table no more
+        if listener is not None:
+            listener.stop_listening()  # this worker will not read the table again
         _requeue_held(error)
         wake_ups.call_worker()
         raise
@@ -87,7 +87,9 @@ def drain(
 def seconds_to_next_try() -> float | None:
     """Until what is unreachable is tried again; None when no prediction waits for it."""
     pauses = [
-        each for each in (loaded_models.unreachable.seconds_left(), payloads.away.seconds_left()) if each is not None
+        each
+        for each in (loaded_models.unreachable.seconds_left(), payloads.unreachable.seconds_left())
+        if each is not None
     ]
     return min(pauses) if pauses and Prediction.objects.queued().exists() else None
 
@@ -97,9 +99,9 @@ def _claim() -> list[Prediction]:
     precedence = Precedence(
         quarantined=incidents.standing().quarantined | unreachable.failing(),
         paused=unreachable.paused(),
-        is_storage_resting=bool(payloads.away.paused()),
+        is_storage_paused=bool(payloads.unreachable.paused()),
     )
-    # What was unreachable is tried as soon as its pause has ended, whatever else waits, for it may answer again.
+    # What was unreachable is tried as soon as its pause has ended, even if others wait, because it may answer again.
     is_due = bool(unreachable.failing() - unreachable.paused()) or now > _State.last_turn + _TURN_EVERY_SECONDS
     batch = claim(
         holder=heartbeat.worker_name(),
@@ -119,20 +121,20 @@ def _most_rows(version_id: int) -> int:
     )
 
 
-def _share_work(batch: Sequence[Prediction], attendance: WakeUpListener | None) -> None:
+def _share_work(batch: Sequence[Prediction], listener: WakeUpListener | None) -> None:
     version = batch[0].version
     is_quick = paces.is_quick(version.pk) and version.pk not in incidents.standing().quarantined
     is_full = sum(prediction.row_count for prediction in batch) >= _most_rows(version.pk)
-    if attendance is not None and not is_quick:
-        attendance.stop_listening()
+    if listener is not None and not is_quick:
+        listener.stop_listening()
     if (is_full or not is_quick) and Prediction.objects.queued().exists():
-        wake_ups.call_worker(beside=heartbeat.host_name() if attendance is not None and is_quick else "")
+        wake_ups.call_worker(beside=heartbeat.host_name() if listener is not None and is_quick else "")
 
 
-def _execute(batch: Sequence[Prediction], attendance: WakeUpListener | None) -> list[Completion]:
-    """Outcomes of what could be tried; the others went back."""
+def _execute(batch: Sequence[Prediction], listener: WakeUpListener | None) -> list[Completion]:
+    """Completions of the predictions that could be tried; the others are requeued."""
     version, started = batch[0].version, time.monotonic()
-    with attendance.call() if attendance else nullcontext():
+    with listener.call() if listener else nullcontext():
         try:
             works, completions = _fetched(batch)
             fetched = time.monotonic()
@@ -140,7 +142,7 @@ def _execute(batch: Sequence[Prediction], attendance: WakeUpListener | None) -> 
         except Unavailable as error:
             _State.fetching = None
             log.warning("%s waits for the storage: %s", version, error.detail)
-            _give_back([prediction.pk for prediction in batch])
+            _requeue([prediction.pk for prediction in batch])
             return []
     ended = time.monotonic()
     called_rows = sum(len(work.rows) for work in works)
@@ -151,7 +153,7 @@ def _execute(batch: Sequence[Prediction], attendance: WakeUpListener | None) -> 
 def _fetched(batch: Sequence[Prediction]) -> tuple[list[Work], list[Completion]]:
     """What can be executed, with the pipeline in memory, and the completions of those whose rows are lost.
 
-    Those whose rows cannot be had at the moment go back. Raises Unavailable when the pipeline cannot be had.
+    Those whose rows are unreachable at the moment are requeued. Raises Unavailable when the pipeline is.
     """
     works, lost, waiting = [], [], []
     _State.fetching = batch[0].version_id
@@ -163,7 +165,7 @@ def _fetched(batch: Sequence[Prediction]) -> tuple[list[Work], list[Completion]]
                 waiting.append(prediction.pk)
             else:
                 lost.append(Completion(prediction.pk, error=stored_problem(error)))
-    _give_back(waiting)
+    _requeue(waiting)
     if works:
         _load(batch[0].version)
     _State.fetching = None
@@ -180,7 +182,7 @@ def _load(version: ModelVersion) -> None:
 
 def _finish(batch: Sequence[Prediction], completions: Sequence[Completion]) -> int:
     """How many ended. It waits for an unreachable database, because the results would have to be computed again."""
-    holder, deadline = heartbeat.worker_name(), time.monotonic() + _PATIENCE_SECONDS
+    holder, deadline = heartbeat.worker_name(), time.monotonic() + _LONGEST_WAIT_SECONDS
     completions = [completion.with_kept_result() for completion in completions]
     while True:
         try:
@@ -191,9 +193,9 @@ def _finish(batch: Sequence[Prediction], completions: Sequence[Completion]) -> i
             return count
         except Unavailable as error:
             log.warning("Results wait for the storage: %s", error.detail)
-            _give_back([completion.prediction_id for completion in completions])
+            _requeue([completion.prediction_id for completion in completions])
             return 0
-        except _AWAY as error:
+        except _UNREACHABLE_DATABASE as error:
             if time.monotonic() > deadline:
                 raise
             log.warning("Results wait for the database: %s", error)
@@ -202,7 +204,7 @@ def _finish(batch: Sequence[Prediction], completions: Sequence[Completion]) -> i
             time.sleep(_PAUSE_SECONDS)
 
 
-def _give_back(ids: Sequence[UUID]) -> None:
+def _requeue(ids: Sequence[UUID]) -> None:
     if ids:
         Prediction.objects.requeue_without_attempt(holder=heartbeat.worker_name(), ids=ids)
 
@@ -210,22 +212,22 @@ def _give_back(ids: Sequence[UUID]) -> None:
 def _requeue_held(error: BaseException) -> None:
     """Requeue what is claimed; it has used an attempt unless a part of the service was unreachable."""
     is_waiting = _State.fetching is not None or _State.waits_for_database
-    is_nobodys_fault = isinstance(error, _AWAY) or (is_waiting and not isinstance(error, Exception))
+    keeps_attempt = isinstance(error, _UNREACHABLE_DATABASE) or (is_waiting and not isinstance(error, Exception))
     version_id, now = _interrupted(error), timezone.now()
     if version_id is not None:
         limit = settings.MLSERVE_BATCH_SECONDS
         incidents.report(version_id, Kind.HUNG, f"A worker waited for it for longer than {limit} s.")
-        is_nobodys_fault = False
+        keeps_attempt = False
     _State.fetching, _State.waits_for_database = None, False
     try:
         _drop_broken_connection()
-        if is_nobodys_fault:
+        if keeps_attempt:
             Prediction.objects.requeue_without_attempt(holder=heartbeat.worker_name())
         else:
             Prediction.objects.requeue_held_by([heartbeat.worker_name()], now=now)
     except DatabaseError as also:
-        log.warning("What this worker had claimed stays claimed until the database answers: %s", also)
-        _State.holds_leftovers = True
+        log.warning("The predictions of this worker stay claimed until the database answers: %s", also)
+        _State.has_claimed_rows = True
 
 
 def _interrupted(error: BaseException) -> int | None:
@@ -233,17 +235,17 @@ def _interrupted(error: BaseException) -> int | None:
     version_id, fetching = call_marker.take_interrupted(), _State.fetching
     is_loaded_beside = fetching is not None and call_marker.is_loading(fetching)
     if version_id is None and is_loaded_beside and not isinstance(error, Exception):
-        return fetching  # this thread only waited for the one that loads versions in advance
+        return fetching  # this thread only waited for the thread that loads live versions in advance
     return version_id
 
 
 def _drop_broken_connection() -> None:
-    """So that the next statement makes a new one. One that a caller's transaction uses stays."""
+    """Close it, so that the next statement makes a new one, unless a transaction of the caller uses it."""
     if not connection.in_atomic_block:
         close_old_connections()
 
 
-def _give_back_leftovers() -> None:
-    if _State.holds_leftovers:
+def _requeue_remaining() -> None:
+    if _State.has_claimed_rows:
         Prediction.objects.requeue_without_attempt(holder=heartbeat.worker_name())
-        _State.holds_leftovers = False
+        _State.has_claimed_rows = False

@@ -1,15 +1,15 @@
-"""Live versions, asked their golden rows in each new environment: one at a time, each by a process of its own.
+"""Predict the golden rows of live versions in each new environment: one at a time, each in a process of its own.
 
-A version that hangs or ends its process harms no other one that way, and no prediction waits for it. Each host asks
-for itself, so that a message for it cannot end at a host with other packages. `/readyz` reads what was found.
+So a version that hangs or ends its process harms no other one, and no prediction waits for it. Each host checks by
+itself: a message could reach a host with other packages. `/readyz` reads the verdicts.
 
 | what happens | completion |
 |---|---|
-| the answers are the same, or differ | the process writes it down |
-| it hangs, crashes, or runs out of memory | the parent process writes that down; again after a while |
-| the storage or the database is unreachable | nothing is written down; again after a minute |
-| the service stops meanwhile | the process ends with it; asked again at the next start |
-| two hosts with the same packages begin at once | both ask, and write down the same |
+| the answers are the same, or differ | the process stores the verdict |
+| it hangs, crashes, or runs out of memory | the parent process stores that; again after a while |
+| the storage or the database is unreachable | nothing is stored; again after a minute |
+| the service stops meanwhile | the process ends with it; checked again at the next start |
+| two hosts with the same packages begin at once | both check, and store the same verdict |
 """
 
 import logging
@@ -33,20 +33,20 @@ from registry.models import GoldenCheck, ModelVersion
 
 log = logging.getLogger(__name__)
 
-# A version that was promoted a moment ago, and was registered in another environment, is noticed so soon.
-_LOOK_EVERY_SECONDS = 15.0
-_LATER_SECONDS = 60.0
-# What failed may have failed for want of memory or time, which may come back.
-FAILED_RESTS = timedelta(minutes=10)
+# How often a newly promoted version, registered in another environment, is looked for.
+_SEARCH_SECONDS = 15.0
+_RETRY_SECONDS = 60.0
+# A check may have failed for lack of memory or time, so it is repeated after this.
+RECHECK_FAILED_AFTER = timedelta(minutes=10)
 _POLL_SECONDS = 0.05
-# The process could not find out, and the version is not to blame (EX_TEMPFAIL).
-_NOT_NOW = 75
+# Exit status of a check without a verdict, for which the version is not responsible (EX_TEMPFAIL).
+_NO_VERDICT = 75
 # The service is being stopped.
-_ENDED_BY_US = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
+_ENDED_BY_SERVICE = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 
 
 @dataclass(frozen=True)
-class _Asking:
+class _Running:
     version_id: int
     process: Child
     deadline: float
@@ -61,76 +61,76 @@ class GoldenChecks:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._due = clock()
-        self._asking: _Asking | None = None
+        self._running: _Running | None = None
 
     def __call__(self) -> None:
         try:
-            if self._asking is not None:
-                self._look_after(self._asking)
+            if self._running is not None:
+                self._follow(self._running)
             elif CAN_FORK and self._clock() >= self._due:
                 self._begin()
         except DatabaseError as error:
-            log.warning("It is not known which versions are to be asked again: %s", error)
-            self._put_off(_LATER_SECONDS)
+            log.warning("The versions without a golden check could not be read: %s", error)
+            self._put_off(_RETRY_SECONDS)
 
     def check_one(self) -> None:
-        """Blocks until the next version was asked, if there is one."""
+        """Blocks until the next version is checked, if there is one."""
         self()
-        while self._asking is not None:
+        while self._running is not None:
             time.sleep(_POLL_SECONDS)
             self()
 
     def stop(self) -> None:
-        """End what runs; nothing is written down about it."""
-        if self._asking is not None:
-            self._asking.process.kill_all()
-            self._asking = None
+        """End a running check without a verdict."""
+        if self._running is not None:
+            self._running.process.kill_all()
+            self._running = None
 
     def _begin(self) -> None:
         close_old_connections()
         version_id = _next_unchecked()
         if version_id is None:
-            self._put_off(_LOOK_EVERY_SECONDS)
+            self._put_off(_SEARCH_SECONDS)
             return
         connections.close_all()  # no two processes may share one
         deadline = self._clock() + settings.MLSERVE_INSPECTION_SECONDS
-        self._asking = _Asking(version_id, fork("golden", lambda: _ask(version_id)), deadline)
+        self._running = _Running(version_id, fork("golden", lambda: _check(version_id)), deadline)
 
-    def _look_after(self, asking: _Asking) -> None:
-        status = asking.process.poll()
-        is_late = status is None and self._clock() > asking.deadline
+    def _follow(self, running: _Running) -> None:
+        status = running.process.poll()
+        is_late = status is None and self._clock() > running.deadline
         if status is None and not is_late:
             return
-        asking.process.kill_all()  # also what the model's code has left behind
-        self._asking = None
-        if status == _NOT_NOW or status in _ENDED_BY_US:
-            self._put_off(_LATER_SECONDS)
+        running.process.kill_all()  # also what the model's code has left behind
+        self._running = None
+        if status == _NO_VERDICT or status in _ENDED_BY_SERVICE:
+            self._put_off(_RETRY_SECONDS)
         elif status != 0:
-            _note_failure(asking.version_id, _how_it_ended(status))
+            _record_failure(running.version_id, _how_it_ended(status))
 
     def _put_off(self, seconds: float) -> None:
         self._due = self._clock() + seconds
 
 
 def _next_unchecked() -> int | None:
-    live = ModelVersion.objects.live().unchecked(failed_before=timezone.now() - FAILED_RESTS)
+    live = ModelVersion.objects.live().unchecked(failed_before=timezone.now() - RECHECK_FAILED_AFTER)
     return live.order_by("size_bytes", "pk").values_list("pk", flat=True).first()
 
 
-def _ask(version_id: int) -> None:
-    """Runs in the process of its own, whose exit status tells whether it wrote something down."""
+def _check(version_id: int) -> None:
+    """Runs in the check's process; exits with _NO_VERDICT when there is no verdict."""
     name_process("golden check")
     os.nice(10)  # predictions go first
     try:
         version = ModelVersion.objects.select_related("model").filter(pk=version_id).first()
         if version is not None and not verify(version).write_down():
-            sys.exit(_NOT_NOW)
+            sys.exit(_NO_VERDICT)
     except DatabaseError as error:
-        log.warning("What a version answers here could not be written down: %s", error)
-        sys.exit(_NOT_NOW)
+        log.warning("The verdict on a version could not be stored: %s", error)
+        sys.exit(_NO_VERDICT)
 
 
-def _note_failure(version_id: int, detail: str) -> None:
+def _record_failure(version_id: int, detail: str) -> None:
     version = ModelVersion.objects.select_related("model").only("tag", "model__name").filter(pk=version_id).first()
     if version is not None:
         log.error("%s cannot be asked in this environment. %s", version, detail)
@@ -143,5 +143,5 @@ def _how_it_ended(status: int | None) -> str:
     if status == -signal.SIGKILL:
         return "Its process was killed, most likely because the machine ran out of memory."
     if status < 0:
-        return f"It took its process along: {signal.Signals(-status).name}."
+        return f"Its process crashed: {signal.Signals(-status).name}."
     return f"It ended its process with status {status}."

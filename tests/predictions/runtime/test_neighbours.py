@@ -72,7 +72,7 @@ def test_it_gives_up_nothing_however_often_others_crash_beside_it(submit_rows: S
     for _ in range(settings.MLSERVE_MAX_ATTEMPTS):
         claim(holder=holder(_CRASHES), now=timezone.now())
         claim(holder=holder(_BESIDE), now=timezone.now())
-        cluster._give_back_what_is_held_by([_BESIDE])  # by the guard, at once
+        cluster._requeue_held_by([_BESIDE])  # by the guard, at once
         Prediction.objects.requeue_held_by([holder(_CRASHES)], now=timezone.now())  # by the next cluster
 
     assert ends([crashing, healthy]) == [(Status.FAILED, 3), (Status.QUEUED, 0)]

@@ -41,7 +41,7 @@ def test_it_is_heard_although_it_stepped_aside_as_the_call_ended(db: None, monke
     is_closing, close = threading.Event(), LocalWakeUpSocket.close
 
     def close_slowly(wake_up_socket: LocalWakeUpSocket) -> None:
-        if threading.current_thread().name == "attendance":
+        if threading.current_thread().name == "wake-up-listener":
             is_closing.set()
             time.sleep(0.1)
         close(wake_up_socket)
@@ -160,7 +160,7 @@ def test_it_stops_listening_when_it_is_interrupted(submit_rows: Submit, monkeypa
     assert prediction.status == Status.QUEUED
     assert OrmQ.objects.count() == 1
     assert not wake_ups.listener_socket().send()
-    assert not [thread for thread in threading.enumerate() if thread.name == "attendance"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "wake-up-listener"]
 
 
 @pytest.mark.parametrize("seed", range(2))

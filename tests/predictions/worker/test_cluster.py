@@ -20,7 +20,7 @@ from predictions.queue import heartbeat
 from predictions.serving.submission import submit
 from predictions.worker import cluster
 from predictions.worker.claiming import claim
-from predictions.worker.cluster import _give_back_what_is_held_by
+from predictions.worker.cluster import _requeue_held_by
 from registry.models import ModelVersion
 from registry.models.direct_upload import DirectUpload, Status
 
@@ -34,7 +34,7 @@ from predictions.worker import cluster
 def fail(_):
     raise OSError("Cannot allocate memory")
 
-cluster._SignOfLife.__call__ = fail
+cluster._Heartbeat.__call__ = fail
 cluster.run_cluster(1)
 """
 _RUNS = """
@@ -54,7 +54,7 @@ def test_it_counts_no_attempt_of_what_was_killed_beside_another(
     submit(penguins, penguin, outputs=["predict"], user=AnonymousUser())
     (held,) = claim(holder=f"{heartbeat.host_name()}:{_KILLED}", now=timezone.now())
 
-    _give_back_what_is_held_by([_KILLED])
+    _requeue_held_by([_KILLED])
 
     held.refresh_from_db()
     assert (held.status, held.attempts) == ("queued", 0)
@@ -67,7 +67,7 @@ def test_it_counts_no_attempt_of_an_upload_either() -> None:
     upload = DirectUpload.objects.create(size_bytes=1, part_bytes=1, **queued)
     assert DirectUpload.objects.claim(holder=f"{heartbeat.host_name()}:{_KILLED}", now=now)
 
-    _give_back_what_is_held_by([_KILLED])
+    _requeue_held_by([_KILLED])
 
     upload.refresh_from_db()
     assert (upload.status, upload.attempts, upload.lease_holder) == (Status.QUEUED, 0, "")

@@ -47,7 +47,7 @@ def test_it_asks_nobody_who_was_asked_here(penguins: ModelVersion) -> None:
     checks = GoldenChecks()
     checks()
 
-    assert checks._asking is None
+    assert checks._running is None
 
 
 def test_it_finds_the_same_answers(new_environment: ModelVersion) -> None:
@@ -72,7 +72,7 @@ def test_it_returns_while_a_version_is_asked(new_environment: ModelVersion) -> N
     checks()
     seconds = time.monotonic() - began
 
-    assert checks._asking is not None
+    assert checks._running is not None
     assert seconds < 1
     checks.stop()
     assert not GoldenCheck.objects.here().exists()
@@ -82,8 +82,8 @@ def test_it_gives_up_on_a_version_that_hangs(new_environment: ModelVersion, sett
     now = 0.0
     checks = GoldenChecks(clock=lambda: now)
     checks()
-    assert checks._asking is not None
-    os.kill(checks._asking.process.pid, signal.SIGSTOP)
+    assert checks._running is not None
+    os.kill(checks._running.process.pid, signal.SIGSTOP)
     now = settings.MLSERVE_INSPECTION_SECONDS + 1
     checks()
 
@@ -94,18 +94,18 @@ def test_it_gives_up_on_a_version_that_hangs(new_environment: ModelVersion, sett
 def test_it_notices_a_version_that_takes_its_process_along(new_environment: ModelVersion) -> None:
     checks = GoldenChecks()
     checks()
-    assert checks._asking is not None
-    os.kill(checks._asking.process.pid, signal.SIGXCPU)
+    assert checks._running is not None
+    os.kill(checks._running.process.pid, signal.SIGXCPU)
     _finish(checks)
 
-    assert (_check().verdict, _check().detail) == (Verdict.FAILED, "It took its process along: SIGXCPU.")
+    assert (_check().verdict, _check().detail) == (Verdict.FAILED, "Its process crashed: SIGXCPU.")
 
 
 def test_it_blames_nobody_for_the_end_of_the_service(new_environment: ModelVersion) -> None:
     checks = GoldenChecks()
     checks()
-    assert checks._asking is not None
-    os.kill(checks._asking.process.pid, signal.SIGTERM)
+    assert checks._running is not None
+    os.kill(checks._running.process.pid, signal.SIGTERM)
     _finish(checks)
 
     assert not GoldenCheck.objects.here().exists()
@@ -141,8 +141,10 @@ def test_it_blames_nobody_for_a_storage_that_is_away(
 
 
 def test_it_asks_again_what_failed_after_a_while(penguins: ModelVersion) -> None:
-    before = timezone.now() - golden_environment_check.FAILED_RESTS
-    GoldenCheck.objects.update(verdict=Verdict.FAILED, checked_at=before - golden_environment_check.FAILED_RESTS)
+    before = timezone.now() - golden_environment_check.RECHECK_FAILED_AFTER
+    GoldenCheck.objects.update(
+        verdict=Verdict.FAILED, checked_at=before - golden_environment_check.RECHECK_FAILED_AFTER
+    )
 
     GoldenChecks().check_one()
 
@@ -178,6 +180,6 @@ def test_it_tells_environments_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 def _finish(checks: GoldenChecks) -> None:
     def is_over() -> bool:
         checks()
-        return checks._asking is None
+        return checks._running is None
 
     wait_until(is_over, "the end of the check")

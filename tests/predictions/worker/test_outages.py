@@ -51,7 +51,7 @@ def state_of(prediction: Prediction) -> tuple[str, int, str]:
 
 def end_pauses() -> None:
     """As if their time had passed."""
-    for rests in (loaded_models.unreachable, payloads.away):
+    for rests in (loaded_models.unreachable, payloads.unreachable):
         for key, rest in rests._pauses.items():
             rests._pauses[key] = dataclasses.replace(rest, until=0.0)  # type: ignore[index]
 
