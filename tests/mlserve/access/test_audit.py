@@ -19,7 +19,7 @@ from mlserve.http.problems import stored_problem
 from predictions.models import Prediction
 from registry.models import Model, ModelVersion
 from registry.uploads.worker import inspect_next
-from tests.mlserve.http.test_lean import RECORD, URL
+from tests.mlserve.http.test_both_chains import RECORD, URL
 from tests.registry.uploading import submitted
 
 pytestmark = pytest.mark.django_db

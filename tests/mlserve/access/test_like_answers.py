@@ -19,7 +19,7 @@ from predictions.models import Prediction
 from registry.models import DirectUpload, Model, ModelVersion
 from registry.publishing import lookup
 from registry.uploads.sender import open_upload
-from tests.mlserve.http.test_lean import RECORD, URL, Program, basic, browser
+from tests.mlserve.http.test_both_chains import RECORD, URL, Program, basic, browser
 
 pytestmark = pytest.mark.django_db
 

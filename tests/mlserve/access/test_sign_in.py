@@ -15,7 +15,7 @@ from mlserve.access.expired_rows import forget_callers
 from mlserve.access.tokens import make_token
 from mlserve.conf.rates import Rate
 from registry.models import ModelVersion
-from tests.mlserve.http.test_lean import RECORD, URL, Program, basic
+from tests.mlserve.http.test_both_chains import RECORD, URL, Program, basic
 
 pytestmark = pytest.mark.django_db
 

@@ -19,7 +19,7 @@ from mlserve.access.tokens import make_token
 from mlserve.conf.rates import Rate
 from mlserve.models import RateWindow
 from registry.models import ModelVersion
-from tests.mlserve.http.test_lean import RECORD, URL, Program
+from tests.mlserve.http.test_both_chains import RECORD, URL, Program
 
 pytestmark = pytest.mark.django_db
 

@@ -20,7 +20,7 @@ from mlserve.models import ApiToken, TokenUser
 from mlserve.permissions import SCOPES
 from predictions.models import Prediction
 from registry.models import Model, ModelVersion
-from tests.mlserve.http.test_lean import RECORD, URL, Program, browser
+from tests.mlserve.http.test_both_chains import RECORD, URL, Program, browser
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from mlserve.models import ApiToken
-from tests.mlserve.http.test_lean import Program
+from tests.mlserve.http.test_both_chains import Program
 
 pytestmark = pytest.mark.django_db
 
