@@ -192,7 +192,7 @@ def test_it_lets_nothing_escape(raised: BaseException, submit_rows: Submit, take
 def test_it_contains_a_type_error_of_its_own(submit_rows: Submit, take: Take, monkeypatch: Any) -> None:
     submit_rows()
     records = take()
-    monkeypatch.setattr(wake_ups, "answer", lambda too_much: None)
+    monkeypatch.setattr(wake_ups, "clear_pending_wake_up", lambda too_much: None)
 
     assert failed_of(records) == [record["messageId"] for record in records]
 

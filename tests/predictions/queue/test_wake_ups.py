@@ -65,13 +65,13 @@ def test_it_finds_a_row_that_was_committed_while_a_worker_began(
 ) -> None:
     """The bell is answered before the table is read: a row stored in between is read, and rings once more."""
     submit_rows()
-    answer = wake_ups.clear_pending_wake_up
+    clear = wake_ups.clear_pending_wake_up
 
-    def answer_and_submit() -> None:
-        answer()
+    def clear_and_submit() -> None:
+        clear()
         submit_rows()
 
-    monkeypatch.setattr(wake_ups, "answer", answer_and_submit)
+    monkeypatch.setattr(wake_ups, "clear_pending_wake_up", clear_and_submit)
     settings.MLSERVE_DRAIN_SECONDS = 0
 
     assert tasks.attend() == 2

@@ -301,15 +301,15 @@ def test_it_gives_back_later_what_it_could_not_give_back(
 def test_it_waits_for_a_database_that_is_away(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
     submit_rows()
     OrmQ.objects.all().delete()
-    answer, tries = wake_ups.clear_pending_wake_up, list[int]()
+    clear, tries = wake_ups.clear_pending_wake_up, list[int]()
 
     def sometimes() -> None:
         tries.append(1)
         if len(tries) < 4:
             raise OperationalError("connection refused")
-        answer()
+        clear()
 
-    monkeypatch.setattr(wake_ups, "answer", sometimes)
+    monkeypatch.setattr(wake_ups, "clear_pending_wake_up", sometimes)
     monkeypatch.setattr(tasks, "close_old_connections", lambda: None)  # this test's own transaction
     monkeypatch.setattr(tasks, "_PAUSE_SECONDS", 0.01)
 
