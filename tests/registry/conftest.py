@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 from registry.client.address import address_of
 from registry.client.server import RemoteServer
 from registry.client.uploads import Source, hashed
-from tests.registry.peers import Peer, peers, without_pauses
+from tests.registry.scripted_server import ScriptedServer, scripted_servers, without_pauses
 
 
 @pytest.fixture
@@ -38,19 +38,19 @@ def stranger(db: None) -> APIClient:
 
 
 @pytest.fixture
-def start_peer() -> Iterator[Callable[[], Peer]]:
-    with peers() as start:
+def start_scripted() -> Iterator[Callable[[], ScriptedServer]]:
+    with scripted_servers() as start:
         yield start
 
 
 @pytest.fixture
-def peer(start_peer: Callable[[], Peer]) -> Peer:
-    return start_peer()
+def scripted(start_scripted: Callable[[], ScriptedServer]) -> ScriptedServer:
+    return start_scripted()
 
 
 @pytest.fixture
-def server(peer: Peer) -> Iterator[RemoteServer]:
-    made = RemoteServer(address_of(f"{peer.url}/web/"), authorization="Basic c2VjcmV0")
+def server(scripted: ScriptedServer) -> Iterator[RemoteServer]:
+    made = RemoteServer(address_of(f"{scripted.url}/web/"), authorization="Basic c2VjcmV0")
     made.retries = without_pauses(made.retries)
     yield made
     made.close()

@@ -14,7 +14,7 @@ from predictions import tasks
 from predictions.models import Prediction
 from predictions.serving import recording
 from registry.models import Model, ModelVersion
-from tests.predictions.draining import draining
+from tests.predictions.draining_worker import draining_worker
 
 pytestmark = pytest.mark.django_db
 
@@ -36,7 +36,7 @@ def problem(response: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def worker(transactional_db: None) -> Iterator[None]:
-    with draining():
+    with draining_worker():
         yield
 
 

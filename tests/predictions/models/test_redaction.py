@@ -1,4 +1,4 @@
-"""Values of marked columns reach the model, and no row that has ended."""
+"""Values of redacted columns reach the model, and no row that has ended."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ from predictions.runtime import loaded_models
 from predictions.serving.submission import submit
 from predictions.worker.claiming import Precedence, claim
 from registry.models import ModelVersion
-from tests.predictions.marked import ISLAND, MASS, mark, record
+from tests.predictions.redacted_columns import ISLAND, MASS, record, with_redacted_columns
 
 pytestmark = pytest.mark.django_db
 
@@ -31,15 +31,15 @@ HOLDER = "host:1"
 
 
 @pytest.fixture
-def marked(penguins: ModelVersion) -> ModelVersion:
-    return mark(penguins, island="no", body_mass_g="hashed")
+def redacting(penguins: ModelVersion) -> ModelVersion:
+    return with_redacted_columns(penguins, island="no", body_mass_g="hashed")
 
 
 @pytest.fixture
-def ask(marked: ModelVersion, penguin: dict[str, Any]) -> Callable[..., Prediction]:
+def ask(redacting: ModelVersion, penguin: dict[str, Any]) -> Callable[..., Prediction]:
     def queue(*, wait_seconds: float = 0, **values: Any) -> Prediction:
         payload = {**record(penguin), **values}
-        return submit(marked, payload, outputs=["predict"], user=AnonymousUser(), wait_seconds=wait_seconds)
+        return submit(redacting, payload, outputs=["predict"], user=AnonymousUser(), wait_seconds=wait_seconds)
 
     return queue
 
@@ -171,9 +171,9 @@ def test_it_joins_equal_values(ask: Ask) -> None:
     assert masses[3] is None
 
 
-def test_it_predicts_with_the_value(ask: Ask, marked: ModelVersion, penguin: dict[str, Any]) -> None:
+def test_it_predicts_with_the_value(ask: Ask, redacting: ModelVersion, penguin: dict[str, Any]) -> None:
     pk = succeed(ask)
-    answers = loaded_models.predict(marked, [record(penguin)], ["predict"])
+    answers = loaded_models.predict(redacting, [record(penguin)], ["predict"])
 
     assert json.loads(Prediction.objects.get(pk=pk).result or "")["predictions"] == answers["predictions"]
 
@@ -250,13 +250,13 @@ def test_it_never_tries_again_what_has_used_up_its_attempts(ask: Ask, settings: 
 
 @pytest.mark.parametrize("is_quarantined", [False, True])
 def test_it_holds_up_no_other_while_its_input_is_unreachable(
-    ask: Ask, settings: Any, marked: ModelVersion, is_quarantined: bool
+    ask: Ask, settings: Any, redacting: ModelVersion, is_quarantined: bool
 ) -> None:
     use_up_attempts(ask, settings)
     settings.MLSERVE_ROW_BYTES = 2**20
     other = ask()
     Prediction.objects.filter(pk=other.pk).update(attempts=settings.MLSERVE_MAX_ATTEMPTS - 1)
-    precedence = Precedence(quarantined=frozenset({marked.pk} if is_quarantined else ()))
+    precedence = Precedence(quarantined=frozenset({redacting.pk} if is_quarantined else ()))
 
     with unreachable_storage():
         Prediction.objects.requeue_held_by([HOLDER], now=timezone.now())
@@ -286,7 +286,7 @@ def test_it_deletes_both_objects_of_a_prediction(ask: Ask, settings: Any) -> Non
 
 
 def test_it_names_no_value_in_a_stored_error(
-    ask: Ask, monkeypatch: pytest.MonkeyPatch, api: APIClient, marked: ModelVersion
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, api: APIClient, redacting: ModelVersion
 ) -> None:
     def refuse(_version: ModelVersion, rows: Any, _outputs: Any) -> Any:
         raise ValueError(f"could not convert {rows[0]['island']}")
@@ -300,9 +300,9 @@ def test_it_names_no_value_in_a_stored_error(
     assert "ValueError" in detail
 
 
-def test_it_names_no_value_in_a_warning(marked: ModelVersion, penguin: dict[str, Any]) -> None:
-    marked.schema["properties"]["island"] = {"type": "string", "x-training-values": ["Dream"], "x-stored": "no"}
-    version, row = mark(marked), {**penguin, "island": "Atlantis"}
+def test_it_names_no_value_in_a_warning(redacting: ModelVersion, penguin: dict[str, Any]) -> None:
+    redacting.schema["properties"]["island"] = {"type": "string", "x-training-values": ["Dream"], "x-stored": "no"}
+    version, row = with_redacted_columns(redacting), {**penguin, "island": "Atlantis"}
     pk = submit(version, row, outputs=["predict"], user=AnonymousUser()).pk
     tasks.drain()
 
@@ -336,7 +336,7 @@ def test_it_asks_again_for_what_was_not_stored(ask: Ask, client: Client) -> None
     assert "hmac-sha256" not in page
 
 
-def test_it_tells_whoever_fills_in_the_form(marked: ModelVersion, client: Client) -> None:
+def test_it_tells_whoever_fills_in_the_form(redacting: ModelVersion, client: Client) -> None:
     page = client.get("/models/penguins").content.decode()
 
     assert page.count("Not stored.") == 1

@@ -10,14 +10,14 @@ from predictions import tasks
 from registry.models import ModelVersion
 from tests.browser import browsing
 from tests.predictions.conftest import Submit
-from tests.predictions.draining import draining
+from tests.predictions.draining_worker import draining_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.mark.parametrize("with_script", [True, False])
 def test_it_predicts(browser: Browser, live_server: LiveServer, penguins: ModelVersion, with_script: bool) -> None:
-    with draining(), browsing(browser, java_script_enabled=with_script) as page:
+    with draining_worker(), browsing(browser, java_script_enabled=with_script) as page:
         page.goto(f"{live_server.url}/models/penguins")
         page.get_by_role("link", name="Fill in an example").click()
         page.get_by_label("Island").select_option("Biscoe")
@@ -79,7 +79,7 @@ def test_it_shows_the_result_once_it_is_there(
     with browsing(browser, java_script_enabled=with_script) as page:
         page.goto(f"{live_server.url}/predictions/{prediction.pk}")
         expect(page.get_by_role("heading", name="Waiting for a worker…")).to_be_visible()
-        with draining():
+        with draining_worker():
             expect(page.locator(".value")).to_have_text("a gentoo penguin")
 
 

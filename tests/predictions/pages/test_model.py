@@ -13,7 +13,7 @@ from registry.models import Model, ModelVersion
 from registry.publishing.publish import Published, publish
 from tests import pipelines
 from tests.predictions.conftest import Submit
-from tests.predictions.draining import draining
+from tests.predictions.draining_worker import draining_worker
 from tests.predictions.page import Page
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +32,7 @@ TYPED = {
 
 @pytest.fixture
 def worker(transactional_db: None) -> Iterator[None]:
-    with draining():
+    with draining_worker():
         yield
 
 

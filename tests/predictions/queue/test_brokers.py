@@ -21,8 +21,8 @@ from predictions.queue.brokers import LocalSocketOrmBroker
 from predictions.status import Status
 from predictions.worker import draining
 from tests.paths import ROOT
-from tests.predictions.attending import PATIENCE_SECONDS, Worker
 from tests.predictions.conftest import Submit
+from tests.predictions.listening_worker import PATIENCE_SECONDS, ListeningWorker
 from tests.predictions.queues import Kind
 from tests.waiting import wait_until
 
@@ -118,7 +118,7 @@ def test_it_hands_a_wake_up_to_the_worker_that_attends(
 ) -> None:
     """As one that comes from another host, where nobody attends."""
     monkeypatch.setattr(draining.paces, "is_quick", lambda _version_id: True)
-    worker = Worker()
+    worker = ListeningWorker()
     worker.start_listening()
     elsewhere = submit_rows_elsewhere(submit_rows)
 
@@ -132,7 +132,7 @@ def test_it_hands_a_wake_up_to_the_worker_that_attends(
 
 def test_it_leaves_a_call_for_help_to_a_second_worker(queue_kind: Kind, submit_rows: Submit) -> None:
     """Who attends may be the one that called; on another host it is not."""
-    worker = Worker()
+    worker = ListeningWorker()
     worker.start_listening()
     wake_ups.call_worker(beside=heartbeat.host_name())
     [(_, message)] = next_of(queue_kind.broker())
@@ -147,7 +147,7 @@ def test_it_leaves_a_call_for_help_to_a_second_worker(queue_kind: Kind, submit_r
 
 
 def test_it_ends_the_attendance_of_the_only_worker_that_has_time_for_a_task(queue_kind: Kind) -> None:
-    worker, broker = Worker(), queue_kind.broker()
+    worker, broker = ListeningWorker(), queue_kind.broker()
     worker.start_listening()
     broker.has_idle_worker = lambda: False
     broker.enqueue("something else than a wake-up")

@@ -15,8 +15,8 @@ from predictions.runtime import call_marker
 from predictions.status import Status
 from predictions.worker import draining, wake_up_listener
 from registry.models import ModelVersion
-from tests.predictions.attending import PATIENCE_SECONDS, Gate, Worker, all_have_ended
 from tests.predictions.conftest import Submit
+from tests.predictions.listening_worker import PATIENCE_SECONDS, Gate, ListeningWorker, all_have_ended
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,8 +50,8 @@ def known_quick(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def worker(gate: Gate) -> Iterator[Worker]:
-    worker = Worker()
+def worker(gate: Gate) -> Iterator[ListeningWorker]:
+    worker = ListeningWorker()
     yield worker
     gate.go.set()
     if worker.thread.ident:
@@ -67,7 +67,9 @@ def test_it_predicts_what_waited_for_it(submit_rows: Submit, settings: Any) -> N
     assert Prediction.objects.filter(status=Status.SUCCEEDED).count() == len(predictions)
 
 
-def test_it_hears_of_submissions_without_further_tasks(submit_rows: Submit, worker: Worker, known_quick: None) -> None:
+def test_it_hears_of_submissions_without_further_tasks(
+    submit_rows: Submit, worker: ListeningWorker, known_quick: None
+) -> None:
     worker.start_listening()
     started = time.monotonic()
     for _ in range(4):
@@ -110,7 +112,7 @@ def test_it_does_not_hold_against_a_version_what_ran_out_of_memory_before(
     assert renewed
 
 
-def test_it_leaves_at_once_when_it_is_dismissed(penguins: ModelVersion, worker: Worker) -> None:
+def test_it_leaves_at_once_when_it_is_dismissed(penguins: ModelVersion, worker: ListeningWorker) -> None:
     worker.start_listening()
 
     started = time.monotonic()
@@ -120,7 +122,7 @@ def test_it_leaves_at_once_when_it_is_dismissed(penguins: ModelVersion, worker: 
 
 
 def test_it_has_submissions_call_a_worker_where_none_attends(
-    submit_rows: Submit, worker: Worker, known_quick: None
+    submit_rows: Submit, worker: ListeningWorker, known_quick: None
 ) -> None:
     submit_rows()
     assert OrmQ.objects.count() == 1
@@ -149,7 +151,7 @@ def test_it_only_empties_the_table_while_another_worker_attends(submit_rows: Sub
 
 
 def test_it_lets_others_attend_while_it_predicts_what_may_be_slow(
-    submit_rows: Submit, worker: Worker, gate: Gate
+    submit_rows: Submit, worker: ListeningWorker, gate: Gate
 ) -> None:
     """Nothing is known of the version yet."""
     worker.start_listening()
@@ -167,7 +169,7 @@ def test_it_lets_others_attend_while_it_predicts_what_may_be_slow(
 
 
 def test_it_goes_on_listening_while_it_predicts_what_was_quick(
-    submit_rows: Submit, worker: Worker, gate: Gate, known_quick: None, monkeypatch: pytest.MonkeyPatch
+    submit_rows: Submit, worker: ListeningWorker, gate: Gate, known_quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wake_up_listener, "_LONG_SECONDS", PATIENCE_SECONDS)
     worker.start_listening()
@@ -183,7 +185,7 @@ def test_it_goes_on_listening_while_it_predicts_what_was_quick(
 
 
 def test_it_calls_another_worker_when_a_quick_version_hangs(
-    submit_rows: Submit, worker: Worker, gate: Gate, known_quick: None, monkeypatch: pytest.MonkeyPatch
+    submit_rows: Submit, worker: ListeningWorker, gate: Gate, known_quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wake_up_listener, "_LONG_SECONDS", 0.05)
     worker.start_listening()
@@ -202,7 +204,7 @@ def test_it_calls_another_worker_when_a_quick_version_hangs(
 
 
 def test_it_remembers_how_slow_a_version_was(
-    submit_rows: Submit, worker: Worker, gate: Gate, known_quick: None, monkeypatch: pytest.MonkeyPatch
+    submit_rows: Submit, worker: ListeningWorker, gate: Gate, known_quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker.start_listening()
     monkeypatch.setattr(pace, "_QUICK_SECONDS", 0.0)  # so it was slow

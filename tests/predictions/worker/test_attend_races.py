@@ -19,8 +19,8 @@ from predictions.runtime import loaded_models
 from predictions.status import Status
 from predictions.worker import draining, wake_up_listener
 from predictions.worker.wake_up_listener import WakeUpListener
-from tests.predictions.attending import PATIENCE_SECONDS, all_have_ended
 from tests.predictions.conftest import Submit
+from tests.predictions.listening_worker import PATIENCE_SECONDS, all_have_ended
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)

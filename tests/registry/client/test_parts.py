@@ -14,7 +14,7 @@ from registry.client import parts as sending
 from registry.client.parts import pause_before, send_parts
 from registry.client.server import RemoteServer
 from registry.client.uploads import Source
-from tests.registry.peers import Answer, Peer, as_json, upload_of
+from tests.registry.scripted_server import Answer, ScriptedServer, as_json, upload_of
 
 
 @pytest.fixture(autouse=True)
@@ -28,11 +28,11 @@ def addresses(where: str, *numbers: int, query: str = "") -> Answer:
 
 
 def test_it_keeps_the_account_from_the_storage(
-    peer: Peer, server: RemoteServer, start_peer: Callable[[], Peer], source: Source
+    scripted: ScriptedServer, server: RemoteServer, start_scripted: Callable[[], ScriptedServer], source: Source
 ) -> None:
-    storage = start_peer()
+    storage = start_scripted()
     storage.script((200, {}, b""))
-    peer.script(addresses(f"{storage.url}/bucket", 1, 2, 3, query="?signature=s"))
+    scripted.script(addresses(f"{storage.url}/bucket", 1, 2, 3, query="?signature=s"))
 
     send_parts(server, upload_of(), source, lambda count: None)
 
@@ -42,28 +42,34 @@ def test_it_keeps_the_account_from_the_storage(
     assert not [headers for _, _, headers, _ in storage.asked if "Authorization" in headers]
 
 
-def test_it_sends_to_the_server_that_it_was_told(peer: Peer, server: RemoteServer, source: Source) -> None:
+def test_it_sends_to_the_server_that_it_was_told(
+    scripted: ScriptedServer, server: RemoteServer, source: Source
+) -> None:
     """A server behind a proxy may not know its own name."""
-    peer.answer = lambda method, path: (
+    scripted.answer = lambda method, path: (
         addresses("http://inner.invalid/api/uploads/u1/parts", 3) if method == "POST" else (204, {}, b"")
     )
     there = [{"number": 1}, {"number": 2}]
 
     send_parts(server, upload_of(parts=there), source, lambda count: None)
 
-    method, path, headers, body = peer.asked[-1]
+    method, path, headers, body = scripted.asked[-1]
     assert (method, path, body) == ("PUT", "/web/api/uploads/u1/parts/3", b"89")
     assert headers["Authorization"] == "Basic c2VjcmV0"
 
 
 @pytest.mark.parametrize("status", [403, 500, 503])
 def test_it_asks_for_another_address_when_one_failed(
-    peer: Peer, server: RemoteServer, start_peer: Callable[[], Peer], source: Source, status: int
+    scripted: ScriptedServer,
+    server: RemoteServer,
+    start_scripted: Callable[[], ScriptedServer],
+    source: Source,
+    status: int,
 ) -> None:
-    storage = start_peer()
+    storage = start_scripted()
     counted: list[int] = []
     storage.script((status, {}, b"<Error/>"), (200, {}, b""))
-    peer.script(addresses(storage.url, 1, query="?old"), addresses(storage.url, 1, query="?new"))
+    scripted.script(addresses(storage.url, 1, query="?old"), addresses(storage.url, 1, query="?new"))
 
     send_parts(server, upload_of(size_bytes=4, part_count=1), source, counted.append)
 
@@ -72,10 +78,10 @@ def test_it_asks_for_another_address_when_one_failed(
 
 
 def test_it_gives_up_when_the_storage_knows_no_such_upload(
-    peer: Peer, server: RemoteServer, start_peer: Callable[[], Peer], source: Source
+    scripted: ScriptedServer, server: RemoteServer, start_scripted: Callable[[], ScriptedServer], source: Source
 ) -> None:
-    storage = start_peer()
-    peer.script(addresses(storage.url, 1, 2, 3, query="?secret"))
+    storage = start_scripted()
+    scripted.script(addresses(storage.url, 1, 2, 3, query="?secret"))
 
     with pytest.raises(RemoteRefusal) as refused:
         send_parts(server, upload_of(), source, lambda count: None)
@@ -84,19 +90,21 @@ def test_it_gives_up_when_the_storage_knows_no_such_upload(
     assert "secret" not in refused.value.detail
 
 
-def test_it_sends_no_file_that_became_shorter(peer: Peer, server: RemoteServer, source: Source) -> None:
-    peer.answer = lambda method, path: addresses(f"{peer.url}/p", 1, 2, 3) if method == "POST" else (204, {}, b"")
+def test_it_sends_no_file_that_became_shorter(scripted: ScriptedServer, server: RemoteServer, source: Source) -> None:
+    scripted.answer = lambda method, path: (
+        addresses(f"{scripted.url}/p", 1, 2, 3) if method == "POST" else (204, {}, b"")
+    )
     source.path.write_bytes(b"0123")
 
     with pytest.raises(BadUpload, match="became shorter"):
         send_parts(server, upload_of(), source, lambda count: None)
 
 
-def test_it_stops_at_once_on_ctrl_c(peer: Peer, source: Source) -> None:
+def test_it_stops_at_once_on_ctrl_c(scripted: ScriptedServer, source: Source) -> None:
     """Although a storage that takes the bytes and gives no answer is waited for, for a minute."""
     with socket.create_server(("127.0.0.1", 0)) as storage:
-        peer.script(addresses(f"http://127.0.0.1:{storage.getsockname()[1]}", 1, 2, 3))
-        command = [sys.executable, "-c", _SEND, peer.url, str(source.path)]
+        scripted.script(addresses(f"http://127.0.0.1:{storage.getsockname()[1]}", 1, 2, 3))
+        command = [sys.executable, "-c", _SEND, scripted.url, str(source.path)]
         with subprocess.Popen(command) as sender:
             connection, _ = storage.accept()
             began = time.monotonic()
@@ -115,7 +123,7 @@ from registry.client.server import RemoteServer
 from registry.client.address import address_of
 from registry.client.uploads import hashed
 from registry.client.parts import send_parts
-from tests.registry.peers import upload_of
+from tests.registry.scripted_server import upload_of
 
 source = hashed(Path(sys.argv[2]), lambda count: None)
 try:

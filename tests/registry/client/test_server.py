@@ -18,20 +18,22 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from mlserve.errors import RemoteRefusal, Unavailable
 from registry.client.address import address_of
 from registry.client.server import RemoteServer
-from tests.registry.peers import Peer, as_json
+from tests.registry.scripted_server import ScriptedServer, as_json
 
 
-def test_it_asks_below_the_path_with_the_account(peer: Peer, server: RemoteServer) -> None:
-    peer.script(as_json(200, name="x"))
+def test_it_asks_below_the_path_with_the_account(scripted: ScriptedServer, server: RemoteServer) -> None:
+    scripted.script(as_json(200, name="x"))
 
     assert server.get("models", "a/b") == {"name": "x"}
-    method, path, headers, _ = peer.asked[0]
+    method, path, headers, _ = scripted.asked[0]
     assert (method, path, headers["Authorization"]) == ("GET", "/web/api/models/a%2Fb", "Basic c2VjcmV0")
 
 
-def test_it_follows_no_redirect(peer: Peer, server: RemoteServer, start_peer: Callable[[], Peer]) -> None:
-    other = start_peer()
-    peer.script((302, {"Location": f"{other.url}/api"}, b""))
+def test_it_follows_no_redirect(
+    scripted: ScriptedServer, server: RemoteServer, start_scripted: Callable[[], ScriptedServer]
+) -> None:
+    other = start_scripted()
+    scripted.script((302, {"Location": f"{other.url}/api"}, b""))
 
     with pytest.raises(RemoteRefusal, match=f"redirects to {other.url}/api"):
         server.get("models")
@@ -40,35 +42,35 @@ def test_it_follows_no_redirect(peer: Peer, server: RemoteServer, start_peer: Ca
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_it_tries_again_what_passes(peer: Peer, server: RemoteServer, status: int) -> None:
-    peer.script((status, {"Retry-After": "1"}, b""), as_json(200, done=True))
+def test_it_tries_again_what_passes(scripted: ScriptedServer, server: RemoteServer, status: int) -> None:
+    scripted.script((status, {"Retry-After": "1"}, b""), as_json(200, done=True))
 
     assert server.post("uploads", body={}) == {"done": True}
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 500])
-def test_it_tries_nothing_again_that_was_refused(peer: Peer, server: RemoteServer, status: int) -> None:
-    peer.script(as_json(status, detail="No.", errors=[{"pointer": "#/tag", "detail": "is odd"}]))
+def test_it_tries_nothing_again_that_was_refused(scripted: ScriptedServer, server: RemoteServer, status: int) -> None:
+    scripted.script(as_json(status, detail="No.", errors=[{"pointer": "#/tag", "detail": "is odd"}]))
 
     with pytest.raises(RemoteRefusal, match=r"No\. #/tag: is odd") as refused:
         server.get("models")
 
     assert refused.value.answered == status
-    assert len(peer.asked) == 1
+    assert len(scripted.asked) == 1
 
 
-def test_it_gives_up_after_some_attempts(peer: Peer, server: RemoteServer) -> None:
-    peer.script(as_json(503, detail="The database is away."))
+def test_it_gives_up_after_some_attempts(scripted: ScriptedServer, server: RemoteServer) -> None:
+    scripted.script(as_json(503, detail="The database is away."))
 
     with pytest.raises(Unavailable, match="The database is away"):
         server.get("models")
 
-    assert len(peer.asked) == 5
+    assert len(scripted.asked) == 5
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"\xff"])
-def test_it_says_that_it_is_no_api(peer: Peer, server: RemoteServer, body: bytes) -> None:
-    peer.script((200, {}, body))
+def test_it_says_that_it_is_no_api(scripted: ScriptedServer, server: RemoteServer, body: bytes) -> None:
+    scripted.script((200, {}, body))
 
     with pytest.raises(RemoteRefusal, match="something else than the API"):
         server.get("models")

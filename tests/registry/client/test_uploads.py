@@ -10,7 +10,7 @@ from registry.client import uploads
 from registry.client.resume_store import RememberedUploads
 from registry.client.server import RemoteServer
 from registry.client.uploads import Source, followed, hashed, opened
-from tests.registry.peers import Peer, as_json, document, upload_of
+from tests.registry.scripted_server import ScriptedServer, as_json, document, upload_of
 
 
 def test_it_reads_a_file_once_for_its_digest(source: Source) -> None:
@@ -19,15 +19,17 @@ def test_it_reads_a_file_once_for_its_digest(source: Source) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"part_bytes": 0}, {"part_count": 99}, {"size_bytes": "many"}, {"parts": [1]}])
-def test_it_trusts_no_strange_description(peer: Peer, server: RemoteServer, changes: dict[str, Any]) -> None:
-    peer.script(as_json(200, **document(**changes)))
+def test_it_trusts_no_strange_description(
+    scripted: ScriptedServer, server: RemoteServer, changes: dict[str, Any]
+) -> None:
+    scripted.script(as_json(200, **document(**changes)))
 
     with pytest.raises(RemoteRefusal, match="does not know"):
         uploads.looked_up(server, "u1")
 
 
-def test_it_goes_on_to_look_while_the_server_is_away(peer: Peer, server: RemoteServer) -> None:
-    peer.script(*[(503, {}, b"")] * 7, as_json(200, **document(status="published")))
+def test_it_goes_on_to_look_while_the_server_is_away(scripted: ScriptedServer, server: RemoteServer) -> None:
+    scripted.script(*[(503, {}, b"")] * 7, as_json(200, **document(status="published")))
 
     ended = followed(server, upload_of(status="queued"), lambda seen: None, pause=lambda seconds: None)
 
@@ -36,22 +38,22 @@ def test_it_goes_on_to_look_while_the_server_is_away(peer: Peer, server: RemoteS
 
 @pytest.mark.parametrize(("name", "sentence"), [("_STILL_SECONDS", "Is a worker running"), ("_AWAY_SECONDS", "away")])
 def test_it_does_not_look_for_ever(
-    peer: Peer, server: RemoteServer, monkeypatch: pytest.MonkeyPatch, name: str, sentence: str
+    scripted: ScriptedServer, server: RemoteServer, monkeypatch: pytest.MonkeyPatch, name: str, sentence: str
 ) -> None:
     monkeypatch.setattr(uploads, name, 0)
     queued = as_json(200, **document(status="queued"))
-    peer.script(queued if name == "_STILL_SECONDS" else as_json(503, detail="away"))
+    scripted.script(queued if name == "_STILL_SECONDS" else as_json(503, detail="away"))
 
     with pytest.raises(Unavailable, match=sentence):
         followed(server, upload_of(status="queued"), lambda seen: None, pause=lambda seconds: None)
 
 
 def test_it_forgets_an_upload_that_the_server_does_not_know(
-    peer: Peer, server: RemoteServer, source: Source, tmp_path: Path
+    scripted: ScriptedServer, server: RemoteServer, source: Source, tmp_path: Path
 ) -> None:
     remembered = RememberedUploads(tmp_path / "cache")
     remembered.remember(server.url, source.sha256, "gone")
-    peer.answer = lambda method, path: as_json(404) if method == "GET" else as_json(201, **document())
+    scripted.answer = lambda method, path: as_json(404) if method == "GET" else as_json(201, **document())
 
     assert opened(server, source, remembered).upload_id == "u1"
     assert remembered.recall(server.url, source.sha256) == "u1"

@@ -19,7 +19,7 @@ from registry.models.direct_upload import DirectUpload, Status
 from registry.publishing.publish import Published
 from tests.conftest import EXAMPLE
 from tests.registry.inspecting import inspecting
-from tests.registry.peers import without_pauses
+from tests.registry.scripted_server import without_pauses
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

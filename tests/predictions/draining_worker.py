@@ -6,6 +6,6 @@ from predictions import tasks
 from tests.meanwhile import repeating
 
 
-def draining(*, pause_seconds: float = 0.01) -> AbstractContextManager[None]:
+def draining_worker(*, pause_seconds: float = 0.01) -> AbstractContextManager[None]:
     """Drain again and again for as long as the block lasts. Needs a `transactional_db`."""
     return repeating(tasks.drain, pause_seconds=pause_seconds)

@@ -1,4 +1,4 @@
-"""Other servers, as a client of theirs sees them: real sockets, and the answers that a test says."""
+"""Other servers, as their client sees them: real sockets, and the answers that a test sets."""
 
 import json
 import threading
@@ -16,8 +16,8 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 @dataclass
-class Peer:
-    """A server that answers what a test says, and knows what it was asked."""
+class ScriptedServer:
+    """A server that gives the answers that a test sets, and records its requests."""
 
     url: str = ""
     asked: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
@@ -34,20 +34,20 @@ def as_json(status: int, /, **body: Any) -> Answer:
 
 
 @contextmanager
-def peers() -> Iterator[Callable[[], Peer]]:
+def scripted_servers() -> Iterator[Callable[[], ScriptedServer]]:
     """Gives a function that starts another one; they all end with the block."""
     servers: list[ThreadingHTTPServer] = []
 
-    def start() -> Peer:
-        peer = Peer()
+    def start() -> ScriptedServer:
+        scripted = ScriptedServer()
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def respond(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                peer.asked.append((self.command, self.path, dict(self.headers), body))
-                status, headers, content = peer.answer(self.command, self.path)
+                scripted.asked.append((self.command, self.path, dict(self.headers), body))
+                status, headers, content = scripted.answer(self.command, self.path)
                 self.send_response(status)
                 for name, value in {**headers, "Content-Length": str(len(content))}.items():
                     self.send_header(name, value)
@@ -64,8 +64,8 @@ def peers() -> Iterator[Callable[[], Peer]]:
         server.handle_error = lambda *_: None  # type: ignore[method-assign] # a client that hangs up is meant
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         servers.append(server)
-        peer.url = f"http://127.0.0.1:{server.server_port}"
-        return peer
+        scripted.url = f"http://127.0.0.1:{server.server_port}"
+        return scripted
 
     yield start
     for server in servers:

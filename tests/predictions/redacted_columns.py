@@ -1,4 +1,4 @@
-"""A version with columns that must not be kept, and what its predictions are asked with."""
+"""A version with redacted columns, and the rows that its predictions are asked with."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from registry.publishing import lookup
 ISLAND, MASS = "Biscoe", 4517.25
 
 
-def mark(version: ModelVersion, **marks: str) -> ModelVersion:
+def with_redacted_columns(version: ModelVersion, **marks: str) -> ModelVersion:
     """The version as if its schema had been uploaded with these marks."""
     for column, kind in marks.items():
         version.schema["properties"][column]["x-stored"] = kind

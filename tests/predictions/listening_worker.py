@@ -1,4 +1,4 @@
-"""A worker that attends, for tests: a thread instead of a process, and a gate before its calls."""
+"""A worker that listens, for tests: a thread instead of a process, and a gate before its calls."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ PATIENCE_SECONDS = 20
 
 
 class Gate:
-    """Stands in the way of `runtime.predict` while it is closed."""
+    """Holds the calls of `loaded_models.predict` while it is closed."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_called, self.go = threading.Event(), threading.Event()
@@ -36,8 +36,8 @@ class Gate:
         self.go.clear()
 
 
-class Worker:
-    """A thread that attends, as a worker does."""
+class ListeningWorker:
+    """Listens for wake-ups in a thread, as a worker does in a process."""
 
     def __init__(self) -> None:
         self.ended = 0
@@ -47,7 +47,7 @@ class Worker:
         self.thread.start()
 
     def start_listening(self) -> None:
-        """Returns once somebody who rings is heard."""
+        """Returns once a sent wake-up is received."""
         self.thread.start()
         wait_until(wake_ups.listener_socket().send)
 
