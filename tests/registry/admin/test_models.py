@@ -1,17 +1,10 @@
 """Models in the admin: the list, what can be changed, the default model, deletion."""
 
-import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
 from registry.models import Model, ModelVersion
-
-
-@pytest.fixture
-def admin_client(client: Client, owner: User) -> Client:
-    client.force_login(owner)
-    return client
 
 
 def page_of(model: Model, name: str = "change") -> str:

@@ -22,12 +22,6 @@ UPLOADS = "/admin/registry/directupload/"
 
 
 @pytest.fixture
-def admin_client(client: Client, owner: User) -> Client:
-    client.force_login(owner)
-    return client
-
-
-@pytest.fixture
 def staff(client: Client, reader: User) -> Client:
     """May look at uploads and do nothing else."""
     reader.is_staff = True

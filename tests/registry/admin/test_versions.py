@@ -44,12 +44,6 @@ def text_of(page: Any) -> str:
 
 
 @pytest.fixture
-def admin_client(client: Client, owner: User) -> Client:
-    client.force_login(owner)
-    return client
-
-
-@pytest.fixture
 def staff(client: Client, reader: User) -> Client:
     """Signed in with an account that may look and nothing else."""
     allow(reader, "view_modelversion", "view_model", "view_promotion")
