@@ -1,10 +1,14 @@
-"""Work of another process, done by a thread of the test."""
+"""Work of other processes, done by threads of the test."""
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 from django.db import connection
+
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -24,3 +28,18 @@ def repeating(work: Callable[[], object], *, pause_seconds: float) -> Iterator[N
     finally:
         stop.set()
         thread.join()
+
+
+def at_once(*works: Callable[[], Result], timeout_seconds: float = 60) -> list[Result]:
+    """What each of `works` returned, run in threads that start together. Raises what the first of them raised."""
+    barrier = threading.Barrier(len(works))
+
+    def run(work: Callable[[], Result]) -> Result:
+        try:
+            barrier.wait(timeout_seconds)
+            return work()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(works)) as threads:
+        return list(threads.map(run, works, timeout=timeout_seconds))

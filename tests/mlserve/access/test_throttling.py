@@ -3,6 +3,7 @@
 import itertools
 import threading
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from mlserve.access.tokens import make_token
 from mlserve.conf.rates import Rate
 from mlserve.models import RateWindow
 from registry.models import ModelVersion
+from tests.meanwhile import at_once
 from tests.mlserve.http.test_both_chains import RECORD, URL, Program
 
 pytestmark = pytest.mark.django_db
@@ -95,34 +97,19 @@ def test_it_grants_the_rate_once_to_threads_that_lose_the_database_together(monk
         raise OperationalError("gone")
 
     monkeypatch.setattr(rate_counts, "add", fail)
-    seconds: list[int] = []
-    threads = [threading.Thread(target=lambda: seconds.append(wait_seconds("token:1", HOUR))) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
 
-    assert seconds == [0, 0]
+    assert at_once(*[lambda: wait_seconds("token:1", HOUR)] * 2) == [0, 0]
     assert granted("token:1", HOUR, 50) == 18
 
 
 @pytest.mark.django_db(transaction=True)
 def test_it_loses_no_count_between_threads() -> None:
-    counts: list[int] = []
+    def add() -> list[int]:
+        return [rate_counts.add("token:1:1", 1, ends_at=timezone.now().timestamp()) for _ in range(20)]
 
-    def work() -> None:
-        try:
-            counts.extend(rate_counts.add("token:1:1", 1, ends_at=timezone.now().timestamp()) for _ in range(20))
-        finally:
-            connection.close()
+    counts = at_once(*[add] * 4)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-
-    assert sorted(counts) == list(range(1, 81))
+    assert sorted(chain(*counts)) == list(range(1, 81))
 
 
 @pytest.mark.django_db(transaction=True)

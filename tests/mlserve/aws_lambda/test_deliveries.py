@@ -1,7 +1,6 @@
 """What Lambda brings: messages as SQS really hands them out, and the minute's schedule."""
 
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -20,6 +19,7 @@ from predictions.queue import heartbeat, wake_ups
 from predictions.runtime import incidents, loaded_models
 from predictions.status import Status
 from registry.models import Incident, ModelVersion
+from tests.meanwhile import at_once
 from tests.predictions.conftest import Submit
 from tests.predictions.runtime.test_call_marker import run as run_marked
 from tests.stand_ins.aws import StandIn
@@ -258,21 +258,9 @@ def test_it_ends_each_prediction_once_in_two_deliveries_at_once(submit_rows: Sub
     """SQS may deliver one message twice, to two functions."""
     for _ in range(20):
         submit_rows()
-    records, answers = take(), []
+    records = take()
 
-    def deliver() -> None:
-        try:
-            answers.append(failed_of(records))
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=deliver) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-
-    assert answers == [[], []]
+    assert at_once(*[lambda: failed_of(records)] * 2) == [[], []]
     assert statuses() == [Status.SUCCEEDED] * 20
     assert set(Prediction.objects.values_list("attempts", flat=True)) == {1}
 

@@ -1,13 +1,11 @@
 """The arrows between states, on the real database."""
 
-import threading
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from predictions.models import Prediction
@@ -15,6 +13,7 @@ from predictions.models.completion import Completion, lease_duration
 from predictions.status import Status
 from predictions.worker import claiming
 from registry.models import ModelVersion
+from tests.meanwhile import at_once
 from tests.predictions.conftest import Submit
 
 pytestmark = pytest.mark.django_db
@@ -215,27 +214,7 @@ def test_it_never_gives_a_row_to_two_workers(submit_rows: Submit, settings: Any)
             taken.extend(each.pk for each in batch)
             finish(batch, holder)
 
-    in_threads([partial(work, str(number)) for number in range(4)])
+    at_once(*(partial(work, str(number)) for number in range(4)))
 
     assert len(taken) == len(set(taken)) == 60
     assert Prediction.objects.filter(status=Status.SUCCEEDED).count() == 60
-
-
-def in_threads(calls: list[Callable[[], None]]) -> None:
-    """Run all calls at once; an exception in one fails the test."""
-    errors: list[BaseException] = []
-
-    def guarded(call: Callable[[], None]) -> None:
-        try:
-            call()
-        except BaseException as error:  # noqa: BLE001 - reported below
-            errors.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=guarded, args=(call,)) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not errors

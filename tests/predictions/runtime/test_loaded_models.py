@@ -19,6 +19,7 @@ from registry.models import Model, ModelVersion
 from registry.publishing.admission import Admitted, admission_of
 from registry.storage.artifacts import store
 from registry.storage.digest import Digest, digest_of
+from tests.meanwhile import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -74,19 +75,10 @@ def test_it_loads_a_pipeline_once(artifact: Callable[..., ModelVersion], loads: 
 
 @pytest.mark.django_db(transaction=True)
 def test_it_loads_once_for_callers_at_the_same_time(artifact: Callable[..., ModelVersion], loads: list[str]) -> None:
-    version, models = artifact("a", megabytes=8), list[Any]()
+    version = artifact("a", megabytes=8)
 
-    def load() -> None:
-        models.append(loaded_models.load(version))
-        connection.close()
+    models = at_once(*[lambda: loaded_models.load(version)] * 8)
 
-    threads = [threading.Thread(target=load) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-
-    assert len(models) == 8
     assert len({id(model) for model in models}) == 1
     assert loads == [version.sha256]
 

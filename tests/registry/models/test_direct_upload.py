@@ -1,16 +1,16 @@
 """The states of an upload: each arrow counts once, whoever else is there, and one is inspected at a time."""
 
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from registry.models.direct_upload import DirectUpload, Status, inspection_task_seconds
+from tests.meanwhile import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,25 +38,6 @@ def make(owner: User, now: datetime) -> Make:
 
 def status_of(upload: DirectUpload) -> str:
     return DirectUpload.objects.get(pk=upload.pk).status
-
-
-def at_once(*works: Callable[[], Any]) -> list[Any]:
-    """What each gave, run in threads that start together."""
-    barrier, results = threading.Barrier(len(works)), [None] * len(works)
-
-    def run(index: int) -> None:
-        try:
-            barrier.wait(10)
-            results[index] = works[index]()
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(index,)) for index in range(len(works))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    return results
 
 
 def test_it_inspects_one_at_a_time(make: Make, now: datetime) -> None:

@@ -2,14 +2,16 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from mlserve.errors import Conflict, MlserveError, NotFound, NothingToRollBack
 from registry.models import Model, ModelVersion, Promotion
 from registry.publishing.publish import Published, mark_default, promote, rollback
+from tests.meanwhile import at_once
 
 Publish = Callable[..., Published]
 
@@ -145,26 +147,17 @@ def test_it_marks_one_default_model(publish_penguins: Publish) -> None:
 # --- At the same time --------------------------------------------------------------------------------------------
 
 
+def result_of(act: Callable[[], Any]) -> Any:
+    """What it returned, or the error that it raised."""
+    try:
+        return act()
+    except MlserveError as error:
+        return error
+
+
 def together(*acts: Callable[[], Any]) -> list[Any]:
-    """What each act gave or raised, all started at once in threads of their own."""
-    start = threading.Barrier(len(acts))
-    results: list[Any] = [None] * len(acts)
-
-    def run(index: int) -> None:
-        start.wait()
-        try:
-            results[index] = acts[index]()
-        except MlserveError as error:
-            results[index] = error
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(index,)) for index in range(len(acts))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
+    """The result of each act, all started at once in threads of their own."""
+    return at_once(*(partial(result_of, act) for act in acts))
 
 
 @pytest.mark.django_db(transaction=True)

@@ -3,7 +3,6 @@
 import fcntl
 import hashlib
 import os
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from mlserve.errors import ArtifactUnavailable, BadUpload, PayloadLost, TooLarge
 from registry.storage.artifacts import get, local_copy, put, remove, store
 from registry.storage.digest import Digest, digest_of
 from registry.storage.disk import AtomicFileSystemStorage
+from tests.meanwhile import at_once
 
 CONTENT = b"a fitted pipeline" * 100_000
 
@@ -124,12 +124,8 @@ class TestStorage:
 
     def test_it_stores_one_file_for_many_writers_at_once(self, artifact: Path) -> None:
         digest = digest_of(artifact)
-        threads = [threading.Thread(target=store, args=(artifact, digest)) for _ in range(8)]
 
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once(*[lambda: store(artifact, digest)] * 8)
 
         assert stored_bytes(digest) == CONTENT
         assert len(storages["artifacts"].listdir(f"sha256/{digest.sha256[:2]}")[1]) == 1

@@ -16,6 +16,7 @@ import pytest
 from mlserve.errors import ArtifactUnavailable, Unavailable
 from registry.storage.cache import ArtifactCache, CheckedFile, Source
 from registry.storage.digest import Digest
+from tests.meanwhile import at_once
 from tests.paths import ROOT
 from tests.waiting import wait_until
 
@@ -154,11 +155,7 @@ def test_it_counts_what_is_being_fetched(cache: ArtifactCache) -> None:
         with cache.copy_of(digest(data), lambda file: slowly(data, file)) as path:
             assert path.read_bytes() == data
 
-    threads = [threading.Thread(target=fetch, args=(name,)) for name in "ab"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
+    at_once(lambda: fetch("a"), lambda: fetch("b"))
 
     assert largest == 6 * KIB
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from mlserve.errors import ArtifactUnavailable, BadUpload, Unavailable
 from registry.storage import s3
 from registry.storage.artifacts import local_copy, put, store
 from registry.storage.digest import Digest, digest_of
+from tests.meanwhile import at_once
 from tests.paths import ROOT
 from tests.stand_ins.aws import StandIn
 from tests.stand_ins.interference import Interference, between
@@ -156,16 +156,10 @@ def test_it_fetches_from_s3_once(between_us: Interference, small: Path, settings
 
 
 def test_it_fetches_once_for_threads_that_ask_together(between_us: Interference, small: Path) -> None:
-    digest, read = digest_of(small), []
+    digest = digest_of(small)
     store(small, digest)
-    threads = [threading.Thread(target=lambda: read.append(fetch(digest))) for _ in range(8)]
 
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-
-    assert read == [SMALL] * 8
+    assert at_once(*[lambda: fetch(digest)] * 8) == [SMALL] * 8
     assert between_us.count("GET") == 1
 
 
