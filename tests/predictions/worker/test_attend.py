@@ -13,13 +13,13 @@ from predictions.models import PendingWakeUp, Prediction
 from predictions.queue import wake_ups
 from predictions.runtime import call_marker
 from predictions.status import Status
-from predictions.worker import draining, wake_up_listener
+from predictions.worker import wake_up_listener
 from registry.models import ModelVersion
 from tests.predictions.conftest import Submit
 from tests.predictions.listening_worker import PATIENCE_SECONDS, Gate, ListeningWorker, all_have_ended
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("fresh_worker_state")]
 
 
 @pytest.fixture
@@ -27,15 +27,6 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     gate = Gate(monkeypatch)
     yield gate
     gate.go.set()
-
-
-@pytest.fixture(autouse=True)
-def _own_bell(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
-    """Nothing is known of how quick a version is, and nobody listens yet."""
-    monkeypatch.setattr(draining, "paces", pace.Paces())
-    settings.MLSERVE_DRAIN_SECONDS = PATIENCE_SECONDS
-    yield
-    wake_ups.listener_socket().close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import random
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,28 +10,18 @@ from django.db import connection
 from django_q.models import OrmQ
 
 from predictions import tasks
-from predictions.batching import pace
 from predictions.models import Prediction
 from predictions.queue import wake_ups
 from predictions.queue.local_socket import LocalWakeUpSocket
 from predictions.runtime import loaded_models
 from predictions.status import Status
-from predictions.worker import draining, wake_up_listener
+from predictions.worker import wake_up_listener
 from predictions.worker.wake_up_listener import WakeUpListener
 from tests.predictions.conftest import Submit
 from tests.predictions.listening_worker import PATIENCE_SECONDS, all_have_ended
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def _own_bell(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
-    """Nothing is known of how quick a version is, and nobody listens yet."""
-    monkeypatch.setattr(draining, "paces", pace.Paces())
-    settings.MLSERVE_DRAIN_SECONDS = PATIENCE_SECONDS
-    yield
-    wake_ups.listener_socket().close()
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("fresh_worker_state")]
 
 
 def test_it_is_heard_although_it_stepped_aside_as_the_call_ended(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
