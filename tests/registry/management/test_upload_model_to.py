@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -116,18 +116,22 @@ def test_it_sends_many_parts(live_server: LiveServer, worker: None, small_parts:
     assert version.size_bytes == penguins_artifact.stat().st_size
 
 
+def interrupt_upload(live_server: LiveServer, artifact: Path, *, at: str) -> None:
+    """Begin an upload that Ctrl+C ends where it calls the function `at`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(at, Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            upload(live_server, artifact)
+
+
 def test_it_goes_on_where_an_earlier_run_ended(
     live_server: LiveServer,
     worker: None,
     small_parts: None,
     penguins_artifact: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with monkeypatch.context() as interrupted:
-        interrupted.setattr("registry.client.parts.submitted", _ctrl_c)
-        with pytest.raises(KeyboardInterrupt):
-            upload(live_server, penguins_artifact)
+    interrupt_upload(live_server, penguins_artifact, at="registry.client.parts.submitted")
     assert "Run the same command again to go on." in capsys.readouterr().err
 
     _lose_part(number=2)
@@ -138,10 +142,6 @@ def test_it_goes_on_where_an_earlier_run_ended(
     assert list(cache_folder().iterdir()) == []
 
 
-def _ctrl_c(*_: Any, **__: Any) -> None:
-    raise KeyboardInterrupt
-
-
 def _lose_part(*, number: int) -> None:
     from django.core.files.storage import storages
 
@@ -149,13 +149,8 @@ def _lose_part(*, number: int) -> None:
     (location / DirectUpload.objects.get().staging.prefix / "parts" / f"{number:05}").unlink()
 
 
-def test_it_follows_what_an_earlier_run_submitted(
-    live_server: LiveServer, penguins_artifact: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as interrupted:
-        interrupted.setattr("registry.management.remotely.followed", _ctrl_c)
-        with pytest.raises(KeyboardInterrupt):
-            upload(live_server, penguins_artifact)
+def test_it_follows_what_an_earlier_run_submitted(live_server: LiveServer, penguins_artifact: Path) -> None:
+    interrupt_upload(live_server, penguins_artifact, at="registry.management.remotely.followed")
     assert DirectUpload.objects.get().status == Status.QUEUED
 
     with inspecting():
@@ -165,12 +160,9 @@ def test_it_follows_what_an_earlier_run_submitted(
 
 
 def test_it_begins_anew_when_the_earlier_run_asked_for_something_else(
-    live_server: LiveServer, penguins_artifact: Path, monkeypatch: pytest.MonkeyPatch
+    live_server: LiveServer, penguins_artifact: Path
 ) -> None:
-    with monkeypatch.context() as interrupted:
-        interrupted.setattr("registry.management.remotely.followed", _ctrl_c)
-        with pytest.raises(KeyboardInterrupt):
-            upload(live_server, penguins_artifact)
+    interrupt_upload(live_server, penguins_artifact, at="registry.management.remotely.followed")
 
     with inspecting():
         upload(live_server, penguins_artifact, tag="2.0")
@@ -178,13 +170,8 @@ def test_it_begins_anew_when_the_earlier_run_asked_for_something_else(
     assert set(ModelVersion.objects.values_list("tag", flat=True)) == {"1.0", "2.0"}
 
 
-def test_it_begins_anew_when_the_server_forgot(
-    live_server: LiveServer, worker: None, penguins_artifact: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as interrupted:
-        interrupted.setattr("registry.client.parts.submitted", _ctrl_c)
-        with pytest.raises(KeyboardInterrupt):
-            upload(live_server, penguins_artifact)
+def test_it_begins_anew_when_the_server_forgot(live_server: LiveServer, worker: None, penguins_artifact: Path) -> None:
+    interrupt_upload(live_server, penguins_artifact, at="registry.client.parts.submitted")
     DirectUpload.objects.all().delete()
 
     upload(live_server, penguins_artifact)
