@@ -137,7 +137,7 @@ def test_it_does_not_wait_for_ever() -> None:
         client.run(posts(b"x"))
 
 
-def test_it_says_where_nobody_listens() -> None:
+def test_it_says_where_no_server_listens() -> None:
     port = free_port()
 
     with pytest.raises(BadAnswer, match=f"port {port}"), Client(port, connections=1):

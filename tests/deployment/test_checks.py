@@ -94,7 +94,7 @@ BROKEN: list[tuple[Callable[..., Finding], tuple[str, ...], Callable[[ToldEviden
 
 
 @pytest.mark.parametrize(("look", "stage", "harm", "status", "words"), BROKEN)
-def test_it_says_what_is_wrong_and_how_to_mend_it(
+def test_it_says_what_is_wrong_and_how_to_correct_it(
     look: Callable[..., Finding],
     stage: tuple[str, ...],
     harm: Callable[[ToldEvidence], None],

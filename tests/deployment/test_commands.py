@@ -90,7 +90,7 @@ def test_it_refuses_to_deploy_before_it_changes_anything(missing: str) -> None:
 
 
 @pytest.mark.parametrize("command", [["rollback"], ["undeploy", "--yes"], ["admin", "ada"]])
-def test_it_says_in_one_line_that_nobody_answers(command: list[str]) -> None:
+def test_it_says_in_one_line_that_no_server_answers(command: list[str]) -> None:
     keys = {
         "AWS_ACCESS_KEY_ID": "k",
         "AWS_SECRET_ACCESS_KEY": "s",

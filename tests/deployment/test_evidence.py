@@ -112,7 +112,9 @@ def test_it_names_variables_that_are_no_longer_set(evidence: Evidence, client: C
     assert "ALLOWED_HOSTS" not in finding.found
 
 
-def test_it_compares_variables_only_where_somebody_deploys(account: Account, evidence: Evidence, worker: str) -> None:
+def test_it_compares_variables_only_where_the_deployer_runs_it(
+    account: Account, evidence: Evidence, worker: str
+) -> None:
     elsewhere = Evidence({}, root=evidence.root, account=account)
 
     with pytest.raises(NotKnown, match="not the one that deploys"):

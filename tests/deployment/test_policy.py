@@ -58,7 +58,7 @@ def test_it_asks_for_no_secrets_where_none_are_used() -> None:
     assert not [action for action, _ in allowed(policy(PLACE, needs())) if action.startswith(("ssm:", "kms:"))]
 
 
-def test_it_keeps_the_functions_away_from_their_packages() -> None:
+def test_it_denies_the_functions_access_to_their_packages() -> None:
     """Whoever could write there would decide what runs after the next rollback."""
     denied = [each for each in policy(PLACE, needs())["Statement"] if each["Effect"] == "Deny"]
 

@@ -149,7 +149,7 @@ def test_it_removes_nothing_unasked(client: Client, deployment: Deployment) -> N
     assert len(client("lambda").list_functions()["Functions"]) == 2
 
 
-def test_it_does_not_touch_a_stack_of_somebody_else(client: Client, deployment: Deployment) -> None:
+def test_it_does_not_touch_a_stack_of_another_owner(client: Client, deployment: Deployment) -> None:
     template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
     client("cloudformation").create_stack(StackName="mlserve-web", TemplateBody=json.dumps(template))
 

@@ -207,7 +207,7 @@ def test_it_starts_the_workers_anew_when_one_of_their_helpers_is_killed(
 
 
 @pytest.mark.skipif(not CAN_FORK, reason="the kernel of Linux does it")
-def test_it_leaves_no_worker_behind_that_nobody_guards(own_service: Service) -> None:
+def test_it_leaves_no_worker_behind_without_a_supervisor(own_service: Service) -> None:
     own_service.launch("--only", "worker")
     assert own_service.process is not None
     own_service.wait_for(lambda: len(own_service.children()) >= 5, "the workers")

@@ -80,7 +80,7 @@ def test_it_lists_ones_own(owner: User, maker: User) -> None:
     assert "of owner" in every
 
 
-def test_it_revokes_nobody_elses(owner: User, maker: User) -> None:
+def test_it_revokes_no_token_of_another_user(owner: User, maker: User) -> None:
     token, _ = make_token(owner, name="x", scopes=["predict"], days=1, created_by="")
 
     signed_in(maker).post(LIST, {"action": "revoke_selected", "_selected_action": [token.pk]})
@@ -103,7 +103,7 @@ def test_it_revokes_one_on_its_page_after_a_question(maker: User) -> None:
     assert page not in left
 
 
-def test_it_revokes_nobody_elses_on_its_page(owner: User, maker: User) -> None:
+def test_it_revokes_no_token_of_another_user_on_its_page(owner: User, maker: User) -> None:
     token, _ = make_token(owner, name="x", scopes=["predict"], days=1, created_by="")
 
     response = signed_in(maker).post(f"{LIST}{token.pk}/revoke/")
@@ -133,7 +133,7 @@ def test_it_is_closed_to_other_staff(db: None) -> None:
     assert "sign in" not in refused.content.decode()
 
 
-def test_it_lets_nobody_change_or_delete_one(owner: User) -> None:
+def test_it_lets_no_user_change_or_delete_one(owner: User) -> None:
     token, _ = make_token(owner, name="x", scopes=["predict"], days=1, created_by="")
     client = signed_in(owner)
 

@@ -104,7 +104,7 @@ def test_it_notes_what_an_upload_changes_of_its_model(
     assert {entry.object_repr for entry in LogEntry.objects.all()} == {"penguins"}
 
 
-def test_it_logs_what_nobody_with_an_account_did(penguins: ModelVersion, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_logs_what_was_done_without_an_account(penguins: ModelVersion, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         log_action("ada (shell)", penguins, "Promoted.")
 
@@ -191,7 +191,7 @@ def test_it_notes_nothing_about_ones_own(prediction: Prediction, reader: User) -
     assert said(reader) == []
 
 
-def test_it_shows_a_public_prediction_to_whoever_has_its_id(prediction: Prediction) -> None:
+def test_it_shows_a_public_prediction_to_a_caller_that_has_its_id(prediction: Prediction) -> None:
     Model.objects.update(is_public=True)
 
     assert "2007" in Client().get(f"/predictions/{prediction.pk}").content.decode()

@@ -117,11 +117,11 @@ def test_it_forgets_soon(owner: User) -> None:
 
 @pytest.mark.parametrize("name", ["o" * 151, "o" * 5000, "ow\0ner", "ow\nner", ""])
 @pytest.mark.parametrize("password", ["guess", "gu\0ess", ""])
-def test_it_refuses_names_and_passwords_that_nobody_has(owner: User, name: str, password: str) -> None:
+def test_it_refuses_unknown_names_and_passwords(owner: User, name: str, password: str) -> None:
     assert by_basic(name, password, HOME) == 401
 
 
-def test_it_reads_no_body_of_whoever_has_a_wrong_password(penguins: ModelVersion, owner: User) -> None:
+def test_it_reads_no_body_of_a_caller_with_a_wrong_password(penguins: ModelVersion, owner: User) -> None:
     response = Program().generic(
         "POST", URL, "{" * 50, content_type="application/json", HTTP_AUTHORIZATION=basic("owner", "guess")
     )

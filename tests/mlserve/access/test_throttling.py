@@ -156,7 +156,7 @@ def test_it_refuses_strangers_by_address(penguins: ModelVersion, settings: Any, 
 
 @pytest.mark.parametrize("client", [Program, APIClient], ids=["short", "long"])
 @pytest.mark.parametrize("wrong", ["Bearer mls_" + "0" * 64, "Bearer guess", "Basic guess", "Basic Z3Vlc3M="])
-def test_it_counts_whoever_cannot_sign_in(
+def test_it_counts_callers_that_cannot_sign_in(
     penguins: ModelVersion, reader: User, settings: Any, client: Any, wrong: str
 ) -> None:
     settings.MLSERVE_RATE_ADDRESS = Rate(3, 3600)
@@ -200,5 +200,5 @@ def test_it_refuses_forms_of_strangers_and_still_shows_pages(penguins: ModelVers
     assert client.get("/models/penguins").status_code == 200
 
 
-def test_it_limits_nobody_on_a_laptop(settings: Any) -> None:
+def test_it_sets_no_limit_on_a_laptop(settings: Any) -> None:
     assert (settings.MLSERVE_RATE_TOKEN, settings.MLSERVE_RATE_ADDRESS) == (None, None)

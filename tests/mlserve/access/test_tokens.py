@@ -53,7 +53,7 @@ def uploader(db: None) -> User:
 
 
 @CLIENTS
-def test_it_signs_in_and_remembers_by_which_token(private: ModelVersion, reader: User, client: Any) -> None:
+def test_it_signs_in_and_records_by_which_token(private: ModelVersion, reader: User, client: Any) -> None:
     secret = secret_of(reader, "predict")
 
     response = client().post(URL, RECORD, format="json", **bearer(secret))
@@ -122,7 +122,7 @@ def _inactive(token: ApiToken) -> None:
     ("end", "reason"),
     [(_expired, "This token expired on 20"), (revoke, "This token was revoked on 20"), (_inactive, "no longer active")],
 )
-def test_it_says_why_to_whoever_has_the_token(
+def test_it_says_why_to_a_caller_that_has_the_token(
     penguins: ModelVersion, reader: User, end: Callable[[ApiToken], Any], reason: str
 ) -> None:
     secret = secret_of(reader, "predict")
@@ -166,7 +166,7 @@ def test_it_notes_its_use_once_an_hour(penguins: ModelVersion, reader: User) -> 
     assert used_at() >= first
 
 
-def test_it_refuses_nobody_because_its_use_cannot_be_noted(
+def test_it_refuses_no_caller_because_the_use_cannot_be_recorded(
     penguins: ModelVersion, reader: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Locked:
@@ -214,7 +214,7 @@ def _json(body: dict[str, Any]) -> str:
     return json.dumps(body)
 
 
-def test_it_gives_nobody_what_the_user_lacks(penguins: ModelVersion, reader: User) -> None:
+def test_it_gives_no_token_a_permission_that_the_user_lacks(penguins: ModelVersion, reader: User) -> None:
     secret = secret_of(reader, "admin")
 
     response = Program().post("/api/models/penguins/promote", {"tag": "1.0"}, **bearer(secret))

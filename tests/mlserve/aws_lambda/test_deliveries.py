@@ -149,7 +149,9 @@ def test_it_refuses_what_was_not_signed(
     ("function", "arguments"),
     [("os.getcwd", ()), ("predictions.tasks.sweep", ()), ("predictions.tasks.attend", (1,))],
 )
-def test_it_runs_no_other_task_whoever_signed_it(function: str, arguments: tuple[int, ...], take: Take) -> None:
+def test_it_runs_no_other_task_even_with_a_valid_signature(
+    function: str, arguments: tuple[int, ...], take: Take
+) -> None:
     async_task(function, *arguments)
     [record] = take()
 

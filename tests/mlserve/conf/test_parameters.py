@@ -72,7 +72,7 @@ def test_it_stops_a_command_in_one_line(aws: StandIn) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_it_costs_nothing_where_nobody_asks() -> None:
+def test_it_costs_nothing_where_it_is_not_configured() -> None:
     code = "import sys, mlserve.settings; print('botocore' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 

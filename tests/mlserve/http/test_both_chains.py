@@ -193,7 +193,7 @@ def test_it_says_no_to_a_wrong_password_although_strangers_are_welcome(penguins:
 
 
 @pytest.mark.parametrize("client", [Program, browser], ids=["short", "long"])
-def test_it_makes_a_problem_of_what_nobody_foresaw(
+def test_it_makes_a_problem_of_an_unexpected_exception(
     penguins: ModelVersion, client: Callable[[], APIClient], monkeypatch: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:

@@ -105,7 +105,7 @@ def test_it_needs_no_token_from_programs(reader: User, strict: APIClient, pengui
     assert Prediction.objects.get().owner == reader
 
 
-def test_it_signs_nobody_in_by_a_forged_session(penguins: ModelVersion, api: APIClient) -> None:
+def test_it_signs_no_user_in_by_a_forged_session(penguins: ModelVersion, api: APIClient) -> None:
     Model.objects.update(is_public=False)
     api.cookies["sessionid"] = "0123456789abcdef0123456789abcdef"
 
@@ -129,7 +129,9 @@ def test_it_keeps_what_protects_pages_from_frames(penguins: ModelVersion, api: A
     ("url", "accept"),
     [("/api/docs", "*/*"), ("/api/docs", "text/html"), ("/api/schema", "*/*"), ("/api/schema", "application/json")],
 )
-def test_it_serves_the_documentation_to_anybody(client: Client, penguins: ModelVersion, url: str, accept: str) -> None:
+def test_it_serves_the_documentation_to_all_callers(
+    client: Client, penguins: ModelVersion, url: str, accept: str
+) -> None:
     assert client.get(url, headers={"Accept": accept}).status_code == 200
 
 

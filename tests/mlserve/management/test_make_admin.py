@@ -22,7 +22,7 @@ def password_in(output: str) -> str:
     return output.partition("The password is ")[2].splitlines()[0]
 
 
-def test_it_makes_somebody_who_can_log_in(client: Any) -> None:
+def test_it_makes_an_account_that_can_log_in(client: Any) -> None:
     password = password_in(run("ada"))
 
     assert client.login(username="ada", password=password)

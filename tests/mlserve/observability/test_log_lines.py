@@ -74,7 +74,7 @@ def test_it_makes_one_line_of_whatever_was_sent() -> None:
     assert line["message"].startswith("one\r\ntwo")
 
 
-def test_it_lets_nobody_forge_a_line_for_people() -> None:
+def test_it_lets_no_value_forge_a_line_for_people() -> None:
     with logs.about(request_id="a\n2026-01-01T00:00:00.000Z INFO x: forged"):
         text = TextLines(quotes_values=True).format(record("%s", HOSTILE, error=raised(OSError(HOSTILE))))
 
@@ -156,7 +156,7 @@ raise ValueError("Maria")
 """
 
 
-def test_it_writes_what_nobody_catches_like_everything_else(tmp_path: Any) -> None:
+def test_it_writes_uncaught_exceptions_like_everything_else(tmp_path: Any) -> None:
     environment = {
         "PYTHONPATH": str(ROOT), "MLSERVE_DATA_DIR": str(tmp_path), "SECRET_KEY": "x" * 60, "ALLOWED_HOSTS": "here",
     }  # fmt: skip

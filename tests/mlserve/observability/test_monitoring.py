@@ -231,7 +231,7 @@ runpy.run_path("{ROOT / "manage.py"}", run_name="__main__")
     assert "Traceback" not in done.stderr
 
 
-def test_it_costs_nothing_where_nobody_asks(tmp_path: Path) -> None:
+def test_it_costs_nothing_where_it_is_not_configured(tmp_path: Path) -> None:
     program = """
 import django, sys
 django.setup()

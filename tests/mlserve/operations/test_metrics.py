@@ -133,7 +133,7 @@ def test_it_is_closed_where_no_token_was_set(client: Client, settings: Any, auth
     assert client.get("/metrics", headers={"Authorization": authorization}).status_code == 401
 
 
-def test_it_is_open_to_staff_and_to_nobody_else_who_signs_in(client: Client, reader: User, owner: User) -> None:
+def test_it_is_open_to_staff_and_to_no_other_user_who_signs_in(client: Client, reader: User, owner: User) -> None:
     client.force_login(reader)
     assert client.get("/metrics").status_code == 403
     client.force_login(owner)

@@ -73,7 +73,7 @@ class _Unread(io.StringIO):
         raise BrokenPipeError
 
 
-def test_it_lets_the_service_go_on_when_nobody_reads(port: int) -> None:
+def test_it_lets_the_service_go_on_when_its_output_is_not_read(port: int) -> None:
     greeting = Greeting("127.0.0.1", port, [], _Unread())
 
     greeting()

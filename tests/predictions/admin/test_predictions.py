@@ -200,7 +200,7 @@ def test_it_hides_the_tables_of_the_queue_that_mislead() -> None:
     assert names == {"Schedule"}
 
 
-def test_it_lets_nobody_schedule_a_function(admin_client: Client) -> None:
+def test_it_lets_no_user_schedule_a_function(admin_client: Client) -> None:
     sweep = Schedule.objects.get(func=wake_ups.SWEEP)
     asked = {"name": "x", "func": "os.system", "args": "'true'", "schedule_type": "O", "repeats": "0"}
 

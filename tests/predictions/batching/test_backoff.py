@@ -16,7 +16,7 @@ def test_it_rests_longer_after_each_failure_up_to_some_seconds() -> None:
     assert [backoff.begin("a") for _ in range(6)] == [0.5, 1.0, 2.0, 4.0, 4.0, 4.0]
 
 
-def test_it_stays_away_when_the_pause_has_ended_and_begins_anew_after_a_success() -> None:
+def test_it_stays_failing_when_the_pause_has_ended_and_begins_anew_after_a_success() -> None:
     clock = Clock()
     backoff = Backoff[str](clock=clock)
     backoff.begin("a")
@@ -31,7 +31,7 @@ def test_it_stays_away_when_the_pause_has_ended_and_begins_anew_after_a_success(
     assert backoff.begin("a") == 0.5
 
 
-def test_it_forgets_what_nobody_asks_for_any_more() -> None:
+def test_it_forgets_what_is_asked_for_no_more() -> None:
     clock = Clock()
     backoff = Backoff[str](clock=clock)
     for _ in range(3):

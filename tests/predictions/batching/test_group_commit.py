@@ -209,7 +209,7 @@ def test_it_can_be_used_again_after_an_error(store: Store) -> None:
     assert store.groups == [["bad"], ["good"]]
 
 
-def test_it_leaves_nobody_waiting_when_a_writer_is_ended() -> None:
+def test_it_leaves_no_caller_waiting_when_a_writer_is_ended() -> None:
     """Also by what is no `Exception`, such as the SystemExit of a time limit."""
     go, is_writing = threading.Event(), threading.Event()
 

@@ -132,7 +132,7 @@ def test_it_settles_in_the_thread_of_a_caller(machine: Machine, callers: Callers
     assert sorted(machine.settlers) == ["caller b", "caller first"]
 
 
-def test_it_keeps_keys_apart(machine: Machine, callers: Callers) -> None:
+def test_it_batches_keys_separately(machine: Machine, callers: Callers) -> None:
     occupy(machine, callers)
     for item, key in (("a1", "a"), ("b1", "b"), ("a2", "a"), ("b2", "b")):
         callers.start(item, key=key)
@@ -329,7 +329,7 @@ def test_it_never_waits_longer_than_a_call_takes(machine: Machine, micro_batcher
     thread.join(_PATIENCE)
 
 
-def test_it_waits_for_nobody_who_turned_away(machine: Machine, micro_batcher: MicroBatcher[Any]) -> None:
+def test_it_waits_for_no_caller_that_left(machine: Machine, micro_batcher: MicroBatcher[Any]) -> None:
     with micro_batcher.approach():
         micro_batcher.turn_away()
         micro_batcher.turn_away()

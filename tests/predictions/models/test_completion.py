@@ -88,7 +88,7 @@ def test_it_finishes_a_batch_in_one_statement(submit_rows: Submit, django_assert
     assert Prediction.objects.filter(status=Status.SUCCEEDED, lease_holder="", lease_expires_at=None).count() == 20
 
 
-def test_it_stores_results_and_errors_of_one_batch_apart(submit_rows: Submit) -> None:
+def test_it_stores_results_and_errors_of_one_batch_separately(submit_rows: Submit) -> None:
     good, bad = submit_rows(), submit_rows()
     claim()
     completions = [

@@ -124,7 +124,7 @@ def test_it_fails_the_rows_of_a_model_that_raises_what_ends_others(
     assert tasks.drain() == 1
 
 
-def test_it_lets_nobody_wait_for_ever_under_load(
+def test_it_lets_no_prediction_wait_for_ever_under_load(
     submit_rows: Submit, troubled: ModelVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit_rows()
@@ -135,7 +135,7 @@ def test_it_lets_nobody_wait_for_ever_under_load(
     assert draining._State.last_turn > time.monotonic() - 10
 
 
-def test_it_takes_them_last_although_something_was_away_once(
+def test_it_takes_them_last_although_a_storage_was_unreachable_once(
     submit_rows: Submit,
     troubled: ModelVersion,
     publish_penguins: Callable[..., Any],

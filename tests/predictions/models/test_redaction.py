@@ -210,7 +210,7 @@ def test_it_finds_the_old_object_after_it_was_killed(ask: Ask, settings: Any) ->
     assert Prediction.objects.redact_ended() == 0
 
 
-def test_it_waits_for_a_storage_that_is_away(ask: Ask, settings: Any) -> None:
+def test_it_waits_for_an_unreachable_storage(ask: Ask, settings: Any) -> None:
     settings.MLSERVE_ROW_BYTES = 10
     pk = ask().pk
 
@@ -336,7 +336,7 @@ def test_it_asks_again_for_what_was_not_stored(ask: Ask, client: Client) -> None
     assert "hmac-sha256" not in page
 
 
-def test_it_tells_whoever_fills_in_the_form(redacting: ModelVersion, client: Client) -> None:
+def test_it_says_in_the_form_which_columns_are_redacted(redacting: ModelVersion, client: Client) -> None:
     page = client.get("/models/penguins").content.decode()
 
     assert page.count("Not stored.") == 1

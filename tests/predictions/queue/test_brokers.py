@@ -113,7 +113,7 @@ def test_it_carries_a_wake_up_to_a_worker(queue_kind: Kind, submit_rows: Submit,
     assert prediction.status == Status.SUCCEEDED
 
 
-def test_it_hands_a_wake_up_to_the_worker_that_attends(
+def test_it_hands_a_wake_up_to_the_worker_that_listens(
     queue_kind: Kind, submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one that comes from another host, where nobody attends."""
@@ -146,7 +146,7 @@ def test_it_leaves_a_call_for_help_to_a_second_worker(queue_kind: Kind, submit_r
     worker.dismiss()
 
 
-def test_it_ends_the_attendance_of_the_only_worker_that_has_time_for_a_task(queue_kind: Kind) -> None:
+def test_it_dismisses_the_only_worker_that_has_time_for_a_task(queue_kind: Kind) -> None:
     worker, broker = ListeningWorker(), queue_kind.broker()
     worker.start_listening()
     broker.has_idle_worker = lambda: False
@@ -170,7 +170,7 @@ def test_it_takes_nothing_while_all_workers_of_the_host_are_busy(queue_kind: Kin
     assert [message for _, message in next_of(broker)] == ["payload"]
 
 
-def test_it_puts_back_what_came_after_all_workers_became_busy(queue_kind: Kind) -> None:
+def test_it_returns_what_came_after_all_workers_became_busy(queue_kind: Kind) -> None:
     broker, other = queue_kind.broker(), queue_kind.broker()
     answers = iter([True, False])  # before the wait, and after it
     broker.has_idle_worker = lambda: next(answers, False)
@@ -181,7 +181,7 @@ def test_it_puts_back_what_came_after_all_workers_became_busy(queue_kind: Kind) 
     assert [message for _, message in next_of(other)] == ["payload"]
 
 
-def test_it_says_that_the_queue_is_away(remote_queue: Kind) -> None:
+def test_it_says_that_the_queue_is_unreachable(remote_queue: Kind) -> None:
     remote_queue.take_away()
 
     with pytest.raises(Unavailable) as refused:
@@ -190,7 +190,7 @@ def test_it_says_that_the_queue_is_away(remote_queue: Kind) -> None:
     assert "of-the-queue" not in refused.value.detail
 
 
-def test_it_waits_for_a_queue_that_is_away_and_says_so_once(
+def test_it_waits_for_an_unreachable_queue_and_says_so_once(
     remote_queue: Kind, caplog: pytest.LogCaptureFixture
 ) -> None:
     broker = remote_queue.broker()
@@ -211,7 +211,7 @@ def test_it_waits_for_a_queue_that_is_away_and_says_so_once(
     assert "of-the-queue" not in caplog.text
 
 
-def test_it_loses_no_prediction_while_the_queue_is_away(
+def test_it_loses_no_prediction_while_the_queue_is_unreachable(
     remote_queue: Kind, submit_rows: Submit, caplog: pytest.LogCaptureFixture
 ) -> None:
     remote_queue.take_away()
@@ -228,7 +228,7 @@ def test_it_loses_no_prediction_while_the_queue_is_away(
     assert prediction.status == Status.QUEUED
 
 
-def test_it_wakes_up_at_the_bell_long_before_it_would_look_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_woken_by_the_local_socket_long_before_its_next_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Conf, "POLL", 30)
     broker = get_broker("bell-test")
     assert isinstance(broker, LocalSocketOrmBroker)

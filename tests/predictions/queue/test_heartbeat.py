@@ -46,7 +46,7 @@ def test_it_tells_the_sandboxes_of_a_function_apart() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.skipif(sys.platform != "linux", reason="read from Linux's /proc")
-def test_it_takes_a_worker_for_gone_that_nobody_has_waited_for() -> None:
+def test_it_takes_a_zombie_worker_for_gone() -> None:
     with subprocess.Popen(["sleep", "60"]) as ended:
         ended.kill()
         os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # until it has ended, but its number stays taken

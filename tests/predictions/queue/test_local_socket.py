@@ -118,7 +118,7 @@ def socket_path() -> Path:
     return path
 
 
-def test_it_rings_where_nobody_listens_without_an_error(wake_up_socket: LocalWakeUpSocket) -> None:
+def test_it_sends_without_an_error_where_no_process_listens(wake_up_socket: LocalWakeUpSocket) -> None:
     assert not wake_up_socket.send()
     wake_up_socket.dismiss()
 
@@ -131,7 +131,7 @@ def test_it_is_heard_by_another_object_of_the_same_name(wake_up_socket: LocalWak
     assert wake_up_socket.wait(PATIENCE_SECONDS)
 
 
-def test_it_tells_whether_somebody_listens_without_a_ring(wake_up_socket: LocalWakeUpSocket, name: str) -> None:
+def test_it_tells_whether_a_process_listens_without_waking_it(wake_up_socket: LocalWakeUpSocket, name: str) -> None:
     assert not LocalWakeUpSocket(name).has_listener()
 
     wake_up_socket.listen()
@@ -140,7 +140,7 @@ def test_it_tells_whether_somebody_listens_without_a_ring(wake_up_socket: LocalW
     assert not wake_up_socket.wait(0.05)
 
 
-def test_it_keeps_a_ring_that_came_before_the_wait(wake_up_socket: LocalWakeUpSocket) -> None:
+def test_it_keeps_a_wake_up_that_came_before_the_wait(wake_up_socket: LocalWakeUpSocket) -> None:
     wake_up_socket.listen()
     wake_up_socket.send()
 
@@ -156,7 +156,7 @@ def test_it_ends_a_wait_that_has_begun(wake_up_socket: LocalWakeUpSocket, name: 
     assert wake_up_socket.wait(PATIENCE_SECONDS)
 
 
-def test_it_makes_one_ring_of_many(wake_up_socket: LocalWakeUpSocket) -> None:
+def test_it_makes_one_wake_up_of_many(wake_up_socket: LocalWakeUpSocket) -> None:
     wake_up_socket.listen()
     for _ in range(5):
         wake_up_socket.send()
@@ -165,7 +165,7 @@ def test_it_makes_one_ring_of_many(wake_up_socket: LocalWakeUpSocket) -> None:
     assert not wake_up_socket.wait(0.05)
 
 
-def test_it_never_waits_to_ring_however_many_rings_nobody_has_heard(wake_up_socket: LocalWakeUpSocket) -> None:
+def test_it_never_waits_to_send_however_many_wake_ups_are_unread(wake_up_socket: LocalWakeUpSocket) -> None:
     wake_up_socket.listen()
 
     started = time.monotonic()
@@ -183,7 +183,7 @@ def test_it_says_when_the_time_ran_out(wake_up_socket: LocalWakeUpSocket) -> Non
     assert time.monotonic() - started >= 0.05
 
 
-def test_it_lets_nobody_wait_who_does_not_listen(wake_up_socket: LocalWakeUpSocket) -> None:
+def test_it_lets_no_process_wait_that_does_not_listen(wake_up_socket: LocalWakeUpSocket) -> None:
     with pytest.raises(RuntimeError, match="listen"):
         wake_up_socket.wait(1)
 
@@ -325,7 +325,7 @@ def test_it_is_released_with_the_last_reference(name: str) -> None:
     assert successor.listen()
 
 
-def test_it_loses_no_ring_between_listeners(wake_up_socket: LocalWakeUpSocket, name: str) -> None:
+def test_it_loses_no_wake_up_between_listeners(wake_up_socket: LocalWakeUpSocket, name: str) -> None:
     """Who is told that somebody listens is heard, or rang before the listener's `close` ended, after which it looks."""
     pending, seen = [0], [0]
     stop = threading.Event()

@@ -66,7 +66,7 @@ def test_it_leaves_a_queue_that_is_as_it_should_be(name: str) -> None:
     ]
 
 
-def test_it_mends_a_queue_that_somebody_made_by_hand(aws: StandIn, name: str) -> None:
+def test_it_corrects_a_queue_that_was_made_by_hand(aws: StandIn, name: str) -> None:
     aws.client("sqs").create_queue(QueueName=name)
 
     said = create_queue(name)

@@ -26,7 +26,7 @@ def test_it_makes_one_task_of_a_burst(submit_rows: Submit) -> None:
     assert OrmQ.objects.count() == 1
 
 
-def test_it_makes_a_new_task_once_the_bell_was_answered(submit_rows: Submit) -> None:
+def test_it_makes_a_new_task_once_the_pending_wake_up_was_cleared(submit_rows: Submit) -> None:
     submit_rows()
     wake_ups.clear_pending_wake_up()
     submit_rows()
@@ -34,7 +34,7 @@ def test_it_makes_a_new_task_once_the_bell_was_answered(submit_rows: Submit) -> 
     assert OrmQ.objects.count() == 2
 
 
-def test_it_wakes_nobody_when_the_transaction_is_rolled_back(submit_rows: Submit) -> None:
+def test_it_wakes_no_worker_when_the_transaction_is_rolled_back(submit_rows: Submit) -> None:
     with transaction.atomic():
         submit_rows()
         transaction.set_rollback(True)
@@ -43,7 +43,7 @@ def test_it_wakes_nobody_when_the_transaction_is_rolled_back(submit_rows: Submit
     assert not Prediction.objects.exists()
 
 
-def test_it_rings_again_when_nobody_answered_for_long(submit_rows: Submit) -> None:
+def test_it_calls_again_when_no_worker_came_for_long(submit_rows: Submit) -> None:
     submit_rows()
     long_ago = timezone.now() - timedelta(seconds=wake_ups.WAKE_UP_PATIENCE_SECONDS + 1)
     PendingWakeUp.objects.update(sent_at=long_ago)
@@ -52,7 +52,7 @@ def test_it_rings_again_when_nobody_answered_for_long(submit_rows: Submit) -> No
     assert OrmQ.objects.count() == 2
 
 
-def test_it_rings_again_when_a_clock_that_was_ahead_rang_last(submit_rows: Submit) -> None:
+def test_it_calls_again_when_a_clock_that_was_ahead_called_last(submit_rows: Submit) -> None:
     submit_rows()
     PendingWakeUp.objects.update(sent_at=timezone.now() + timedelta(days=365))
 
@@ -90,7 +90,7 @@ def test_it_keeps_the_prediction_when_the_broker_is_down(submit_rows: Submit, mo
     assert prediction.status == Status.QUEUED
 
 
-def test_the_sweep_rings_for_what_waits_without_a_task(submit_rows: Submit) -> None:
+def test_the_sweep_calls_a_worker_for_what_waits_without_a_task(submit_rows: Submit) -> None:
     submit_rows()
     OrmQ.objects.all().delete()
     PendingWakeUp.objects.all().delete()

@@ -47,7 +47,7 @@ def test_it_gives_up_only_those_that_end_their_worker_in_a_batch_of_many(submit_
 
 
 @pytest.mark.parametrize("apart", [frozenset(), frozenset({0})], ids=["all alike", "some apart"])
-def test_it_gives_up_only_who_takes_its_whole_host_along(
+def test_it_gives_up_only_what_ends_its_whole_host(
     submit_rows: Submit, settings: Any, quarantined: frozenset[int]
 ) -> None:
     """Nobody is left who could tell which of them did it."""

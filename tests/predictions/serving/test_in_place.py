@@ -344,7 +344,7 @@ def test_it_predicts_for_the_page(client: Client, penguins: ModelVersion, pengui
     assert not OrmQ.objects.exists()
 
 
-def test_it_queues_whoever_waits_behind_a_call_that_takes_long(
+def test_it_queues_requests_that_wait_behind_a_long_call(
     slow: Slow, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     occupy(slow, requests, penguin)
@@ -359,7 +359,7 @@ def test_it_queues_whoever_waits_behind_a_call_that_takes_long(
     assert Prediction.objects.count() == 2
 
 
-def test_it_leaves_versions_apart_to_the_workers(
+def test_it_leaves_quarantined_versions_to_the_workers(
     api: APIClient, penguins: ModelVersion, penguin: dict[str, Any]
 ) -> None:
     incidents.report(penguins.pk, Kind.HUNG, "seen")

@@ -212,7 +212,7 @@ def test_it_writes_each_request_alone_on_postgresql(ended: New, callers: Callers
     assert callers.inserts == [1, 1, 1, 1]
 
 
-def test_it_answers_nobody_before_the_transaction_is_committed(ended: New, grouped_callers: Callers) -> None:
+def test_it_answers_no_caller_before_the_transaction_is_committed(ended: New, grouped_callers: Callers) -> None:
     """Every caller finds its own row, on a connection of its own, as soon as it is answered."""
     found: list[bool] = []
 

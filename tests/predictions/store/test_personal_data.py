@@ -84,7 +84,7 @@ def test_it_exports_what_a_token_asked(cast: Cast) -> None:
     assert (exported[0]["token"], exported[0]["status"]) == (cast.token.pk, "succeeded")
 
 
-def test_it_exports_all_of_whoever_signed_in(cast: Cast) -> None:
+def test_it_exports_everything_of_the_user_who_signed_in(cast: Cast) -> None:
     own = [cast.asks(cast.reader, token) for token in (None, cast.token, cast.second_token)]
     cast.asks(cast.other)
     client = cast.signed_in(cast.reader)
@@ -137,7 +137,7 @@ def test_it_hides_tokens_of_others(cast: Cast, url: str, who: str) -> None:
     assert Prediction.objects.count() == 1
 
 
-def test_it_lets_staff_with_the_permission_export_for_somebody(cast: Cast) -> None:
+def test_it_lets_staff_with_the_permission_export_for_another_user(cast: Cast) -> None:
     staff = User.objects.create_user("staff", is_staff=True)
     staff.user_permissions.add(Permission.objects.get(codename="view_inputs"))
     own = cast.asks(cast.reader, cast.token)
@@ -253,6 +253,6 @@ def test_it_erases_at_a_shell(cast: Cast, capsys: pytest.CaptureFixture[str], mo
 
 @pytest.mark.parametrize("arguments", [("--user", "nobody"), ("--token", "999999")])
 @pytest.mark.parametrize("command", ["export_predictions", "erase_predictions"])
-def test_it_knows_nobody_of_that_name(db: None, command: str, arguments: tuple[str, str]) -> None:
+def test_it_knows_no_user_of_that_name(db: None, command: str, arguments: tuple[str, str]) -> None:
     with pytest.raises(CommandError, match="There is no"):
         call_command(command, *arguments, *(["--yes"] if command.startswith("erase") else []))

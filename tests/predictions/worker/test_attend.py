@@ -112,7 +112,7 @@ def test_it_leaves_at_once_when_it_is_dismissed(penguins: ModelVersion, worker: 
     assert not wake_ups.listener_socket().send()
 
 
-def test_it_has_submissions_call_a_worker_where_none_attends(
+def test_it_has_submissions_call_a_worker_where_none_listens(
     submit_rows: Submit, worker: ListeningWorker, known_quick: None
 ) -> None:
     submit_rows()
@@ -126,7 +126,7 @@ def test_it_has_submissions_call_a_worker_where_none_attends(
     assert OrmQ.objects.count() == 2
 
 
-def test_it_only_empties_the_table_while_another_worker_attends(submit_rows: Submit) -> None:
+def test_it_only_empties_the_table_while_another_worker_listens(submit_rows: Submit) -> None:
     other = wake_ups.listener_socket()
     assert other.listen()
     wake_ups._local_socket.cache_clear()  # as in another process
@@ -141,7 +141,7 @@ def test_it_only_empties_the_table_while_another_worker_attends(submit_rows: Sub
     other.close()
 
 
-def test_it_lets_others_attend_while_it_predicts_what_may_be_slow(
+def test_it_lets_others_listen_while_it_predicts_what_may_be_slow(
     submit_rows: Submit, worker: ListeningWorker, gate: Gate
 ) -> None:
     """Nothing is known of the version yet."""

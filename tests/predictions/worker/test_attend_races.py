@@ -24,7 +24,7 @@ from tests.waiting import wait_until
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("fresh_worker_state")]
 
 
-def test_it_is_heard_although_it_stepped_aside_as_the_call_ended(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_woken_although_it_stopped_listening_as_the_call_ended(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread that watches closes the wake_up_socket; it must not do so under whoever waits already."""
     monkeypatch.setattr(wake_up_listener, "_LONG_SECONDS", 0.02)
     is_closing, close = threading.Event(), LocalWakeUpSocket.close
@@ -44,9 +44,7 @@ def test_it_is_heard_although_it_stepped_aside_as_the_call_ended(db: None, monke
         assert attended.wait(2)
 
 
-def test_it_looks_for_what_came_while_it_had_stepped_aside(
-    submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_looks_for_what_came_while_it_did_not_listen(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another worker was called for it, but perhaps there is no other, or it is busy."""
     listen, listened, waited = LocalWakeUpSocket.listen, [0], []
 

@@ -43,7 +43,7 @@ def test_it_counts_the_inspection_as_asked(penguins: ModelVersion) -> None:
     assert check.differences() == []
 
 
-def test_it_asks_nobody_who_was_asked_here(penguins: ModelVersion) -> None:
+def test_it_checks_no_version_that_was_checked_here(penguins: ModelVersion) -> None:
     checks = GoldenChecks()
     checks()
 
@@ -101,7 +101,7 @@ def test_it_notices_a_version_that_takes_its_process_along(new_environment: Mode
     assert (_check().verdict, _check().detail) == (Verdict.FAILED, "Its process crashed: SIGXCPU.")
 
 
-def test_it_blames_nobody_for_the_end_of_the_service(new_environment: ModelVersion) -> None:
+def test_it_blames_no_version_for_the_end_of_the_service(new_environment: ModelVersion) -> None:
     checks = GoldenChecks()
     checks()
     assert checks._running is not None
@@ -120,7 +120,7 @@ def test_it_writes_down_that_an_artifact_is_gone(new_environment: ModelVersion) 
     assert "artifact" in _check().detail
 
 
-def test_it_blames_nobody_for_a_storage_that_is_away(
+def test_it_blames_no_version_for_an_unreachable_storage(
     new_environment: ModelVersion, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")

@@ -81,7 +81,7 @@ def test_the_sweep_calls_for_what_waits_without_a_task(as_owner: APIClient) -> N
     assert called_for() == [INSPECTION]
 
 
-def test_the_sweep_calls_nobody_while_one_is_inspected(as_owner: APIClient) -> None:
+def test_the_sweep_calls_no_worker_while_one_is_inspected(as_owner: APIClient) -> None:
     submitted(as_owner, CONTENT)
     submitted(as_owner, CONTENT, tag="2.0")
     DirectUpload.objects.claim(holder="another host:1", now=timezone.now())
@@ -118,7 +118,7 @@ def test_the_sweep_takes_back_what_a_dead_worker_of_this_host_held(as_owner: API
 
 
 @pytest.mark.parametrize("error", [SystemExit("time is up"), RuntimeError("a bug"), KeyboardInterrupt()])
-def test_it_puts_back_what_it_could_not_end(
+def test_it_requeues_what_it_could_not_end(
     as_owner: APIClient, monkeypatch: pytest.MonkeyPatch, settings: Any, error: BaseException
 ) -> None:
     settings.MLSERVE_MAX_ATTEMPTS = 2

@@ -85,7 +85,7 @@ def time_is_up(_: Any) -> None:
     raise TimeoutException("Task exceeded maximum timeout value")
 
 
-def test_it_waits_for_an_artifact_whose_storage_is_away(submit_rows: Submit, tmp_path: Path) -> None:
+def test_it_waits_for_an_artifact_whose_storage_is_unreachable(submit_rows: Submit, tmp_path: Path) -> None:
     prediction = submit_rows()
 
     with storage_away(tmp_path):
@@ -124,7 +124,7 @@ def test_it_predicts_others_meanwhile(
     assert (state_of(mine)[0], state_of(waiting)[0]) == (Status.SUCCEEDED, Status.QUEUED)
 
 
-def test_it_attends_until_the_storage_is_back(submit_rows: Submit, tmp_path: Path, settings: Any) -> None:
+def test_it_stays_until_the_storage_is_back(submit_rows: Submit, tmp_path: Path, settings: Any) -> None:
     """No sweep and no further call is needed."""
     settings.MLSERVE_DRAIN_SECONDS = 10
     prediction = submit_rows()
@@ -144,7 +144,7 @@ def test_it_attends_until_the_storage_is_back(submit_rows: Submit, tmp_path: Pat
         assert tasks.attend() == 1
 
 
-def test_it_calls_for_somebody_when_it_leaves_before_the_storage_is_back(
+def test_it_calls_a_worker_when_it_leaves_before_the_storage_is_back(
     submit_rows: Submit, tmp_path: Path, settings: Any
 ) -> None:
     settings.MLSERVE_DRAIN_SECONDS = 0
@@ -196,7 +196,7 @@ def test_it_keeps_a_large_result_in_the_row_when_the_storage_does_not_take_it(
     assert (prediction.result or "").count("Gentoo") == 20
 
 
-def test_it_blames_nobody_for_a_time_limit_that_strikes_while_it_fetches(
+def test_it_blames_no_prediction_for_a_time_limit_that_ends_a_fetch(
     submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prediction = submit_rows()
@@ -223,7 +223,7 @@ def test_it_blames_a_version_that_never_gets_loaded_in_advance(
     assert Incident.objects.get().kind == Kind.HUNG
 
 
-def test_it_blames_nobody_for_a_time_limit_that_strikes_while_results_wait(
+def test_it_blames_no_prediction_for_a_time_limit_while_results_wait(
     submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def locked(*_: Any, **__: Any) -> int:
@@ -259,7 +259,7 @@ def test_it_finishes_once_the_database_is_back(submit_rows: Submit, monkeypatch:
     assert state_of(prediction)[:2] == (Status.SUCCEEDED, 1)
 
 
-def test_it_stores_a_large_result_once_however_long_the_database_is_away(
+def test_it_stores_a_large_result_once_however_long_the_database_is_unreachable(
     submit_rows: Submit, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prediction, tries, sql = submit_rows(), list[int](), finish_sql
@@ -279,7 +279,7 @@ def test_it_stores_a_large_result_once_however_long_the_database_is_away(
     assert len(stored_payloads()) == 1
 
 
-def test_it_gives_back_later_what_it_could_not_give_back(
+def test_it_requeues_later_what_it_could_not_requeue(
     submit_rows: Submit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     prediction = submit_rows()
@@ -298,7 +298,7 @@ def test_it_gives_back_later_what_it_could_not_give_back(
     assert state_of(prediction)[:2] == (Status.SUCCEEDED, 1)
 
 
-def test_it_waits_for_a_database_that_is_away(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_waits_for_an_unreachable_database(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
     submit_rows()
     OrmQ.objects.all().delete()
     clear, tries = wake_ups.clear_pending_wake_up, list[int]()

@@ -101,7 +101,7 @@ def refuse(_version: ModelVersion, rows: Any, _outputs: Any) -> Any:
     raise ValueError(f"could not convert string to float: {json.dumps(rows[0])}")
 
 
-def test_it_tells_whoever_put_it_in_at_a_shell_only(
+def test_it_shows_the_input_only_at_the_shell_that_it_came_from(
     lenient: ModelVersion, penguin: Record, api: APIClient, tmp_path: Path, is_silent: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip

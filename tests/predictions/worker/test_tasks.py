@@ -171,7 +171,7 @@ def test_it_refuses_an_artifact_that_was_changed(submit_rows: Submit, penguins: 
     assert "SHA-256" in (prediction.error or "")
 
 
-def test_it_gives_its_rows_back_when_it_is_interrupted(submit_rows: Submit, monkeypatch: Any) -> None:
+def test_it_requeues_its_rows_when_it_is_interrupted(submit_rows: Submit, monkeypatch: Any) -> None:
     def time_is_up(*_: Any) -> None:
         raise SystemExit("Task exceeded maximum timeout value")
 

@@ -56,7 +56,7 @@ def test_it_trusts_a_version_again(client: Client, owner: User, troubled: ModelV
     assert "has no open incidents" in client.post(page_of(troubled, "trust"), follow=True).content.decode()
 
 
-def test_it_lets_nobody_do_so_who_may_not_promote(client: Client, reader: User, troubled: ModelVersion) -> None:
+def test_it_lets_no_user_do_so_who_may_not_promote(client: Client, reader: User, troubled: ModelVersion) -> None:
     allow(reader, "view_modelversion")
     client.force_login(reader)
 

@@ -96,7 +96,7 @@ def test_it_leads_nowhere_without_a_version(admin_client: Client, refused: Direc
     assert admin_client.get(f"/admin/registry/modelversion/uploaded/{refused.pk}/").status_code == 404
 
 
-def test_it_leads_nobody_to_what_others_uploaded(client: Client, refused: DirectUpload, reader: User) -> None:
+def test_it_links_no_user_to_what_others_uploaded(client: Client, refused: DirectUpload, reader: User) -> None:
     reader.is_staff = True
     reader.save()
     reader.user_permissions.add(Permission.objects.get(codename="add_modelversion"))

@@ -176,7 +176,7 @@ def test_it_names_what_is_wrong_with_a_field(
     assert not Model.objects.exists()
 
 
-def test_it_says_that_the_storage_is_away(
+def test_it_says_that_the_storage_is_unreachable(
     admin_client: Client, upload: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     (tmp_path / "artifacts").write_text("a file where the folder should be")

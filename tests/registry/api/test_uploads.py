@@ -83,7 +83,7 @@ def test_it_lets_only_those_upload_who_may(api: APIClient, reader: User) -> None
 
 
 @pytest.mark.parametrize("method", ["get", "delete"])
-def test_it_shows_an_upload_to_nobody_else(as_owner: APIClient, stranger: APIClient, method: str) -> None:
+def test_it_shows_an_upload_to_no_other_user(as_owner: APIClient, stranger: APIClient, method: str) -> None:
     upload = opened(as_owner, len(CONTENT))
 
     assert getattr(stranger, method)(upload["url"]).status_code == 404
@@ -213,7 +213,7 @@ def test_it_abandons_nothing_that_waits_for_a_worker(as_owner: APIClient) -> Non
     assert row(upload).status == Status.QUEUED
 
 
-def test_it_deletes_parts_that_nobody_submitted(as_owner: APIClient, place: str) -> None:
+def test_it_deletes_parts_that_were_not_submitted(as_owner: APIClient, place: str) -> None:
     old, new = opened(as_owner, len(CONTENT)), opened(as_owner, len(CONTENT))
     send(as_owner, old, CONTENT)
     created = row(old).created_at - timedelta(hours=25)
@@ -225,7 +225,7 @@ def test_it_deletes_parts_that_nobody_submitted(as_owner: APIClient, place: str)
     assert row(new).status == Status.OPEN
 
 
-def test_it_deletes_bytes_later_when_the_storage_was_away(
+def test_it_deletes_bytes_later_when_the_storage_was_unreachable(
     as_owner: APIClient, artifacts_in_s3: str, settings: Any
 ) -> None:
     upload = opened(as_owner, len(CONTENT))

@@ -124,7 +124,7 @@ def test_it_needs_an_artifact_or_an_upload(as_owner: APIClient) -> None:
     assert "either artifact" in response.json()["detail"]
 
 
-def test_it_refuses_a_taken_tag_before_anybody_inspects(as_owner: APIClient, penguins: ModelVersion) -> None:
+def test_it_refuses_a_taken_tag_before_the_inspection(as_owner: APIClient, penguins: ModelVersion) -> None:
     upload = opened(as_owner, len(CONTENT))
     send(as_owner, upload, CONTENT)
 

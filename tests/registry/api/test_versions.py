@@ -119,7 +119,7 @@ def test_it_lets_only_those_upload_who_may(api: APIClient, reader: User, form: d
     assert "registry.add_modelversion" in response.json()["detail"]
 
 
-def test_it_lets_nobody_promote_by_uploading_who_may_not(api: APIClient, reader: User, form: dict[str, Any]) -> None:
+def test_it_lets_no_user_promote_by_uploading_who_may_not(api: APIClient, reader: User, form: dict[str, Any]) -> None:
     api.force_authenticate(may(reader, "add_modelversion"))
 
     response = api.post(URL, {**form, "promote": "true"}, format="multipart")

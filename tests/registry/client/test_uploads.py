@@ -28,7 +28,7 @@ def test_it_trusts_no_strange_description(
         uploads.looked_up(server, "u1")
 
 
-def test_it_goes_on_to_look_while_the_server_is_away(scripted: ScriptedServer, server: RemoteServer) -> None:
+def test_it_goes_on_to_look_while_the_server_is_unreachable(scripted: ScriptedServer, server: RemoteServer) -> None:
     scripted.script(*[(503, {}, b"")] * 7, as_json(200, **document(status="published")))
 
     ended = followed(server, upload_of(status="queued"), lambda seen: None, pause=lambda seconds: None)
@@ -59,7 +59,7 @@ def test_it_forgets_an_upload_that_the_server_does_not_know(
     assert remembered.recall(server.url, source.sha256) == "u1"
 
 
-def test_it_needs_no_place_to_remember(tmp_path: Path) -> None:
+def test_it_needs_no_folder_to_store_what_it_would_resume(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     remembered = RememberedUploads(tmp_path / "file" / "below")
 

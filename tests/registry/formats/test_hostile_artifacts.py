@@ -127,7 +127,7 @@ def test_it_runs_the_code_in_the_sandbox(hostile: Any, code: str) -> None:
     assert "cannot be executed (PermissionError" in failed.detail or "Read-only" in failed.detail
 
 
-def test_it_says_which_parts_of_the_cage_held(hostile: Any) -> None:
+def test_it_says_which_parts_of_the_sandbox_held(hostile: Any) -> None:
     report = inspect(*hostile("")).report
 
     assert report.is_accepted

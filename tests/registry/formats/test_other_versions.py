@@ -63,7 +63,7 @@ def test_it_checks_it_as_it_would_be_uploaded(db: None, old: Path) -> None:
     call_command("check_model", str(old), "--allow-other-versions")
 
 
-def test_it_names_nobody_where_nothing_was_to_be_allowed(
+def test_it_names_no_user_where_nothing_was_to_be_allowed(
     publish_penguins: Callable[..., Published],
 ) -> None:
     version = publish_penguins(allow_other_versions=True, by="owner").version
@@ -81,7 +81,7 @@ def test_it_admits_it_over_the_api(api: APIClient, owner: User, old: Path) -> No
     assert response.json()["other_versions_allowed_by"] == "owner"
 
 
-def test_it_lets_nobody_admit_it_over_the_api_who_may_not(api: APIClient, uploader: User, old: Path) -> None:
+def test_it_lets_no_user_admit_it_over_the_api_who_may_not(api: APIClient, uploader: User, old: Path) -> None:
     api.force_authenticate(uploader)
     form = {"artifact": _file(old), "tag": "1", "allow_other_versions": "true"}
 
@@ -92,7 +92,7 @@ def test_it_lets_nobody_admit_it_over_the_api_who_may_not(api: APIClient, upload
 
 
 @pytest.mark.parametrize("is_allowed", [True, False])
-def test_it_remembers_the_allowance_of_a_direct_upload(api: APIClient, owner: User, is_allowed: bool) -> None:
+def test_it_stores_the_allowance_of_a_direct_upload(api: APIClient, owner: User, is_allowed: bool) -> None:
     api.force_authenticate(owner)
     asked: list[bool] = []
 

@@ -136,7 +136,7 @@ def test_it_refuses_another_scikit_learn_and_looks_at_the_rest(save: Save) -> No
     assert inspected.version_fields == {}
 
 
-def test_it_warns_of_another_scikit_learn_that_somebody_allowed(save: Save) -> None:
+def test_it_warns_of_another_scikit_learn_that_was_allowed(save: Save) -> None:
     path = pipelines.with_other_sklearn(save(two_columns()))
 
     inspected = inspect(path, VersionRequest(allow_other_versions=True))

@@ -54,7 +54,7 @@ def test_it_prints_every_check_on_one_line_without_colours(
     )
 
 
-def test_it_shows_how_to_mend_a_warning(penguins_artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_shows_how_to_correct_a_warning(penguins_artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
     upload(penguins_artifact)
 
     out = capsys.readouterr().out

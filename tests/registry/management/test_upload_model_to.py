@@ -298,7 +298,7 @@ def test_it_refuses_an_empty_file_and_names_that_fit_no_address(live_server: Liv
         upload(live_server, path, tag="1/2")
 
 
-def test_it_says_that_nobody_answers(penguins_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_says_that_no_server_answers(penguins_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RemoteServer, "retries", without_pauses(RemoteServer.retries))
 
     with pytest.raises(CommandError, match=r"127\.0\.0\.1:9 does not answer: .*refused") as refused:

@@ -78,7 +78,7 @@ def test_it_is_submitted_or_abandoned_but_not_both(make: Make, now: datetime) ->
         assert status_of(upload) == (Status.QUEUED if results[0] else Status.CANCELED)
 
 
-def test_it_puts_back_what_a_dead_worker_held(make: Make, now: datetime) -> None:
+def test_it_requeues_what_a_dead_worker_held(make: Make, now: datetime) -> None:
     upload = make(Status.QUEUED)
     DirectUpload.objects.claim(holder="dead", now=now)
 

@@ -15,7 +15,7 @@ def seen(kind: Kind, *minutes_ago: float) -> list[Seen]:
 
 
 @pytest.mark.parametrize("kind", [Kind.HUNG, Kind.CRASHED, Kind.EXITED, Kind.OUT_OF_MEMORY])
-def test_it_keeps_apart_who_did_it_once_until_somebody_clears_it(kind: Kind) -> None:
+def test_it_quarantines_the_version_until_a_user_clears_it(kind: Kind) -> None:
     standing = standing_of(seen(kind, 10_000), now=NOW)
 
     assert standing == Standing(frozenset({1}), frozenset({1}))

@@ -238,7 +238,7 @@ class TestOnS3:
         with pytest.raises(Conflict, match="go to the storage directly"):
             transfer.receive(staging, 1, io.BytesIO(b"x"))
 
-    def test_it_says_when_the_storage_is_away(self, transfer: Transfer, staging: Staging, settings: Any) -> None:
+    def test_it_says_when_the_storage_is_unreachable(self, transfer: Transfer, staging: Staging, settings: Any) -> None:
         artifacts = settings.STORAGES["artifacts"]
         away = {**artifacts["OPTIONS"], "endpoint_url": "http://127.0.0.1:9"}
         settings.STORAGES = {**settings.STORAGES, "artifacts": {**artifacts, "OPTIONS": away}}

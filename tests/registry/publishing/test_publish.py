@@ -114,7 +114,7 @@ def test_it_takes_the_same_bytes_under_other_tags_and_models(publish_penguins: P
     assert len(set(keys)) == 1
 
 
-def test_it_mends_a_lost_artifact_when_it_is_uploaded_again(publish_penguins: Publish) -> None:
+def test_it_replaces_a_lost_artifact_when_it_is_uploaded_again(publish_penguins: Publish) -> None:
     version = publish_penguins().version
     storages["artifacts"].delete(version.artifact_key)
 

@@ -130,7 +130,7 @@ class TestStorage:
         assert stored_bytes(digest) == CONTENT
         assert len(storages["artifacts"].listdir(f"sha256/{digest.sha256[:2]}")[1]) == 1
 
-    def test_it_makes_good_what_somebody_put_in_its_place(self, artifact: Path) -> None:
+    def test_it_replaces_a_foreign_file_in_its_place(self, artifact: Path) -> None:
         """Of the same size, so that it is not seen at once."""
         digest = digest_of(artifact)
         store(artifact, digest)
@@ -193,7 +193,7 @@ def store_another(folder: Path) -> None:
     store(path, digest_of(path))
 
 
-def test_it_tells_a_storage_that_is_away_from_a_file_that_is_missing(artifact: Path, tmp_path: Path) -> None:
+def test_it_tells_an_unreachable_storage_from_a_missing_file(artifact: Path, tmp_path: Path) -> None:
     digest = digest_of(artifact)
     store(artifact, digest)
     (tmp_path / "artifacts").rename(tmp_path / "moved")
@@ -271,7 +271,7 @@ def test_it_shows_no_file_before_it_is_complete(tmp_path: Path, artifact: Path) 
     assert (tmp_path / "artifacts/sha256/ab/abc").read_bytes() == b"halfmore"
 
 
-def test_it_mends_bytes_that_rotted_without_changing_their_number(artifact: Path) -> None:
+def test_it_replaces_damaged_bytes_of_the_same_number(artifact: Path) -> None:
     digest = digest_of(artifact)
     overwrite(digest, b"x" * len(CONTENT))
 

@@ -108,7 +108,7 @@ def test_it_says_which_variable_names_the_bucket(name: str, capsys: Out, setting
     assert "MLSERVE_BUCKET" not in capsys.readouterr().out
 
 
-def test_it_mends_a_bucket_that_is_yours_already(aws: StandIn, capsys: Out) -> None:
+def test_it_corrects_a_bucket_that_is_yours_already(aws: StandIn, capsys: Out) -> None:
     name = aws.new_bucket()
     before = buckets.problems_of(name)
 
@@ -134,7 +134,7 @@ def test_it_keeps_what_others_added(aws: StandIn) -> None:
     assert "aws:kms" in str(s3.get_bucket_encryption(Bucket=name))
 
 
-def test_it_refuses_a_bucket_of_somebody_else(aws: StandIn, name: str) -> None:
+def test_it_refuses_a_bucket_of_another_account(aws: StandIn, name: str) -> None:
     stranger = boto3.Session().client("sts", endpoint_url=aws.endpoint_url)
     role = stranger.assume_role(RoleArn="arn:aws:iam::999999999999:role/stranger", RoleSessionName="stranger")
     names = {"AccessKeyId": "aws_access_key_id", "SecretAccessKey": "aws_secret_access_key"}

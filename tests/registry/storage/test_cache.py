@@ -67,7 +67,7 @@ def test_it_gives_what_it_has_without_fetching(cache: ArtifactCache) -> None:
         assert path.read_bytes() == content("a")
 
 
-def test_it_lets_the_least_recently_used_give_way(cache: ArtifactCache) -> None:
+def test_it_evicts_the_least_recently_used(cache: ArtifactCache) -> None:
     for name in ("a", "b", "a", "c"):
         use(cache, content(name))
 

@@ -200,7 +200,7 @@ def test_it_stops_when_another_worker_has_it(as_owner: APIClient, content: bytes
     assert row(upload).status == Status.PUBLISHED
 
 
-def test_it_waits_for_a_storage_that_is_away(
+def test_it_waits_for_an_unreachable_storage(
     as_owner: APIClient, artifacts_in_s3: str, settings: Any, accept: Inspect, content: bytes
 ) -> None:
     upload = submitted(as_owner, content)
@@ -252,7 +252,7 @@ def test_it_cleans_up_after_a_killed_predecessor(as_owner: APIClient, settings: 
     assert not left.exists()
 
 
-def test_it_lets_cached_artifacts_give_way(as_owner: APIClient, settings: Any) -> None:
+def test_it_evicts_cached_artifacts(as_owner: APIClient, settings: Any) -> None:
     """A function on Lambda has half a gibibyte for both."""
     settings.MLSERVE_CACHE_BYTES = 1000
     cached = [settings.MLSERVE_CACHE_DIR / "sha256" / "ab" / name for name in ("old", "new")]
