@@ -46,7 +46,7 @@ def test_it_gives_up_only_those_that_end_their_worker_in_a_batch_of_many(submit_
     assert ends(crashing) == [(Status.FAILED, 3)] * 3
 
 
-@pytest.mark.parametrize("apart", [frozenset(), frozenset({0})], ids=["all alike", "some apart"])
+@pytest.mark.parametrize("quarantined", [frozenset(), frozenset({0})], ids=["none quarantined", "one quarantined"])
 def test_it_gives_up_only_what_ends_its_whole_host(
     submit_rows: Submit, settings: Any, quarantined: frozenset[int]
 ) -> None:
