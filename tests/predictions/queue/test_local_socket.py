@@ -114,7 +114,7 @@ def start(name: str) -> Iterator[Callable[[str], Other]]:
 
 
 def socket_path() -> Path:
-    [path] = Path(tempfile.gettempdir()).glob("*.wake_up_socket")
+    [path] = [each for each in Path(tempfile.gettempdir()).glob("mlserve-*") if each.suffix != ".lock"]
     return path
 
 
