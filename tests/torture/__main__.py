@@ -62,7 +62,7 @@ def main() -> int:
         del os.environ[name]
     os.environ.update({"DEBUG": "1", "SECRET_KEY": _SECRET_KEY})
     with tempfile.TemporaryDirectory(prefix="mlserve-torture-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)  # PostgreSQL runs as somebody else when this is root
+        Path(folder).chmod(0o755)  # PostgreSQL runs as another user when this is root
         try:
             return _run(options, Path(folder))
         except KeyboardInterrupt:

@@ -9,7 +9,7 @@ _SOURCE = Path(__file__).with_name("clock.c")
 
 
 class Clock:
-    """`variables` are of the environment of whoever shall see it; `lacking` says why it cannot be, or nothing."""
+    """`variables` are set where processes shall see it; `lacking` says why they cannot, or is empty."""
 
     def __init__(self, folder: Path, name: str = "clock") -> None:
         self._offset = folder / f"{name}.offset"

@@ -82,7 +82,7 @@ class Sqlite:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Somebody else writes, and takes their time."""
+        """Another process writes, and takes long."""
         with closing(sqlite3.connect(self.path, timeout=60, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield

@@ -17,9 +17,9 @@ _PAUSE_SECONDS = 1.0
 
 
 def sweep_early(times: int, *, patience_seconds: float = 20) -> int:
-    """Take away what is being predicted, so many times; how many predictions that were.
+    """Requeue what is being predicted, so many times; how many predictions that were.
 
-    One that is taken away as often as it has attempts is given up, and rightly so: let it be less often.
+    One that is requeued as often as it has attempts is given up, and rightly so: let it be less often.
     """
     deadline, taken = time.monotonic() + patience_seconds, 0
     for _ in range(times):

@@ -74,7 +74,7 @@ def _pause_workers(system: System, _: random.Random) -> None:
 
 
 def _lose_host(system: System, _: random.Random) -> None:
-    """Nothing of it is left that could tell what it held, and nobody on another host can know; its leases do."""
+    """Nothing of it is left that could tell what it held, and no other host can know; its leases end instead."""
     other = system.second_worker(0, host=_OTHER_HOST)
     system.kill_amid_a_batch(other.pid, _OTHER_HOST)
     other.wait(10)
@@ -89,9 +89,9 @@ def _restart_database(system: System, _: random.Random) -> None:
     system.database.start()
 
 
-def _take_database_away(system: System, chance: random.Random) -> None:
+def _keep_database_down(system: System, chance: random.Random) -> None:
     system.database.stop()
-    time.sleep(chance.uniform(*system.pace.away))
+    time.sleep(chance.uniform(*system.pace.unreachable))
     system.database.start()
 
 
@@ -101,9 +101,9 @@ def _lock_database(system: System, _: random.Random) -> None:
         time.sleep(system.pace.locked)
 
 
-def _take_store_away(system: System, chance: random.Random) -> None:
+def _make_store_unreachable(system: System, chance: random.Random) -> None:
     system.store.go(chance.choice(system.store.ways_to_be_away))
-    time.sleep(chance.uniform(*system.pace.away))
+    time.sleep(chance.uniform(*system.pace.unreachable))
     system.store.come_back()
 
 
@@ -115,7 +115,7 @@ def _purge_queue(system: System, chance: random.Random) -> None:
 
 def _fill_disk(system: System, chance: random.Random) -> None:
     with system.disk.full():
-        time.sleep(chance.uniform(*system.pace.away) / 2)
+        time.sleep(chance.uniform(*system.pace.unreachable) / 2)
     if system.database.has_ended():  # PostgreSQL does when it cannot write its log
         system.database.start()
 
@@ -123,12 +123,12 @@ def _fill_disk(system: System, chance: random.Random) -> None:
 def _step_clock(system: System, chance: random.Random) -> None:
     for offset_seconds in (chance.choice((-1, 1)) * _CLOCK_OFFSET_SECONDS, 0):
         system.clock.set(offset_seconds)
-        time.sleep(chance.uniform(*system.pace.away) / 2)
+        time.sleep(chance.uniform(*system.pace.unreachable) / 2)
 
 
 def _let_clocks_differ(system: System, chance: random.Random) -> None:
     other = system.second_worker(chance.choice((-1, 1)) * _CLOCK_OFFSET_SECONDS)
-    time.sleep(chance.uniform(*system.pace.away))
+    time.sleep(chance.uniform(*system.pace.unreachable))
     other.terminate()
     other.wait(120)
 
@@ -183,12 +183,12 @@ FAULTS = (
     Fault("stop-worker", "a busy worker stands still, past its lease", partial(_stop_for_a_while, System.busy_worker)),
     Fault("pause-workers", "all workers stand still, others take over, they wake up", _pause_workers),
     Fault("lose-host", "another host dies amid a batch, for good", _lose_host, _without_host_names),
-    Fault("early-sweep", "a sweep takes away what living workers are at", _sweep_early),
+    Fault("early-sweep", "a sweep requeues what living workers hold", _sweep_early),
     Fault("stop-web", "a web process stands still", partial(_stop_for_a_while, _web)),
     Fault("database-restart", "PostgreSQL crashes and is started at once", _restart_database, _without_server),
-    Fault("database-away", "PostgreSQL crashes and is away for a while", _take_database_away, _without_server),
-    Fault("database-locked", "somebody else writes to SQLite's file for long", _lock_database, _without_sqlite),
-    Fault("storage-away", "the artifact storage refuses, resets or hangs", _take_store_away),
+    Fault("database-down", "PostgreSQL crashes and is down for a while", _keep_database_down, _without_server),
+    Fault("database-locked", "another process writes to SQLite's file for long", _lock_database, _without_sqlite),
+    Fault("storage-unreachable", "the artifact storage refuses, resets or hangs", _make_store_unreachable),
     Fault("queue-purged", "the queue forgets what it held", _purge_queue),
     Fault("disk-full", "no byte can be written: database, storage and logs", _fill_disk, _without_disk),
     Fault("clock-step", "the clock jumps by five minutes, and back", _step_clock, _without_clock),
@@ -208,6 +208,6 @@ FAULTS = (
 BY_NAME: Mapping[str, Fault] = {fault.name: fault for fault in FAULTS}
 # A minute's worth, each of another kind.
 SHORT = (
-    "kill-web", "kill-worker", "storage-away", "queue-purged", "database-restart", "database-locked",
+    "kill-web", "kill-worker", "storage-unreachable", "queue-purged", "database-restart", "database-locked",
     "model-raises", "model-exits", "kill-cluster", "kill-supervisor", "early-sweep",
 )  # fmt: skip

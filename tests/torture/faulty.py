@@ -1,6 +1,6 @@
 """What a step of a faulty model does to the process that predicts, whenever a row has a negative `x`; and a slow step.
 
-The models are pickled by these names, so whoever serves them must trust this module (MLSERVE_TRUSTED_MODULES).
+The models are pickled by these names, so a service that loads them must trust this module (MLSERVE_TRUSTED_MODULES).
 """
 
 import ctypes

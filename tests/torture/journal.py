@@ -154,7 +154,7 @@ def wrong_end(request: Request, told: dict[str, Any]) -> str | None:
     model, name = BY_NAME[request.model], f"{request.prediction_id} of {request.model}"
     status = told["status"]
     if status == "canceled":
-        return None if request.asked_to_cancel else f"{name} was canceled, and nobody had asked for that"
+        return None if request.asked_to_cancel else f"{name} was canceled, and no client had asked for that"
     if request.is_canceled:
         return f"{name} had been canceled, and ended as {status}"
     is_told_to = model.ends and min(request.xs) < 0

@@ -21,7 +21,7 @@ from tests.torture import faulty
 XS = 1000
 _SCHEMA = {
     "type": "object",
-    # `serial` tells requests apart and means nothing to the model.
+    # `serial` distinguishes requests and means nothing to the model.
     "properties": {"x": {"type": "integer", "minimum": -1, "maximum": XS - 1}, "serial": {"type": "integer"}},
     "required": ["x", "serial"],
     "additionalProperties": False,

@@ -1,4 +1,4 @@
-"""Where a run keeps artifacts and wake-ups, and the disk below everything: each can be taken away and given back."""
+"""Where a run keeps artifacts and wake-ups, and the disk below everything: each can be made unreachable for a while."""
 
 import contextlib
 import ctypes
@@ -68,7 +68,7 @@ class DiskStore:
 
 
 class S3Store:
-    """Moto behind a front: while it is away it keeps what it has, as S3 does."""
+    """Moto behind a front: while it is unreachable it keeps what it has, as S3 does."""
 
     name = "s3"
     variables: Mapping[str, str]

@@ -155,6 +155,6 @@ class Session:
 
 
 def read_log(folder: Path) -> str:
-    """The last lines that the service wrote, for whoever wants to know why."""
+    """The last lines that the service wrote, which may say why."""
     logs = sorted(folder.rglob("service-*.log"))
     return "\n".join(logs[-1].read_text(errors="replace").splitlines()[-60:]) if logs else ""

@@ -33,15 +33,15 @@ _SWEEP_SECONDS = 120
 class Pace:
     """How long faults last, in seconds from–to; how many clients ask."""
 
-    away: tuple[float, float]
+    unreachable: tuple[float, float]
     locked: float
     stopped: float
     between: tuple[float, float]
     clients: int
 
 
-SHORT = Pace(away=(2, 3), locked=3, stopped=3, between=(0.5, 1), clients=4)
-LONG = Pace(away=(30, 40), locked=25, stopped=LEASE_SECONDS + 4, between=(2, 5), clients=6)
+SHORT = Pace(unreachable=(2, 3), locked=3, stopped=3, between=(0.5, 1), clients=4)
+LONG = Pace(unreachable=(30, 40), locked=25, stopped=LEASE_SECONDS + 4, between=(2, 5), clients=6)
 
 
 class System:
@@ -124,7 +124,7 @@ class System:
         return []
 
     def sweep(self) -> None:
-        """As each minute; it may fail, because whoever was paused may hold SQLite's lock."""
+        """As each minute; it may fail, because a paused process may hold SQLite's lock."""
         command = [*MANAGE, "sweep_predictions"]
         subprocess.run(command, env=self.unit.environment, check=False, capture_output=True, timeout=_SWEEP_SECONDS)
 

@@ -1,4 +1,4 @@
-"""The service as a unit of systemd: whoever ends it, it is started again; and its processes, read from /proc."""
+"""The service as a unit of systemd: however it ends, it is started again; and its processes, read from /proc."""
 
 import contextlib
 import os
@@ -58,7 +58,7 @@ class Unit(Service):
             time.sleep(_LOOK_EVERY_SECONDS)
 
     def processes(self) -> list[int]:
-        """All that were started with this service's environment, whoever their parent is by now."""
+        """All that were started with this service's environment, whatever their parent is by now."""
         mark = f"MLSERVE_DATA_DIR={self.folder}".encode()
         return [pid for pid in _all() if mark in _read(pid, "environ").split(b"\0") and _is_alive(pid)]
 
