@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 _FLOWS = Path(__file__).resolve().parent / "flows"
-# Fixtures whose tests use the database of the run: pytest-django's (the mark `django_db` is seen apart), and those that
+# Fixtures whose tests use the database of the run: pytest-django's (not the mark `django_db`), and those that
 # start a service on it or ask which one it is.
 _MEET_IT = {"db", "transactional_db", "live_server", "prepared", "service", "database"}
 # Fixtures whose tests would meet it, but show nothing about it.

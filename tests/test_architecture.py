@@ -51,7 +51,7 @@ DOORS = {
 
 @cache
 def modules() -> dict[str, ast.Module]:
-    """Every module of the project by its dotted name, migrations apart."""
+    """Every module of the project by its dotted name, without migrations."""
     paths = [path for app in APPS for path in (ROOT / app).rglob("*.py") if "migrations" not in path.parts]
     return {_dotted(path): ast.parse(path.read_text("utf-8")) for path in paths}
 

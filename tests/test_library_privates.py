@@ -1,6 +1,6 @@
 """What this project uses of libraries beyond their documentation: each such name, why, and that it is still there.
 
-Each of these libraries has an upper bound in pyproject.toml or a pinned version; whoever raises it reads this table.
+Each of these libraries has an upper bound in pyproject.toml or a pinned version; read this table before raising it.
 """
 
 import ast

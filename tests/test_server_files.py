@@ -58,7 +58,7 @@ def test_it_lets_no_proxy_pass_on_names_with_underscores() -> None:
     [caddy] = re.findall(r"```\n(models\.example\.com \{.*?)```", page.read_text("utf-8"), flags=re.DOTALL)
 
     assert "request_header -*_*" in caddy
-    assert "underscores_in_headers" not in nginx.read_text("utf-8")  # off unless somebody turns it on
+    assert "underscores_in_headers" not in nginx.read_text("utf-8")  # off unless it is turned on
 
 
 def test_it_lets_both_parts_finish() -> None:

@@ -1,7 +1,7 @@
 """Who gets in where: every address of the resolver, with every method, asked by a stranger and by a plain account.
 
 A new address must be entered into the table below, with who may use it; the failing test says so. Everything is
-private here: the model, the prediction and the upload belong to somebody else.
+private here: the model, the prediction and the upload belong to another account.
 """
 
 import re
@@ -26,7 +26,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 Answers = dict[str, tuple[int, int]]
 
 
-def everybody(*methods: str, status: int = 200) -> Answers:
+def all_callers(*methods: str, status: int = 200) -> Answers:
     return dict.fromkeys(methods, (status, status))
 
 
@@ -34,22 +34,22 @@ def signed_in(*methods: str, status: int = 200, stranger: int = 401) -> Answers:
     return dict.fromkeys(methods, (stranger, status))
 
 
-READ = everybody("GET", "HEAD")
+READ = all_callers("GET", "HEAD")
 # What a stranger cannot tell from a thing that does not exist.
 READ_PRIVATE = signed_in("GET", "HEAD", stranger=404)
-# The thing of somebody else: another account can tell it from nothing as little as a stranger.
-HIDDEN = everybody("GET", "HEAD", status=404)
+# What belongs to another account: other accounts can tell it from what is absent as little as a stranger.
+HIDDEN = all_callers("GET", "HEAD", status=404)
 NEEDS_PERMISSION = 403
 SUBMIT = {"POST": (404, 422)}  # an empty record
-# DRF's description of a view, the same for everybody.
-DESCRIBED = everybody("OPTIONS")
-FORM = {**everybody("GET", "HEAD", "POST", "PUT", "OPTIONS")}
-# Whoever is no staff is sent to sign in, by any method, before anything is looked up.
-STAFF: Answers = everybody(*METHODS, status=302)
+# DRF's description of a view, the same for all callers.
+DESCRIBED = all_callers("OPTIONS")
+FORM = {**all_callers("GET", "HEAD", "POST", "PUT", "OPTIONS")}
+# A caller who is no staff is sent to sign in, by any method, before anything is looked up.
+STAFF: Answers = all_callers(*METHODS, status=302)
 TABLE: dict[str, Answers] = {
-    # --- Machines ask: open, and without anything about anybody.
-    "healthz": everybody(*METHODS),
-    "readyz": everybody(*METHODS, status=503),  # no worker runs here
+    # --- Machines ask: open, and without personal data.
+    "healthz": all_callers(*METHODS),
+    "readyz": all_callers(*METHODS, status=503),  # no worker runs here
     "metrics": READ,
     # --- API
     "api/schema": READ | DESCRIBED,
@@ -58,7 +58,7 @@ TABLE: dict[str, Answers] = {
     "api/predict/export": signed_in("GET", "HEAD") | DESCRIBED,
     "api/predict/erase": signed_in("POST") | DESCRIBED,
     "api/predict/<uuid:pk>": HIDDEN | DESCRIBED,
-    "api/predict/<uuid:pk>/cancel": everybody("POST", status=404) | DESCRIBED,
+    "api/predict/<uuid:pk>/cancel": all_callers("POST", status=404) | DESCRIBED,
     "api/models": READ | DESCRIBED,
     "api/models/<str:model>": READ_PRIVATE | DESCRIBED,
     "api/models/<str:model>/schema": READ_PRIVATE | DESCRIBED,
@@ -74,13 +74,13 @@ TABLE: dict[str, Answers] = {
     "api/uploads/<uuid:upload>/parts/<int:number>": signed_in("PUT", status=NEEDS_PERMISSION) | DESCRIBED,
     # --- Pages
     "": READ,
-    "problems/<slug:slug>": everybody(*METHODS),
+    "problems/<slug:slug>": all_callers(*METHODS),
     "login": {**FORM, **signed_in(*METHODS, status=302, stranger=200), "PATCH": (405, 302), "DELETE": (405, 302)},
-    "logout": {**everybody("POST", status=302), **DESCRIBED},
-    "favicon.ico": everybody(*METHODS, status=302),
+    "logout": {**all_callers("POST", status=302), **DESCRIBED},
+    "favicon.ico": all_callers(*METHODS, status=302),
     "models/<str:model>": signed_in("GET", "HEAD", stranger=404) | {"POST": (404, 422)},
     "predictions/<uuid:pk>": HIDDEN,
-    "(anything else)": everybody(*METHODS, status=404),
+    "(anything else)": all_callers(*METHODS, status=404),
     # --- Admin
     "admin/": STAFF,
     "admin/login/": FORM,

@@ -34,7 +34,7 @@ class ScriptedServer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
-        # Waking whoever accepts or receives; closing alone would not.
+        # A shutdown ends the calls of the threads that accept or receive; closing alone would not.
         for each in [self._listener, *self._open]:
             try:
                 each.shutdown(socket.SHUT_RDWR)
@@ -70,7 +70,7 @@ class ScriptedServer:
                         self.has_closed.set()
                         return
                     connection.sendall(piece)
-                    time.sleep(0.001)  # so that the next piece arrives apart
+                    time.sleep(0.001)  # so that the next piece arrives separately
         except OSError:
             return  # the client left
 

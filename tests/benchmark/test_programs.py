@@ -45,7 +45,7 @@ def test_it_sees_and_ends_a_program_with_its_children(tmp_path: Path) -> None:
 
     assert len(pids) == 2
     assert 0 < used.pss_mb <= used.rss_mb
-    # The child was killed and belongs to nobody: whoever adopted it removes it in a moment.
+    # The child was killed and is an orphan: the process that adopted it removes it in a moment.
     wait_until(lambda: not processes.alive(pids), "its removal")
 
 

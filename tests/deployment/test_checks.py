@@ -120,7 +120,7 @@ def test_it_tells_keys_that_differ_between_the_stages() -> None:
 
 
 def test_it_warns_when_the_next_deploy_would_change_the_key() -> None:
-    evidence = ToldEvidence({**ENVIRONMENT, "SECRET_KEY": "another-key-in-the-shell-of-whoever-looks-at-it-now"})
+    evidence = ToldEvidence({**ENVIRONMENT, "SECRET_KEY": "another-key-in-the-shell-of-the-one-who-checks-it"})
 
     finding = inside.same_secret_key(evidence)
 

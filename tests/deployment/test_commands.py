@@ -1,4 +1,4 @@
-"""What somebody at a shell meets: deploy_check, and python -m deployment before it changes anything."""
+"""What a user of the shell meets: deploy_check, and python -m deployment before it changes anything."""
 
 import json
 import os

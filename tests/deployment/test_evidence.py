@@ -211,7 +211,7 @@ def test_it_asks_an_endpoint_that_is_gone_only_once(monkeypatch: Any, evidence: 
 
     with pytest.raises(NotKnown, match="did not answer"):
         gone.ask("sqs", "list_queues")
-    monkeypatch.setattr(gone, "_client", None)  # whoever used it again would fail otherwise
+    monkeypatch.setattr(gone, "_client", None)  # a second use would fail otherwise
     with pytest.raises(NotKnown, match="did not answer"):
         gone.ask("sqs", "list_queues")
 

@@ -10,7 +10,7 @@ import pytest
 from deployment import archive
 from tests.packages import ROOT
 
-# What a library update may take before somebody has to decide what to leave out.
+# What a library update may take before it has to be decided what to leave out.
 ROOM_BYTES = 10_000_000
 TRIAL_SECONDS = 600
 

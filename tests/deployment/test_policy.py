@@ -59,7 +59,7 @@ def test_it_asks_for_no_secrets_where_none_are_used() -> None:
 
 
 def test_it_denies_the_functions_access_to_their_packages() -> None:
-    """Whoever could write there would decide what runs after the next rollback."""
+    """A function that could write there would decide what runs after the next rollback."""
     denied = [each for each in policy(PLACE, needs())["Statement"] if each["Effect"] == "Deny"]
 
     assert [each["Resource"] for each in denied] == [["arn:aws:s3:::artifacts/packages/*"]]

@@ -1,4 +1,4 @@
-"""From the environment of whoever deploys to what Zappa is told."""
+"""From the environment of the deployer to the settings of Zappa."""
 
 from typing import Any
 

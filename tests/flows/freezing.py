@@ -1,6 +1,6 @@
 """A step of a model that never gives the interpreter back, when a row has a negative `x`.
 
-The model is pickled by this name, so whoever serves it must trust this module (MLSERVE_TRUSTED_MODULES).
+The model is pickled by this name, so a service that loads it must trust this module (MLSERVE_TRUSTED_MODULES).
 """
 
 from itertools import repeat

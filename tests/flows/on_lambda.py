@@ -92,7 +92,7 @@ class OnLambda:
 
     @property
     def home(self) -> httpx.URL:
-        """The address that the deploy gave, for whoever comes with `browser()`."""
+        """The address that the deploy gave, for use with `browser()`."""
         apis = self.region.client("apigateway").get_rest_apis()["items"]
         api = next(each["id"] for each in apis if each["name"] == WEB)
         return httpx.URL(f"https://{api}.execute-api.{self.region.name}.amazonaws.com/web/")
@@ -130,7 +130,7 @@ class OnLambda:
             return connection.execute(statement.encode(), parameters).fetchall()
 
     def waiting_messages(self, queue: str = QUEUE) -> int:
-        """Those that are visible, and those that somebody works on."""
+        """Those that are visible, and those that are being worked on."""
         sqs = self.region.client("sqs")
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         found = sqs.get_queue_attributes(QueueUrl=self.queue_url(queue), AttributeNames=names)["Attributes"]

@@ -36,7 +36,7 @@ class Sleeper:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Of the environment of whoever serves it, on this machine."""
+        """Of the environment of the service that serves it, on this machine."""
         return {"PYTHONPATH": str(self.module.parent), "MLSERVE_TRUSTED_MODULES": self.module.stem}
 
     @property

@@ -54,7 +54,7 @@ def asked_raw(service: Service, request: bytes) -> int:
 
 
 def predicted(service: Service) -> None:
-    """Somebody else asks meanwhile, and is answered rightly and soon."""
+    """Another client asks meanwhile, and is answered rightly and soon."""
     started = time.monotonic()
     response = service.post("/api/predict", json=[PENGUIN], headers={"Prefer": "wait=10"})
 
@@ -74,7 +74,7 @@ def web_bytes(service: Service) -> int:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One of their own: what they make it keep in memory is nobody else's to measure."""
+    """A service of their own, so that no other test measures the memory that they make it use."""
     service = Service(tmp_path_factory.mktemp("hostile")).start()
     yield service
     service.stop()
@@ -168,7 +168,7 @@ def test_it_says_why_when_it_refuses_what_it_has_not_read(served: Service, path:
 
 
 def test_it_keeps_files_of_strangers_off_its_disk(served: Service) -> None:
-    """A page's form with a CSRF token, as anybody gets one: Django would write the file before it knows from whom."""
+    """A page's form with a CSRF token, as any visitor gets: Django would write the file before it knows from whom."""
     with httpx.Client(base_url=served.url, timeout=30) as client:
         page = client.get("/admin/login/").text
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
@@ -244,7 +244,7 @@ def test_it_does_not_take_the_rest_of_a_body_that_it_refused_for_a_request(serve
     ids=[
         "long address", "large header", "many headers", "header in a header", "foreign host", "unknown method", "TRACE",
         "CONNECT", "out of static", "out of static, quoted", "out of the API", "line break in an address", "TLS",
-        "somebody else's address",
+        "another host's address",
     ],
 )  # fmt: skip
 def test_it_refuses_a_strange_head(served: Service, request_head: bytes, statuses: set[int]) -> None:
@@ -309,7 +309,7 @@ def test_it_serves_others_while_hundreds_are_slow(served: Service, beginning: An
 
 
 def test_it_tells_a_client_that_sends_too_slowly_too_often(served: Service) -> None:
-    """At once, with the time after which it may try again, instead of making everybody wait."""
+    """At once, with the time after which it may try again, instead of making all callers wait."""
     with ExitStack() as stack:
         slow = [stack.enter_context(connected(served)) for _ in range(200)]
         for connection in slow:

@@ -179,7 +179,7 @@ def test_it_puts_a_poisoned_message_aside(
 ) -> None:
     sqs = on_lambda.region.client("sqs")
 
-    sqs.send_message(QueueUrl=on_lambda.queue_url(), MessageBody="not signed by anybody")
+    sqs.send_message(QueueUrl=on_lambda.queue_url(), MessageBody="not signed")
     accepted = on_lambda.predict("penguins", penguin)
 
     assert on_lambda.ended(accepted.json()["prediction_id"])["status"] == "succeeded"

@@ -15,7 +15,7 @@ from tests.stand_ins.redis import RedisServer
 
 @pytest.fixture
 def on_sqs(tmp_path: Path, prepared: Service, aws: StandIn) -> Iterator[Service]:
-    """A service whose queue nobody has made yet."""
+    """A service whose queue has not been made yet."""
     variables = {"MLSERVE_QUEUE": "sqs", "MLSERVE_QUEUE_NAME": aws.new_queue_name()}
     service = Service(tmp_path, like=prepared, variables=variables)
     yield service
@@ -30,7 +30,7 @@ def test_it_predicts_by_way_of_sqs_and_stops_without_waiting_for_a_message(
     on_sqs.start()
 
     told = list(ended(on_sqs, [submit(on_sqs, "penguins", penguin) for _ in range(5)], seconds=30))
-    time.sleep(6)  # now nobody attends any more, and the cluster waits for a message
+    time.sleep(6)  # now no worker listens any more, and the cluster waits for a message
     last = list(ended(on_sqs, [submit(on_sqs, "penguins", penguin)], seconds=30))
     time.sleep(6)
     started = time.monotonic()

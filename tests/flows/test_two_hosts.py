@@ -74,7 +74,7 @@ def test_it_predicts_on_another_host_than_the_one_that_was_asked(shared: Shared,
 
         assert Counter(each["status"] for each in told) == {"succeeded": 20}
         assert told[0]["result"]["predictions"] == ["Gentoo"]
-        # The worker attends to its own host for seconds; a message from another one does not wait until then.
+        # The worker listens to its own host for seconds; a message from another one does not wait until then.
         assert sorted(seconds)[5] < 1, seconds
         assert asked.get("/readyz").status_code == 200
         assert working.stop() == 0

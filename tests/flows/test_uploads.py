@@ -27,7 +27,7 @@ MEBIBYTE = 2**20
 
 @pytest.fixture
 def client(own_service: Service) -> Iterator[httpx.Client]:
-    """Somebody who may upload to a service that runs."""
+    """A client that may upload to a running service."""
     own_service.environment |= {
         "DJANGO_SUPERUSER_USERNAME": ACCOUNT[0],
         "DJANGO_SUPERUSER_PASSWORD": ACCOUNT[1],
@@ -118,7 +118,7 @@ def test_it_goes_on_with_an_upload_after_both_sides_were_cut_off(
 def test_it_inspects_again_after_its_worker_was_killed(
     own_service: Service, client: httpx.Client, penguins_artifact: Path
 ) -> None:
-    """It takes a schema that lets nobody finish before its file is there; the second time it is."""
+    """The schema blocks the inspection until its file is there; the second time it is."""
     witness = own_service.folder / "inspected"
     code = f"import os, time\nwhile not os.path.exists({str(witness)!r}): time.sleep(0.1)\n".encode()
     content = penguins_artifact.read_bytes()

@@ -151,7 +151,7 @@ def test_it_says_so_where_that_is_not_wanted(large_answer: bytes) -> None:
 
 
 def test_it_reports_messages_by_their_ids() -> None:
-    records = [{"eventSource": "aws:sqs", "messageId": name, "body": "nobody's"} for name in ("a", "b")]
+    records = [{"eventSource": "aws:sqs", "messageId": name, "body": "of no sender"} for name in ("a", "b")]
 
     assert answer({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "b"}]}
 

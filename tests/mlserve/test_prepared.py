@@ -21,7 +21,7 @@ FIELDS = ("pk", "name", "title", "is_public", "created_at")
 
 @pytest.fixture(params=["unwatched", "watched"])
 def either_way(request: pytest.FixtureRequest, db: None) -> Iterator[None]:
-    """Statements go to the driver itself, or through Django's cursor where somebody logs them."""
+    """Statements go to the driver itself, or through Django's cursor where they are logged."""
     with CaptureQueriesContext(connection) if request.param == "watched" else nullcontext():
         yield
 

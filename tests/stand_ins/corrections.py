@@ -1,4 +1,4 @@
-"""Where moto's answers differ from those of AWS in what Zappa and mlserve ask for. Each one is mended on its way."""
+"""Where moto's answers differ from those of AWS in what Zappa and mlserve ask for. Each one is corrected on its way."""
 
 import io
 import json
@@ -80,7 +80,7 @@ def _with_media_types(body: Any) -> Any:
 
 
 def _rewrite(request: Request, change: Callable[[Any], Any]) -> Any:
-    """The body as JSON, changed, for whoever reads it next."""
+    """The body as JSON, changed, for its next reader."""
     changed = change(json.loads(request.get_data()))
     body = json.dumps(changed).encode()
     request.environ["wsgi.input"], request.environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))

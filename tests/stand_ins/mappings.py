@@ -103,7 +103,7 @@ class Pollers:
                 self._running -= 1
 
     def _delete(self, message: Mapping[str, Any], mapping: SourceMapping) -> None:
-        """Unless somebody received it again meanwhile."""
+        """Unless it was received again meanwhile."""
         with contextlib.suppress(self._sqs.exceptions.ReceiptHandleIsInvalid):
             self._sqs.delete_message(QueueUrl=self._url(mapping), ReceiptHandle=message["ReceiptHandle"])
 

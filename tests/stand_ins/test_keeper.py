@@ -27,6 +27,6 @@ def test_it_ends_processes_with_a_killed_test() -> None:
 
 
 def _has_ended(pid: str) -> bool:
-    """A zombie waits for nobody but its parent."""
+    """A zombie waits for its parent alone."""
     shown = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True, check=False)
     return shown.stdout.strip()[:1] in ("", "Z")

@@ -1,4 +1,4 @@
-"""API tokens in the admin: made, shown once, revoked; one's own, or everybody's for superusers."""
+"""API tokens in the admin: made, shown once, revoked; one's own, or those of all users for superusers."""
 
 import re
 from datetime import UTC, datetime

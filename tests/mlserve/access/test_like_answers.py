@@ -26,10 +26,10 @@ pytestmark = pytest.mark.django_db
 _CSRF = re.compile(
     r'(?<=name="csrfmiddlewaretoken" value=")[^"]+|(?<="csrfToken": ")[^"]+|nonce="[^"]*"|nonce-[\w+/=-]+'
 )
-# What nobody's answers have in common: they name each request.
+# Headers in which all answers differ: they name the request.
 _CHANGING = ("X-Request-ID", "Set-Cookie", "Date", "Expires", "Content-Security-Policy")
 
-# Answered to everybody, with nothing in it.
+# Answered to all callers, with nothing in it.
 _OPEN = {"options", "list of a model", "list of a version", "list from a prediction"}
 
 Ask = Callable[[Any, str], Any]
@@ -134,7 +134,7 @@ def seen(response: Any, names: dict[str, str]) -> dict[str, Any]:
 
 
 def differences(client: Callable[[], Any], cases: dict[str, tuple[str, Ask]], secret: dict[str, str]) -> dict[str, Any]:
-    """The cases in which somebody could tell what is hidden from what is absent, and by what.
+    """The cases in which a caller could tell what is hidden from what is absent, and by what.
 
     Both are asked twice: what a process has not looked at yet may cost more than what it has.
     """
@@ -199,7 +199,7 @@ ADMIN = {
 
 @pytest.mark.parametrize("who", ["stranger", "reader", "clerk"])
 def test_it_tells_nothing_in_the_admin(secret: dict[str, str], reader: User, who: str) -> None:
-    """Statements apart: Django's admin looks for a row before it asks who may see it, and answers the same."""
+    """Except for the statements: Django's admin looks for a row before it asks who may see it, and answers the same."""
     clients = Client()
     if who == "clerk":
         clients.force_login(User.objects.create_user("clerk", is_staff=True))

@@ -132,7 +132,7 @@ def test_it_reads_no_body_of_a_caller_with_a_wrong_password(penguins: ModelVersi
 def test_it_counts_a_wrong_password_as_many_requests(
     penguins: ModelVersion, settings: Any, owner: User, sign_in: Try
 ) -> None:
-    """Whoever tries many names from one address is no name's guesser, and each try costs a hash."""
+    """Many names from one address exceed no limit of a name, and each try costs a hash."""
     settings.MLSERVE_RATE_ADDRESS = Rate(35, 3600)
     statuses = [sign_in(f"name-{number}", "guess", HOME) for number in range(8)]
 

@@ -1,4 +1,4 @@
-"""API tokens: who gets in by one, what it may, and what whoever has a wrong one is told."""
+"""API tokens: who is signed in by one, what it allows, and what a caller with a wrong one is told."""
 
 import json
 from collections.abc import Callable

@@ -113,7 +113,7 @@ CASES = {
     "head": asked("HEAD", URL),
     "options": asked("OPTIONS", URL),
     "method not allowed": asked("DELETE", URL),
-    "method nobody knows": asked("BREW", URL),
+    "unknown method": asked("BREW", URL),
     "not acceptable": asked("GET", URL, Accept="application/xml"),
     "format": asked("GET", f"{URL}?format=json"),
     "unknown format": asked("GET", f"{URL}?format=xml"),

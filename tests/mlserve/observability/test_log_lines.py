@@ -1,4 +1,4 @@
-"""Lines that machines and people read: whole, one each, and without what nobody may read."""
+"""Lines that machines and people read: whole, one each, and without secrets and input."""
 
 import json
 import logging

@@ -153,7 +153,7 @@ def test_it_can_only_be_read(client: Client, method: str) -> None:
 
 def test_it_says_503_when_the_database_is_away(client: Client, settings: Any) -> None:
     def refuse(*_: Any) -> Any:
-        raise OperationalError("away")
+        raise OperationalError("unreachable")
 
     counters.count("a")
     with connection.execute_wrapper(refuse):

@@ -40,7 +40,7 @@ def status_of(child: Child) -> int:
 
 
 def is_running(pid: int) -> bool:
-    """A process that ended and that nobody waits for in this container counts as gone."""
+    """A zombie, which no process of this container waits for, counts as gone."""
     done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], check=False, capture_output=True, text=True)
     return bool(done.stdout.strip()) and not done.stdout.startswith("Z")
 

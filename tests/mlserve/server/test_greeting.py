@@ -31,13 +31,13 @@ def port() -> Iterator[int]:
 
 def test_it_says_once_where_the_service_is(port: int) -> None:
     out = io.StringIO()
-    greeting = Greeting("127.0.0.1", port, ["Log in as nobody."], out)
+    greeting = Greeting("127.0.0.1", port, ["Log in as owner."], out)
 
     greeting()
     greeting()
 
     assert out.getvalue().count(f"http://127.0.0.1:{port}/api/docs") == 1
-    assert "  Log in as nobody.\n" in out.getvalue()
+    assert "  Log in as owner.\n" in out.getvalue()
 
 
 def test_it_is_silent_until_the_service_answers() -> None:

@@ -42,7 +42,7 @@ def test_it_answers_404_for_an_unknown_id(api: APIClient, db: None) -> None:
 
 @pytest.fixture
 def owners(penguins: ModelVersion, penguin: dict[str, Any], reader: User) -> Prediction:
-    """A reader's, on a public model: whoever is given its id may read it."""
+    """A reader's, on a public model: any caller that has its id may read it."""
     return submit(penguins, penguin, outputs=["predict"], user=reader)
 
 

@@ -34,7 +34,7 @@ _PENGUINS = st.fixed_dictionaries(
 
 
 def answers_of(path: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """What somebody at a notebook gets: no code of ours."""
+    """What a notebook would get, without code of this project."""
     pipeline = joblib.load(path)
     frame = pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""Groups of items from many threads: who writes for whom, and that nobody is left waiting."""
+"""Groups of items from many threads: who writes for whom, and that no caller is left waiting."""
 
 import random
 import threading
@@ -118,7 +118,7 @@ def test_it_writes_together_what_came_during_a_write(store: Store, gather: Calla
     callers.join()
 
     assert store.groups == [["first"], ["a", "b", "c", "d", "e"]]  # in the order of arrival
-    assert store.writers[1] is writer  # whoever came first writes for the others
+    assert store.writers[1] is writer  # the first to come writes for the others
 
 
 def test_it_goes_on_with_the_next_group_after_a_shared_one(store: Store, gather: Callable[..., Callers]) -> None:
@@ -137,7 +137,7 @@ def test_it_goes_on_with_the_next_group_after_a_shared_one(store: Store, gather:
         ([3, 3, 3, 3, 3], [9, 6]),
         ([4, 4, 2, 1], [10, 1]),
         ([4, 7, 1], [4, 8]),
-        ([25, 1], [25, 1]),  # one caller's own items are never torn apart
+        ([25, 1], [25, 1]),  # one caller's items are never split
         ([1, 25, 1], [1, 25, 1]),
     ],
 )

@@ -1,4 +1,4 @@
-"""Calls that are shared by whoever came meanwhile: threads and events, no models."""
+"""Calls that are shared by the callers that came meanwhile: threads and events, no models."""
 
 import threading
 import time
@@ -310,7 +310,7 @@ def test_it_waits_for_those_who_are_on_the_way(
 
 
 def test_it_never_waits_longer_than_a_call_takes(machine: Machine, micro_batcher: MicroBatcher[Any]) -> None:
-    """Somebody who approaches and never arrives delays nobody for long."""
+    """A caller that approaches and never arrives delays no other for long."""
     with micro_batcher.approach():
         assert micro_batcher.submit("a", key="version", weight=1, timeout_seconds=_PATIENCE)
 

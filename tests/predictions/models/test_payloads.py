@@ -97,14 +97,14 @@ def test_it_deletes_them_with_their_row(settings: Any, submit_rows: Submit) -> N
 def test_it_keeps_a_row_whose_object_cannot_be_deleted(
     settings: Any, submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody would find the object again, and somebody's data would stay for ever."""
+    """Without its row the object would be found no more, and personal data would stay for ever."""
     settings.MLSERVE_ROW_BYTES = 100
     large = submit_rows()
     settings.MLSERVE_ROW_BYTES = 10_000
     submit_rows()
     Prediction.objects.update(**dict.fromkeys(("created_at", "finished_at"), timezone.now()), status="canceled")
-    with monkeypatch.context() as away:
-        away.setattr(artifacts, "remove_or_raise", Mock(side_effect=Unavailable("The storage is away.")))
+    with monkeypatch.context() as unreachable:
+        unreachable.setattr(artifacts, "remove_or_raise", Mock(side_effect=Unavailable("The storage is unreachable.")))
         assert Prediction.objects.delete_ended_before(timezone.now()) == 1
 
     assert Prediction.objects.get() == large

@@ -141,7 +141,7 @@ def test_it_takes_them_last_although_a_storage_was_unreachable_once(
     publish_penguins: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A version that was to be loaded in advance while the storage was away, and which nobody has asked for since."""
+    """A version that was to be loaded while the storage was unreachable, and which was not asked for since."""
     another = publish_penguins("1.0", model="another", is_public=True).version
     loaded_models.unreachable._pauses[another.pk] = _Pause(until=time.monotonic() - 60, seconds=0.5)
     submit_rows(version=troubled)

@@ -174,7 +174,7 @@ def claim_and_finish() -> None:
 
 
 def release() -> None:
-    assert Prediction.objects.requeue_held_by(["nobody"], now=NOW) == 0
+    assert Prediction.objects.requeue_held_by(["no-worker"], now=NOW) == 0
     assert Prediction.objects.requeue_expired(now=NOW + timedelta(hours=1)) == RUNNING
 
 
@@ -301,7 +301,7 @@ def test_it_asks_for_the_predictions_of_a_version_by_reading_few_rows(cast: Cast
 @pytest.mark.parametrize(
     "listing",
     [Listing(is_of_all_owners=True), Listing(is_of_all_owners=True, status="failed"), Listing(owner_id=None)],
-    ids=["all", "failed", "nobody's"],
+    ids=["all", "failed", "without an owner"],
 )
 def test_it_leads_from_page_to_page_through_the_whole_listing(cast: Cast, listing: Listing) -> None:
     page = listing.page(400)

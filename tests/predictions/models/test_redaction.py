@@ -66,13 +66,13 @@ def stored_files() -> list[Path]:
 @contextmanager
 def unreachable_storage() -> Iterator[None]:
     root = Path(storages["artifacts"].path("predictions"))
-    root.rename(root.with_name("away"))
+    root.rename(root.with_name("moved"))
     root.write_bytes(b"")  # no folder
     try:
         yield
     finally:
         root.unlink()
-        root.with_name("away").rename(root)
+        root.with_name("moved").rename(root)
 
 
 def claimed(ask: Ask) -> Prediction:

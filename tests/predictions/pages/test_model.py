@@ -38,7 +38,7 @@ def worker(transactional_db: None) -> Iterator[None]:
 
 @pytest.fixture
 def impatient(settings: Any) -> None:
-    """Nobody waits for a result, so that a test without a worker goes on at once."""
+    """No request waits for a result, so that a test without a worker goes on at once."""
     settings.MLSERVE_MAX_WAIT = 0
 
 

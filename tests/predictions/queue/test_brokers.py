@@ -116,7 +116,7 @@ def test_it_carries_a_wake_up_to_a_worker(queue_kind: Kind, submit_rows: Submit,
 def test_it_hands_a_wake_up_to_the_worker_that_listens(
     queue_kind: Kind, submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one that comes from another host, where nobody attends."""
+    """As one that comes from another host, where no worker listens."""
     monkeypatch.setattr(draining.paces, "is_quick", lambda _version_id: True)
     worker = ListeningWorker()
     worker.start_listening()
@@ -131,7 +131,7 @@ def test_it_hands_a_wake_up_to_the_worker_that_listens(
 
 
 def test_it_leaves_a_call_for_help_to_a_second_worker(queue_kind: Kind, submit_rows: Submit) -> None:
-    """Who attends may be the one that called; on another host it is not."""
+    """The worker that listens may be the one that called; on another host it is not."""
     worker = ListeningWorker()
     worker.start_listening()
     wake_ups.call_worker(beside=heartbeat.host_name())
@@ -230,13 +230,13 @@ def test_it_loses_no_prediction_while_the_queue_is_unreachable(
 
 def test_it_is_woken_by_the_local_socket_long_before_its_next_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Conf, "POLL", 30)
-    broker = get_broker("bell-test")
+    broker = get_broker("socket-test")
     assert isinstance(broker, LocalSocketOrmBroker)
     started = time.monotonic()
 
     def enqueue_later() -> None:
         time.sleep(0.3)
-        get_broker("bell-test").enqueue("payload")
+        get_broker("socket-test").enqueue("payload")
         connection.close()
 
     thread = threading.Thread(target=enqueue_later)
@@ -272,7 +272,7 @@ def test_it_goes_on_after_redis_was_restarted(queue_kind: Kind) -> None:
 
 
 def submit_rows_elsewhere(submit_rows: Submit) -> Prediction:
-    """A prediction whose submitter rang where nobody listens, as on another host."""
+    """A prediction whose submitter found no listening worker, as on another host."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wake_ups, "wake", wake_ups.call_worker)
         return submit_rows()

@@ -1,4 +1,4 @@
-"""The wake_up_socket between processes: who hears it, and that no ring is lost."""
+"""The local socket between processes: which one is woken, and that no wake-up is lost."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ wake_up_socket = LocalWakeUpSocket(sys.argv[3])
 _LISTEN = """
 print(wake_up_socket.listen(), flush=True)
 while wake_up_socket.wait(60):
-    print("rang", flush=True)
+    print("woken", flush=True)
 print("dismissed", flush=True)
 sys.stdin.readline()
 """
@@ -45,13 +45,13 @@ if child == 0:
     os._exit(0)
 print(os.read(is_done, 5).decode(), flush=True)
 wake_up_socket.wait(60)
-print("rang", flush=True)
+print("woken", flush=True)
 sys.stdin.readline()
 """
 
 
 class Other:
-    """Another process with the same wake_up_socket; its standard output is what happened to it."""
+    """Another process with the same local socket; its standard output is what happened to it."""
 
     def __init__(self, name: str, code: str) -> None:
         database = settings.DATABASES["default"]
@@ -81,7 +81,7 @@ class Other:
 
 @pytest.fixture(autouse=True)
 def _own_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Sockets of a test go away with it. Their paths must be short, which pytest's own folders are not."""
+    """Sockets of a test are deleted with its folder. Their paths must be short, which pytest's own folders are not."""
     with tempfile.TemporaryDirectory(prefix="wake_up_socket-") as folder:
         monkeypatch.setattr(tempfile, "tempdir", folder)
         yield
@@ -188,11 +188,11 @@ def test_it_lets_no_process_wait_that_does_not_listen(wake_up_socket: LocalWakeU
         wake_up_socket.wait(1)
 
 
-@pytest.mark.parametrize("rings", [0, 1, 3])
-def test_it_ends_the_wait_of_a_dismissed_listener(wake_up_socket: LocalWakeUpSocket, name: str, rings: int) -> None:
-    """Whatever rang as well: the listener has to look a last time anyway."""
+@pytest.mark.parametrize("sent", [0, 1, 3])
+def test_it_ends_the_wait_of_a_dismissed_listener(wake_up_socket: LocalWakeUpSocket, name: str, sent: int) -> None:
+    """Also after wake-ups that it has not read: the listener has to look a last time anyway."""
     wake_up_socket.listen()
-    for _ in range(rings):
+    for _ in range(sent):
         wake_up_socket.send()
     LocalWakeUpSocket(name).dismiss()
 
@@ -217,7 +217,7 @@ def test_it_has_one_listener_at_a_time(wake_up_socket: LocalWakeUpSocket, name: 
     assert not second.listen()
 
     wake_up_socket.send()
-    assert wake_up_socket.wait(PATIENCE_SECONDS)  # the refused one has taken nothing away
+    assert wake_up_socket.wait(PATIENCE_SECONDS)  # the refused one has taken no wake-up from it
     wake_up_socket.close()
     assert not second.send()
     assert second.listen()
@@ -230,7 +230,7 @@ def test_it_is_heard_in_another_process(wake_up_socket: LocalWakeUpSocket, start
 
     assert not wake_up_socket.listen()
     assert wake_up_socket.send()
-    assert other.says() == "rang"
+    assert other.says() == "woken"
     wake_up_socket.dismiss()
     assert other.says() == "dismissed"
 
@@ -251,7 +251,7 @@ def test_it_finds_out_that_the_listener_was_killed(
     assert other.says() == "True"
     other.kill()
 
-    assert socket_path().exists()  # nobody was left to remove it
+    assert socket_path().exists()  # no process was left to remove it
     assert not wake_up_socket.send()
     assert wake_up_socket.listen()
     assert wake_up_socket.send()
@@ -264,7 +264,7 @@ def test_it_stays_with_the_parent_of_a_forked_process(
     assert other.says() == "taken"  # the child found the wake_up_socket to be its parent's
 
     assert wake_up_socket.send()
-    assert other.says() == "rang"
+    assert other.says() == "woken"
     assert not wake_up_socket.listen()
 
 
@@ -283,7 +283,7 @@ def test_it_takes_the_place_of_a_plain_file(wake_up_socket: LocalWakeUpSocket) -
     wake_up_socket.listen()
     path = socket_path()
     wake_up_socket.close()
-    path.write_text("somebody's notes")
+    path.write_text("notes of a user")
 
     assert not wake_up_socket.send()
     assert wake_up_socket.listen()
@@ -306,7 +306,7 @@ def test_it_leaves_a_folder_in_its_place_alone(wake_up_socket: LocalWakeUpSocket
 def test_it_does_not_trust_the_socket_of_another_user(
     wake_up_socket: LocalWakeUpSocket, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever made it would be told of each submission, and would keep it from the workers."""
+    """Its owner would be told of each submission, and would keep it from the workers."""
     wake_up_socket.listen()
     sender = LocalWakeUpSocket(name)
     monkeypatch.setattr(os, "getuid", lambda: socket_path().stat().st_uid + 1)
@@ -326,29 +326,29 @@ def test_it_is_released_with_the_last_reference(name: str) -> None:
 
 
 def test_it_loses_no_wake_up_between_listeners(wake_up_socket: LocalWakeUpSocket, name: str) -> None:
-    """Who is told that somebody listens is heard, or rang before the listener's `close` ended, after which it looks."""
+    """A sender that finds a listener wakes it, or sent before the listener's `close` ended, after which it looks."""
     pending, seen = [0], [0]
     stop = threading.Event()
 
-    def attend() -> None:
+    def listen() -> None:
         while not stop.is_set():
             if wake_up_socket.listen():
                 wake_up_socket.wait(0.001)
                 wake_up_socket.close()
                 seen[0] = pending[0]
 
-    listener = threading.Thread(target=attend, daemon=True)
+    listener = threading.Thread(target=listen, daemon=True)
     listener.start()
-    ringer, heard = LocalWakeUpSocket(name), 0
+    sender, taken = LocalWakeUpSocket(name), 0
     deadline = time.monotonic() + 1
     while time.monotonic() < deadline:
         pending[0] += 1
-        if ringer.send():
-            heard += 1
+        if sender.send():
+            taken += 1
             patience = time.monotonic() + PATIENCE_SECONDS
             while seen[0] < pending[0]:
-                assert time.monotonic() < patience, "a ring was taken, and nobody looked"
+                assert time.monotonic() < patience, "a wake-up was taken, and no listener looked"
                 time.sleep(0.0002)
     stop.set()
     listener.join(PATIENCE_SECONDS)
-    assert heard
+    assert taken

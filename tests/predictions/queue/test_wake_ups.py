@@ -63,7 +63,7 @@ def test_it_calls_again_when_a_clock_that_was_ahead_called_last(submit_rows: Sub
 def test_it_finds_a_row_that_was_committed_while_a_worker_began(
     submit_rows: Submit, monkeypatch: Any, settings: Any
 ) -> None:
-    """The bell is answered before the table is read: a row stored in between is read, and rings once more."""
+    """The pending wake-up is cleared before the table is read: a row stored in between is read, and calls once more."""
     submit_rows()
     clear = wake_ups.clear_pending_wake_up
 

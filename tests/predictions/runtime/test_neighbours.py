@@ -50,7 +50,7 @@ def test_it_gives_up_only_those_that_end_their_worker_in_a_batch_of_many(submit_
 def test_it_gives_up_only_what_ends_its_whole_host(
     submit_rows: Submit, settings: Any, quarantined: frozenset[int]
 ) -> None:
-    """Nobody is left who could tell which of them did it."""
+    """No process is left that could tell which of them did it."""
     settings.MLSERVE_BATCH_ROWS = 1
     crashing, healthy = submit_rows(), submit_rows()
 

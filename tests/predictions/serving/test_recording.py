@@ -50,7 +50,7 @@ def ended(new: New) -> New:
 
 @contextmanager
 def nobody_can_write() -> Iterator[None]:
-    """Whoever writes predictions meanwhile waits for the end of the block."""
+    """Other writers of predictions wait for the end of the block."""
     with transaction.atomic():  # which takes SQLite's write lock at once
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
@@ -302,7 +302,7 @@ def test_it_takes_part_in_the_transaction_of_its_caller(new: New, count: int) ->
 
 
 def test_it_writes_nothing_of_others_in_the_transaction_of_a_caller(new: New, grouped_callers: Callers) -> None:
-    """Others wait for this very transaction: were they to join it, its rollback would take their rows away."""
+    """Others wait for this very transaction: were they to join it, its rollback would delete their rows."""
     first, second, mine = new(), new(), new()
     with nobody_can_write():
         grouped_callers.record_first(first)

@@ -172,8 +172,8 @@ def test_it_leaves_the_rest_of_the_sweep_to_a_storage_that_answers(
     db: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     left = leave()
-    with monkeypatch.context() as away:
-        away.setattr(artifacts, "remove_or_raise", Mock(side_effect=Unavailable("It does not answer.")))
+    with monkeypatch.context() as unreachable:
+        unreachable.setattr(artifacts, "remove_or_raise", Mock(side_effect=Unavailable("It does not answer.")))
         assert sweep_in(days=3) == 0
 
     assert "Payloads without a row stay until the next sweep: It does not answer." in caplog.text

@@ -1,4 +1,4 @@
-"""Export and erase what somebody asked: by the API, and by commands."""
+"""Export and erase the predictions of one user or token: by the API, and by commands."""
 
 import io
 import json
@@ -197,17 +197,17 @@ def test_it_says_when_there_is_more(cast: Cast, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_it_keeps_rows_whose_objects_cannot_be_deleted(cast: Cast, settings: Any) -> None:
-    """Or nobody would find them again."""
+    """Without its row an object would be found no more."""
     settings.MLSERVE_ROW_BYTES = 10
     cast.asks(cast.reader, cast.token)
     tasks.drain()
     root = Path(storages["artifacts"].path("predictions"))
-    root.rename(root.with_name("away"))
+    root.rename(root.with_name("moved"))
     root.write_bytes(b"")  # no folder
 
     refused = cast.client.post(ERASE)
     root.unlink()
-    root.with_name("away").rename(root)
+    root.with_name("moved").rename(root)
 
     assert (refused.status_code, Prediction.objects.count()) == (503, 1)
     assert cast.client.post(ERASE).json()["erased"] == 1

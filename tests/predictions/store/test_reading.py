@@ -39,7 +39,7 @@ def people(db: None) -> dict[str, Any]:
         (True, "owner", {"stranger", "owner", "reader", "staff"}),
         (True, "stranger", {"stranger", "owner", "reader", "staff"}),
         (False, "owner", {"owner", "staff"}),
-        (False, "stranger", {"staff"}),  # it was public then; whoever has no account owns nothing
+        (False, "stranger", {"staff"}),  # it was public then; a caller without an account owns nothing
         (False, "staff", {"staff"}),
     ],
 )

@@ -1,4 +1,4 @@
-"""A worker that stays for more: told of each submission directly, and nothing that it was told of is lost."""
+"""A worker that listens: it is told of each submission directly, and loses nothing that it was told of."""
 
 import time
 from collections.abc import Iterator
@@ -136,7 +136,7 @@ def test_it_only_empties_the_table_while_another_worker_listens(submit_rows: Sub
     started = time.monotonic()
     assert tasks.attend() == 1
     assert time.monotonic() - started < PATIENCE_SECONDS / 2
-    assert other.wait(1)  # the ring is still the other one's
+    assert other.wait(1)  # the wake-up is still the other one's
     assert wake_ups.listener_socket().send()
     other.close()
 

@@ -25,23 +25,24 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 def test_it_is_woken_although_it_stopped_listening_as_the_call_ended(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread that watches closes the wake_up_socket; it must not do so under whoever waits already."""
+    """The thread that watches closes the socket; it must not do so while its worker waits for it again."""
     monkeypatch.setattr(wake_up_listener, "_LONG_SECONDS", 0.02)
     is_closing, close = threading.Event(), LocalWakeUpSocket.close
+    worker_thread = threading.current_thread()
 
     def close_slowly(wake_up_socket: LocalWakeUpSocket) -> None:
-        if threading.current_thread().name == "wake-up-listener":
+        if threading.current_thread() is not worker_thread:  # but the one that watches
             is_closing.set()
             time.sleep(0.1)
         close(wake_up_socket)
 
     monkeypatch.setattr(LocalWakeUpSocket, "close", close_slowly)
-    with WakeUpListener() as attended:
-        with attended.call():
+    with WakeUpListener() as listener:
+        with listener.call():
             assert is_closing.wait(PATIENCE_SECONDS)
-        assert attended.wait(PATIENCE_SECONDS)  # to look for what came meanwhile
+        assert listener.wait(PATIENCE_SECONDS)  # to look for what came meanwhile
         threading.Timer(0.3, wake_ups.listener_socket().send).start()
-        assert attended.wait(2)
+        assert listener.wait(2)
 
 
 def test_it_looks_for_what_came_while_it_did_not_listen(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +61,7 @@ def test_it_looks_for_what_came_while_it_did_not_listen(submit_rows: Submit, mon
 
     monkeypatch.setattr(LocalWakeUpSocket, "listen", submit_and_listen)
     monkeypatch.setattr(LocalWakeUpSocket, "wait", leave)
-    submit_rows()  # of an unknown version, for which it steps aside
+    submit_rows()  # of an unknown version, for which it stops listening
 
     assert tasks.attend() == 2
     assert waited == [True]
@@ -69,7 +70,7 @@ def test_it_looks_for_what_came_while_it_did_not_listen(submit_rows: Submit, mon
 def test_it_finds_what_was_submitted_between_the_last_look_and_the_end_of_listening(
     submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The submission was heard, so nobody else was called for it."""
+    """The submission was heard, so no other worker was called for it."""
 
     def submit_as_the_time_runs_out(_socket: LocalWakeUpSocket, _timeout_seconds: float) -> bool:
         submit_rows()
@@ -154,19 +155,19 @@ def test_it_stops_listening_when_it_is_interrupted(submit_rows: Submit, monkeypa
 def test_it_leaves_nothing_waiting_however_workers_come_and_go(
     submit_rows: Submit, monkeypatch: pytest.MonkeyPatch, settings: Any, seed: int
 ) -> None:
-    """Two workers, who attend for moments and come back only when there is a task for them; no sweep helps."""
+    """Two workers, which listen for moments and come back only when there is a task for them; no sweep helps."""
     settings.MLSERVE_DRAIN_SECONDS, settings.MLSERVE_BATCH_ROWS = 0.03, 3
     sockets = threading.local()
-    attending = wake_ups.listener_socket()._path.name  # the same place for each thread's own object
+    path_name = wake_ups.listener_socket()._path.name  # the same place for each thread's own object
 
-    def own_bell() -> LocalWakeUpSocket:
+    def own_socket() -> LocalWakeUpSocket:
         if not hasattr(sockets, "wake_up_socket"):
             sockets.wake_up_socket = LocalWakeUpSocket(f"{wake_ups._queue_name()} attending")
-            assert sockets.wake_up_socket._path.name == attending
+            assert sockets.wake_up_socket._path.name == path_name
         wake_up_socket: LocalWakeUpSocket = sockets.wake_up_socket
         return wake_up_socket
 
-    monkeypatch.setattr(wake_ups, "listener_socket", own_bell)
+    monkeypatch.setattr(wake_ups, "listener_socket", own_socket)
     is_over = threading.Event()
 
     def work() -> None:

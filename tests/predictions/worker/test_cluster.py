@@ -75,7 +75,7 @@ def test_it_counts_no_attempt_of_an_upload_either() -> None:
 
 @pytest.mark.skipif(not CAN_FORK, reason="the processes are forked on Linux only")
 def test_it_ends_with_its_workers_when_the_guard_fails(tmp_path: Path) -> None:
-    """Else it would wait for ever for workers that nobody replaces any more."""
+    """Else it would wait for ever for workers that are replaced no more."""
     environment = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path}/empty.sqlite3"}
 
     done = subprocess.run(

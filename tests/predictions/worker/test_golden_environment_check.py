@@ -125,7 +125,7 @@ def test_it_blames_no_version_for_an_unreachable_storage(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     options: dict[str, Any] = {
-        "bucket_name": "away",
+        "bucket_name": "unreachable",
         "default_acl": None,
         "file_overwrite": True,
         "object_parameters": {},

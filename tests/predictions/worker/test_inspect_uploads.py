@@ -104,7 +104,7 @@ def test_the_sweep_takes_back_what_a_dead_host_held(as_owner: APIClient) -> None
 
 
 def test_the_sweep_takes_back_what_a_dead_worker_of_this_host_held(as_owner: APIClient) -> None:
-    """At once: nobody waits for its lease."""
+    """At once, without waiting for the end of its lease."""
     upload = submitted(as_owner, CONTENT)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
@@ -197,7 +197,7 @@ def test_it_is_inspected_again_when_its_worker_is_killed(
 
 
 def has_ended(pid: int) -> bool:
-    """Also when nobody has taken note of it."""
+    """Also when no process has recorded that it ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):

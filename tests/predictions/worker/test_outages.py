@@ -1,4 +1,4 @@
-"""What is away is nobody's fault: predictions wait for it, without having used an attempt."""
+"""An unreachable storage, database or queue is no fault of a prediction: it waits, without having used an attempt."""
 
 import dataclasses
 import logging
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.django_db
 
 
 @contextmanager
-def storage_away(folder: Path) -> Iterator[None]:
+def unreachable_storage(folder: Path) -> Iterator[None]:
     (folder / "artifacts").rename(folder / "moved")
     try:
         yield
@@ -51,9 +51,9 @@ def state_of(prediction: Prediction) -> tuple[str, int, str]:
 
 def end_pauses() -> None:
     """As if their time had passed."""
-    for rests in (loaded_models.unreachable, payloads.unreachable):
-        for key, rest in rests._pauses.items():
-            rests._pauses[key] = dataclasses.replace(rest, until=0.0)  # type: ignore[index]
+    for backoff in (loaded_models.unreachable, payloads.unreachable):
+        for key, pause in backoff._pauses.items():
+            backoff._pauses[key] = dataclasses.replace(pause, until=0.0)  # type: ignore[index]
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def time_is_up(_: Any) -> None:
 def test_it_waits_for_an_artifact_whose_storage_is_unreachable(submit_rows: Submit, tmp_path: Path) -> None:
     prediction = submit_rows()
 
-    with storage_away(tmp_path):
+    with unreachable_storage(tmp_path):
         for _ in range(5):  # more often than it has attempts
             assert tasks.drain() == 0
             end_pauses()
@@ -100,7 +100,7 @@ def test_it_waits_for_an_artifact_whose_storage_is_unreachable(submit_rows: Subm
 
 def test_it_pauses_between_two_tries(submit_rows: Submit, tmp_path: Path) -> None:
     prediction = submit_rows()
-    with storage_away(tmp_path):
+    with unreachable_storage(tmp_path):
         tasks.drain()
 
     assert tasks.drain() == 0  # not yet
@@ -151,7 +151,7 @@ def test_it_calls_a_worker_when_it_leaves_before_the_storage_is_back(
     submit_rows()
     OrmQ.objects.all().delete()
 
-    with storage_away(tmp_path):
+    with unreachable_storage(tmp_path):
         tasks.attend()
 
     assert OrmQ.objects.count() == 1
@@ -164,7 +164,7 @@ def test_it_predicts_the_neighbours_of_what_cannot_be_read(
     small, large = submit_rows(), submit_rows([penguin] * 20)
     loaded_models.load(small.version)
 
-    with storage_away(tmp_path):
+    with unreachable_storage(tmp_path):
         assert tasks.drain() == 1
         assert (state_of(small)[0], state_of(large)) == (Status.SUCCEEDED, (Status.QUEUED, 0, ""))
     end_pauses()
@@ -189,7 +189,7 @@ def test_it_keeps_a_large_result_in_the_row_when_the_storage_does_not_take_it(
     loaded_models.load(prediction.version)
     settings.MLSERVE_ROW_BYTES = 10
 
-    with storage_away(tmp_path):
+    with unreachable_storage(tmp_path):
         assert tasks.drain() == 1
 
     assert state_of(prediction)[0] == Status.SUCCEEDED
@@ -212,7 +212,7 @@ def test_it_blames_no_prediction_for_a_time_limit_that_ends_a_fetch(
 def test_it_blames_a_version_that_never_gets_loaded_in_advance(
     submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever waits for the thread that loads it would go on waiting in each worker, and others with it."""
+    """A call that waits for the thread that loads it would go on waiting in each worker, and others with it."""
     prediction = submit_rows()
     monkeypatch.setattr(loaded_models, "load", time_is_up)
 
@@ -284,12 +284,12 @@ def test_it_requeues_later_what_it_could_not_requeue(
 ) -> None:
     prediction = submit_rows()
 
-    def away(*_: Any, **__: Any) -> Any:
+    def fail(*_: Any, **__: Any) -> Any:
         raise OperationalError("server closed the connection")
 
     with monkeypatch.context() as patch, caplog.at_level(logging.CRITICAL):
-        patch.setattr(draining, "execute", away)
-        patch.setattr(type(Prediction.objects.all()), "requeue_without_attempt", away)
+        patch.setattr(draining, "execute", fail)
+        patch.setattr(type(Prediction.objects.all()), "requeue_without_attempt", fail)
         with pytest.raises(OperationalError):
             tasks.drain()
     assert state_of(prediction)[0] == Status.RUNNING
@@ -321,7 +321,7 @@ def test_it_waits_for_an_unreachable_database(submit_rows: Submit, monkeypatch: 
 def test_it_queues_what_cannot_be_predicted_in_place(
     api: APIClient, penguins: ModelVersion, penguin: dict[str, Any], tmp_path: Path
 ) -> None:
-    with storage_away(tmp_path):
+    with unreachable_storage(tmp_path):
         response = api.post("/api/predict", penguin, headers={"Prefer": "wait=1"})
 
     assert response.status_code == 202

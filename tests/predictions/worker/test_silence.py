@@ -1,4 +1,4 @@
-"""No log line, and nothing that a process prints, holds what somebody put in."""
+"""No log line, and nothing that a process prints, holds the input of a caller."""
 
 import json
 import logging
@@ -105,7 +105,7 @@ def test_it_shows_the_input_only_at_the_shell_that_it_came_from(
     lenient: ModelVersion, penguin: Record, api: APIClient, tmp_path: Path, is_silent: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """The error of a command is for its caller; its log is for everybody."""
+    """The error of a command is for its caller; its log has other readers."""
     monkeypatch.setattr("predictions.runtime.loaded_models.predict", refuse)
 
     is_read_from_a_file(api, penguin, tmp_path)

@@ -184,7 +184,7 @@ def test_it_requeues_its_rows_when_it_is_interrupted(submit_rows: Submit, monkey
 
     refreshed(prediction)
     assert (prediction.status, prediction.attempts, prediction.lease_holder) == (Status.QUEUED, 1, "")
-    assert OrmQ.objects.count() == 1  # somebody is called for it
+    assert OrmQ.objects.count() == 1  # a worker is called for it
 
 
 def test_it_asks_for_another_drain_when_its_time_is_up(submit_rows: Submit, settings: Any) -> None:

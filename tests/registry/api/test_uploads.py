@@ -14,7 +14,7 @@ from registry.multipart.parts import PART_BYTES
 from registry.uploads import sender
 from tests.registry.uploading import UPLOADS, addresses, opened, put, row, send, submit, submitted
 
-CONTENT = b"no pickle, which nobody looks at before the worker does"
+CONTENT = b"no pickle, which the worker is the first to read"
 LARGE = bytes(PART_BYTES) + b"the rest"
 
 
@@ -231,8 +231,8 @@ def test_it_deletes_bytes_later_when_the_storage_was_unreachable(
     upload = opened(as_owner, len(CONTENT))
     reachable = settings.STORAGES
     artifacts = reachable["artifacts"]
-    away = {**artifacts, "OPTIONS": {**artifacts["OPTIONS"], "endpoint_url": "http://127.0.0.1:9"}}
-    settings.STORAGES = {**reachable, "artifacts": away}
+    unreachable = {**artifacts, "OPTIONS": {**artifacts["OPTIONS"], "endpoint_url": "http://127.0.0.1:9"}}
+    settings.STORAGES = {**reachable, "artifacts": unreachable}
     assert as_owner.delete(upload["url"]).status_code == 204
     assert row(upload).has_bytes
 

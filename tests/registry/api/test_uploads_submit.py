@@ -13,7 +13,7 @@ from registry.storage import artifacts
 from registry.uploads import signals
 from tests.registry.uploading import VERSIONS, opened, row, send, submit, submitted
 
-CONTENT = b"no pickle, which nobody looks at before the worker does"
+CONTENT = b"no pickle, which the worker is the first to read"
 LARGE = bytes(PART_BYTES) + b"the rest"
 
 

@@ -60,9 +60,9 @@ def test_it_tries_nothing_again_that_was_refused(scripted: ScriptedServer, serve
 
 
 def test_it_gives_up_after_some_attempts(scripted: ScriptedServer, server: RemoteServer) -> None:
-    scripted.script(as_json(503, detail="The database is away."))
+    scripted.script(as_json(503, detail="The database is down."))
 
-    with pytest.raises(Unavailable, match="The database is away"):
+    with pytest.raises(Unavailable, match="The database is down"):
         server.get("models")
 
     assert len(scripted.asked) == 5

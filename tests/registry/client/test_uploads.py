@@ -42,7 +42,7 @@ def test_it_does_not_look_for_ever(
 ) -> None:
     monkeypatch.setattr(uploads, name, 0)
     queued = as_json(200, **document(status="queued"))
-    scripted.script(queued if name == "_STILL_SECONDS" else as_json(503, detail="away"))
+    scripted.script(queued if name == "_STILL_SECONDS" else as_json(503, detail="down"))
 
     with pytest.raises(Unavailable, match=sentence):
         followed(server, upload_of(status="queued"), lambda seen: None, pause=lambda seconds: None)

@@ -367,7 +367,7 @@ def test_it_refuses_what_follows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["sys", "joblib.load", "joblib", "LinearRegression", "runpy.run_path", "Path"])
 def test_it_takes_from_a_trusted_module_only_what_it_defines(tmp_path: Path, name: str) -> None:
-    """Whoever trusts a module does not trust what it imports."""
+    """Trust in a module is no trust in what it imports."""
     path = tmp_path / "model.pickle"
     path.write_bytes(pickled(text("tests.pipelines") + text(name) + b"\x93"))
 

@@ -87,7 +87,7 @@ def test_it_lets_in_what_people_train(tmp_path: Path, data: Any, way: str, kind:
 
 
 def test_it_lets_in_frames(tmp_path: Path) -> None:
-    """Whoever gives a step a table has it in the file."""
+    """A table that a step was given lies in the file."""
     import pandas as pd
 
     frame = pd.DataFrame({"a": [1.0], "b": ["x"]}, index=pd.Index(["i"]))

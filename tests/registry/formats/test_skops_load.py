@@ -136,7 +136,7 @@ def listing(*content: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_it_reads_no_number_of_two_objects(tmp_path: Path) -> None:
-    """skops would give the vectorizer the attributes of the first dict, which is nobody's."""
+    """skops would give the vectorizer the attributes of the first dict, which belongs to no object."""
     hidden, shown = attributes(7, input=text_node("filename")), attributes(7, input=text_node("content"))
     path = saved_as(tmp_path / "model.skops", listing(hidden, vectorizer(shown)))
 

@@ -7,7 +7,7 @@ from registry.inspection.report import CHECKS, Check, Report, Status, report_fro
 PASSED = tuple(Check(name, "passed", "Fine.") for name in CHECKS)
 
 
-def with_check(name: str, status: Status, detail: str = "Odd.", fix: str = "Mend it.") -> Report:
+def with_check(name: str, status: Status, detail: str = "Odd.", fix: str = "Fix it.") -> Report:
     return Report(tuple(Check(name, status, detail, fix) if check.name == name else check for check in PASSED))
 
 
@@ -30,7 +30,7 @@ def test_it_sums_up_the_first_failure_with_its_fix() -> None:
     report = with_check("schema", "failed")
 
     assert not report.is_accepted
-    assert report.summary() == "There is a schema of one raw record: no. Odd. Mend it."
+    assert report.summary() == "There is a schema of one raw record: no. Odd. Fix it."
 
 
 def test_it_ends_what_was_found_before_it_says_what_to_do() -> None:
@@ -52,7 +52,7 @@ def test_it_is_json_with_the_question_of_each_check() -> None:
     assert body["accepted"] is False
     assert [check["name"] for check in body["checks"]] == list(CHECKS)
     assert body["checks"][7] == {
-        "name": "json", "status": "failed", "detail": "Odd.", "fix": "Mend it.", "question": "Its answers survive JSON",
+        "name": "json", "status": "failed", "detail": "Odd.", "fix": "Fix it.", "question": "Its answers survive JSON",
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The states of an upload: each arrow counts once, whoever else is there, and one is inspected at a time."""
+"""The states of an upload: each transition happens once among parallel processes, and one is inspected at a time."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

@@ -22,7 +22,7 @@ def test_it_quarantines_the_version_until_a_user_clears_it(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize(
-    ("minutes_ago", "is_apart", "is_not_in_web"),
+    ("minutes_ago", "is_quarantined", "is_not_in_web"),
     [
         ((0.5,), False, True),
         ((2,), False, False),
@@ -34,11 +34,11 @@ def test_it_quarantines_the_version_until_a_user_clears_it(kind: Kind) -> None:
     ],
 )
 def test_it_takes_a_killed_process_for_a_coincidence_unless_it_is_often(
-    minutes_ago: tuple[float, ...], is_apart: bool, is_not_in_web: bool
+    minutes_ago: tuple[float, ...], is_quarantined: bool, is_not_in_web: bool
 ) -> None:
     standing = standing_of(seen(Kind.KILLED, *minutes_ago), now=NOW)
 
-    assert (bool(standing.quarantined), bool(standing.not_in_web)) == (is_apart, is_not_in_web)
+    assert (bool(standing.quarantined), bool(standing.not_in_web)) == (is_quarantined, is_not_in_web)
 
 
 def test_it_keeps_the_newest_of_a_version(penguins: ModelVersion) -> None:

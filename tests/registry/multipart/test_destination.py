@@ -240,8 +240,8 @@ class TestOnS3:
 
     def test_it_says_when_the_storage_is_unreachable(self, transfer: Transfer, staging: Staging, settings: Any) -> None:
         artifacts = settings.STORAGES["artifacts"]
-        away = {**artifacts["OPTIONS"], "endpoint_url": "http://127.0.0.1:9"}
-        settings.STORAGES = {**settings.STORAGES, "artifacts": {**artifacts, "OPTIONS": away}}
+        unreachable = {**artifacts["OPTIONS"], "endpoint_url": "http://127.0.0.1:9"}
+        settings.STORAGES = {**settings.STORAGES, "artifacts": {**artifacts, "OPTIONS": unreachable}}
 
         with pytest.raises(Unavailable, match="storage did not take"):
             current_transfer().arrived(staging)

@@ -77,7 +77,7 @@ def _value(kind: str, nullable: bool) -> st.SearchStrategy[Any]:
 
 
 def frame_of(schema: Mapping[str, Any], rows: list[Row]) -> pd.DataFrame:
-    """As somebody at a notebook would make it: no code of ours."""
+    """As a notebook would make it, without code of this project."""
     columns = {name: _series(node, [row.get(name) for row in rows]) for name, node in schema["properties"].items()}
     return pd.DataFrame(columns)
 

@@ -30,13 +30,13 @@ OTHERS = [
 
 
 def _change(version: ModelVersion, **fields: Any) -> None:
-    """As somebody does who can write to the database."""
+    """As an attacker does who can write to the database."""
     ModelVersion.objects.filter(pk=version.pk).update(**fields)
 
 
 @pytest.fixture
 def foreign(tmp_path: Path) -> Digest:
-    """Another pipeline, which nobody inspected, in the storage."""
+    """Another pipeline, which was not inspected, in the storage."""
     path = pipelines.save(pipelines.array_regressor(), tmp_path / "foreign.joblib")
     digest = digest_of(path)
     store(path, digest)

@@ -209,7 +209,7 @@ def test_it_forgets_everything_when_asked(penguins: ModelVersion) -> None:
 
 
 def test_it_hides_a_private_model_from_strangers_at_once(penguins: ModelVersion, reader: User) -> None:
-    """Whoever found it before, and whatever is remembered."""
+    """Also where it was found before and is cached."""
     stranger = AnonymousUser()
     for target in (Target(), Target("penguins"), Target("penguins", "1.0")):
         Model.objects.update(is_public=True)

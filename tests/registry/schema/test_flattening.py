@@ -254,7 +254,7 @@ def test_it_makes_a_plausible_example(node: dict[str, Any], example: Any) -> Non
 
 
 def limits(value: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """At most one limit at each end, far enough apart that a value fits between them."""
+    """At most one limit at each end, with room for a value between them."""
     low = st.sampled_from(["minimum", "exclusiveMinimum"])
     high = st.sampled_from(["maximum", "exclusiveMaximum"])
     return st.one_of(

@@ -1,4 +1,4 @@
-"""Schemas that somebody wrote: a pydantic class or a JSON file, joined with what the pipeline knows."""
+"""Schemas written by hand: a pydantic class or a JSON file, joined with what the pipeline knows."""
 
 import json
 from pathlib import Path

@@ -119,8 +119,8 @@ class TestStorage:
     def test_it_passes_on_what_is_raised_while_the_copy_is_used(self, artifact: Path) -> None:
         store(artifact, digest_of(artifact))
 
-        with pytest.raises(FileNotFoundError, match="somebody else's"), local_copy(digest_of(artifact)):
-            raise FileNotFoundError("somebody else's")
+        with pytest.raises(FileNotFoundError, match="another file's"), local_copy(digest_of(artifact)):
+            raise FileNotFoundError("another file's")
 
     def test_it_stores_one_file_for_many_writers_at_once(self, artifact: Path) -> None:
         digest = digest_of(artifact)

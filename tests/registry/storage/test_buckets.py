@@ -1,4 +1,4 @@
-"""`manage.py create_bucket`, and what is said about buckets that somebody else made."""
+"""`manage.py create_bucket`, and what is said about buckets that it did not make."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Fetched artifacts on this machine's disk: each once, within a bound, whoever is killed meanwhile."""
+"""Fetched artifacts on this machine's disk: each once, within a bound, even if processes are killed meanwhile."""
 
 import dataclasses
 import hashlib

@@ -38,7 +38,7 @@ def small(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def between_us(aws: StandIn, artifacts_in_s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interference]:
-    """S3, by way of somebody who interferes."""
+    """S3 behind a proxy that interferes."""
     with between(aws.endpoint_url) as interference:
         monkeypatch.setenv("AWS_ENDPOINT_URL", interference.endpoint_url)
         storages._storages.clear()  # type: ignore[attr-defined]  # its client knows the other address

@@ -1,4 +1,4 @@
-"""Files that somebody posts to a page: from whom, and how much."""
+"""Files that are posted to a page: from whom, and how much."""
 
 from pathlib import Path
 from typing import Any

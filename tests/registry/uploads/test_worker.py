@@ -122,7 +122,7 @@ def test_it_inspects_nothing_but_what_was_announced(as_owner: APIClient, place: 
     submit(as_owner, upload, b"other bytes")
 
     def never(*_: Any, **__: Any) -> Inspected:
-        raise AssertionError("nobody may look into these bytes")
+        raise AssertionError("these bytes must not be read")
 
     assert inspect_next(holder=HOLDER, inspect=never)
 
@@ -206,9 +206,9 @@ def test_it_waits_for_an_unreachable_storage(
     upload = submitted(as_owner, content)
     reachable = settings.STORAGES
     artifacts = reachable["artifacts"]
-    away = {**artifacts, "OPTIONS": {**artifacts["OPTIONS"], "endpoint_url": "http://127.0.0.1:9"}}
+    unreachable = {**artifacts, "OPTIONS": {**artifacts["OPTIONS"], "endpoint_url": "http://127.0.0.1:9"}}
 
-    settings.STORAGES = {**reachable, "artifacts": away}
+    settings.STORAGES = {**reachable, "artifacts": unreachable}
     assert not inspect_next(holder=HOLDER)
     assert (row(upload).status, row(upload).attempts) == (Status.QUEUED, 0)
 
@@ -221,8 +221,8 @@ def test_it_does_not_wait_for_ever(as_owner: APIClient, artifacts_in_s3: str, se
     upload = submitted(as_owner, NO_PICKLE)
     DirectUpload.objects.update(submitted_at=timezone.now() - timedelta(hours=2))
     artifacts = settings.STORAGES["artifacts"]
-    away = {**artifacts, "OPTIONS": {**artifacts["OPTIONS"], "endpoint_url": "http://127.0.0.1:9"}}
-    settings.STORAGES = {**settings.STORAGES, "artifacts": away}
+    unreachable = {**artifacts, "OPTIONS": {**artifacts["OPTIONS"], "endpoint_url": "http://127.0.0.1:9"}}
+    settings.STORAGES = {**settings.STORAGES, "artifacts": unreachable}
 
     inspect_next(holder=HOLDER)
 
@@ -293,7 +293,7 @@ def test_it_takes_the_oldest_first(as_owner: APIClient) -> None:
 
 
 def test_it_needs_no_account_any_more(as_owner: APIClient, content: bytes, accept: Inspect) -> None:
-    """Whoever uploaded it may be deleted before a worker comes to it."""
+    """The account that uploaded it may be deleted before a worker comes to it."""
     upload = submitted(as_owner, content)
     User.objects.all().delete()
 
