@@ -23,7 +23,7 @@ MAX_FUNCTION_LINES = 50
 MAX_MODULES_OF_A_PACKAGE = 18
 # Django looks for models and admin classes there.
 WITH_CODE_IN_INIT = {"registry.models", "predictions.models", "registry.admin", "predictions.admin"}
-# One door per outside system: the packages or modules that may import it.
+# One gateway per outside system: the packages or modules that may import it.
 DOORS = {
     "pickle": ("registry.formats",),
     "joblib": ("registry.formats.pickle_load",),

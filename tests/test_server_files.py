@@ -44,7 +44,7 @@ def test_it_starts_what_there_is(unit: str) -> None:
 
 
 def test_it_gives_both_parts_of_a_host_one_tmp_and_one_user() -> None:
-    """Or the worker does not hear the web server."""
+    """Or the worker does not get the web server's wake-ups."""
     web, worker = UNITS
 
     assert (value_of(web, "JoinsNamespaceOf"), value_of(worker, "JoinsNamespaceOf")) == (worker, web)

@@ -1,4 +1,4 @@
-"""Clients that mean harm, or are merely broken: the real service stays small, and serves others meanwhile."""
+"""Hostile and broken clients: the real service stays small, and serves others meanwhile."""
 
 import json
 import re
@@ -26,7 +26,7 @@ JSON = "application/json"
 
 
 def connected(service: Service, *, by: str = "127.0.0.2") -> socket.socket:
-    """Clients that mean harm have an address of their own."""
+    """Hostile clients have an address of their own."""
     return socket.create_connection(("127.0.0.1", service.port), timeout=10, source_address=(by, 0))
 
 

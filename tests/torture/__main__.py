@@ -1,4 +1,4 @@
-"""`make torture`, `python -m tests.torture`: harm the real service under load, and count."""
+"""`make torture`, `python -m tests.torture`: inject faults into the real service under load, and count."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""What is done to the service: a table. Each harm returns once it is over; the recovery is awaited elsewhere."""
+"""What is done to the service: a table. Each fault returns once it is over; the recovery is awaited elsewhere."""
 
 import os
 import random

@@ -54,7 +54,7 @@ def test_it_lets_the_owner_cancel(api: APIClient, owners: Prediction, reader: Us
 
 
 @pytest.mark.parametrize(("who", "status"), [(None, 401), ("plain", 403), ("staff", 403)])
-def test_it_leaves_what_others_asked_alone(api: APIClient, owners: Prediction, who: str | None, status: int) -> None:
+def test_it_cancels_no_prediction_of_others(api: APIClient, owners: Prediction, who: str | None, status: int) -> None:
     if who:
         api.force_authenticate(User.objects.create_user(who, is_staff=who == "staff"))
 

@@ -60,7 +60,7 @@ def test_it_gives_large_ones_back(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_keeps_large_ones_of_waiting_callers_elsewhere_too(
+def test_it_stores_large_ones_of_waiting_callers_elsewhere_too(
     settings: Any, api: APIClient, penguins: ModelVersion, penguin: dict[str, Any]
 ) -> None:
     settings.MLSERVE_ROW_BYTES = 10

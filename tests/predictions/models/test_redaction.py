@@ -127,7 +127,7 @@ ENDS = [succeed, fail, cancel, expire, give_up, end_in_an_older_process]
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("row_bytes", [2**20, 10], ids=["in the row", "in the storage"])
-def test_it_keeps_no_value_once_it_has_ended(
+def test_it_stores_no_redacted_value_once_it_has_ended(
     ask: Ask, end: Callable[[Ask], UUID], row_bytes: int, settings: Any, django_capture_on_commit_callbacks: Any
 ) -> None:
     settings.MLSERVE_ROW_BYTES = row_bytes
@@ -142,7 +142,7 @@ def test_it_keeps_no_value_once_it_has_ended(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("row_bytes", [2**20, 10], ids=["in the row", "in the storage"])
-def test_it_keeps_no_value_for_a_caller_that_waits(ask: Ask, row_bytes: int, settings: Any) -> None:
+def test_it_stores_no_redacted_value_for_a_caller_that_waits(ask: Ask, row_bytes: int, settings: Any) -> None:
     settings.MLSERVE_ROW_BYTES = row_bytes
 
     prediction = ask(wait_seconds=20)
@@ -151,7 +151,7 @@ def test_it_keeps_no_value_for_a_caller_that_waits(ask: Ask, row_bytes: int, set
     assert "island" not in kept_row(prediction.pk)
 
 
-def test_it_keeps_what_is_needed_until_then(ask: Ask) -> None:
+def test_it_stores_what_is_needed_until_then(ask: Ask) -> None:
     prediction = claimed(ask)
     Prediction.objects.requeue_held_by([HOLDER], now=timezone.now())
 

@@ -36,7 +36,7 @@ def _attended_for_long(settings: Any) -> None:
 
 
 def next_of(broker: Any) -> list[tuple[Any, str]]:
-    """What comes next. A broker waits for it for a second, which a busy machine may need for the answer alone."""
+    """The next messages. A broker waits for one for a second, which a busy machine may need for the answer alone."""
     found: list[tuple[Any, str]] = []
 
     def look() -> bool:

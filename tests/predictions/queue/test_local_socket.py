@@ -123,7 +123,7 @@ def test_it_sends_without_an_error_where_no_process_listens(wake_up_socket: Loca
     wake_up_socket.dismiss()
 
 
-def test_it_is_heard_by_another_object_of_the_same_name(wake_up_socket: LocalWakeUpSocket, name: str) -> None:
+def test_it_is_woken_by_another_object_of_the_same_name(wake_up_socket: LocalWakeUpSocket, name: str) -> None:
     assert wake_up_socket.listen()
 
     assert LocalWakeUpSocket(name).send()
@@ -224,7 +224,7 @@ def test_it_has_one_listener_at_a_time(wake_up_socket: LocalWakeUpSocket, name: 
     second.close()
 
 
-def test_it_is_heard_in_another_process(wake_up_socket: LocalWakeUpSocket, start: Callable[[str], Other]) -> None:
+def test_it_wakes_another_process(wake_up_socket: LocalWakeUpSocket, start: Callable[[str], Other]) -> None:
     other = start(_LISTEN)
     assert other.says() == "True"
 

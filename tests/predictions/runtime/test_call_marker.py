@@ -33,7 +33,7 @@ def test_it_names_the_version_that_a_killed_process_called(tmp_path: Path) -> No
     assert call_marker.left_behind(tmp_path) == []  # found once
 
 
-def test_it_keeps_where_a_process_crashed(tmp_path: Path) -> None:
+def test_it_stores_where_a_process_crashed(tmp_path: Path) -> None:
     run(tmp_path, "with call_marker.noted(call_marker.LOAD, 8): ctypes.string_at(0)")
 
     [note] = call_marker.left_behind(tmp_path)
@@ -71,7 +71,7 @@ def test_it_leaves_the_notes_of_living_processes_alone(tmp_path: Path) -> None:
     assert len(call_marker.left_behind(tmp_path)) == 1
 
 
-def test_it_does_without_a_note_where_it_cannot_write(tmp_path: Path) -> None:
+def test_it_continues_without_a_marker_where_it_cannot_write(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     assert run(tmp_path / "file", "with call_marker.noted(call_marker.CALL, 7): pass") == 0

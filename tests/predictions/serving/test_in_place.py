@@ -37,7 +37,7 @@ WAIT = {"Prefer": "wait=20"}
 
 
 class Slow:
-    """Stands in the way of `runtime.predict` while `is_held`, and notes the size of each call."""
+    """Holds the calls of `loaded_models.predict` while `is_held`, and records the size of each."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sizes: list[int] = []

@@ -1,4 +1,4 @@
-"""Rows of several requests in one transaction; and each request hears about its own rows only."""
+"""Rows of several requests in one transaction; and each request is told of errors in its own rows only."""
 
 import re
 import threading

@@ -73,7 +73,7 @@ def test_it_leaves_alone_what_may_get_a_row(db: None) -> None:
     assert is_there(young)
 
 
-def test_it_keeps_what_rows_refer_to(submit_rows: Submit) -> None:
+def test_it_deletes_no_object_that_rows_refer_to(submit_rows: Submit) -> None:
     ended, queued = submit_rows(), submit_rows()
     Prediction.objects.filter(pk=queued.pk).update(created_at=timezone.now() + timedelta(hours=1))
     tasks.drain()
@@ -99,7 +99,7 @@ def test_it_keeps_an_object_that_is_being_replaced(submit_rows: Submit) -> None:
     assert payloads.fetch(old)
 
 
-def test_it_leaves_alone_what_another_service_keeps_in_the_same_bucket(db: None, settings: Any) -> None:
+def test_it_deletes_nothing_of_another_service_in_the_same_bucket(db: None, settings: Any) -> None:
     theirs = leave()
     settings.SECRET_KEY, own = "another service's key", settings.SECRET_KEY
 

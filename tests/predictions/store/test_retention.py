@@ -26,7 +26,7 @@ def keep_for(days: int | None) -> None:
     Model.objects.filter(name="penguins").update(retention_days=days)
 
 
-def test_it_deletes_what_its_model_keeps_shorter(submit_rows: Submit) -> None:
+def test_it_deletes_earlier_what_its_model_retains_shorter(submit_rows: Submit) -> None:
     keep_for(3)
     ended(submit_rows, days=4)
     young = ended(submit_rows, days=2)
@@ -44,7 +44,7 @@ def test_it_keeps_those_of_other_models(submit_rows: Submit, publish_penguins: A
 
 
 @pytest.mark.parametrize("days", [None, 365])
-def test_it_keeps_nothing_longer_than_the_service(submit_rows: Submit, days: int | None) -> None:
+def test_it_retains_nothing_longer_than_the_service(submit_rows: Submit, days: int | None) -> None:
     keep_for(days)
     ended(submit_rows, days=31)
     ended(submit_rows, days=29)

@@ -58,7 +58,7 @@ def test_it_predicts_what_waited_for_it(submit_rows: Submit, settings: Any) -> N
     assert Prediction.objects.filter(status=Status.SUCCEEDED).count() == len(predictions)
 
 
-def test_it_hears_of_submissions_without_further_tasks(
+def test_it_is_woken_by_submissions_without_further_tasks(
     submit_rows: Submit, worker: ListeningWorker, known_quick: None
 ) -> None:
     worker.start_listening()
@@ -183,7 +183,7 @@ def test_it_calls_another_worker_when_a_quick_version_hangs(
     gate.close()
     submit_rows()
     assert gate.is_called.wait(PATIENCE_SECONDS)
-    submit_rows()  # perhaps it is heard, by one who is busy
+    submit_rows()  # perhaps the wake-up is received, by a busy worker
 
     wait_until(OrmQ.objects.exists)
     assert not wake_ups.listener_socket().send()

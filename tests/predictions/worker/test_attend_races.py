@@ -1,4 +1,4 @@
-"""Submissions at the moments when a worker comes, steps aside, leaves or is interrupted: none is left waiting."""
+"""Submissions while a worker starts or stops listening, leaves or is interrupted: none is left waiting."""
 
 import random
 import threading
@@ -70,7 +70,7 @@ def test_it_looks_for_what_came_while_it_did_not_listen(submit_rows: Submit, mon
 def test_it_finds_what_was_submitted_between_the_last_look_and_the_end_of_listening(
     submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The submission was heard, so no other worker was called for it."""
+    """The submission woke the listener, so no other worker was called for it."""
 
     def submit_as_the_time_runs_out(_socket: LocalWakeUpSocket, _timeout_seconds: float) -> bool:
         submit_rows()

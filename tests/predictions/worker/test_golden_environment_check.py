@@ -66,7 +66,7 @@ def test_it_finds_other_answers(new_environment: ModelVersion) -> None:
     assert (_check().verdict, _check().detail) == (Verdict.DIFFERS, "1 of 13 rows get another answer.")
 
 
-def test_it_returns_while_a_version_is_asked(new_environment: ModelVersion) -> None:
+def test_it_returns_while_a_version_is_checked(new_environment: ModelVersion) -> None:
     checks = GoldenChecks()
     began = time.monotonic()
     checks()

@@ -85,7 +85,7 @@ def is_silent(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("fails", [False, True], ids=["answers", "raises"])
-def test_it_keeps_quiet_about_inputs(
+def test_it_prints_no_inputs(
     lenient: ModelVersion, penguin: Record, api: APIClient, tmp_path: Path, way: Callable[..., None], fails: bool,
     is_silent: Callable[..., None], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip

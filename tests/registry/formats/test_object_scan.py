@@ -24,7 +24,7 @@ from tests.registry.formats.test_pickle_scan import pickled, text
 
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[[Any], Any]:
-    """Through the door, what `value` is pickled to, or bytes as they are."""
+    """Load, by the only module that may, what `value` is pickled to, or bytes as they are."""
 
     def through(value: Any) -> Any:
         path = tmp_path / "model.pickle"

@@ -15,7 +15,7 @@ from tests.registry.formats.test_pickle_scan import pickled, text
 
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[[bytes], Any]:
-    """Through the door; reading lets it in."""
+    """Load it by the only module that may, after the scan has passed."""
 
     def through(content: bytes) -> Any:
         path = tmp_path / "model.pickle"

@@ -58,7 +58,7 @@ def mark(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def require_refused(tmp_path: Path, mark: Path) -> Callable[[bytes], None]:
-    """Refused by both doors, without having run."""
+    """Refused by scan and load, without having run."""
 
     def require(content: bytes) -> None:
         path = tmp_path / "model.bin"

@@ -1,4 +1,4 @@
-"""What is kept of values that must not be kept as they came."""
+"""Redacted columns: what is stored in place of their values."""
 
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,14 @@ def schema_with(**note: Any) -> RecordSchema:
     return RecordSchema.from_json_schema({"properties": {"name": name, "age": {"type": "number"}}})
 
 
-def test_it_keeps_nothing_of_what_is_marked_no() -> None:
+def test_it_stores_nothing_of_a_column_marked_no() -> None:
     rows = redacted_rows([{"name": "Ada", "age": 36}], {"name": "no"}, key=KEY, scope="1")
 
     assert rows == [{"age": 36}]
 
 
 @pytest.mark.parametrize("value", ["Ada", "", "\ud800", "hmac-sha256:" + 64 * "0", 8000, 1.5, True, 10**30])
-def test_it_keeps_a_hash_of_what_is_marked_hashed(value: Any) -> None:
+def test_it_stores_a_hash_of_a_column_marked_hashed(value: Any) -> None:
     text = kept(value)
 
     assert text.startswith("hmac-sha256:")
@@ -89,7 +89,7 @@ def test_it_warns_without_the_value() -> None:
 
 
 def check_example(mark: str, tmp_path: Path, artifact: Path) -> None:
-    """`check_model` with a pydantic class whose island is marked."""
+    """`check_model` with a pydantic class whose column `island` is redacted."""
     written = (EXAMPLE / "validation.py").read_text("utf-8")
     marked = written.replace(
         'examples=["Biscoe"],', f'examples=["Biscoe"], json_schema_extra={{"x-stored": "{mark}"}},'

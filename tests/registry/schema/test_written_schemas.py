@@ -47,7 +47,7 @@ def test_it_adds_what_training_saw_to_a_written_schema() -> None:
 @pytest.mark.parametrize(
     ("note", "is_shown"), [({}, True), ({"x-stored": "hashed"}, False), ({"x-stored": "no"}, False)]
 )
-def test_it_shows_no_values_of_training_that_must_not_be_kept(note: dict[str, Any], is_shown: bool) -> None:
+def test_it_shows_no_training_values_of_redacted_columns(note: dict[str, Any], is_shown: bool) -> None:
     encoder = OneHotEncoder(handle_unknown="ignore")
     pipeline = make_pipeline(ColumnTransformer([("a", encoder, ["a"])]), LogisticRegression()).fit(CITIES, Y)
 

@@ -1,4 +1,4 @@
-"""The door to artifact storage: the same promises on a local disk and in S3."""
+"""The gateway to artifact storage: the same promises on a local disk and in S3."""
 
 import fcntl
 import hashlib
@@ -35,7 +35,7 @@ def stored_bytes(digest: Digest) -> bytes:
 
 
 def overwrite(digest: Digest, content: bytes) -> None:
-    """As a failing disk or a careless colleague would: past the door."""
+    """As a failing disk or a careless colleague would: past the gateway."""
     storage: Any = storages["artifacts"]
     if isinstance(storage, AtomicFileSystemStorage):
         path = Path(storage.path(digest.key))
