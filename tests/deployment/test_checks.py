@@ -22,9 +22,9 @@ def break_variable(stage: str, name: str, value: str) -> Callable[[ToldEvidence]
     return lambda evidence: evidence.functions[stage]["Environment"]["Variables"].update({name: value})
 
 
-def break_vitals(part: str, **changes: Any) -> Callable[[ToldEvidence], None]:
+def break_report(part: str, **changes: Any) -> Callable[[ToldEvidence], None]:
     def change(evidence: ToldEvidence) -> None:
-        for told in evidence.told_vitals.values():
+        for told in evidence.told_self_reports.values():
             told[part].update(changes)
 
     return change
@@ -64,7 +64,7 @@ BROKEN: list[tuple[Callable[..., Finding], tuple[str, ...], Callable[[ToldEviden
     (environment.wait_fits_the_gateway, (), break_variable("web", "MLSERVE_MAX_WAIT", "28"), Status.FAILED, "28 s"),
     (environment.batch_fits_the_worker, (), break_function("worker", Timeout=80), Status.FAILED, "ends after 80"),
     (environment.inspection_fits_the_worker, (), break_function("worker", Timeout=140), Status.FAILED, "120 s"),
-    (environment.retry_exceeds_timeout, (), break_vitals("settings", task_retry_seconds=60), Status.FAILED, "60"),
+    (environment.retry_exceeds_timeout, (), break_report("settings", task_retry_seconds=60), Status.FAILED, "60"),
     (functions.there, ("web",), break_function("web", State="Failed"), Status.FAILED, "Failed"),
     (functions.same_code, (), break_function("web", CodeSha256="b3RoZXI="), Status.FAILED, "web 6f74686572"),
     (functions.handler, ("web",), break_function("web", Handler="handler.lambda_handler"), Status.FAILED, "handler."),
@@ -73,23 +73,23 @@ BROKEN: list[tuple[Callable[..., Finding], tuple[str, ...], Callable[[ToldEviden
     (queue.mapping, (), break_mapping(State="Disabled"), Status.FAILED, "Disabled"),
     (queue.partial_batches, (), break_mapping(FunctionResponseTypes=[]), Status.FAILED, "not set"),
     (queue.concurrency, (), break_mapping(ScalingConfig={}), Status.FAILED, "no limit"),
-    (inside.database, ("web",), break_vitals("database", error="OperationalError: gone"), Status.FAILED, "gone"),
-    (inside.storage, ("web",), break_vitals("storage", error="403"), Status.FAILED, "403"),
-    (inside.queue, ("web",), break_vitals("queue", error="no queue"), Status.FAILED, "no queue"),
-    (inside.database_encrypted, (), break_vitals("database", is_encrypted=False), Status.WARNING, "not encrypted"),
-    (inside.migrations, (), break_vitals("migrations", missing=["registry.0002_x"]), Status.FAILED, "registry.0002_x"),
-    (inside.body_size, (), break_vitals("settings", max_body_bytes=5 * 2**20), Status.WARNING, "5.0 MiB"),
-    (inside.administrator, (), break_vitals("people", administrators=0), Status.WARNING, "no administrator"),
-    (inside.oldest_queued, (), break_vitals("waiting", oldest_queued_seconds=300.0), Status.WARNING, "300 s"),
-    (inside.oldest_queued, (), break_vitals("waiting", oldest_queued_seconds=3600.0), Status.FAILED, "3600 s"),
-    (models.memory, (), break_vitals("models", live=[
+    (inside.database, ("web",), break_report("database", error="OperationalError: gone"), Status.FAILED, "gone"),
+    (inside.storage, ("web",), break_report("storage", error="403"), Status.FAILED, "403"),
+    (inside.queue, ("web",), break_report("queue", error="no queue"), Status.FAILED, "no queue"),
+    (inside.database_encrypted, (), break_report("database", is_encrypted=False), Status.WARNING, "not encrypted"),
+    (inside.migrations, (), break_report("migrations", missing=["registry.0002_x"]), Status.FAILED, "registry.0002_x"),
+    (inside.body_size, (), break_report("settings", max_body_bytes=5 * 2**20), Status.WARNING, "5.0 MiB"),
+    (inside.administrator, (), break_report("people", administrators=0), Status.WARNING, "no administrator"),
+    (inside.oldest_queued, (), break_report("waiting", oldest_queued_seconds=300.0), Status.WARNING, "300 s"),
+    (inside.oldest_queued, (), break_report("waiting", oldest_queued_seconds=3600.0), Status.FAILED, "3600 s"),
+    (models.memory, (), break_report("models", live=[
         {"version": "big 1", "size_bytes": 2**30, "inspected_with": {}}]), Status.FAILED, "3472 MB"),
-    (models.disk, (), break_vitals("models", live=[
+    (models.disk, (), break_report("models", live=[
         {"version": "big 1", "size_bytes": 2**30, "inspected_with": {}}]), Status.FAILED, "1024 MiB does not fit"),
     (models.disk, (), break_function("worker", EphemeralStorage={"Size": 420}), Status.FAILED, "/tmp of 420 MiB"),
-    (models.disk, (), break_vitals("settings", max_artifact_bytes=2**30), Status.WARNING, "uploads of 1024 MiB"),
-    (models.packages, (), break_vitals("process", packages={"scikit-learn": "1.8.0"}), Status.WARNING, "1.8.0"),
-    (account.clock, ("web",), break_vitals("database", skew_seconds=42.0), Status.FAILED, "42 s"),
+    (models.disk, (), break_report("settings", max_artifact_bytes=2**30), Status.WARNING, "uploads of 1024 MiB"),
+    (models.packages, (), break_report("process", packages={"scikit-learn": "1.8.0"}), Status.WARNING, "1.8.0"),
+    (account.clock, ("web",), break_report("database", skew_seconds=42.0), Status.FAILED, "42 s"),
 ]  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def test_it_says_what_is_wrong_and_how_to_correct_it(
 
 def test_it_tells_keys_that_differ_between_the_stages() -> None:
     evidence = ToldEvidence()
-    evidence.told_vitals["web"]["settings"]["secret_key_fingerprint"] = "0" * 16
+    evidence.told_self_reports["web"]["settings"]["secret_key_fingerprint"] = "0" * 16
 
     assert inside.same_secret_key(evidence).status is Status.FAILED
 

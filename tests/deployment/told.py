@@ -24,7 +24,7 @@ SETTINGS: Mapping[str, Any] = {
         "extends": "base", "timeout_seconds": 300, "memory_size": 3008, "ephemeral_storage": {"Size": 2048},
     },
 }  # fmt: skip
-VITALS: Mapping[str, Any] = {
+SELF_REPORT: Mapping[str, Any] = {
     "now": "2026-11-24T12:00:00+00:00",
     "skew_seconds": 0.0,
     "process": {"function": "f", "python": "3.13.0", "packages": {"scikit-learn": "1.9.1"}},
@@ -57,7 +57,7 @@ class ToldEvidence(Evidence):
     def __init__(self, environment: Mapping[str, str] = ENVIRONMENT, *, root: Path = Path("/nowhere")) -> None:
         super().__init__(environment, root=root, account=Account())
         self.told_settings = copy.deepcopy(dict(SETTINGS))
-        self.told_vitals = {"web": copy.deepcopy(dict(VITALS)), "worker": copy.deepcopy(dict(VITALS))}
+        self.told_self_reports = {"web": copy.deepcopy(dict(SELF_REPORT)), "worker": copy.deepcopy(dict(SELF_REPORT))}
         self.functions: dict[str, dict[str, Any]] = {"web": _function("web", 1769), "worker": _function("worker", 3008)}
         self.told_mapping: dict[str, Any] = {
             "UUID": "u", "State": "Enabled", "BatchSize": 10, "FunctionArn": "arn:worker",
@@ -75,7 +75,7 @@ class ToldEvidence(Evidence):
 
     def self_report(self, stage: str) -> Mapping[str, Any]:
         self.function(stage)
-        return self.told_vitals[stage]
+        return self.told_self_reports[stage]
 
     def _read_settings(self) -> Any:
         return self.told_settings

@@ -168,7 +168,7 @@ def test_it_sweeps_by_the_schedule(penguins: ModelVersion) -> None:
     assert answer({"source": "aws.events", "detail-type": "Scheduled Event", "resources": []}) is None
 
 
-def test_it_tells_its_vitals() -> None:
+def test_it_reports_on_itself() -> None:
     assert answer({"mlserve": "vitals"})["migrations"] == {"missing": []}
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty
 
-from tests.stand_ins.runtime_api import Completion, Invocation, RuntimeApi
+from tests.stand_ins.runtime_api import Invocation, InvocationResult, RuntimeApi
 from tests.stand_ins.sandbox import shut_in
 
 # Lambda gives an environment ten seconds to begin; this machine may be busy with other tests.
@@ -80,7 +80,7 @@ class Environment:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def invoke(self, payload: bytes) -> Completion:
+    def invoke(self, payload: bytes) -> InvocationResult:
         """What the function returns; Lambda's error objects when it fails, dies or takes too long."""
         if not self._api.is_idle.is_set():
             if refused := self._started():
@@ -89,10 +89,10 @@ class Environment:
             self._signal(signal.SIGCONT)
         deadline = time.time() + self.function.timeout_seconds
         self._api.events.put(Invocation(str(uuid.uuid4()), self.function.arn, payload, int(deadline * 1000)))
-        outcome = self._outcome(self.function.timeout_seconds)
+        result = self._result(self.function.timeout_seconds)
         if self.is_alive and self._api.is_idle.wait(5):
             self._signal(signal.SIGSTOP)
-        return outcome
+        return result
 
     def log_tail(self) -> bytes:
         return self.log.read_bytes()[-_LOG_TAIL_BYTES:]
@@ -106,12 +106,12 @@ class Environment:
         self.kill()
         self._api.close()
 
-    def _started(self) -> Completion | None:
+    def _started(self) -> InvocationResult | None:
         """The error, if it did not start."""
         deadline = time.monotonic() + _INIT_SECONDS
         while not self._api.is_idle.wait(_LOOK_SECONDS):
             with contextlib.suppress(Empty):
-                refused = self._api.outcomes.get_nowait()
+                refused = self._api.results.get_nowait()
                 self.kill()
                 return refused
             if not self.is_alive:
@@ -121,11 +121,11 @@ class Environment:
                 return _error("Sandbox.Timedout", f"It did not start within {_INIT_SECONDS} seconds")
         return None
 
-    def _outcome(self, seconds: float) -> Completion:
+    def _result(self, seconds: float) -> InvocationResult:
         deadline = time.monotonic() + seconds
         while True:
             with contextlib.suppress(Empty):
-                return self._api.outcomes.get(timeout=_LOOK_SECONDS)
+                return self._api.results.get(timeout=_LOOK_SECONDS)
             if not self.is_alive:
                 return _error("Runtime.ExitError", "Runtime exited without providing a reason")
             if time.monotonic() > deadline:
@@ -153,5 +153,5 @@ def _set_by_lambda(function: Function) -> dict[str, str]:
     }
 
 
-def _error(kind: str, message: str) -> Completion:
-    return Completion(json.dumps({"errorType": kind, "errorMessage": message}).encode(), is_error=True)
+def _error(kind: str, message: str) -> InvocationResult:
+    return InvocationResult(json.dumps({"errorType": kind, "errorMessage": message}).encode(), is_error=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.stand_ins.environments import Environment, Function, Place
 from tests.stand_ins.keeper import Keeper
-from tests.stand_ins.runtime_api import Completion
+from tests.stand_ins.runtime_api import InvocationResult
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MOST_UNZIPPED_BYTES = 262_144_000
@@ -40,17 +40,17 @@ class Functions:
         self._keeper = Keeper()
         (folder / "logs").mkdir(parents=True, exist_ok=True)
 
-    def invoke(self, function: Function, payload: bytes, zipped: Callable[[], bytes]) -> tuple[Completion, bytes]:
+    def invoke(self, function: Function, payload: bytes, zipped: Callable[[], bytes]) -> tuple[InvocationResult, bytes]:
         """What the function returns, and the end of its log. `zipped` gives the package, when it is not there yet."""
         environment = self._taken(function) or self._new(function, zipped)
         try:
-            outcome = environment.invoke(payload)
+            result = environment.invoke(payload)
         finally:
             self._give_back(environment)
-        if len(outcome.body) > MOST_PAYLOAD_BYTES:
+        if len(result.body) > MOST_PAYLOAD_BYTES:
             error = {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": "Response payload size exceeded"}
-            outcome = Completion(json.dumps(error).encode(), is_error=True)
-        return outcome, environment.log_tail()
+            result = InvocationResult(json.dumps(error).encode(), is_error=True)
+        return result, environment.log_tail()
 
     def kill_busy(self, name: str) -> int:
         """End, as by SIGKILL, the processes that work for this function now; how many there were."""

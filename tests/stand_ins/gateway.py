@@ -16,7 +16,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request, Response
 
 from tests.stand_ins.functions import MOST_PAYLOAD_BYTES
-from tests.stand_ins.runtime_api import Completion
+from tests.stand_ins.runtime_api import InvocationResult
 
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
 MOST_BODY_BYTES = 10 * 10**6
@@ -38,20 +38,20 @@ class Api:
         return f"{self.identifier}.execute-api.{self.region}.amazonaws.com"
 
 
-def answer(api: Api, request: Request, path: str, invoke: Callable[[bytes], Completion]) -> Response:
+def answer(api: Api, request: Request, path: str, invoke: Callable[[bytes], InvocationResult]) -> Response:
     """What the client gets. `path` is the one behind the stage, still encoded."""
     body = request.get_data()
     payload = json.dumps(event_of(api, request, path, body)).encode()
     if len(body) > MOST_BODY_BYTES or len(payload) > MOST_PAYLOAD_BYTES:
         return _own(413, "Request Too Long")
     started = time.monotonic()
-    outcome = invoke(payload)
+    result = invoke(payload)
     if time.monotonic() - started > MOST_SECONDS:
         return _own(504, "Endpoint request timed out")
-    if outcome.is_error:
+    if result.is_error:
         return _own(502, "Internal server error")
     try:
-        return _answer_of(json.loads(outcome.body), api)
+        return _answer_of(json.loads(result.body), api)
     except (ValueError, TypeError, KeyError, AttributeError):
         return _own(502, "Internal server error")
 

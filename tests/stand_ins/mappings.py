@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from tests.stand_ins.runtime_api import Completion
+from tests.stand_ins.runtime_api import InvocationResult
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Pollers:
     """One thread per mapping that takes messages, calls the function and deletes what it did."""
 
     def __init__(
-        self, sqs: Any, mappings: Callable[[], Sequence[SourceMapping]], invoke: Callable[..., Completion]
+        self, sqs: Any, mappings: Callable[[], Sequence[SourceMapping]], invoke: Callable[..., InvocationResult]
     ) -> None:
         self._sqs, self._mappings, self._invoke = sqs, mappings, invoke
         self._is_over = threading.Event()
@@ -91,8 +91,8 @@ class Pollers:
         """What failed stays, and is seen again after the queue's visibility timeout."""
         try:
             event = {"Records": [_record(message, mapping) for message in messages]}
-            outcome = self._invoke(mapping.function_arn, json.dumps(event).encode())
-            failed = _failed(outcome, mapping, messages)
+            result = self._invoke(mapping.function_arn, json.dumps(event).encode())
+            failed = _failed(result, mapping, messages)
             for message in messages:
                 if message["MessageId"] not in failed:
                     self._delete(message, mapping)
@@ -108,14 +108,14 @@ class Pollers:
             self._sqs.delete_message(QueueUrl=self._url(mapping), ReceiptHandle=message["ReceiptHandle"])
 
 
-def _failed(outcome: Completion, mapping: SourceMapping, messages: Sequence[Mapping[str, Any]]) -> set[str]:
+def _failed(result: InvocationResult, mapping: SourceMapping, messages: Sequence[Mapping[str, Any]]) -> set[str]:
     """Message ids. Without ReportBatchItemFailures whatever a function returns counts as success."""
     every = {message["MessageId"] for message in messages}
-    if outcome.is_error:
+    if result.is_error:
         return every
     if "ReportBatchItemFailures" not in mapping.responses:
         return set()
-    answer = json.loads(outcome.body or b"null") or {}
+    answer = json.loads(result.body or b"null") or {}
     reported = {failure.get("itemIdentifier") for failure in answer.get("batchItemFailures") or ()}
     return every if reported - every else reported & every  # an id that is not there fails the whole batch
 

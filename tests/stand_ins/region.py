@@ -27,7 +27,7 @@ from tests.stand_ins.corrections import Corrections, json_response
 from tests.stand_ins.environments import Function
 from tests.stand_ins.functions import Functions, Interpreter
 from tests.stand_ins.mappings import Pollers, SourceMapping
-from tests.stand_ins.runtime_api import Completion
+from tests.stand_ins.runtime_api import InvocationResult
 
 ACCOUNT = "123456789012"
 _FRONT = "/_apigw"
@@ -65,7 +65,7 @@ class Region(StandIn):
         """Where https://API.execute-api.REGION.amazonaws.com/STAGE answers here; `api` is its id or its name."""
         return f"{self.endpoint_url}{_FRONT}/{api}/{stage}"
 
-    def invoke(self, function: str, payload: bytes) -> Completion:
+    def invoke(self, function: str, payload: bytes) -> InvocationResult:
         """By name or ARN."""
         return self._run(lambda_backends[ACCOUNT][self.name].get_function(function), payload)[0]
 
@@ -129,15 +129,15 @@ class Region(StandIn):
         kind = request.headers.get("X-Amz-Invocation-Type", "RequestResponse")
         if kind != "RequestResponse":
             return json_response({}, 204 if kind == "DryRun" else 501)
-        outcome, log = self._run(found, request.get_data())
+        result, log = self._run(found, request.get_data())
         headers = {"X-Amz-Executed-Version": "$LATEST"}
-        if outcome.is_error:
+        if result.is_error:
             headers["X-Amz-Function-Error"] = "Unhandled"
         if request.headers.get("X-Amz-Log-Type") == "Tail":
             headers["X-Amz-Log-Result"] = b64encode(log).decode()
-        return Response(outcome.body, 200, headers, content_type="application/json")
+        return Response(result.body, 200, headers, content_type="application/json")
 
-    def _run(self, function: LambdaFunction, payload: bytes) -> tuple[Completion, bytes]:
+    def _run(self, function: LambdaFunction, payload: bytes) -> tuple[InvocationResult, bytes]:
         deployed = Function(
             name=function.function_name,
             arn=function.function_arn,

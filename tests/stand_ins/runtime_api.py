@@ -22,7 +22,7 @@ class Invocation:
 
 
 @dataclass(frozen=True)
-class Completion:
+class InvocationResult:
     """What the function returned, or Lambda's error object."""
 
     body: bytes
@@ -30,11 +30,11 @@ class Completion:
 
 
 class RuntimeApi:
-    """Hands over one event at a time. `is_idle` is set while the runtime waits for one."""
+    """Gives one event at a time. `is_idle` is set while the runtime waits for one."""
 
     def __init__(self) -> None:
         self.events: queue.Queue[Invocation | None] = queue.Queue()
-        self.outcomes: queue.Queue[Completion] = queue.Queue()
+        self.results: queue.Queue[InvocationResult] = queue.Queue()
         self.is_idle = threading.Event()
         self._server = _Server(self)
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -90,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body, kind = self._body(), self.path.rpartition("/")[2]
         if self.path == _INIT_ERROR or "/invocation/" in self.path:
-            self.server.api.outcomes.put(Completion(body, is_error=kind == "error"))
+            self.server.api.results.put(InvocationResult(body, is_error=kind == "error"))
             return self._send(202, b'{"status": "OK"}')
         return self._send(404)
 

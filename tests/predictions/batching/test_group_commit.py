@@ -76,17 +76,17 @@ def store() -> Iterator[Store]:
 
 
 @pytest.fixture
-def gather(store: Store) -> Callable[..., Callers]:
-    """`gather(most_items=…)` makes the group commit; the store is in the midst of writing `first`."""
+def begin(store: Store) -> Callable[..., Callers]:
+    """`begin(most_items=…)` makes the group commit; the store is in the midst of writing `first`."""
 
-    def begin(*, most_items: int = 100) -> Callers:
+    def start(*, most_items: int = 100) -> Callers:
         callers = Callers(GroupCommit(store.write, most_items=most_items))
         store.go.clear()
         callers.add("first")
         assert store.is_writing.wait(PATIENCE_SECONDS)
         return callers
 
-    return begin
+    return start
 
 
 def test_it_lets_a_lone_caller_write_in_its_own_thread(store: Store) -> None:
@@ -99,8 +99,8 @@ def test_it_lets_a_lone_caller_write_in_its_own_thread(store: Store) -> None:
     assert set(store.writers) == {threading.current_thread()}
 
 
-def test_it_returns_only_when_the_items_are_written(store: Store, gather: Callable[..., Callers]) -> None:
-    callers = gather()
+def test_it_returns_only_when_the_items_are_written(store: Store, begin: Callable[..., Callers]) -> None:
+    callers = begin()
     callers.add_in_line("second")
 
     assert callers.errors == {}
@@ -109,8 +109,8 @@ def test_it_returns_only_when_the_items_are_written(store: Store, gather: Callab
     assert callers.errors == {"first": None, "second": None}
 
 
-def test_it_writes_together_what_came_during_a_write(store: Store, gather: Callable[..., Callers]) -> None:
-    callers = gather()
+def test_it_writes_together_what_came_during_a_write(store: Store, begin: Callable[..., Callers]) -> None:
+    callers = begin()
     writer = callers.add_in_line("a", "b")
     for name in ("c", "d", "e"):
         callers.add_in_line(name)
@@ -121,8 +121,8 @@ def test_it_writes_together_what_came_during_a_write(store: Store, gather: Calla
     assert store.writers[1] is writer  # the first to come writes for the others
 
 
-def test_it_goes_on_with_the_next_group_after_a_shared_one(store: Store, gather: Callable[..., Callers]) -> None:
-    callers = gather(most_items=2)
+def test_it_goes_on_with_the_next_group_after_a_shared_one(store: Store, begin: Callable[..., Callers]) -> None:
+    callers = begin(most_items=2)
     for name in ("a", "b", "c", "d", "e"):
         callers.add_in_line(name)
     store.go.set()
@@ -142,9 +142,9 @@ def test_it_goes_on_with_the_next_group_after_a_shared_one(store: Store, gather:
     ],
 )
 def test_it_bounds_a_group_by_its_items(
-    store: Store, gather: Callable[..., Callers], shares: list[int], groups: list[int]
+    store: Store, begin: Callable[..., Callers], shares: list[int], groups: list[int]
 ) -> None:
-    callers = gather(most_items=10)
+    callers = begin(most_items=10)
     for number, size in enumerate(shares):
         callers.add_in_line(*(f"{number}-{position}" for position in range(size)))
     store.go.set()
@@ -154,9 +154,9 @@ def test_it_bounds_a_group_by_its_items(
     assert set(callers.errors.values()) == {None}
 
 
-def test_it_tells_every_caller_of_a_group_why_it_was_refused(store: Store, gather: Callable[..., Callers]) -> None:
+def test_it_tells_every_caller_of_a_group_why_it_was_refused(store: Store, begin: Callable[..., Callers]) -> None:
     store.refused = {"b"}
-    callers = gather(most_items=3)
+    callers = begin(most_items=3)
     for name in ("a", "b", "c", "d", "e"):
         callers.add_in_line(name)
     store.go.set()
@@ -168,10 +168,10 @@ def test_it_tells_every_caller_of_a_group_why_it_was_refused(store: Store, gathe
     assert set(callers.errors) == {"first", *"abcde"}
 
 
-def test_it_raises_an_exception_of_its_own_to_each_caller(store: Store, gather: Callable[..., Callers]) -> None:
+def test_it_raises_an_exception_of_its_own_to_each_caller(store: Store, begin: Callable[..., Callers]) -> None:
     """Else each thread would add its frames to the traceback that the others show at the same time."""
     store.refused = {"b"}
-    callers = gather()
+    callers = begin()
     for name in ("a", "b", "c"):
         callers.add_in_line(name)
     store.go.set()
@@ -186,9 +186,9 @@ def test_it_raises_an_exception_of_its_own_to_each_caller(store: Store, gather: 
         assert names.count("add") == 1
 
 
-def test_it_does_not_punish_who_waits_for_the_error_before(store: Store, gather: Callable[..., Callers]) -> None:
+def test_it_does_not_punish_who_waits_for_the_error_before(store: Store, begin: Callable[..., Callers]) -> None:
     store.refused = {"first"}
-    callers = gather()
+    callers = begin()
     callers.add_in_line("a")
     callers.add_in_line("b")
     store.go.set()
