@@ -16,8 +16,8 @@ from typing import Any, Protocol
 import boto3
 from moto.server import ThreadedMotoServer
 
+from tests.stand_ins.front import Front, Mode
 from tests.stand_ins.redis import RedisServer
-from tests.torture.front import Front, Mode
 
 _CLONE_NEWNS = 0x20000
 _DISK_BYTES = 2 * 2**30
