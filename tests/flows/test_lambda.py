@@ -218,12 +218,12 @@ def test_it_loses_nothing_while_the_database_is_gone(
 ) -> None:
     with on_lambda.deliveries_paused():
         accepted = on_lambda.predict("penguins", penguin)
-        on_lambda.database.vanish()
+        on_lambda.database.set("refuse")
     try:
         refused = on_lambda.predict("penguins", penguin)
         on_lambda.wait_for(lambda: "Task 'attend' failed" in on_lambda.logs(), "a failed delivery")
     finally:
-        on_lambda.database.return_()
+        on_lambda.database.set("pass")
 
     assert (refused.status_code, refused.json()["title"]) == (503, "A part of the service is unavailable")
     assert on_lambda.ended(accepted.json()["prediction_id"])["status"] == "succeeded"

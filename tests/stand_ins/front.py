@@ -12,10 +12,14 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Front:
-    """Passes connections on to a port of this machine. A new `mode` also counts for the connections that are open."""
+    """Passes connections on to a port of this machine, or to a Unix socket at the path `target`.
 
-    def __init__(self, port: int) -> None:
-        self._target = ("127.0.0.1", port)
+    A new `mode` also counts for the connections that are open.
+    """
+
+    def __init__(self, target: int | str) -> None:
+        self._family = socket.AF_UNIX if isinstance(target, str) else socket.AF_INET
+        self._target = target if isinstance(target, str) else ("127.0.0.1", target)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -41,7 +45,7 @@ class Front:
     def close(self) -> None:
         self.set("refuse")
         with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.shutdown(socket.SHUT_RDWR)  # ends the accept of the other thread
         self._listener.close()
 
     def _cut(self, *, with_reset: bool) -> None:
@@ -62,7 +66,7 @@ class Front:
             threading.Thread(target=self._serve, args=[client], daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, socket.socket() as server, contextlib.suppress(OSError):
+        with client, socket.socket(self._family) as server, contextlib.suppress(OSError):
             self._passes.wait()
             if self.mode != "pass":
                 if self.mode == "reset":
