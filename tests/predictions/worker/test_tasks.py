@@ -211,10 +211,7 @@ def test_it_warns_of_values_that_training_did_not_see(submit_rows: Submit, pengu
 
 def test_the_sweep_takes_back_what_a_dead_worker_of_this_host_holds(submit_rows: Submit) -> None:
     prediction = submit_rows()
-    gone = unused_pid()
-    name = f"{heartbeat.host_name()}:{gone}"
-    claim(holder=name, now=timezone.now())
-    Worker.objects.create(name=name, host=heartbeat.host_name(), pid=gone, seen_at=timezone.now())
+    name = claim_by_dead_worker()
 
     counts = tasks.sweep()
 
@@ -243,8 +240,11 @@ def test_the_sweep_applies_retention(submit_rows: Submit, settings: Any) -> None
     assert tasks.sweep()["deleted"] == 1
 
 
-def unused_pid() -> int:
-    """The id of a process that has just ended."""
+def claim_by_dead_worker() -> str:
+    """Claim a batch as a worker of this host whose process has ended; its name."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    return ended.pid
+    name = f"{heartbeat.host_name()}:{ended.pid}"
+    claim(holder=name, now=timezone.now())
+    Worker.objects.create(name=name, host=heartbeat.host_name(), pid=ended.pid, seen_at=timezone.now())
+    return name

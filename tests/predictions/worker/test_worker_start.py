@@ -12,12 +12,11 @@ from django_q.models import OrmQ, Schedule
 from django_q.scheduler import scheduler
 
 from predictions import tasks
-from predictions.models import PendingWakeUp, Prediction, Worker
-from predictions.queue import heartbeat, wake_ups
+from predictions.models import PendingWakeUp, Prediction
+from predictions.queue import wake_ups
 from predictions.status import Status
-from predictions.worker.claiming import claim
 from tests.predictions.conftest import Submit
-from tests.predictions.worker.test_tasks import unused_pid
+from tests.predictions.worker.test_tasks import claim_by_dead_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,10 +39,7 @@ def test_it_calls_for_what_was_queued_while_no_worker_ran(submit_rows: Submit) -
 
 def test_it_takes_over_what_a_dead_worker_of_this_host_held(submit_rows: Submit) -> None:
     held = submit_rows()
-    gone = unused_pid()
-    name = f"{heartbeat.host_name()}:{gone}"
-    claim(holder=name, now=timezone.now())
-    Worker.objects.create(name=name, host=heartbeat.host_name(), pid=gone, seen_at=timezone.now())
+    claim_by_dead_worker()
     lose_wake_ups()
 
     tasks.introduce()
