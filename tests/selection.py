@@ -25,6 +25,7 @@ _OF_NO_ACCOUNT = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_xdist_auto_num_workers() -> int | None:
     """One process more than there are processors, because flows wait for their services half of the time."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
