@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dotenv
 
-ENV_FILE = Path(__file__).resolve().parent.parent / ".env"
+ENV_FILE = Path(__file__).resolve().parent.parent.parent / ".env"
 
 _LAPTOP = """\
 # Written once for this machine; git ignores it. A server sets these variables itself.

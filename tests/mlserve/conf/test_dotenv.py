@@ -3,7 +3,13 @@ from pathlib import Path
 
 import dotenv
 
-from mlserve.conf.dotenv import write_laptop_env
+from mlserve.conf.dotenv import ENV_FILE, write_laptop_env
+from tests.paths import ROOT
+
+
+def test_it_lies_where_make_serve_looks_for_it() -> None:
+    assert ENV_FILE == ROOT / ".env"
+    assert (ROOT / "manage.py").exists()
 
 
 def test_it_writes_what_a_laptop_needs(tmp_path: Path) -> None:
