@@ -1,4 +1,4 @@
-"""Whose predictions a command is about: those of an account, or those asked with one token."""
+"""The owner that a command works on: an account, or one of its tokens."""
 
 from argparse import ArgumentParser
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Files of rows for the commands: read with what stood in them, and answers written beside it, whole or not at all."""
+"""Files of rows for the commands: read with their original cells, and written, complete or not at all, with answers."""
 
 import csv
 import io
@@ -16,13 +16,13 @@ from registry.schema.row_files import read_rows, rows_from_json
 STDIN = "-"
 _SUFFIXES = (".csv", ".json")
 _BEGIN_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-# What one answer of each list of a result is called as a column.
+# The names of columns for these members of a result.
 _COLUMN_OF = {"predictions": "prediction", "probabilities": "probability"}
 
 
 @dataclass(frozen=True)
 class RowFile:
-    """`rows` as the schema reads them; `originals` as they stand in the file, a CSV's cells as text."""
+    """`rows` as the schema reads them; `originals` as they are in the file, a CSV's cells as text."""
 
     rows: list[Row]
     originals: list[Row]
@@ -64,7 +64,7 @@ def with_answers(originals: Sequence[Row], answers: Mapping[str, Sequence[Any]])
 
 
 def require_writable(path: Path) -> None:
-    """Raise BadParameter before hours of work rather than after them."""
+    """Raise BadParameter for a file that cannot be written, before the work begins."""
     if path.suffix.lower() not in _SUFFIXES:
         raise BadParameter(f"--out {path} must end in {' or '.join(_SUFFIXES)}, which says how to write.")
     if path.exists() and not path.is_file():
@@ -75,7 +75,7 @@ def require_writable(path: Path) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """The file appears complete or not at all, also when the process is killed while writing."""
+    """Write the file completely or not at all, also if the process is killed meanwhile."""
     target = path.resolve()
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
@@ -124,16 +124,16 @@ def _free(name: str, taken: Mapping[str, Any]) -> str:
 
 
 def _line(*values: Any) -> str:
-    """The writer quotes a carriage return only where its own lines end with one."""
+    """A line of CSV. Its writer ends lines with a carriage return, since else it would not quote one in a cell."""
     out = io.StringIO(newline="")
     csv.writer(out, lineterminator="\r\n").writerow([_text(value) for value in values])
     return f"{out.getvalue()[:-2]}\n"
 
 
 def _text(value: Any) -> Any:
-    """A cell. Spreadsheets run text that begins like a formula, whoever wrote it; behind an apostrophe it is text.
+    """A cell. Text that begins like a formula gets an apostrophe, because spreadsheets would execute it.
 
-    Numbers stay numbers, also as text of a CSV file, and a lone sign is no formula.
+    Numbers stay numbers, also as text of a CSV file, and a lone sign is not a formula.
     """
     if isinstance(value, bool):
         return str(value).lower()

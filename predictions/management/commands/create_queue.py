@@ -15,8 +15,8 @@ _LONGEST_TIMEOUT_SECONDS = 900
 
 class Command(TerminalCommand):
     help = (
-        "Makes the SQS queue for wake-ups and the one for its dead letters: encrypted, reached by TLS only, with the "
-        "times that the worker function needs. Queues that are there already are brought to that state."
+        "Creates the SQS queue for wake-ups and the one for its dead letters: encrypted, reached by TLS only, with the "
+        "times that the worker function needs. Existing queues are corrected."
     )
     requires_system_checks = []
 
@@ -49,7 +49,7 @@ def _sentence(made: Made) -> str:
     if made.is_new:
         return f"Queue {made.name}: made."
     if made.mended:
-        return f"Queue {made.name}: there already. Mended: it {'; it '.join(made.mended)}."
+        return f"Queue {made.name}: there already. Corrected: it {'; it '.join(made.mended)}."
     return f"Queue {made.name}: there already, as it should be."
 
 

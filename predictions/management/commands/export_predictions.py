@@ -55,7 +55,7 @@ class Command(TerminalCommand):
         return counts
 
     def _write(self, whose: Whose, target: Any) -> tuple[int, int]:
-        """(how many, how many of them not whole)."""
+        """(how many, how many of them incomplete)."""
         count = lost = 0
         with self.working("Exporting") as say:
             for line in export(whose):

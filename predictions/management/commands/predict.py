@@ -90,7 +90,7 @@ def _version(name: str, tag: str | None) -> ModelVersion:
 
 
 def _result(version: ModelVersion, answers: Answers, warnings: Sequence[RowWarning]) -> dict[str, Any]:
-    """The members of a prediction's object that exist without a queue."""
+    """The members of a prediction's JSON object that do not depend on the queue."""
     return {
         "model": version.model.name,
         "version": version.tag,
@@ -107,7 +107,7 @@ def _failed(failures: Mapping[int, RowFailure], row_count: int) -> PredictionFai
     ]
     return PredictionFailed(
         f"The model could not predict {len(failures)} of {row_count} rows; nothing was written. "
-        "Mend these rows or leave them out.",
+        "Correct these rows or leave them out.",
         named,
     )
 

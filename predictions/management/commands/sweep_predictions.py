@@ -1,4 +1,4 @@
-"""`manage.py sweep_predictions`: the sweep that workers run every minute, by hand."""
+"""`manage.py sweep_predictions`: run now the sweep that workers run every minute."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`manage.py verify_models`: do the live versions still answer as they did when they were inspected?"""
+"""`manage.py verify_models`: predict the golden rows of live versions and compare with the inspection."""
 
 import json
 from argparse import ArgumentParser
@@ -12,18 +12,18 @@ from predictions.runtime.golden_rerun import EnvironmentChange, GoldenRerun, ver
 from registry.models import Model, ModelVersion
 
 _MOST_SHOWN_DIFFERENCES = 20
-_WHERE_ANSWERS_DIFFER = (
+_ADVICE_FOR_OTHER_ANSWERS = (
     "Install the packages they were inspected with, roll back, or train and upload again; where the new answers are "
     "right, upload the same file under a new tag."
 )
-_ELSEWHERE = "What is said about each of them above tells what to do."
+_ADVICE_ABOVE = "The message about each of them above says what to do."
 
 
 class Command(TerminalCommand):
     help = (
         "Predicts the sample rows of every live version again and compares with the answers stored at its inspection: "
-        "for a new machine, after an upgrade, before a deployment. What it finds is kept for this environment; /readyz "
-        "tells it."
+        "for a new machine, after an upgrade, before a deployment. The verdicts are stored for this environment, and "
+        "/readyz reports them."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -44,7 +44,7 @@ class Command(TerminalCommand):
             self._show(verification)
         changed = [str(each.version) for each in verifications if not each.is_same]
         if changed:
-            advice = _WHERE_ANSWERS_DIFFER if any(each.differences for each in verifications) else _ELSEWHERE
+            advice = _ADVICE_FOR_OTHER_ANSWERS if any(each.differences for each in verifications) else _ADVICE_ABOVE
             raise CommandError(
                 f"{len(changed)} of {len(versions)} live versions do not answer as inspected: {', '.join(changed)}. "
                 f"{advice}"

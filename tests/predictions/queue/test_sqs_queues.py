@@ -71,7 +71,7 @@ def test_it_corrects_a_queue_that_was_made_by_hand(aws: StandIn, name: str) -> N
 
     said = create_queue(name)
 
-    assert "Mended: it hides a message that was received for less than 1800 s" in said[0]
+    assert "Corrected: it hides a message that was received for less than 1800 s" in said[0]
     assert f"does not put messages into {name}-dead after 5 tries" in said[0]
     assert sqs_queues.problems_of(name) == []
 
