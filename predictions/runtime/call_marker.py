@@ -1,8 +1,8 @@
-"""Which version this process calls or loads at this moment, noted where the note outlives the process.
+"""Record the version that this process calls or loads in a file that outlives the process.
 
-A model may take its process along, and with it everybody who waited for its answer: nothing else is left to tell
-which model it was. Each process that predicts keeps a small file, mapped into its memory, so that a note costs a
-microsecond. The file is locked for as long as the process lives; whoever gets the lock finds what was left behind.
+A model may end its process, and no other trace would then tell which model it was. Each process that predicts has a
+small file, mapped into its memory, so that an entry costs a microsecond. The process holds a lock on the file while it
+lives; a process that gets the lock reads the entry of one that has ended.
 """
 
 import faulthandler
@@ -55,7 +55,7 @@ class _Marker:
 
 _marker: _Marker | None = None
 _interrupted: int | None = None
-# What this process calls and loads, in whichever thread.
+# What this process calls and loads, in any thread.
 _now: dict[str, int] = {}
 
 
@@ -74,7 +74,7 @@ def begin(folder: Path, process: str) -> None:
         renew()
         faulthandler.enable(file)
     except OSError as error:
-        log.warning("A model that takes this process along will not be known by its name: %s", error)
+        log.warning("If a model ends this process, it will not be known which one: %s", error)
 
 
 def renew() -> None:
@@ -121,7 +121,7 @@ def noted(what: str, version_id: int) -> Iterator[None]:
 
 
 def is_loading(version_id: int) -> bool:
-    """Whether this process is at it, in whichever thread."""
+    """Whether any thread of this process is loading the version."""
     return _now.get(LOAD) == version_id
 
 
@@ -133,7 +133,7 @@ def take_interrupted() -> int | None:
 
 
 def left_behind(folder: Path) -> list[LeftBehind]:
-    """What processes that are gone were at. Each note is found once, by whoever comes first."""
+    """The entries of processes that have ended. Each is returned once, to the process that asks first."""
     try:
         paths = sorted(path for path in folder.glob("*.call") if path.stem.isdigit())
     except OSError:
@@ -146,13 +146,13 @@ def _taken(path: Path) -> list[LeftBehind]:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(file.fileno()).st_nlink == 0:
-                return []  # somebody else was faster
+                return []  # another process was faster
             content = file.read(_DUMP_AT + _LONGEST_DUMP)
             if len(content) >= _DUMP_AT:
                 path.unlink()
                 return _read(content, int(path.stem))
     except (BlockingIOError, FileNotFoundError):
-        pass  # it lives, or somebody else was faster
+        pass  # it lives, or another process was faster
     except OSError as error:
         log.warning("%s cannot be read: %s", path, error)
     return []

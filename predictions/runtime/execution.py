@@ -53,10 +53,10 @@ class _Span:
 
 
 def execute(version: ModelVersion, batch: Sequence[Work]) -> list[Completion]:
-    """Predict what was asked of one version: a completion for each, whatever happens to the rows.
+    """Predict a batch with one version: a completion for each prediction, also where rows fail.
 
     Those that ask for the same outputs share their calls; a bad row fails its own prediction only. Raises Unavailable
-    when the pipeline cannot be had at the moment: nothing is known of any of them then.
+    when the pipeline is unreachable at the moment; then none of them has a completion.
     """
     by_outputs: dict[str, list[Work]] = {}
     for work in batch:
@@ -74,9 +74,9 @@ def predict_rows(
     *,
     when_called: Callable[[int], None] = lambda _rows: None,
 ) -> tuple[Answers, dict[int, RowFailure]]:
-    """Answers and failures of any number of rows; `predictions` among them, whatever else is asked for.
+    """Answers and failures of any number of rows; `predictions` is always among the answers.
 
-    `when_called` is told the number of rows of each call that succeeded.
+    `when_called` gets the number of rows of each call that succeeded.
     """
     asked = ["predict", *(name for name in outputs if name != "predict")]
 
@@ -145,15 +145,17 @@ def _describe(version: ModelVersion, span: _Span, wrong: dict[int, RowFailure]) 
     if row_count == 1:
         return PredictionFailed(f"The model could not predict this row: {sentence(causes[0])}")
     return PredictionFailed(
-        f"The model could not predict {len(wrong)} of {row_count} rows. Mend or leave them out and send again.",
+        f"The model could not predict {len(wrong)} of {row_count} rows. Correct or leave them out and send again.",
         named,
     )
 
 
 def _sentence(error: Exception, *, names_value: bool) -> str:
-    """Libraries repeat values in their words: “could not convert string to float: 'Smith'”."""
+    """The error as text, without its message for a version with redacted columns, since libraries quote values: “could
+    not convert string to float: 'Smith'”.
+    """
     kind = type(error).__name__
     if not names_value:
-        return f"{kind} (its words may hold what must not be kept)"
+        return f"{kind} (its message may contain redacted values)"
     words = f"{kind}: {error}"
     return words if len(words) <= _MOST_WORDS else f"{words[: _MOST_WORDS - 1]}…"

@@ -31,7 +31,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class EnvironmentChange:
-    """A package (or python) that is another one here than at the inspection; `now` is None when it is gone."""
+    """A package (or python) whose version differs from that at the inspection; `now` is None without the package."""
 
     package: str
     inspected_with: str
@@ -64,7 +64,7 @@ class GoldenRerun:
         return f"{self.row_count} rows compared."
 
     def write_down(self) -> bool:
-        """Keep the verdict for this environment; False where nothing was found out."""
+        """Store the verdict for this environment; False where there is none."""
         if self.may_pass:
             return False
         verdict = Verdict.SAME if self.is_same else Verdict.FAILED if self.problem else Verdict.DIFFERS
@@ -107,7 +107,7 @@ def _differences(
 
 
 def _value_differences(row: int, path: str, stored: Any, now: Any) -> Iterator[Difference]:
-    """Down to the single numbers, as far as both have the same shape."""
+    """The values that differ, single ones where both answers have the same shape."""
     if isinstance(stored, dict) and isinstance(now, dict) and stored.keys() == now.keys():
         for key in stored:
             yield from _value_differences(row, f"{path}{pointer(key)[1:]}", stored[key], now[key])

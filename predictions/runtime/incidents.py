@@ -1,4 +1,4 @@
-"""Versions that hung or took their process along: noted, known to every process within seconds, kept apart."""
+"""Versions that hung or ended their process: recorded, and quarantined in every process within seconds."""
 
 import logging
 import threading
@@ -98,13 +98,13 @@ def report(version_id: int, kind: Kind, detail: str, *, process: str = "", now: 
 
 
 def begin_marking() -> None:
-    """Keep a note of what this process calls, for whoever comes after it."""
+    """Record from now on what this process calls, for the process that finds that it has ended."""
     call_marker.begin(_folder(), worker_name())
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a process ended that somebody watched: its status, negative for a signal, and whether its time was up."""
+    """How a watched process ended: its status, negative for a signal, and whether its time was up."""
 
     pid: int
     status: int

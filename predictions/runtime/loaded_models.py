@@ -53,7 +53,7 @@ class _Cache:
         self._lock = threading.Lock()
 
     def get(self, version: ModelVersion) -> LoadedModel:
-        """Whoever asks for what is being loaded waits for it; whoever asks for another one does not."""
+        """The loaded pipeline. Threads wait for a pipeline that another thread is loading, but not for other ones."""
         digest = Digest(version.sha256, version.size_bytes)
         model = self._find(digest)
         if model is None:
@@ -90,7 +90,7 @@ class TriedToEnd(Exception):
     """The pipeline raised what would have ended the process."""
 
 
-# Versions whose artifact did not come when it was last asked for.
+# Versions whose artifact was unreachable when it was last loaded.
 unreachable: Backoff[int] = Backoff()
 _cache = _Cache()
 _one_at_a_time = threading.Lock()
@@ -99,12 +99,12 @@ _one_at_a_time = threading.Lock()
 def predict(version: ModelVersion, rows: Sequence[Row], outputs: Sequence[str]) -> dict[str, list[Any]]:
     """One call per output: {"predictions": …} with one JSON value per row, in the rows' order.
 
-    Raises Unavailable when the pipeline cannot be had, else whatever the pipeline raises.
+    Raises Unavailable when the pipeline is unreachable, else what the pipeline raises.
     """
     from registry.pipelines.calls import run
 
     model = load(version)
-    with _one_at_a_time, span("predict", rows=len(rows)), noted(CALL, version.pk), _kept_alive():
+    with _one_at_a_time, span("predict", rows=len(rows)), noted(CALL, version.pk), _protected_from_exit():
         return run(model.pipeline, version.record_schema, rows, outputs)
 
 
@@ -125,20 +125,20 @@ def load(version: ModelVersion) -> LoadedModel:
 
 
 @contextmanager
-def _kept_alive() -> Iterator[None]:
-    """What a pipeline raises is an error of its rows, whatever it is; time limits are ours and pass."""
+def _protected_from_exit() -> Iterator[None]:
+    """Turn what would end the process into TriedToEnd, an error of the rows. Time limits of mlserve are not caught."""
     try:
         yield
     except Exception:
         raise
     except BaseException as error:
-        if type(error).__module__.partition(".")[0] in _OURS or _is_interrupted_by_somebody(error):
+        if type(error).__module__.partition(".")[0] in _OURS or _is_keyboard_interrupt(error):
             raise
         raise TriedToEnd(f"{type(error).__name__}: {error}") from error
 
 
-def _is_interrupted_by_somebody(error: BaseException) -> bool:
-    """Ctrl-C in a command; the service's processes handle that signal otherwise."""
+def _is_keyboard_interrupt(error: BaseException) -> bool:
+    """Ctrl-C in a command; the processes of the service handle that signal themselves."""
     is_main = threading.current_thread() is threading.main_thread()
     by_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     return isinstance(error, KeyboardInterrupt) and is_main and by_default
@@ -166,7 +166,7 @@ def _load(admitted: Admitted, version_id: int) -> LoadedModel:
         try:
             if formats.recognize(path) != admitted.artifact_format:
                 raise NotAdmitted(f"The {admitted.digest} was admitted as {admitted.artifact_format}, which it is not.")
-            with noted(LOAD, version_id), _kept_alive():
+            with noted(LOAD, version_id), _protected_from_exit():
                 loaded = formats.load(
                     path,
                     trusted=settings.MLSERVE_TRUSTED_MODULES,

@@ -1,8 +1,8 @@
 """A prediction of a small pipeline of our own, made before processes that predict are forked.
 
-The first call in a process imports what pandas and scikit-learn put off, and Python writes into whatever code runs
-first; a page that was written to before the fork is shared after it, so each process is spared about 5 MB and the
-first caller some 50 ms. No artifact is involved: those run foreign code, which only processes that predict may.
+The first call imports what pandas and scikit-learn import lazily, and Python writes into code objects when they first
+run. Memory pages that were written before the fork stay shared after it, which saves each process about 5 MB and its
+first caller some 50 ms. No artifact is used: artifacts run foreign code, which only processes that predict may.
 """
 
 from sklearn.compose import ColumnTransformer

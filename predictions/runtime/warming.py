@@ -21,8 +21,8 @@ def warm_libraries() -> None:
     """Import what nearly every pipeline needs, once for this process and all that are forked from it; about 1 s.
 
     BLAS and OpenMP get one thread unless the environment says otherwise: `runtime` uses no more, and their threads
-    would be missing in forked processes. Call it last before forking: what exists then, the garbage collector leaves
-    alone for ever, because it writes into each object that it looks at, and a page so written is shared no more.
+    would be missing in forked processes. Call it last before forking: it freezes all objects, because the
+    garbage collector writes into each object that it visits, and processes no longer share a page that was written.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -40,7 +40,7 @@ def warm_libraries() -> None:
 
 
 def warm_models_in_background(*, largest_bytes: int | None = None) -> None:
-    """`warm_models` in a thread of its own; whoever asks for a version before it is there loads it as ever."""
+    """`warm_models` in a thread of its own; a request for a version that is not loaded yet loads it as usual."""
 
     def warm() -> None:
         try:
@@ -75,6 +75,6 @@ def _load(version: ModelVersion) -> int:
     try:
         return loaded_models.load(version).size_bytes
     except Unavailable as error:
-        # Whoever asks for a prediction of it is told the same.
+        # Requests for predictions of it get the same error.
         log.warning("%s was not loaded in advance: %s", version, error)
         return 0
