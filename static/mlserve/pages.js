@@ -1,7 +1,7 @@
-// What the pages do beyond HTML. Everything works without it, too.
+// Improvements of the pages, which also work without this script.
 "use strict";
 
-// A slider says where it stands; moving it means that the value is known after all.
+// A slider shows its value; moving it unchecks “unknown”.
 for (const slider of document.querySelectorAll(".slider")) {
   const range = slider.querySelector("input[type=range]");
   const output = slider.querySelector("output");
@@ -15,7 +15,7 @@ for (const slider of document.querySelectorAll(".slider")) {
   window.addEventListener("pageshow", show);
 }
 
-// The server judges all fields at once and in words; the browser only stops what it would post as empty.
+// The server validates all fields, with better messages; the browser only stops input that it would post as empty.
 for (const form of document.querySelectorAll("form[data-busy]")) {
   const button = form.querySelector("button.primary");
   const label = button.textContent;
@@ -30,7 +30,7 @@ for (const form of document.querySelectorAll("form[data-busy]")) {
     button.disabled = true;
     button.textContent = form.dataset.busy;
   });
-  // Back from another page, the browser may show this one as it was left.
+  // On the way back from another page, the browser may show this one in its last state.
   window.addEventListener("pageshow", () => {
     button.disabled = false;
     button.textContent = label;
@@ -44,7 +44,7 @@ async function reloadWhenEnded(url) {
       const answer = await fetch(url, { headers: { Accept: "application/json", Prefer: "wait=10" } });
       if (answer.status === 404 || (answer.ok && (await answer.json()).finished_at)) break;
     } catch {
-      // The network or the server is away for a moment.
+      // The network or the server is unreachable for a moment.
     }
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }

@@ -1,20 +1,20 @@
-// A file's way to the server or its storage: in parts, each tried again, the digest computed meanwhile. Knows no page.
+// Send a file to the server or its storage in parts, with retries, and compute its digest. Independent of any page.
 import { sha256 } from "./vendor/noble-hashes/sha2.js";
 
 const SENDERS = 3;
-// With the pauses between them, about a minute of a network that is away.
+// With the pauses between them, enough for a network that is unreachable for about a minute.
 const ATTEMPTS = 8;
 const LONGEST_PAUSE_MS = 15_000;
 const ANSWER_MS = 60_000;
 const HASHED_BYTES = 2 ** 20;
 const ADDRESSES_AT_ONCE = 20;
-const LOOK_EVERY_MS = 1000;
-// Answers that say nothing about the request. A storage also refuses addresses that expired, and slow bodies, and its
-// inner errors pass.
-const PASSING = new Set([408, 429, 502, 503, 504]);
-const PASSING_OF_STORAGE = new Set([...PASSING, 400, 403, 500]);
+const POLL_MS = 1000;
+// Statuses after which the same request may succeed. A storage also refuses expired addresses and slow bodies, and its
+// internal errors are temporary.
+const TEMPORARY = new Set([408, 429, 502, 503, 504]);
+const TEMPORARY_OF_STORAGE = new Set([...TEMPORARY, 400, 403, 500]);
 
-// The server, or the file, says no: the same again would not help.
+// The server refused the request, or the file cannot be read: sending it again would not help.
 export class Refused extends Error {
   constructor(detail, status = 0) {
     super(detail);
@@ -22,8 +22,8 @@ export class Refused extends Error {
   }
 }
 
-// Nobody answered, or not in earnest: worth another attempt.
-export class Away extends Error {}
+// The server or the storage is unreachable, or answered with a temporary error: worth another attempt.
+export class Unreachable extends Error {}
 
 export class Server {
   // `uploads` and `models` are addresses of the API, `token()` gives the protection against forged requests.
@@ -46,7 +46,7 @@ export class Server {
       try {
         return await this.askOnce(method, url, body, signal);
       } catch (error) {
-        if (!(error instanceof Away) || attempt === ATTEMPTS) throw error;
+        if (!(error instanceof Unreachable) || attempt === ATTEMPTS) throw error;
         await pauseBefore(attempt, signal);
       }
     }
@@ -64,12 +64,12 @@ export class Server {
       });
       if (answer.type === "opaqueredirect") throw signedOut();
       const text = await answer.text();
-      if (!answer.ok) throw refusalOf(answer.status, text, PASSING);
+      if (!answer.ok) throw refusalOf(answer.status, text, TEMPORARY);
       return text ? JSON.parse(text) : null;
     } catch (error) {
-      if (error instanceof Refused || error instanceof Away) throw error;
+      if (error instanceof Refused || error instanceof Unreachable) throw error;
       signal.throwIfAborted();
-      throw new Away("The server does not answer.");
+      throw new Unreachable("The server does not answer.");
     }
   }
 }
@@ -91,7 +91,7 @@ export async function opened(server, file, memory, signal) {
   return upload;
 }
 
-// Hexadecimal SHA-256. A mebibyte at a time, so that the page stays alive; crypto.subtle takes whole files only.
+// Hexadecimal SHA-256. A mebibyte at a time, so that the page stays responsive; crypto.subtle takes whole files only.
 export async function digestOf(file, { onBytes = () => {}, signal }) {
   const digest = sha256.create();
   for (let start = 0; start < file.size; start += HASHED_BYTES) {
@@ -103,8 +103,8 @@ export async function digestOf(file, { onBytes = () => {}, signal }) {
   return Array.from(digest.digest(), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// Sends what has not arrived. `onBytes` gets how many bytes of the file are there, and falls when a part fails;
-// `onTrouble` gets why a part is tried again.
+// Sends the parts that have not arrived. `onBytes` gets the number of bytes sent, which falls when a part fails;
+// `onTrouble` gets the error after which a part is tried again.
 export async function sendParts(server, upload, file, { onBytes, onTrouble, signal }) {
   const sent = new Map(upload.parts.map((part) => [part.number, part.size_bytes]));
   const missing = [];
@@ -126,7 +126,7 @@ export async function sendParts(server, upload, file, { onBytes, onTrouble, sign
         return;
       } catch (error) {
         tell(number, 0);
-        if (!(error instanceof Away) || attempt === ATTEMPTS) throw error;
+        if (!(error instanceof Unreachable) || attempt === ATTEMPTS) throw error;
         await readable(file);
         onTrouble(error);
         addresses.drop(number);
@@ -143,16 +143,16 @@ export async function sendParts(server, upload, file, { onBytes, onTrouble, sign
   }
 }
 
-// Looks until the upload has ended; `onChange` gets it each time.
+// Polls until the upload has ended; `onChange` gets each state.
 export async function followed(server, upload, { onChange, signal }) {
   for (let seen = upload; ; seen = await server.ask("GET", server.upload(upload.upload_id), { signal })) {
     onChange(seen);
     if (seen.status !== "queued" && seen.status !== "inspecting") return seen;
-    await wait(LOOK_EVERY_MS, signal);
+    await wait(POLL_MS, signal);
   }
 }
 
-// Which upload belongs to which file, also after the page was loaded again.
+// Which upload belongs to which file, kept when the page is loaded again.
 export class Memory {
   constructor(name) {
     this.name = name;
@@ -167,7 +167,7 @@ export class Memory {
   }
 
   remember(file, id) {
-    try { localStorage.setItem(this.key(file), id); } catch { /* a browser that keeps nothing: no resuming */ }
+    try { localStorage.setItem(this.key(file), id); } catch { /* without storage the upload cannot be resumed */ }
   }
 
   forget(file) {
@@ -202,7 +202,7 @@ class Addresses {
     const answer = await this.server.ask("POST", own, { body: { numbers }, signal });
     const until = Date.now() + answer.expires_in_seconds * 500;
     for (const { number, url } of answer.parts) {
-      // Behind a proxy a server may not know its own name; the one that this page came from is right.
+      // Behind a proxy a server may not know its own name, so the page's address is used.
       const isOwn = new URL(url, location.href).pathname.endsWith(`/uploads/${this.upload.upload_id}/parts/${number}`);
       this.known.set(number, { url: { href: isOwn ? `${own}/${number}` : url, isOwn }, until });
     }
@@ -215,7 +215,7 @@ function put(server, { href, isOwn }, part, onBytes, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     let timer = 0;
-    const stayAlive = () => {
+    const restartTimer = () => {
       clearTimeout(timer);
       timer = setTimeout(() => request.abort(), ANSWER_MS);
     };
@@ -226,51 +226,51 @@ function put(server, { href, isOwn }, part, onBytes, signal) {
       request.setRequestHeader("Content-Type", "application/octet-stream");
       request.setRequestHeader("Accept", "application/json");
     }
-    request.upload.onprogress = (event) => { stayAlive(); onBytes(event.loaded); };
+    request.upload.onprogress = (event) => { restartTimer(); onBytes(event.loaded); };
     request.onload = () => {
       if (request.status < 300) resolve();
-      else reject(refusalOf(request.status, request.responseText, isOwn ? PASSING : PASSING_OF_STORAGE));
+      else reject(refusalOf(request.status, request.responseText, isOwn ? TEMPORARY : TEMPORARY_OF_STORAGE));
     };
-    request.onerror = () => reject(new Away(isOwn ? "The connection was lost." : lostStorage(href)));
-    request.onabort = () => reject(signal.aborted ? signal.reason : new Away("The connection stood still."));
+    request.onerror = () => reject(new Unreachable(isOwn ? "The connection was lost." : lostStorage(href)));
+    request.onabort = () => reject(signal.aborted ? signal.reason : new Unreachable("The connection stalled."));
     request.onloadend = () => { clearTimeout(timer); signal.removeEventListener("abort", abort); };
     signal.throwIfAborted();
     signal.addEventListener("abort", abort);
-    stayAlive();
+    restartTimer();
     request.send(part);
   });
 }
 
-// A browser does not say whether a storage was away or does not let this page send to it.
+// A browser does not say whether a storage was unreachable or does not allow this page to send to it.
 function lostStorage(href) {
   return `The connection to ${new URL(href).host} was lost, or the storage does not allow uploads from ` +
     `${location.origin} (its CORS rules).`;
 }
 
-function refusalOf(status, text, passing) {
-  let said = "";
+function refusalOf(status, text, temporary) {
+  let detail = "";
   try {
     const problem = JSON.parse(text);
     const errors = (problem.errors ?? []).map((each) => `${each.pointer ?? ""}: ${each.detail ?? ""}`);
-    said = [problem.detail ?? problem.title, ...errors].filter(Boolean).join(" ");
+    detail = [problem.detail ?? problem.title, ...errors].filter(Boolean).join(" ");
   } catch {
     // A proxy's page, or a storage's XML.
   }
-  said ||= `The server answered ${status}.`;
-  if (passing.has(status)) return new Away(said);
-  return status === 401 ? signedOut() : new Refused(said, status);
+  detail ||= `The server answered ${status}.`;
+  if (temporary.has(status)) return new Unreachable(detail);
+  return status === 401 ? signedOut() : new Refused(detail, status);
 }
 
 const signedOut = () => new Refused("You are signed out. Sign in in another tab, then try again.", 401);
 
 const unreadable = (file) => new Refused(`${file.name} was changed or moved meanwhile. Choose it again.`);
 
-// A file that changed under a page fails like a network that is away.
+// Reading a file that was changed fails with the same error as an unreachable network.
 async function readable(file) {
   await file.slice(0, 1).arrayBuffer().catch(() => { throw unreadable(file); });
 }
 
-// Doubled each time, a random half of it, so that many who wait for one server do not meet.
+// Doubled each time, half of it random, so that many clients do not retry at the same moment.
 function pauseBefore(attempt, signal) {
   return wait(Math.min(LONGEST_PAUSE_MS, 500 * 2 ** (attempt - 1)) * (1 + Math.random()) / 2, signal);
 }

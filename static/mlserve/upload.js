@@ -1,6 +1,6 @@
-// The admin's page that uploads a version: sends the artifact in parts and shows how its inspection goes. Without this
-// script the form posts everything through the server.
-import { Away, digestOf, followed, Memory, opened, Refused, sendParts, Server } from "./sending.js";
+// The admin's page that uploads a version: sends the artifact in parts and shows the progress of its inspection. Without
+// this script the form posts everything through the server.
+import { digestOf, followed, Memory, opened, Refused, sendParts, Server, Unreachable } from "./sending.js";
 
 const form = document.getElementById("upload-form");
 const panel = document.getElementById("upload-panel");
@@ -18,7 +18,7 @@ const STEPS = {
   inspecting: "A worker inspects the file", storing: "Storing the file",
 };
 const SIGNS = { passed: "✓", warning: "⚠", failed: "✗", skipped: "–" };
-// So long nobody wonders where the worker is.
+// After this long, the page asks whether a worker is running.
 const WAITING_MS = 15_000;
 
 let running = null;
@@ -57,14 +57,14 @@ async function uploadAndFollow(data, signal) {
     return;
   }
   const digest = digesting(file, signal);
-  digest.catch(() => {});  // whoever awaits it hears of it
+  digest.catch(() => {});  // the error is raised again where it is awaited
   if (taken) await requireSame(taken, digest, data);
   let upload = await opened(server, file, memory, signal);
   let ended;
   try {
     ended = await sentAndInspected(data, file, upload, digest, signal);
   } catch (error) {
-    // Another attempt with this file asked for something else, and that is under way.
+    // An earlier attempt with this file was submitted with other options, and is still being inspected.
     if (upload.status === "open" || error.status !== 409) throw error;
     memory.forget(file);
     upload = await opened(server, file, memory, signal);
@@ -100,7 +100,7 @@ async function sentAndInspected(data, file, upload, digest, signal) {
   return followed(server, queued, { signal, onChange: (seen) => showInspection(seen, Date.now() - queuedAt) });
 }
 
-// What the form would say after everything was sent is better said before.
+// Errors of the form are reported before the file is sent.
 async function checked(data, signal) {
   const body = new FormData();
   for (const [name, value] of data) if (name !== "artifact") body.append(name, value);
@@ -163,7 +163,7 @@ function setBusy(isBusy) {
   if (!isBusy) cancel.hidden = true;
 }
 
-// Only what begins is read aloud; bytes and seconds are for the eye.
+// Screen readers announce the stages only, not bytes and seconds.
 function tell(text, { busy = false } = {}) {
   if (stage.textContent !== text) stage.textContent = text;
   if (busy) {
@@ -223,11 +223,11 @@ function reportRow(check) {
 }
 
 function failed(error, file) {
-  const isAway = error instanceof Away;
-  const kept = isAway && memory.recall(file) ? " What arrived stays on the server for a day." : "";
-  const detail = isAway || error instanceof Refused ? error.message : `Something went wrong in this page: ${error}.`;
+  const isUnreachable = error instanceof Unreachable;
+  const kept = isUnreachable && memory.recall(file) ? " What arrived stays on the server for a day." : "";
+  const detail = isUnreachable || error instanceof Refused ? error.message : `Something went wrong in this page: ${error}.`;
   complain(`${detail}${kept}`);
-  again.hidden = !(isAway || error.status === 401);
+  again.hidden = !(isUnreachable || error.status === 401);
   if (!again.hidden) again.focus();
 }
 
@@ -235,7 +235,7 @@ async function canceled(file) {
   const id = memory.recall(file);
   memory.forget(file);
   complain("Canceled, nothing was registered.");
-  // When nobody answers, the server abandons it by itself after a day.
+  // If the request fails, the server cancels the upload after a day.
   if (id) await server.askOnce("DELETE", server.upload(id)).catch(() => {});
 }
 
@@ -291,7 +291,7 @@ function inTime(seconds) {
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
-// The cookie is right also after somebody signed in again in another tab; the form's field is where there is none.
+// The cookie is also right after a sign-in in another tab. Without a cookie, the form's field is used.
 function csrfToken() {
   const cookie = document.cookie.split("; ").find((each) => each.startsWith(`${form.dataset.csrfCookie}=`));
   return cookie ? cookie.slice(form.dataset.csrfCookie.length + 1) : form.elements.csrfmiddlewaretoken.value;
