@@ -1,5 +1,5 @@
-// The admin's page that uploads a version: sends the artifact in parts and shows the progress of its inspection. Without
-// this script the form posts everything through the server.
+// The admin's page that uploads a version: sends the artifact in parts and shows the progress of its inspection.
+// Without this script the form posts everything through the server.
 import { digestOf, followed, Memory, opened, Refused, sendParts, Server, Unreachable } from "./sending.js";
 
 const form = document.getElementById("upload-form");
