@@ -9,7 +9,7 @@ from django.http import QueryDict
 from mlserve.errors import FieldError
 from predictions.pages.controls import UNKNOWN_SUFFIX, widget_for
 from predictions.pages.questions import Question, sections_of
-from registry.schema.privacy import NOTE, note
+from registry.schema.privacy import MARK_KEY, mark_hint
 from registry.schema.record import RecordSchema, Row
 from registry.schema.violations import pointer
 
@@ -25,7 +25,7 @@ class ColumnField(forms.Field):
             required=False,
             widget=widget_for(question, text),
             label=question.label,
-            help_text=_as_sentences(question.help, question.limits, note(question.node)),
+            help_text=_as_sentences(question.help, question.limits, mark_hint(question.node)),
             initial=text,
         )
         self.question, self.position = question, position
@@ -108,7 +108,7 @@ class RecordForm(forms.Form):
 
     def unkept_columns(self) -> list[BoundColumn]:
         """Those whose values are not kept, so that no earlier prediction can fill them in."""
-        return [bound for bound in self._columns() if NOTE in bound.question.node]
+        return [bound for bound in self._columns() if MARK_KEY in bound.question.node]
 
     def _columns(self) -> list[BoundColumn]:
         return [cast(BoundColumn, self[name]) for name in self.fields]

@@ -13,7 +13,7 @@ from registry.inspection.report import Report, report_from_json
 from registry.inspection.slots import inspect_in_request
 from registry.inspection.version_request import version_request
 from registry.models import Model, ModelVersion, validate_name
-from registry.publishing.publish import Published, note_published, publish
+from registry.publishing.publish import Published, log_published, publish
 from registry.uploads.incoming import MAX_SMALL_FILE_BYTES, received
 
 PROMOTE = "registry.change_modelversion"
@@ -144,7 +144,7 @@ class UploadForm(DescriptionForm):
         except MlserveError as error:
             self.add_error("tag" if isinstance(error, TagTaken) else None, error.detail)
             return None
-        note_published(self.user, published, request, how="Uploaded")
+        log_published(self.user, published, request, how="Uploaded")
         return published
 
 

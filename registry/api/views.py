@@ -25,7 +25,7 @@ from registry.api.serializers import (
 from registry.inspection.slots import inspect_in_request
 from registry.inspection.version_request import VersionRequest, version_request
 from registry.models import Model, ModelQuerySet, ModelVersion
-from registry.publishing.publish import note_published, promote, publish, rollback
+from registry.publishing.publish import log_published, promote, publish, rollback
 from registry.uploads.incoming import MAX_SMALL_FILE_BYTES, received
 from registry.uploads.sender import own_upload, submit_upload
 
@@ -124,7 +124,7 @@ class VersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
             published = publish(
                 paths["artifact"], version_requested, by=request.user.get_username(), inspect=inspect_in_request
             )
-        note_published(request.user, published, version_requested, how="Uploaded over the API")
+        log_published(request.user, published, version_requested, how="Uploaded over the API")
         body = VersionDetailSerializer(published.version, context=self.get_serializer_context()).data
         return Response(body, status=201 if published.created else 200, headers={"Location": body["url"]})
 

@@ -69,10 +69,10 @@ def _parts(value: Any) -> Collection[Any]:
 
 def _attributes(value: Any) -> dict[Any, Any]:
     try:
-        found = object.__getattribute__(value, "__dict__")
+        attributes = object.__getattribute__(value, "__dict__")
     except AttributeError:
         return {}
-    return found if type(found) is dict else {}
+    return attributes if type(attributes) is dict else {}
 
 
 def _objects_in(value: Any) -> list[Any]:

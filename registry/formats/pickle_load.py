@@ -52,13 +52,13 @@ def unpickled(file: IO[bytes], trust: Trust) -> Any:
 def resolved(module: str, name: str, trust: Trust) -> Any:
     """Import a trusted name. Raises Refused for a name that a trusted module has only imported from another one."""
     module, name = _INSTEAD.get((module, name), (module, name))
-    found = importlib.import_module(module)
+    value = importlib.import_module(module)
     steps = []
     for part in name.split("."):
-        found = getattr(found, part)
-        steps.append(found)
+        value = getattr(value, part)
+        steps.append(value)
     if trust.is_exact(module, name):
-        return found
+        return value
     package = trust.package_of(module, name)
     own = [str(getattr(each, "__module__", "")) for each in steps]
     if not all(each == package or each.startswith(f"{package}.") for each in own) or not all(
@@ -68,7 +68,7 @@ def resolved(module: str, name: str, trust: Trust) -> Any:
             f"{module}.{name} is not defined in {package}, but only imported there.",
             "Trust the module that defines it (MLSERVE_TRUSTED_MODULES), or the exact name: package.module:Name.",
         )
-    return found
+    return value
 
 
 class _Unpickler(PythonUnpickler):  # type: ignore[misc]
@@ -87,9 +87,9 @@ class _Unpickler(PythonUnpickler):  # type: ignore[misc]
         key = renamed(self.proto, module, name)
         if self._trust.use_of(*key) is None:
             raise Refused(f"{'.'.join(key)} is not trusted.", "check_model says more about this file.")
-        found = resolved(*key, self._trust)
-        self._imported[id(found)] = (found, key)
-        return found
+        value = resolved(*key, self._trust)
+        self._imported[id(value)] = (value, key)
+        return value
 
     def get_extension(self, code: int) -> NoReturn:
         raise Refused("The file takes a name from the extension registry.", NEVER)

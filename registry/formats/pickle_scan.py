@@ -2,7 +2,7 @@
 
 The standard library's own unpickler executes the opcodes, as it does when the file is loaded, so that scanning and
 loading cannot disagree about where a frame ends or which name is on the stack. Only the results differ: a name becomes
-a `_Global`, the result of a call a `_Made`, and numbers, strings and containers are themselves.
+a `_Global`, the result of a call a `_CallResult`, and numbers, strings and containers are themselves.
 
 CPU time and memory are not bounded here: it runs in the inspection's process, which is.
 """
@@ -106,7 +106,7 @@ class _Global:
         self.key = key
 
 
-class _Made:
+class _CallResult:
     """Stands for the result of a call. It has the methods by which items are added, which do nothing."""
 
     __slots__ = ("arguments", "key", "state")
@@ -154,7 +154,7 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
     def __init__(self, file: IO[bytes], uses: dict[tuple[str, str], Use], *, is_inner: bool = False) -> None:
         super().__init__(file)
         self._file, self._uses, self._is_inner = file, uses, is_inner
-        self._unfinished: list[_Made] = []
+        self._unfinished: list[_CallResult] = []
         self._globals: dict[tuple[str, str], _Global] = {}
 
     # Names.
@@ -179,7 +179,7 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
 
     def _used(self, value: Any, use: Use) -> tuple[str, str]:
         if not isinstance(value, _Global):
-            if isinstance(value, _Made) and value.key and value.key[0].partition(".")[0] in CODE_WRITERS:
+            if isinstance(value, _CallResult) and value.key and value.key[0].partition(".")[0] in CODE_WRITERS:
                 raise Refused(
                     "The file holds the code of a function or class, as cloudpickle writes it.", OF_A_NOTEBOOK
                 )
@@ -191,7 +191,7 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
 
     def _instantiate(self, cls: Any, arguments: Any) -> None:
         self._require_finished()
-        self.append(_Made(self._used(cls, Use.CALLED), arguments))
+        self.append(_CallResult(self._used(cls, Use.CALLED), arguments))
 
     def load_reduce(self) -> None:
         arguments = self.stack.pop()
@@ -210,7 +210,7 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
             self._require_partial(arguments)
         elif called in GENERATORS and any(getattr(each, "key", None) != BIT_GENERATOR for each in arguments[1:]):
             raise Refused(NO_BIT_GENERATOR, NEVER)
-        self.stack[-1] = made = _Made(key, arguments)
+        self.stack[-1] = made = _CallResult(key, arguments)
         if called == DTYPE:
             require_dtype_by_name(arguments)
             self._unfinished.append(made)
@@ -222,7 +222,7 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
     def load_newobj(self) -> None:
         self._require_finished()
         self.stack.pop()
-        self.stack[-1] = _Made(self._used(self.stack[-1], Use.INSTANTIATED))
+        self.stack[-1] = _CallResult(self._used(self.stack[-1], Use.INSTANTIATED))
 
     def load_newobj_ex(self) -> None:
         self.stack.pop()
@@ -231,7 +231,7 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
     def load_build(self) -> None:
         state = self.stack.pop()
         made = self.stack[-1]
-        if not isinstance(made, _Made):
+        if not isinstance(made, _CallResult):
             raise Refused("The file changes a class, a function or a plain value in place.", NEVER)
         if made.key == DTYPE:
             self._finish_dtype(made, state)
@@ -243,7 +243,7 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
         if made.key == ARRAY_WRAPPER and not self._is_inner:
             self.stack[-1] = self._skip_array(state)
 
-    def _finish_dtype(self, made: _Made, state: Any) -> None:
+    def _finish_dtype(self, made: _CallResult, state: Any) -> None:
         """numpy changes a type in place when its state is set: an array that uses it already would be read as another
         type than it was made with.
         """
@@ -271,7 +271,7 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
             if not block:
                 raise EOFError("the bytes end too early")
             length -= len(block)
-        self.append(_Made(None))
+        self.append(_CallResult(None))
 
     def load_binbytes(self) -> None:
         length = int.from_bytes(self.read(4), "little")
@@ -285,12 +285,12 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
         length = int.from_bytes(self.read(8), "little")
         self._load_bytes(length, lambda: bytearray(self.read(length)))
 
-    def _skip_array(self, state: Any) -> _Made:
+    def _skip_array(self, state: Any) -> _CallResult:
         """Skip what follows joblib's wrapper, which holds type and shape: the array's bytes, or a pickle of its own."""
         expected = _array_of(state)
         if expected is None:
             _Reader(self._file, self._uses, is_inner=True).load()
-            return _Made(None)
+            return _CallResult(None)
         left = expected
         if state.get("numpy_array_alignment_bytes") is not None:
             left += int.from_bytes(self._file.read(1), "little")
@@ -299,7 +299,7 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
             if not block:
                 raise EOFError("the array's bytes end too early")
             left -= len(block)
-        return _Made(None)
+        return _CallResult(None)
 
 
 _Reader.dispatch |= {
@@ -343,7 +343,7 @@ def _array_of(state: Any) -> int | None:
 
 def _item_bytes(dtype: Any, *, depth: int = 0) -> int | None:
     """Bytes of one item of a `numpy.dtype` as pickled; None for objects. Raises Refused where that is not certain."""
-    if not isinstance(dtype, _Made) or dtype.key != DTYPE or depth > _MAX_DEPTH:
+    if not isinstance(dtype, _CallResult) or dtype.key != DTYPE or depth > _MAX_DEPTH:
         raise Refused(_UNCLEAR, NEVER)
     match = _TYPE.fullmatch(dtype.arguments[0]) if dtype.arguments and type(dtype.arguments[0]) is str else None
     if match is None:

@@ -38,15 +38,15 @@ def listed() -> Mapping[tuple[str, str], Use]:
         Use.INSTANTIATED: allowlist.INSTANTIATED,
         Use.CALLED: allowlist.CALLED,
     }
-    found: dict[tuple[str, str], Use] = {}
+    uses: dict[tuple[str, str], Use] = {}
     for use, text in texts.items():
         module = ""
         for word in text.split():
             if word.endswith(":"):
                 module = word[:-1]
             else:
-                found[module, word] = use
-    return MappingProxyType(found)
+                uses[module, word] = use
+    return MappingProxyType(uses)
 
 
 def problem_of(entry: str) -> str:

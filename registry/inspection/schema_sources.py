@@ -140,12 +140,12 @@ def _annotations_for(node: dict[str, Any], known: dict[str, Any]) -> dict[str, A
     A redacted column gets no training values: schemas may be public, and the values are personal data.
     """
     is_numeric = types_of(node)[0] in ("number", "integer")
-    wanted = {"x-training-range", "x-training-usual"} if is_numeric else set()
+    keys = {"x-training-range", "x-training-usual"} if is_numeric else set()
     values = known.get("x-training-values")
     is_shown = "enum" not in node and not privacy.marks_of({"": node})
     if is_shown and values and (_type_of_values(values) == "number") == is_numeric:
-        wanted.add("x-training-values")
-    return {key: value for key, value in known.items() if key in wanted}
+        keys.add("x-training-values")
+    return {key: value for key, value in known.items() if key in keys}
 
 
 def _properties_of(pipeline: Any, names: Sequence[str], sample: Sequence[Row]) -> dict[str, dict[str, Any]]:

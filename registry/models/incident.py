@@ -53,11 +53,11 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
 
     def record(self, *, version_id: int, kind: Kind, process: str, detail: str, now: datetime) -> "Incident":
         """Create an incident, and delete all but the newest MOST_KEPT of the version."""
-        made = self.create(version_id=version_id, kind=kind, process=process[:200], detail=detail, happened_at=now)
+        incident = self.create(version_id=version_id, kind=kind, process=process[:200], detail=detail, happened_at=now)
         own = self.filter(version_id=version_id).order_by("-pk").values_list("pk", flat=True)
         if oldest := own[MOST_KEPT - 1 : MOST_KEPT].first():
             self.filter(version_id=version_id, pk__lt=oldest).delete()
-        return made
+        return incident
 
     def standing(self, *, now: datetime) -> Standing:
         """The versions that are quarantined or kept out of web processes at `now`; reads a few rows."""

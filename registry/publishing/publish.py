@@ -78,7 +78,7 @@ def publish(
     return Published(version, report_from_json(version.report), created, _changes(before, version.model))
 
 
-def note_published(by: Any, published: Published, request: VersionRequest, *, how: str) -> None:
+def log_published(by: Any, published: Published, request: VersionRequest, *, how: str) -> None:
     """Write into the admin's log what an upload changed; `by` is as for `mlserve.access.audit.log_action`."""
     if published.created:
         log_action(by, published.version, f"{how}, {published.report.summary()}.", is_new=True)

@@ -20,7 +20,7 @@ from typing import Any
 import jsonschema_rs
 
 from mlserve.errors import BadUpload
-from registry.schema.privacy import NOTE, require_mark
+from registry.schema.privacy import MARK_KEY, require_mark
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SCALARS = frozenset({"number", "integer", "boolean", "string"})
@@ -206,8 +206,8 @@ def _merge_options(name: str, options: list[dict[str, Any]]) -> dict[str, Any]:
     if len(options) == 1:
         return options[0]
     if options and all("const" in option for option in options):
-        marks = [option[NOTE] for option in options if NOTE in option]
-        return {"enum": [option["const"] for option in options], **({NOTE: marks[0]} if marks else {})}
+        marks = [option[MARK_KEY] for option in options if MARK_KEY in option]
+        return {"enum": [option["const"] for option in options], **({MARK_KEY: marks[0]} if marks else {})}
     kinds = [{key: value for key, value in option.items() if key not in _IGNORED_KEYS} for option in options]
     first, *others = kinds or [{}]
     if {option.get("type") for option in options} == {"integer", "number"} and all(each == first for each in others):

@@ -16,7 +16,7 @@ from mlserve.errors import BadUpload
 
 Mark = Literal["hashed", "no"]
 
-NOTE = "x-stored"
+MARK_KEY = "x-stored"
 _MARKS = ("hashed", "no")
 _PREFIX = "hmac-sha256:"
 # Up to here float64 represents every whole number.
@@ -27,16 +27,16 @@ _WORDS: Mapping[Mark, str] = {"hashed": "stored as hash", "no": "not stored"}
 
 def require_mark(name: str, node: Mapping[str, Any]) -> None:
     """Raise BadUpload for an unknown mark, which would otherwise be taken for protection."""
-    if NOTE in node and node[NOTE] not in _MARKS:
+    if MARK_KEY in node and node[MARK_KEY] not in _MARKS:
         raise BadUpload(
-            f'The schema\'s column {name!r}: {NOTE} is {node[NOTE]!r}; allowed is "hashed" (a keyed hash is kept) '
-            'or "no" (nothing is kept). Leave it out to keep the value.'
+            f'The schema\'s column {name!r}: {MARK_KEY} is {node[MARK_KEY]!r}; allowed is "hashed" (a keyed hash is '
+            'stored) or "no" (nothing is stored). Leave it out to store the value.'
         )
 
 
 def marks_of(properties: Mapping[str, Mapping[str, Any]]) -> dict[str, Mark]:
     """The marked columns of a flat schema."""
-    return {name: cast(Mark, node[NOTE]) for name, node in properties.items() if node.get(NOTE) in _MARKS}
+    return {name: cast(Mark, node[MARK_KEY]) for name, node in properties.items() if node.get(MARK_KEY) in _MARKS}
 
 
 def redacted_rows(
@@ -65,10 +65,10 @@ def description(marks: Mapping[str, Mark]) -> str:
     return "".join(f" {words[mark]}: {', '.join(names)}." for mark, names in by_mark.items() if names)
 
 
-def note(node: Mapping[str, Any]) -> str:
+def mark_hint(node: Mapping[str, Any]) -> str:
     """The sentence for the form's field of a redacted column; "" for any other column."""
     words = {"hashed": "Stored as a hash only.", "no": "Not stored."}
-    return words.get(str(node.get(NOTE)), "")
+    return words.get(str(node.get(MARK_KEY)), "")
 
 
 def _redacted_row(row: Mapping[str, Any], marks: Mapping[str, Mark], key: bytes, scope: str) -> dict[str, Any]:

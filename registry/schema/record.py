@@ -12,7 +12,7 @@ import jsonschema_rs
 
 from mlserve.errors import BadUpload, FieldError, InvalidRows
 from registry.schema.flattening import column_dtype, example_record, flat_record_schema, in_column_order, types_of
-from registry.schema.privacy import NOTE, Mark, marks_of
+from registry.schema.privacy import MARK_KEY, Mark, marks_of
 from registry.schema.violations import count, pointer, sentences, unexpected
 
 Container = Literal["frame", "array"]
@@ -262,7 +262,8 @@ def _training_warning(index: int, name: str, node: Mapping[str, Any], value: Any
     elif "x-training-values" in node:
         if value not in node["x-training-values"]:
             # A warning is stored with its prediction and must not hold a redacted value.
-            return RowWarning(index, name, f"{'the value' if NOTE in node else repr(value)} was not seen in training")
+            shown = "the value" if MARK_KEY in node else repr(value)
+            return RowWarning(index, name, f"{shown} was not seen in training")
     else:
         mean, deviation = node["x-training-usual"]
         if abs(value - mean) > _UNUSUAL_DEVIATIONS * deviation:

@@ -29,7 +29,7 @@ from registry.inspection.report import Check
 from registry.inspection.version_request import VersionRequest, version_request
 from registry.models.direct_upload import DirectUpload, Status, problem_of
 from registry.multipart.destination import current_transfer
-from registry.publishing.publish import Published, note_published, publish
+from registry.publishing.publish import Published, log_published, publish
 from registry.storage import artifacts
 from registry.storage.cache import ArtifactCache
 from registry.storage.digest import Digest
@@ -64,7 +64,7 @@ def inspect_next(*, holder: str, inspect: Callable[..., Inspected] = inspect) ->
         _end(upload, Status.REFUSED, problem=problem_of(error), report=report)
     else:
         # An account that was deleted meanwhile has no entries in the admin's log.
-        note_published(upload.owner_id or upload.uploaded_by, published, request, how="Uploaded in parts")
+        log_published(upload.owner_id or upload.uploaded_by, published, request, how="Uploaded in parts")
         _end(upload, Status.PUBLISHED, version=published.version, report=published.report.as_json())
     return True
 
