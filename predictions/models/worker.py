@@ -1,10 +1,10 @@
-"""The living workers."""
+"""The table of living workers."""
 
 from django.db import models
 
 
 class Worker(models.Model):
-    """A worker process and when it was last seen, so that its leases can be taken back when it is gone."""
+    """A worker process and when it was last seen, so that its predictions can be requeued when it is gone."""
 
     name = models.CharField(max_length=200, primary_key=True)
     host = models.CharField(max_length=200)

@@ -1,4 +1,4 @@
-"""The registry's part of the API: what is there, upload, promote, roll back."""
+"""The registry's part of the API: list models and versions, upload, promote, roll back."""
 
 from typing import Any
 

@@ -27,8 +27,8 @@ def version() -> int:
 
 
 def refuse_files(readable: Iterable[tuple[Path, int]]) -> bool:
-    """Let this thread, and those that it starts, reach only what lies at or below `readable`, each with READ and LIST
-    as given; nothing can be written, created or removed. False where that is not possible. Needs no_new_privs.
+    """Let this thread, and those that it starts, access only the paths of `readable` and what is below them, with READ
+    and LIST as given; nothing can be written, created or removed. False where that is not possible. Needs no_new_privs.
     """
     kernel = version()
     if not kernel:

@@ -17,7 +17,7 @@ class _Strict(BaseModel):
 
 
 class FieldConfig(_Strict):
-    """How one column is asked for; what is absent comes from the schema."""
+    """The form's field of one column; the schema gives what is absent."""
 
     name: _Text
     label: _Text | None = None
