@@ -67,7 +67,7 @@ def test_it_reports_rows_that_the_model_fails_on(penguins: ModelVersion) -> None
 def test_it_reports_an_artifact_that_is_gone(penguins: ModelVersion, capsys: pytest.CaptureFixture[str]) -> None:
     storages["artifacts"].delete(penguins.artifact_key)
 
-    with pytest.raises(CommandError, match=r"penguins 1\.0\. What is said about each of them above"):
+    with pytest.raises(CommandError, match=r"penguins 1\.0\. The message about each of them above"):
         call_command("verify_models")
 
     assert "✗ penguins 1.0 cannot be loaded: The artifact" in capsys.readouterr().out

@@ -91,9 +91,9 @@ def test_it_refuses_to_change_a_type_in_use(load: Any, tmp_path: Path) -> None:
     body = pickled(NAMED + b"Rq\x00" + array + b"0" + STATE)
 
     (tmp_path / "model.pickle").write_bytes(body)
-    with pytest.raises(Refused, match="not whole yet"):
+    with pytest.raises(Refused, match="before it is complete"):
         loading.read_names(tmp_path / "model.pickle")
-    with pytest.raises(Refused, match="not whole yet"):
+    with pytest.raises(Refused, match="before it is complete"):
         load(body)
 
 

@@ -287,7 +287,7 @@ def test_it_says_what_a_file_would_run(tmp_path: Path) -> None:
     refusal = loading.refused(loading.read_names(path))[0]
 
     assert (refusal.does, str(refusal.reference)) == ("run", "os.system")
-    assert "do not load it anywhere" in refusal.fix
+    assert "Do not load it anywhere" in refusal.fix
 
 
 @pytest.mark.parametrize(
