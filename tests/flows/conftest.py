@@ -24,7 +24,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Service:
 
 @pytest.fixture
 def own_service(tmp_path: Path, prepared: Service) -> Iterator[Service]:
-    """A service that the test may harm; whatever is left of it is ended."""
+    """A service that the test may break; processes that are left of it are ended."""
     service = Service(tmp_path, like=prepared)
     yield service
     if service.process and service.process.poll() is None:

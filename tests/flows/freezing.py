@@ -1,4 +1,4 @@
-"""A step of a model that never gives the interpreter back, when a row has a negative `x`.
+"""A step of a model that never releases the interpreter, when a row has a negative `x`.
 
 The model is pickled by this name, so a service that loads it must trust this module (MLSERVE_TRUSTED_MODULES).
 """

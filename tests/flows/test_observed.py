@@ -1,4 +1,4 @@
-"""A service as its operator sees it: lines that machines read, and figures that survive its end."""
+"""A service as its operator sees it: lines that machines read, and metrics that survive its end."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`manage.py serve` as its users know it: started, used, harmed and stopped from outside."""
+"""`manage.py serve` as its users know it: started, used, broken and stopped from outside."""
 
 import os
 import re

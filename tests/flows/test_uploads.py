@@ -1,4 +1,4 @@
-"""An upload in parts to a real service, which is harmed meanwhile."""
+"""An upload in parts to a real service, into which faults are injected meanwhile."""
 
 import contextlib
 import hashlib
@@ -82,7 +82,7 @@ def grown(artifact: Path) -> bytes:
 
 
 def break_off(service: Service, upload: dict[str, Any]) -> None:
-    """Begin to send the first part, and be gone in the midst of it."""
+    """Begin to send the first part, and disconnect in the midst of it."""
     credentials = b64encode(":".join(ACCOUNT).encode()).decode()
     head = (
         f"PUT /api/uploads/{upload['upload_id']}/parts/1 HTTP/1.1\r\nHost: 127.0.0.1\r\n"

@@ -21,11 +21,11 @@ _BROKERS = {"orm": "LocalSocketOrmBroker", "sqs": "SqsBroker", "redis": "RedisBr
 
 @dataclass(frozen=True)
 class Kind:
-    """An empty queue of some kind; `take_away` lets it not answer any more, `bring_back` makes that undone."""
+    """An empty queue of some kind; after `make_unreachable` it does not answer, until `make_reachable`."""
 
     name: str
-    take_away: Callable[[], object] = lambda: None
-    bring_back: Callable[[], object] = lambda: None
+    make_unreachable: Callable[[], object] = lambda: None
+    make_reachable: Callable[[], object] = lambda: None
 
     def broker(self) -> Any:
         """As django-q2 gets it for each task."""

@@ -15,7 +15,7 @@ def with_redacted_columns(version: ModelVersion, **marks: str) -> ModelVersion:
     """The version as if its schema had been uploaded with these marks."""
     for column, kind in marks.items():
         version.schema["properties"][column]["x-stored"] = kind
-    # A schema is remembered by when it was uploaded.
+    # A schema is cached under the time of its upload.
     ModelVersion.objects.filter(pk=version.pk).update(schema=version.schema, uploaded_at=timezone.now())
     lookup.forget_all()
     return ModelVersion.objects.select_related("model").get(pk=version.pk)

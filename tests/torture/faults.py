@@ -102,7 +102,7 @@ def _lock_database(system: System, _: random.Random) -> None:
 
 
 def _make_store_unreachable(system: System, chance: random.Random) -> None:
-    system.store.go(chance.choice(system.store.ways_to_be_away))
+    system.store.go(chance.choice(system.store.ways_to_be_unreachable))
     time.sleep(chance.uniform(*system.pace.unreachable))
     system.store.come_back()
 

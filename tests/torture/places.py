@@ -27,7 +27,7 @@ _BUCKET = "torture"
 class Store(Protocol):
     name: str
     variables: Mapping[str, str]
-    ways_to_be_away: tuple[Mode, ...]
+    ways_to_be_unreachable: tuple[Mode, ...]
 
     def go(self, how: Mode) -> None: ...
 
@@ -43,7 +43,7 @@ class DiskStore:
 
     name = "disk"
     variables: Mapping[str, str] = {}
-    ways_to_be_away: tuple[Mode, ...] = ("refuse",)
+    ways_to_be_unreachable: tuple[Mode, ...] = ("refuse",)
 
     def __init__(self, folder: Path) -> None:
         self._link, self._kept = folder / "artifacts", folder / "artifacts-kept"
@@ -72,7 +72,7 @@ class S3Store:
 
     name = "s3"
     variables: Mapping[str, str]
-    ways_to_be_away: tuple[Mode, ...] = ("refuse", "reset", "hang")
+    ways_to_be_unreachable: tuple[Mode, ...] = ("refuse", "reset", "hang")
 
     def __init__(self) -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request

@@ -292,7 +292,7 @@ def test_it_only_logs_a_sweep_that_failed(monkeypatch: pytest.MonkeyPatch, caplo
 
 
 def test_it_tells_what_the_process_before_it_was_at(penguins: ModelVersion, settings: Any, begun: list[str]) -> None:
-    """A model took that process along; Lambda begins another one in the same sandbox."""
+    """A model ended that process; Lambda begins another one in the same sandbox."""
     code = f"with call_marker.noted(call_marker.CALL, {penguins.pk}): os._exit(3)"
     run_marked(settings.MLSERVE_CALLS_DIR, code)
 

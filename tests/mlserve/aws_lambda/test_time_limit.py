@@ -1,4 +1,4 @@
-"""The limit for calls that hang: an exception where Python has a say, the process's end where it has none."""
+"""The limit for calls that hang: an exception where Python code runs, the process's end where C code does."""
 
 import contextlib
 import subprocess

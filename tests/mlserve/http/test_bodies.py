@@ -1,4 +1,4 @@
-"""Bodies on their way in: how many of a client's are read at once, and what becomes of those that were not read."""
+"""Bodies of requests: how many of a client's are read at once, and what becomes of those that were not read."""
 
 import io
 import threading

@@ -151,7 +151,7 @@ def test_it_can_only_be_read(client: Client, method: str) -> None:
     assert getattr(client, method)("/metrics", headers=SCRAPER).status_code == 405
 
 
-def test_it_says_503_when_the_database_is_away(client: Client, settings: Any) -> None:
+def test_it_says_503_when_the_database_is_unreachable(client: Client, settings: Any) -> None:
     def refuse(*_: Any) -> Any:
         raise OperationalError("unreachable")
 

@@ -182,7 +182,7 @@ def test_it_returns_what_came_after_all_workers_became_busy(queue_kind: Kind) ->
 
 
 def test_it_says_that_the_queue_is_unreachable(remote_queue: Kind) -> None:
-    remote_queue.take_away()
+    remote_queue.make_unreachable()
 
     with pytest.raises(Unavailable) as refused:
         wake_ups.ping()
@@ -194,11 +194,11 @@ def test_it_waits_for_an_unreachable_queue_and_says_so_once(
     remote_queue: Kind, caplog: pytest.LogCaptureFixture
 ) -> None:
     broker = remote_queue.broker()
-    remote_queue.take_away()
+    remote_queue.make_unreachable()
 
     assert broker.dequeue() is None
     assert broker.dequeue() is None
-    remote_queue.bring_back()
+    remote_queue.make_reachable()
     remote_queue.broker().enqueue("payload")
 
     assert [message for _, message in next_of(broker)] == ["payload"]
@@ -214,12 +214,12 @@ def test_it_waits_for_an_unreachable_queue_and_says_so_once(
 def test_it_loses_no_prediction_while_the_queue_is_unreachable(
     remote_queue: Kind, submit_rows: Submit, caplog: pytest.LogCaptureFixture
 ) -> None:
-    remote_queue.take_away()
+    remote_queue.make_unreachable()
     prediction = submit_rows()
     assert "the sweep will" in caplog.text
     assert "Traceback" not in caplog.text
 
-    remote_queue.bring_back()
+    remote_queue.make_reachable()
     PendingWakeUp.objects.update(sent_at=None)  # as after ten seconds
     tasks.sweep()
 
@@ -263,8 +263,8 @@ def test_it_makes_no_queue_by_itself(queue_kind: Kind, aws: Any) -> None:
 def test_it_goes_on_after_redis_was_restarted(queue_kind: Kind) -> None:
     broker = queue_kind.broker()
     broker.enqueue("before")
-    queue_kind.take_away()
-    queue_kind.bring_back()
+    queue_kind.make_unreachable()
+    queue_kind.make_reachable()
 
     broker.enqueue("after")
 

@@ -1,4 +1,4 @@
-"""What a process leaves behind that a model took along: real processes, ended in each way."""
+"""The markers of processes that a model ended: real processes, ended in each way."""
 
 import subprocess
 import sys

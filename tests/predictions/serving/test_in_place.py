@@ -80,7 +80,7 @@ class Requests:
         self._threads.append(thread)
 
     def post_in_line(self, body: Any, **more: Any) -> None:
-        """Returns once the request stands in line."""
+        """Returns once the request waits in the queue."""
         before = len(in_place.shared_calls._line)
         self.post(body, **more)
         wait_until(lambda: len(in_place.shared_calls._line) > before)
@@ -98,7 +98,7 @@ def requests() -> Requests:
 
 
 def occupy(slow: Slow, requests: Requests, body: Any, **more: Any) -> None:
-    """A call runs, and stands still until `slow.go`."""
+    """A call runs, and waits for `slow.go`."""
     slow.is_called.clear()
     slow.go.clear()
     requests.post(body, **more)
@@ -165,7 +165,7 @@ def test_it_stores_the_others_when_the_database_refuses_one(
     """Such as the prediction of an account that was deleted a moment ago."""
     errors: list[Exception] = []
 
-    def predict_for_nobody() -> None:
+    def predict_for_a_deleted_account() -> None:
         prediction = Prediction(version=penguins, owner_id=10**6, row_count=1, inputs="[]", created_at=timezone.now())
         try:
             in_place.predict_in_place(prediction, [penguin], timeout_seconds=20)
@@ -175,7 +175,7 @@ def test_it_stores_the_others_when_the_database_refuses_one(
 
     occupy(slow, requests, penguin)
     requests.post_in_line(penguin)
-    thread = threading.Thread(target=predict_for_nobody)
+    thread = threading.Thread(target=predict_for_a_deleted_account)
     thread.start()
     wait_until(lambda: len(in_place.shared_calls._line) == 2)
     requests.post_in_line(penguin)

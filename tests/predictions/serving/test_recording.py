@@ -49,7 +49,7 @@ def ended(new: New) -> New:
 
 
 @contextmanager
-def nobody_can_write() -> Iterator[None]:
+def writes_blocked() -> Iterator[None]:
     """Other writers of predictions wait for the end of the block."""
     with transaction.atomic():  # which takes SQLite's write lock at once
         if connection.vendor == "postgresql":
@@ -87,7 +87,7 @@ class Callers:
             connection.close()
 
     def record_first(self, *predictions: Prediction) -> None:
-        """Returns once the rows are being written, which `nobody_can_write` keeps them from."""
+        """Returns once the rows are being written, which `writes_blocked` keeps them from."""
         self.record(*predictions)
         wait_until(lambda: recording._group._is_writing and not recording._group._gathered)
 
@@ -187,7 +187,7 @@ def test_it_writes_a_lone_row_without_a_transaction_around_it(ended: New, caller
 
 def test_it_puts_the_rows_of_several_requests_into_one_transaction(ended: New, grouped_callers: Callers) -> None:
     first, others = ended(), [ended() for _ in range(6)]
-    with nobody_can_write():
+    with writes_blocked():
         grouped_callers.record_first(first)
         for prediction in others[:4]:
             grouped_callers.record_in_line(prediction)
@@ -204,7 +204,7 @@ def test_it_writes_each_request_alone_on_postgresql(ended: New, callers: Callers
     """It commits many connections at once; to wait for another one's commit would take longer."""
     if connection.vendor != "postgresql":
         pytest.skip("SQLite lets one connection write at a time")
-    with nobody_can_write():
+    with writes_blocked():
         for _ in range(4):
             callers.record(ended())
     callers.join()
@@ -223,7 +223,7 @@ def test_it_answers_no_caller_before_the_transaction_is_committed(ended: New, gr
         connection.close()
 
     threads = [threading.Thread(target=record_and_look, daemon=True) for _ in range(16)]
-    with nobody_can_write():
+    with writes_blocked():
         for thread in threads:
             thread.start()
         wait_until(lambda: len(recording._group._gathered) == 15)
@@ -267,7 +267,7 @@ def test_it_refuses_only_the_caller_with_the_bad_row(new: New, grouped_callers: 
     bad, good = bad_one(new, kind), [new() for _ in range(3)]
     group = [[prediction] for prediction in good[1:]]
     group.insert(place, [bad])
-    with nobody_can_write():
+    with writes_blocked():
         grouped_callers.record_first(good[0])
         for predictions in group:
             grouped_callers.record_in_line(*predictions)
@@ -280,7 +280,7 @@ def test_it_refuses_only_the_caller_with_the_bad_row(new: New, grouped_callers: 
 
 def test_it_refuses_all_rows_of_the_caller_with_a_bad_one(new: New, grouped_callers: Callers) -> None:
     mine, theirs = [new(), new(row_count=-1), new()], new()
-    with nobody_can_write():
+    with writes_blocked():
         grouped_callers.record_first(new())
         grouped_callers.record_in_line(*mine)
         grouped_callers.record_in_line(theirs)
@@ -304,7 +304,7 @@ def test_it_takes_part_in_the_transaction_of_its_caller(new: New, count: int) ->
 def test_it_writes_nothing_of_others_in_the_transaction_of_a_caller(new: New, grouped_callers: Callers) -> None:
     """Others wait for this very transaction: were they to join it, its rollback would delete their rows."""
     first, second, mine = new(), new(), new()
-    with nobody_can_write():
+    with writes_blocked():
         grouped_callers.record_first(first)
         grouped_callers.record_in_line(second)
         record([mine])
@@ -330,7 +330,7 @@ def test_it_wakes_a_worker_once_for_a_group_with_something_queued(
     new: New, ended: New, grouped_callers: Callers, queued_first: bool
 ) -> None:
     group = [ended(), new(), new()] if not queued_first else [new(), ended(), new()]
-    with nobody_can_write():
+    with writes_blocked():
         grouped_callers.record_first(ended())
         for prediction in group:
             grouped_callers.record_in_line(prediction)

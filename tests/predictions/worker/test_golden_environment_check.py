@@ -1,4 +1,4 @@
-"""Live versions in a new environment: asked by a process of its own each, whatever they do to it."""
+"""Live versions in a new environment: checked in a process of its own each, which it may end."""
 
 import os
 import signal
