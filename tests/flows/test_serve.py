@@ -195,7 +195,7 @@ def test_it_starts_again_what_dies(own_service: Service, penguin: dict[str, Any]
 def test_it_starts_the_workers_anew_when_one_of_their_helpers_is_killed(
     own_service: Service, penguin: dict[str, Any]
 ) -> None:
-    """Who files results waits under a lock, as idle workers do, and takes it along."""
+    """The process that stores results waits under a lock, as idle workers do, and holds it when it is killed."""
     own_service.start()
     before = own_service.prediction_workers()
     *_, files_results, _takes_tasks = [pid for pid in before if command_of(pid).startswith("mlserve worker")]

@@ -1,1 +1,1 @@
-"""The real service, harmed on purpose while clients use it, and counted afterwards: `make torture`."""
+"""Faults injected into the real service while clients use it, and what was counted afterwards: `make torture`."""

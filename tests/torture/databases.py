@@ -1,4 +1,4 @@
-"""The database of a run: reached past the service, harmed, and asked at the end what became of each prediction."""
+"""The database of a run: reached past the service, subjected to faults, and read at the end."""
 
 import contextlib
 import shlex

@@ -20,7 +20,7 @@ def _is_told_to(frame: pd.DataFrame) -> bool:
 
 
 def takes_time(frame: pd.DataFrame) -> pd.DataFrame:
-    """So that a process is often in the middle of something when it is harmed."""
+    """So that a process is often in the middle of something when a fault is injected."""
     time.sleep(_SLOW_SECONDS)
     return frame
 

@@ -111,7 +111,7 @@ class System:
         return self.workers()
 
     def pause_busy_workers(self) -> list[int]:
-        """Stops the whole cluster amid a batch, as when its machine stands still; the processes, to be woken."""
+        """Stops the whole cluster amid a batch, as when its machine is suspended; the processes, to be continued."""
         running = "SELECT count(*) FROM predictions_prediction WHERE status = 'running'"
         for _ in range(_TRIES_TO_PAUSE):
             paused = [*self.unit.mains("worker"), *self.busy_worker(), *self.unit.workers_of("worker")]

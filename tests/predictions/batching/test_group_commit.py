@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 20
 
 
 class Store:
-    """Notes each group and the thread that wrote it. A write stands still while `go` is cleared."""
+    """Records each group and the thread that wrote it. A write waits while `go` is cleared."""
 
     def __init__(self) -> None:
         self.groups: list[list[str]] = []

@@ -17,7 +17,7 @@ _PATIENCE = 20.0
 
 @dataclass
 class Machine:
-    """What is called: notes each call, and stands still between `hold` and `go`."""
+    """What is called: records each call, and waits between `hold` and `go`."""
 
     calls: list[list[Any]] = field(default_factory=list)
     settled: list[list[Any]] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Callers:
         self.results: dict[Any, Any] = {}
 
     def start(self, item: Any, *, key: Any = "version", weight: int = 1, timeout: float = _PATIENCE) -> None:
-        """Returns once the caller stands in line, or was called."""
+        """Returns once the caller waits in the queue, or was called."""
 
         def submit() -> None:
             try:
@@ -98,7 +98,7 @@ def callers(micro_batcher: MicroBatcher[Any], machine: Machine) -> Callers:
 
 
 def occupy(machine: Machine, callers: Callers, item: Any = "first") -> None:
-    """A call is running, and stands still."""
+    """A call is running, and waits for `go`."""
     machine.hold()
     callers.start(item)
     assert machine.is_called.wait(_PATIENCE)

@@ -62,7 +62,7 @@ def test_it_shows_a_prediction_to_whom_it_concerns(
 def test_it_fetches_nothing_of_what_is_hidden(
     submit_rows: Submit, people: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A row that travels takes longer than none, and a large result is told from a small one."""
+    """A transferred row takes longer than none, and a large result longer than a small one."""
     prediction, fetched = submit_rows(), []
     Model.objects.update(is_public=False)
 

@@ -1,4 +1,4 @@
-"""The parts of a file on their way: to whom, with what, and once more."""
+"""Sending the parts of a file: the addresses, the headers, and attempts that are repeated."""
 
 import signal
 import socket
