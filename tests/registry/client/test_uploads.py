@@ -36,13 +36,13 @@ def test_it_goes_on_to_look_while_the_server_is_unreachable(scripted: ScriptedSe
     assert ended.status == "published"
 
 
-@pytest.mark.parametrize(("name", "sentence"), [("_STILL_SECONDS", "Is a worker running"), ("_AWAY_SECONDS", "away")])
+@pytest.mark.parametrize(("name", "sentence"), [("_STILL_SECONDS", "Is a worker running"), ("_AWAY_SECONDS", "down")])
 def test_it_does_not_look_for_ever(
     scripted: ScriptedServer, server: RemoteServer, monkeypatch: pytest.MonkeyPatch, name: str, sentence: str
 ) -> None:
     monkeypatch.setattr(uploads, name, 0)
     queued = as_json(200, **document(status="queued"))
-    scripted.script(queued if name == "_STILL_SECONDS" else as_json(503, detail="down"))
+    scripted.script(queued if name == "_STILL_SECONDS" else as_json(503, detail="It is down."))
 
     with pytest.raises(Unavailable, match=sentence):
         followed(server, upload_of(status="queued"), lambda seen: None, pause=lambda seconds: None)
