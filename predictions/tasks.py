@@ -63,10 +63,10 @@ def _attend() -> int:
         _Late.is_unknown = False
     call_marker.renew()
     wake_ups.clear_pending_wake_up()
-    with WakeUpListener() as attendance:
-        ended = drain(deadline, attendance)
-        while _waits(attendance, deadline):
-            ended += drain(deadline, attendance)
+    with WakeUpListener() as listener:
+        ended = drain(deadline, listener)
+        while _waits(listener, deadline):
+            ended += drain(deadline, listener)
     ended += _look_once_more(deadline)
     totals.flush_if_due(after_seconds=0)
     if seconds_to_next_try() is not None:
@@ -87,13 +87,13 @@ def _look_once_more(deadline: float) -> int:
     return 0
 
 
-def _waits(attendance: WakeUpListener, deadline: float) -> bool:
+def _waits(listener: WakeUpListener, deadline: float) -> bool:
     """Whether to look again, after a wake-up or at the end of a pause; False when the time is up."""
     pause = seconds_to_next_try()
     if pause is None:
-        return attendance.wait(deadline - time.monotonic())
+        return listener.wait(deadline - time.monotonic())
     again_at = min(time.monotonic() + max(pause, _LEAST_SECONDS), deadline)
-    return attendance.wait(again_at - time.monotonic()) or again_at <= time.monotonic() < deadline
+    return listener.wait(again_at - time.monotonic()) or again_at <= time.monotonic() < deadline
 
 
 def _wait_for_database() -> bool:

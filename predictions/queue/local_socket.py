@@ -25,7 +25,7 @@ class LocalWakeUpSocket:
         database = settings.DATABASES["default"]
         place = f"{database.get('HOST')}:{database['NAME']}:{os.getuid()}:{name}"
         digest = hashlib.sha256(place.encode()).hexdigest()[:16]
-        self._path = Path(tempfile.gettempdir()) / f"mlserve-{digest}.bell"
+        self._path = Path(tempfile.gettempdir()) / f"mlserve-{digest}.wake-up"
         self._listening: socket.socket | None = None
         self._lock: int | None = None
         self._pid = 0

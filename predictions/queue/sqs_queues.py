@@ -25,11 +25,11 @@ Attributes = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Made:
-    """What `create` did: `mended` says what was wrong with a queue that was there."""
+    """What `create` did: `corrected` says what was wrong with a queue that was there."""
 
     name: str
     is_new: bool
-    mended: tuple[str, ...] = ()
+    corrected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,12 @@ _PLAIN_HTTP = "lets itself be used without TLS (AWS_ENDPOINT_URL begins with htt
 
 @dataclass(frozen=True)
 class Made:
-    """What `create` did: `mended` are the faults of an existing bucket, `lacking` those that cannot be corrected."""
+    """What `create` did: `corrected` are the faults of an existing bucket, `lacking` those that cannot be corrected."""
 
     name: str
     region: str
     is_new: bool
-    mended: tuple[str, ...] = ()
+    corrected: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
 
 
@@ -45,16 +45,16 @@ def create(name: str, *, region: str | None = None, origins: Sequence[str] | Non
     region = region or _default_region()
     client = s3_client.new_client(region)
     is_new = _ensure(client, name, region)
-    bucket, mended, lacking = _described(client, name, origins), [], []
+    bucket, corrected, lacking = _described(client, name, origins), [], []
     for rule in RULES:
         try:
             if _mend(client, bucket, rule):
-                mended.append(rule.fault)
+                corrected.append(rule.fault)
         except Answered:
             lacking.append(rule.fault)
     if not bucket.uses_tls:
         lacking.append(_PLAIN_HTTP)
-    return Made(name, region, is_new, () if is_new else tuple(mended), tuple(lacking))
+    return Made(name, region, is_new, () if is_new else tuple(corrected), tuple(lacking))
 
 
 def problems_of(name: str, *, region: str | None = None) -> list[str]:

@@ -48,8 +48,8 @@ class Command(TerminalCommand):
 def _sentence(made: Made) -> str:
     if made.is_new:
         return f"Queue {made.name}: made."
-    if made.mended:
-        return f"Queue {made.name}: there already. Corrected: it {'; it '.join(made.mended)}."
+    if made.corrected:
+        return f"Queue {made.name}: there already. Corrected: it {'; it '.join(made.corrected)}."
     return f"Queue {made.name}: there already, as it should be."
 
 

@@ -45,8 +45,8 @@ def _sentence(made: Made) -> str:
     name = f"Bucket {made.name} ({made.region})"
     if made.is_new:
         return f"{name}: made."
-    if made.mended:
-        return f"{name}: yours already. Mended: it {'; it '.join(made.mended)}."
+    if made.corrected:
+        return f"{name}: yours already. Corrected: it {'; it '.join(made.corrected)}."
     return f"{name}: yours already, as it should be."
 
 
