@@ -82,10 +82,10 @@ torture: $(DEV) ## harm the service under load, and count (MINUTES=10 DATABASE=p
 
 PACKAGE ?= var/package.zip
 package: $(DEPLOY) ## build and try the Lambda package (PACKAGE=var/package.zip)
-	@VIRTUAL_ENV=$(abspath $(DEPLOY_VENV)) exec $(DEPLOY_VENV)/bin/python -m deployment.package "$(PACKAGE)"
+	@VIRTUAL_ENV="$(CURDIR)/$(DEPLOY_VENV)" exec $(DEPLOY_VENV)/bin/python -m deployment.package "$(PACKAGE)"
 
 # Settings and credentials come from the environment; docs/deploy-aws.md says which.
-DEPLOYMENT := VIRTUAL_ENV=$(abspath $(DEPLOY_VENV)) exec $(DEPLOY_VENV)/bin/python -m deployment
+DEPLOYMENT := VIRTUAL_ENV="$(CURDIR)/$(DEPLOY_VENV)" exec $(DEPLOY_VENV)/bin/python -m deployment
 deploy: $(DEPLOY) ## bring both functions to AWS, migrate, check (URL=https://…: where clients reach it)
 	@$(DEPLOYMENT) deploy $(if $(URL),--url "$(URL)")
 
