@@ -70,11 +70,8 @@ DJANGO_Q = [
     Private("django_q.admin", "the pages of its tables, which ours take the place of"),
 ]  # fmt: skip
 OTHERS = [
-    Private("storages.backends.s3:S3Storage._create_session", "one client per process instead of one per thread",
-            "self"),
-    Private("storages.backends.s3:S3Storage._normalize_name", "the key of a name, below the storage's location",
-            "self name"),
-    Private("storages.utils:clean_name", "as the storage itself does before `_normalize_name`", "name"),
+    Private("storages.backends.s3:S3Storage._save", "Django's hook for a storage, overridden to translate errors; it "
+            "goes by way of `bucket`, which is one per process here", "self name content", ("self.bucket",)),
     Private("rest_framework.request", "whether a test has said who asks", None, ("'_force_auth_user'",)),
     Private("rest_framework.utils.urls:replace_query_param", "DRF's own way to write the link to the next page",
             "url key val"),

@@ -6,8 +6,9 @@ deletes (predictions/store/payload_sweep.py). Keys are
 
     predictions/SERVICE/SHARD/PREDICTION/NAME-RANDOM.json
 
-SERVICE is made from SECRET_KEY: a sweep must not delete objects of another service in the same bucket. SHARD is the
-random end of the prediction's id. Older rows refer to predictions/PREDICTION/NAME-RANDOM.json, which no sweep looks at.
+SERVICE is made from SECRET_KEY and from the moment when the database was made: a sweep must not delete objects whose
+rows are in another database, whichever services share a bucket or a key. SHARD is the random end of the prediction's
+id. Older rows refer to predictions/PREDICTION/NAME-RANDOM.json, which no sweep looks at.
 """
 
 import hashlib
@@ -15,10 +16,14 @@ import hmac
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import lru_cache
 from uuid import UUID, uuid4
 
 from django.conf import settings
+from django.db import Error as AnyDatabaseError
+from django.db import connection
+from django.db.models import Min
 
 from mlserve.errors import Unavailable
 from predictions.batching.backoff import Backoff
@@ -102,14 +107,32 @@ def delete(*kept: str | None) -> None:
 
 
 def folders() -> list[str]:
-    """The folders of this service: new objects are stored in the first, those of its earlier keys in the others."""
-    return [f"{_FOLDER}/{_service(key)}" for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
+    """The folders of this service: new objects are stored in the first, those of its earlier keys in the others.
+
+    Raises Unavailable when the database does not answer, which is asked once per process.
+    """
+    keys_of_service = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    made_at = database_made_at(connection.settings_dict["NAME"])
+    return [f"{_FOLDER}/{_service(key, made_at)}" for key in keys_of_service]
 
 
 @lru_cache(maxsize=8)
-def _service(secret_key: str) -> str:
+def database_made_at(_name: str) -> datetime:
+    """When the first migration was applied: no two databases have this moment in common, but copies of one."""
+    from django.db.migrations.recorder import MigrationRecorder
+
+    try:
+        made_at: datetime = MigrationRecorder(connection).migration_qs.aggregate(at=Min("applied"))["at"]
+    except AnyDatabaseError as error:
+        raise Unavailable("The database does not tell when it was made.") from error
+    return made_at
+
+
+@lru_cache(maxsize=8)
+def _service(secret_key: str, made_at: datetime) -> str:
     """A name from which the key cannot be computed."""
-    return hmac.new(secret_key.encode(), b"mlserve payloads", hashlib.sha256).hexdigest()[:16]
+    facts = f"mlserve payloads {made_at.timestamp():.6f}".encode()
+    return hmac.new(secret_key.encode(), facts, hashlib.sha256).hexdigest()[:16]
 
 
 def keys(kept: str) -> list[str]:

@@ -93,7 +93,7 @@ def submit(
 
 @contextmanager
 def _discarded_if_refused(prediction: Prediction) -> Iterator[None]:
-    """What lies in the storage for a row that is not stored would stay there for ever.
+    """What lies in the storage for a row that is not stored would stay there until the sweep finds it.
 
     A database that does not answer may have stored the row all the same, so then the objects stay.
     """

@@ -13,8 +13,7 @@ from itertools import chain, islice
 from time import monotonic as _seconds_now
 from uuid import UUID
 
-from django.db.migrations.recorder import MigrationRecorder
-from django.db.models import Min
+from django.db import connection
 
 from mlserve.errors import Unavailable
 from predictions.models import Prediction, payloads
@@ -30,7 +29,11 @@ _AT_ONCE = 500
 
 
 def delete_unreferenced(*, now: datetime, seconds: float = _SECONDS) -> int:
-    """How many objects it deleted, in about `seconds`. A storage that does not answer is left to the next sweep."""
+    """How many objects it deleted, in about `seconds`. A storage that does not answer is left to the next sweep, and is
+    not asked at all while it is known to be unreachable.
+    """
+    if payloads.unreachable.failing():
+        return 0
     deadline, deleted = _seconds_now() + seconds, 0
     try:
         listed = _listed()
@@ -57,14 +60,14 @@ def _listed() -> Iterator[tuple[str, datetime]]:
 
 
 def _unreferenced(keys: Iterable[str]) -> list[str]:
-    """Objects from before this database was made belong to another one, which the service perhaps should use.
+    """Objects from before this database was made can have no row in it.
 
     The first 48 bits of a prediction's id, a UUID of version 7, are the milliseconds of its time.
     """
     by_key = {key: prediction_id for key in keys if (prediction_id := payloads.prediction_of(key))}
     if not by_key:
         return []
-    made_at = MigrationRecorder.Migration.objects.aggregate(at=Min("applied"))["at"].timestamp() * 1000
+    made_at = payloads.database_made_at(connection.settings_dict["NAME"]).timestamp() * 1000
     referenced = _referenced(set(by_key.values()))
     return [key for key, pk in by_key.items() if key not in referenced and pk.int >> 80 > made_at]
 

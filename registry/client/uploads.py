@@ -171,7 +171,7 @@ def _upload(document: Mapping[str, Any]) -> RemoteUpload:
             report=document["report"],
             problem=document["problem"],
         )
-        if upload.part_count != -(-upload.size_bytes // upload.part_bytes):
+        if upload.part_bytes < 1 or upload.part_count != -(-upload.size_bytes // upload.part_bytes):
             raise ValueError
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise RemoteRefusal("The server described the upload in a way that this client does not know.") from error

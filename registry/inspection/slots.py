@@ -41,16 +41,17 @@ def _take_slot(slots: ExitStack) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         files = [slots.enter_context((folder / str(number)).open("wb")) for number in range(MOST_AT_ONCE)]
+        while not any(map(_is_locked, files)):
+            if time.monotonic() > deadline:
+                raise Overloaded(
+                    f"{MOST_AT_ONCE} uploads are inspected already, as many as this host takes from requests. "
+                    "Send it again later, or send it in parts (POST /api/uploads, `upload_model --to`), which waits "
+                    "in a queue.",
+                    retry_after_seconds=_RETRY_AFTER_SECONDS,
+                )
+            time.sleep(0.1)
     except OSError as error:
         raise Unavailable(f"{folder} (MLSERVE_CACHE_DIR) cannot be used: {error.strerror or error}.") from error
-    while not any(map(_is_locked, files)):
-        if time.monotonic() > deadline:
-            raise Overloaded(
-                f"{MOST_AT_ONCE} uploads are inspected already, as many as this host takes from requests. Send it "
-                "again later, or send it in parts (POST /api/uploads, `upload_model --to`), which waits in a queue.",
-                retry_after_seconds=_RETRY_AFTER_SECONDS,
-            )
-        time.sleep(0.1)
 
 
 def _is_locked(file: IO[bytes]) -> bool:

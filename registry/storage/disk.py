@@ -56,7 +56,9 @@ class AtomicFileSystemStorage(FileSystemStorage):
         Otherwise missing files would count as lost, and new files would be hidden once the disk is mounted.
         """
         if not Path(self.path(_INCOMING)).is_dir():
-            raise Unavailable(f"The storage is away: nothing was ever stored in {self.location}. Is its disk mounted?")
+            raise Unavailable(
+                f"The storage is not there: nothing was ever stored in {self.location}. Is its disk mounted?"
+            )
 
     def get(self, key: str) -> bytes:
         try:

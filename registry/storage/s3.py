@@ -18,7 +18,7 @@ from storages.backends.s3 import S3Storage
 from mlserve.errors import PayloadLost
 from registry.storage.cache import ArtifactCache, CheckedFile
 from registry.storage.digest import Digest, not_stored
-from registry.storage.s3_client import Answered, answering, config, region, transfer_config
+from registry.storage.s3_client import IMPATIENT, Answered, answering, config, region, transfer_config
 
 _ABSENT = frozenset({"NoSuchKey", "404"})
 
@@ -31,6 +31,7 @@ class S3ArtifactStorage(S3Storage):  # type: ignore[misc]  # django-storages has
             **{"client_config": config(), "transfer_config": transfer_config(), "region_name": region(), **options}
         )
         self._made: tuple[int, Any] = (0, None)
+        self._made_for_listing: tuple[int, Any] = (0, None)
 
     @property
     def connection(self) -> Any:
@@ -40,12 +41,15 @@ class S3ArtifactStorage(S3Storage):  # type: ignore[misc]  # django-storages has
         """
         pid, connection = self._made
         if pid != os.getpid():
-            with answering("The artifact storage cannot be reached", self.bucket_name):
-                connection = boto3.Session().resource(
-                    "s3", region_name=self.region_name, endpoint_url=self.endpoint_url, config=self.client_config
-                )
+            connection = self._new_connection(self.client_config)
             self._made = (os.getpid(), connection)
         return connection
+
+    def _new_connection(self, client_config: Any) -> Any:
+        with answering("The artifact storage cannot be reached", self.bucket_name):
+            return boto3.Session().resource(
+                "s3", region_name=self.region_name, endpoint_url=self.endpoint_url, config=client_config
+            )
 
     @property
     def bucket(self) -> Any:
@@ -99,7 +103,12 @@ class S3ArtifactStorage(S3Storage):  # type: ignore[misc]  # django-storages has
             super().delete(name)
 
     def listed(self, folder: str, *, after: str) -> Iterator[tuple[str, datetime]]:
-        pages = self.client.get_paginator("list_objects_v2").paginate(
+        """Only sweeps ask, in a worker that predicts: it gives up after seconds instead of waiting for a minute."""
+        pid, connection = self._made_for_listing
+        if pid != os.getpid():
+            connection = self._new_connection(self.client_config.merge(IMPATIENT))
+            self._made_for_listing = (os.getpid(), connection)
+        pages = connection.meta.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket_name, Prefix=f"{folder}/", StartAfter=f"{folder}/{after}"
         )
         with answering("The storage does not tell what it holds", self.bucket_name):
@@ -118,4 +127,6 @@ class S3ArtifactStorage(S3Storage):  # type: ignore[misc]  # django-storages has
             with answering(f"The {digest} cannot be fetched", self.bucket_name, expected=_ABSENT):
                 self.client.download_fileobj(self.bucket_name, digest.key, file, Config=self.transfer_config)
         except Answered as error:
+            with answering(f"The {digest} cannot be fetched", self.bucket_name):
+                self.client.head_bucket(Bucket=self.bucket_name)  # S3 answers HEAD alike for a missing bucket
             raise not_stored(digest) from error

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import s3transfer.exceptions
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.session import Session
 from django.conf import settings
-from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError, S3ValidationError
+from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
 
 from mlserve.errors import Unavailable
 
@@ -22,7 +23,14 @@ _LONGEST_QUOTE = 300
 # The least that S3 takes as a part, and the most parts of one upload.
 _PART_BYTES, _MOST_PARTS = 5 * 2**20, 10_000
 # s3transfer, which boto3 transfers with, has no base for what it raises.
-_NOT_TRANSFERRED = (Boto3Error, S3DownloadFailedError, S3ValidationError)
+_NOT_TRANSFERRED: tuple[type[Exception], ...] = (
+    Boto3Error,
+    S3DownloadFailedError,
+    # The SDK of Lambda's own Python may be older than this name.
+    getattr(s3transfer.exceptions, "S3ValidationError", S3DownloadFailedError),
+)
+# For what is not worth waiting for: one attempt of a few seconds.
+IMPATIENT = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1})
 # Each has the client's own attempts, so that a server that takes connections and never answers holds a download for
 # three minutes.
 _MOST_DOWNLOADS = 2

@@ -1,7 +1,9 @@
 """Payload objects that no row refers to are found and deleted, and no others."""
 
 import os
+import socket
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from uuid import UUID, uuid4
 import pytest
 from django.core.files.storage import storages
 from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -99,6 +103,24 @@ def test_it_keeps_an_object_that_is_being_replaced(submit_rows: Submit) -> None:
     assert payloads.fetch(old)
 
 
+def test_it_deletes_nothing_of_another_database_with_the_same_key(db: None, clean_moment: None) -> None:
+    theirs = leave()
+    migrations = MigrationRecorder(connection).migration_qs
+    first = migrations.earliest("applied")
+    migrations.filter(pk=first.pk).update(applied=first.applied - timedelta(days=400))
+    payloads.database_made_at.cache_clear()
+
+    assert sweep_in(days=3) == 0
+    assert is_there(theirs)
+
+
+@pytest.fixture
+def clean_moment() -> Iterator[None]:
+    """What a process remembers of its database does not outlive a test that changes it."""
+    yield
+    payloads.database_made_at.cache_clear()
+
+
 def test_it_deletes_nothing_of_another_service_in_the_same_bucket(db: None, settings: Any) -> None:
     theirs = leave()
     settings.SECRET_KEY, own = "another service's key", settings.SECRET_KEY
@@ -179,6 +201,25 @@ def test_it_leaves_the_rest_of_the_sweep_to_a_storage_that_answers(
     assert "Payloads without a row stay until the next sweep: It does not answer." in caplog.text
     assert sweep_in(days=3) == 1
     assert not is_there(left)
+
+
+def test_it_asks_no_storage_that_is_known_to_be_unreachable(db: None) -> None:
+    leave()
+    payloads.unreachable.begin("predictions")
+
+    assert sweep_in(days=3) == 0
+
+
+@pytest.mark.parametrize("kind", ["s3"], indirect=True)
+def test_it_keeps_no_worker_for_a_bucket_that_hangs(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task of a sweep has 65 seconds, and its worker predicts otherwise."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        started = time.monotonic()
+
+        assert sweep_in(days=3) == 0
+
+    assert time.monotonic() - started < 20
 
 
 class TestOnDisk:

@@ -18,7 +18,9 @@ def test_it_reads_a_file_once_for_its_digest(source: Source) -> None:
     assert source.sha256.startswith("84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882")
 
 
-@pytest.mark.parametrize("changes", [{"part_bytes": 0}, {"part_count": 99}, {"size_bytes": "many"}, {"parts": [1]}])
+@pytest.mark.parametrize("changes", [
+    {"part_bytes": 0}, {"part_bytes": -5, "part_count": -2}, {"part_count": 99}, {"size_bytes": "many"}, {"parts": [1]},
+])  # fmt: skip
 def test_it_trusts_no_strange_description(
     scripted: ScriptedServer, server: RemoteServer, changes: dict[str, Any]
 ) -> None:
