@@ -2,10 +2,11 @@
 
 granian's threads wait for a body, and nothing interrupts that. When the answer is out and much of a body is unread,
 granian closes the connection, of which the sender, or a proxy in front, often sees only that it broke. An application
-cannot announce it, for the header Connection is the server's (PEP 3333); so it reads what comes soon.
+cannot announce it, for the header Connection is the server's (PEP 3333); so it reads what comes soon. It does so before
+the answer: granian (2.8) stops serving all connections of its process while a thread still reads the body of a request
+that was answered.
 """
 
-import contextlib
 import threading
 import time
 from collections import Counter
@@ -53,7 +54,8 @@ class Body:
     def __init__(self, environ: Mapping[str, Any], readers: Readers) -> None:
         self._stream, self._readers, self._address = environ["wsgi.input"], readers, address_of(environ)
         length = environ.get("CONTENT_LENGTH") or ""
-        self._is_refused = False
+        # The sender waits for leave to send its body: a refusal is what it waits for.
+        self._is_refused = "HTTP_EXPECT" in environ
         # Of one in chunks the length is unknown.
         self._left = int(length) if length.isdigit() and length.isascii() else MOST_DROPPED_BYTES
 
@@ -85,18 +87,16 @@ class Body:
         return iter(self.readline, b"")
 
     def drop(self) -> None:
-        """Read what is unread, if it comes soon and is not too much, and if few bodies of the client are being read."""
-        if 0 < self._left <= MOST_DROPPED_BYTES and not self._is_refused:
-            # Nothing interrupts a read, so that the answer goes out while a thread of its own may still wait.
-            dropping = threading.Thread(target=self._drop, name="drop-body", daemon=True)
-            dropping.start()
-            dropping.join(MOST_DROPPING_SECONDS)
+        """Read what is unread, if it comes soon and is not too much, and if few bodies of the client are being read.
 
-    def _drop(self) -> None:
+        A sender that stops in the middle of its body gets no answer before it goes on.
+        """
         deadline = time.monotonic() + MOST_DROPPING_SECONDS
-        with contextlib.suppress(TooManyRequests):
-            while self._left > 0 and time.monotonic() < deadline:
+        while 0 < self._left <= MOST_DROPPED_BYTES and not self._is_refused and time.monotonic() < deadline:
+            try:
                 self.read(min(_PIECE_BYTES, self._left))
+            except TooManyRequests:
+                return
 
 
 def has_body(environ: Mapping[str, Any]) -> bool:
