@@ -61,7 +61,7 @@ class Backoff(Generic[Key]):
             return frozenset(key for key, pause in self._pauses.items() if pause.until > now)
 
     def seconds_left(self) -> float | None:
-        """Until the first pause ends; None when nothing is away."""
+        """Until the first pause ends; None when nothing is failing."""
         with self._lock:
             ends = [pause.until for pause in self._known().values()]
         return max(min(ends) - self._clock(), 0.0) if ends else None

@@ -119,6 +119,10 @@ class PredictionQuerySet(QuerySet["Prediction"]):
 
     def _requeue(self, which: Q, now: datetime) -> int:
         held = self.running().filter(which)
+        # First what needs no storage: ending a row may have to read its input, which can take as long as a task has.
+        back = held.filter(attempts__lt=settings.MLSERVE_MAX_ATTEMPTS).update(
+            status=Status.QUEUED, started_at=None, lease_holder="", lease_expires_at=None
+        )
         used_up = held.filter(attempts__gte=settings.MLSERVE_MAX_ATTEMPTS)
         given_up = used_up._end(
             status=Status.FAILED,
@@ -126,9 +130,6 @@ class PredictionQuerySet(QuerySet["Prediction"]):
             finished_at=now,
             lease_holder="",
             lease_expires_at=None,
-        )
-        back = held.filter(attempts__lt=settings.MLSERVE_MAX_ATTEMPTS).update(
-            status=Status.QUEUED, started_at=None, lease_holder="", lease_expires_at=None
         )
         # Rows that could not end because their input is unreachable lose their worker; the next sweep ends them.
         used_up.update(lease_holder="", lease_expires_at=now)

@@ -31,8 +31,8 @@ def host_name() -> str:
     Machines may bear the same name, and containers and functions often do. What one of them took for the number of a
     process that is gone may be that of another one's busy worker.
     """
-    if sandbox := os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME"):
-        return sandbox
+    if log_stream := os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME"):
+        return log_stream
     name, marks = socket.gethostname(), _marks_of_this_host()
     return f"{name}-{hashlib.sha256(marks.encode()).hexdigest()[:8]}" if marks else name
 

@@ -75,7 +75,7 @@ _known = _Known()
 
 
 def standing() -> Standing:
-    """Which versions are kept apart; at most some seconds old, and one small statement when it is older."""
+    """Which versions are quarantined; at most some seconds old, and one small statement when it is older."""
     return _known.standing()
 
 

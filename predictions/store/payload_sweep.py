@@ -51,7 +51,9 @@ def delete_unreferenced(*, now: datetime, seconds: float = _SECONDS) -> int:
 def _listed() -> Iterator[tuple[str, datetime]]:
     """Every object once, from a random shard on to the end, then from the beginning."""
     start = f"{secrets.randbelow(payloads.SHARDS):03x}"
-    for folder in payloads.folders():
+    folders = payloads.folders()
+    secrets.SystemRandom().shuffle(folders)  # those of earlier keys have their turn, too
+    for folder in folders:
         yield from artifacts.listed(folder, after=start)
         for key, written_at in artifacts.listed(folder):
             if key >= f"{folder}/{start}":

@@ -209,7 +209,7 @@ class _StopFlag:
 class _Heartbeat:
     """Record regularly that the workers of this host live: the sweep, which one host runs, cannot see those of others.
 
-    It also sends for the sweep when one is due.
+    It also corrects the schedule when a clock that was ahead has put the sweep off.
     """
 
     def __init__(self) -> None:

@@ -3,7 +3,7 @@
 So a version that hangs or ends its process harms no other one, and no prediction waits for it. Each host checks by
 itself: a message could reach a host with other packages. `/readyz` reads the verdicts.
 
-| what happens | completion |
+| what happens | outcome |
 |---|---|
 | the answers are the same, or differ | the process stores the verdict |
 | it hangs, crashes, or runs out of memory | the parent process stores that; again after a while |

@@ -101,8 +101,7 @@ class AtomicFileSystemStorage(FileSystemStorage):
                 with os.fdopen(descriptor, "wb") as file:
                     fcntl.flock(file, fcntl.LOCK_EX)
                     _write(file, content)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    Path(temporary).replace(target)
+                    _put_in_place(Path(temporary), target)
             except BaseException:
                 Path(temporary).unlink(missing_ok=True)
                 raise
@@ -132,6 +131,19 @@ def _files(entry: "os.DirEntry[str]") -> Iterator[tuple[str, datetime]]:
     else:
         with suppress(FileNotFoundError):
             yield entry.path, datetime.fromtimestamp(entry.stat().st_mtime, UTC)
+
+
+def _put_in_place(temporary: Path, target: Path) -> None:
+    """Once more when another process deletes the folder, which was empty, just before the file is there."""
+    for is_last in (False, True):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.replace(target)
+        except FileNotFoundError:
+            if is_last:
+                raise
+        else:
+            return
 
 
 def _write(file: IO[bytes], content: "File[bytes]") -> None:

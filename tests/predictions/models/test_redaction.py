@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from uuid import UUID
 
 import pytest
@@ -246,6 +247,22 @@ def test_it_never_tries_again_what_has_used_up_its_attempts(ask: Ask, settings: 
     prediction.refresh_from_db()
     assert (prediction.status, prediction.attempts) == ("failed", settings.MLSERVE_MAX_ATTEMPTS)
     kept_row(prediction.pk)
+
+
+def test_it_requeues_others_before_it_waits_for_the_storage(
+    ask: Ask, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task's time can end during the wait for an input that is only needed to end its own row."""
+    use_up_attempts(ask, settings)
+    other = ask()
+    claim(holder=HOLDER, now=timezone.now())
+    monkeypatch.setattr("predictions.models.redaction.fetch", Mock(side_effect=SystemExit))
+
+    with pytest.raises(SystemExit):
+        Prediction.objects.requeue_held_by([HOLDER], now=timezone.now())
+
+    other.refresh_from_db()
+    assert other.status == "queued"
 
 
 @pytest.mark.parametrize("is_quarantined", [False, True])

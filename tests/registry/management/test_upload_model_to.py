@@ -43,7 +43,6 @@ def worker() -> Iterator[None]:
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server cuts even the example's artifact into parts."""
     monkeypatch.setattr("registry.multipart.parts.PART_BYTES", 1024)
-    monkeypatch.setattr("registry.multipart.parts.part_bytes_for", lambda size_bytes: 1024)
     monkeypatch.setattr("registry.uploads.sender.part_bytes_for", lambda size_bytes: 1024)
 
 
