@@ -149,7 +149,6 @@ def sweep_now() -> dict[str, int]:
     now = timezone.now()
     heartbeat.see_living_workers()
     incidents.report_left_behind()
-    _call_for_what_waits()  # also before what may wait for the storage until this task is ended
     counts = {
         "released": Prediction.objects.requeue_expired(now=now) + heartbeat.requeue_of_dead_workers(),
         "expired": Prediction.objects.expire(now=now),
