@@ -33,9 +33,13 @@ CITIES = pd.DataFrame({"a": ["Bern", "Basel", "Bern", "Basel", "Chur", "Chur"], 
 Y = [0, 1, 0, 1, 0, 1]
 
 
+def schema_of(pipeline: Any, sample: Any = ()) -> RecordSchema:
+    return from_pipeline(pipeline, list(sample)).schema
+
+
 def read(*steps: Any, frame: Any = NUMBERS, sample: Any = ()) -> RecordSchema:
     """The schema of a pipeline of the steps and a classifier."""
-    return from_pipeline(make_pipeline(*steps, LogisticRegression()).fit(frame, Y), list(sample))
+    return schema_of(make_pipeline(*steps, LogisticRegression()).fit(frame, Y), list(sample))
 
 
 def column(*steps: Any, frame: Any = NUMBERS, sample: Any = ()) -> dict[str, Any]:
@@ -73,7 +77,7 @@ def test_it_only_warns_where_the_encoder_takes_unknown_values(encoder: Any) -> N
 
 @pytest.mark.parametrize(
     ("kinds", "kind"),
-    [((1, 2, 3), "number"), ((True, False), "boolean"), (("x", "y"), "string"), ((1.5, 2.5), "number")],
+    [((1, 2, 3), "integer"), ((True, False), "boolean"), (("x", "y"), "string"), ((1.5, 2.5), "number")],
     ids=str,
 )
 def test_it_takes_the_type_of_the_categories(kinds: tuple[Any, ...], kind: str) -> None:
@@ -88,16 +92,28 @@ def test_it_takes_the_type_of_the_categories(kinds: tuple[Any, ...], kind: str) 
 def test_it_allows_null_where_an_encoder_saw_missing_values(missing: Any) -> None:
     frame = values("x", "y", missing)
 
-    assert column(OneHotEncoder(), frame=frame) == {"type": ["string", "null"], "enum": ["x", "y", None]}
+    marker = {} if missing is not None else {"x-missing": "none"}
+    assert column(OneHotEncoder(), frame=frame) == {"type": ["string", "null"], "enum": ["x", "y", None], **marker}
 
 
-def test_it_writes_no_dates_into_an_enum() -> None:
-    """They have no JSON of their own."""
+def test_it_writes_days_as_json_has_them() -> None:
     frame = values(pd.Timestamp("2026-01-31"), pd.Timestamp("2026-02-28"))
 
     node = column(OneHotEncoder(), frame=frame, sample=[{"a": "2026-01-31", "b": 1}])
 
-    assert json.loads(json.dumps(node)) == {"type": "string"}
+    assert node == {"type": "string", "format": "date", "enum": ["2026-01-31", "2026-02-28"]}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "written"),
+    [("datetime64[us]", {}), ("datetime64[ns]", {"x-dtype": "datetime64[ns]"}),
+     ("datetime64[us, Europe/Zurich]", {"x-dtype": "datetime64[us, Europe/Zurich]"})],
+)  # fmt: skip
+def test_it_knows_the_dtype_of_moments_but_not_their_spelling(dtype: str, written: dict[str, Any]) -> None:
+    frame = NUMBERS.assign(a=pd.DatetimeIndex(["2026-01-31T12:00Z", "2026-02-28T13:00Z"] * 3).tz_localize(None))
+    frame["a"] = frame["a"].dt.tz_localize("UTC").astype(dtype) if "," in dtype else frame["a"].astype(dtype)
+
+    assert column(OneHotEncoder(), frame=frame) == {"type": "string", "format": "date-time", **written}
 
 
 @pytest.mark.parametrize(
@@ -121,9 +137,11 @@ def test_it_remembers_that_missing_means_none() -> None:
     assert schema.properties["a"]["type"] == ["string", "null"]
 
 
-def test_it_allows_no_null_where_the_imputer_looks_for_something_else() -> None:
+def test_it_writes_what_the_imputer_looks_for_in_the_place_of_null() -> None:
     """An imputer of -1 raises on NaN."""
-    assert column(SimpleImputer(missing_values=-1)) == {"type": "number"}
+    node = column(SimpleImputer(missing_values=-1))
+
+    assert node == {"type": ["number", "null"], "x-missing": {"value": -1}}
 
 
 @pytest.mark.parametrize(
@@ -206,7 +224,7 @@ def test_it_keeps_the_order_of_training() -> None:
 
 
 def test_it_reads_a_whole_pipeline() -> None:
-    schema = from_pipeline(pipelines.mixed_classifier(), [])
+    schema = schema_of(pipelines.mixed_classifier(), [])
 
     age, city, postcode = (schema.properties[name] for name in ("age", "city", "postcode"))
     assert age["type"] == ["number", "null"]
@@ -219,7 +237,7 @@ def test_it_reads_a_whole_pipeline() -> None:
 
 
 def forest(frame: Any = NUMBERS) -> Pipeline:
-    """Tells nothing of its columns but their names."""
+    """Tells of its columns that it computes with them, and takes gaps."""
     return make_pipeline(RandomForestClassifier(2, random_state=0)).fit(frame, Y)
 
 
@@ -228,20 +246,20 @@ def many(low: float, high: float, rows: int = 50) -> list[dict[str, Any]]:
 
 
 def test_it_takes_the_range_of_a_large_sample() -> None:
-    schema = from_pipeline(forest(), many(3, 7.5))
+    schema = schema_of(forest(), many(3, 7.5))
 
-    assert schema.properties["a"] == {"type": "number", "x-training-range": [3.0, 7.5]}
+    assert schema.properties["a"] == {"type": ["number", "null"], "x-training-range": [3.0, 7.5]}
 
 
 def test_it_takes_no_range_of_a_few_rows() -> None:
-    assert from_pipeline(forest(), many(3, 7, rows=49)).properties["a"] == {"type": "number"}
+    assert schema_of(forest(), many(3, 7, rows=49)).properties["a"] == {"type": ["number", "null"]}
 
 
 def test_it_takes_no_range_of_booleans_and_texts() -> None:
     sample = [{"a": bool(index % 2), "b": "x"} for index in range(60)]
 
-    properties = from_pipeline(forest(), sample).properties
-    assert properties == {"a": {"type": "boolean"}, "b": {"type": "string"}}
+    properties = schema_of(forest(), sample).properties
+    assert properties == {"a": {"type": ["boolean", "null"], "x-dtype": "float64"}, "b": {"type": "string"}}
 
 
 @pytest.mark.parametrize("step", [MinMaxScaler(), StandardScaler(), OneHotEncoder(), TargetEncoder(cv=2)], ids=str)
@@ -250,7 +268,7 @@ def test_it_prefers_what_training_saw_to_the_sample(step: Any) -> None:
 
 
 def test_it_allows_null_where_the_sample_holds_one() -> None:
-    schema = from_pipeline(forest(), [{"a": None, "b": 1}, {"a": 3, "b": 1}])
+    schema = schema_of(forest(), [{"a": None, "b": 1}, {"a": 3, "b": 1}])
 
     assert schema.properties["a"]["type"] == ["number", "null"]
 
@@ -261,7 +279,7 @@ def test_it_keeps_leading_zeros_of_a_sample(tmp_path: Path) -> None:
         ColumnTransformer([("a", OneHotEncoder(handle_unknown="ignore"), ["a"])]), LogisticRegression()
     ).fit(values("0123", "4567"), Y)
 
-    schema = from_pipeline(pipeline, read_rows(tmp_path / "sample.csv"))
+    schema = schema_of(pipeline, read_rows(tmp_path / "sample.csv"))
 
     assert schema.properties["a"]["type"] == "string"
     assert read_rows(tmp_path / "sample.csv", schema)[0]["a"] == "0123"
@@ -284,7 +302,7 @@ def test_it_needs_a_sample_where_the_pipeline_does_not_tell_its_columns() -> Non
 
 
 def test_it_numbers_the_columns_of_an_array() -> None:
-    schema = from_pipeline(pipelines.array_regressor(), [])
+    schema = schema_of(pipelines.array_regressor(), [])
 
     assert schema.names == ("x0", "x1", "x2")
     assert schema.container == "array"
@@ -292,7 +310,7 @@ def test_it_numbers_the_columns_of_an_array() -> None:
 
 
 def test_it_takes_the_names_of_the_sample_for_an_array() -> None:
-    schema = from_pipeline(pipelines.array_regressor(), [{"north": 1, "east": 2, "up": 3}])
+    schema = schema_of(pipelines.array_regressor(), [{"north": 1, "east": 2, "up": 3}])
 
     assert schema.names == ("north", "east", "up")
     assert schema.container == "array"
@@ -300,4 +318,4 @@ def test_it_takes_the_names_of_the_sample_for_an_array() -> None:
 
 def test_it_counts_the_columns_of_an_array() -> None:
     with pytest.raises(BadUpload, match=r"The sample has 2 columns \(a, b\), but the pipeline was trained on 3"):
-        from_pipeline(pipelines.array_regressor(), [{"a": 1, "b": 2}])
+        schema_of(pipelines.array_regressor(), [{"a": 1, "b": 2}])
