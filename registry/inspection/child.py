@@ -138,6 +138,7 @@ class _Inspection:
             return Check("schema", "passed", f"{len(self.schema.columns)} columns, as registered.")
         # The schema may need the sample, whose cells are text until the schema gives the types of its columns.
         self.rows = self._sample(None)
+        written = None
         try:
             written = self._written_schema()
             if written is None:
@@ -146,7 +147,8 @@ class _Inspection:
                 read = schema_sources.explicit(written, self.pipeline, self.rows)
             _require_categories(read.schema)
         except BadUpload as error:
-            raise _Failed(Check("schema", "failed", error.detail, _SCHEMA_FIX)) from error
+            fix = _SCHEMA_FIX if written is None else "Correct the schema."
+            raise _Failed(Check("schema", "failed", error.detail, fix)) from error
         self.schema, self.guessed = read.schema, read.guessed
         self.rows = self._sample(self.schema)
         source = self.request["schema_kind"] or "the pipeline and the sample"
@@ -300,7 +302,8 @@ def _described(read: schema_sources.ReadSchema, source: str) -> str:
     more = f" and {len(schema.inputs) - _SHOWN_COLUMNS} more" if len(schema.inputs) > _SHOWN_COLUMNS else ""
     what = {"texts": ", given as texts", "records": ", given as dicts"}.get(schema.container, "")
     hidden = sorted(guessed - {column.name for column in schema.inputs[:_SHOWN_COLUMNS]})
-    parts = [f"{len(schema.inputs)} columns from {source}{what}: {shown}{more}.{description(schema.marks)}"]
+    counted = "1 column" if len(schema.inputs) == 1 else f"{len(schema.inputs)} columns"
+    parts = [f"{counted} from {source}{what}: {shown}{more}.{description(schema.marks)}"]
     if hidden:
         parts.append(f"Guessed as well: {', '.join(hidden)}.")
     if schema.ignored:

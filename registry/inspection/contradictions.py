@@ -10,6 +10,12 @@ from registry.schema.flattening import NEVER_MISSING, types_of
 
 _NUMBERS = frozenset({"number", "integer", "boolean"})
 _SHOWN = 6
+_PYTHON_TYPES = {
+    "string": "string (in Python str)",
+    "integer": "integer (in Python int)",
+    "number": "number (in Python float)",
+    "boolean": "boolean (in Python bool)",
+}
 # Beyond this, a float64 cannot hold every whole number.
 _MOST_EXACT = 2**53
 
@@ -22,10 +28,14 @@ def agreed(name: str, node: dict[str, Any], known: Facts, *, is_required: bool) 
     _require_same_kind(name, node, known)
     node, doubts = _with_known_values(name, node, known)
     node = {**_annotations_for(node, known), **node}
-    learned = _learned(known)
-    if types_of(node)[0] == "number" and known.get("type") == "integer" and any(abs(v) > _MOST_EXACT for v in learned):
+    if types_of(node)[0] == "number" and known.get("type") == "integer" and not has_exact_floats(known):
         node["type"] = ["integer", "null"] if types_of(node)[1] else "integer"
     return with_possible_dtype(node, may_be_absent=not is_required), doubts
+
+
+def has_exact_floats(known: Facts) -> bool:
+    """Whether floats can hold the whole numbers that an encoder learned: with gaps, a column becomes one of floats."""
+    return known.get("type") != "integer" or all(abs(value) <= _MOST_EXACT for value in _learned(known))
 
 
 def with_possible_dtype(node: dict[str, Any], *, may_be_absent: bool = False) -> dict[str, Any]:
@@ -40,16 +50,16 @@ def _require_same_kind(name: str, node: dict[str, Any], known: Facts) -> None:
     is_date = node.get("format") in ("date", "date-time")
     if known.get("format") and not is_date:
         raise BadUpload(
-            f"The schema's column {name!r} is a {kind}, but the encoder learned datetimes. Declare it a date or a "
-            "datetime."
+            f"The schema's column {name!r} has the type {kind}, but the encoder learned datetimes. Declare it as date "
+            "or datetime."
         )
     is_text = known.get("type") == "string"
     if known.get("type") is None or not (learned or is_text) or (kind in _NUMBERS) != is_text:
         return
     what = f"the encoder learned {_shown(learned)}" if learned else "the pipeline takes texts"
     raise BadUpload(
-        f"The schema's column {name!r} is a {kind}, but {what}: no value would be known to it. Declare it a "
-        f"{'string (str)' if is_text else known['type']}, as the training data had it."
+        f"The schema's column {name!r} has the type {kind}, but {what}: no value would be known to it. Declare it as "
+        f"{_PYTHON_TYPES[known['type']]}, as the training data had it."
     )
 
 

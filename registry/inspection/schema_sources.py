@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from mlserve.errors import BadUpload
-from registry.inspection.contradictions import agreed, with_possible_dtype
+from registry.inspection.contradictions import agreed, has_exact_floats, with_possible_dtype
 from registry.pipelines.containers import FittedInput, fitted_input
 from registry.pipelines.facts import Facts, Unreadable, column_facts, type_of_values
 from registry.pipelines.frames import label_text
@@ -25,6 +25,7 @@ DEFAULT_CLASS = "RawData"
 # The range of fewer rows would cause warnings about usual values.
 _ROWS_FOR_A_RANGE = 50
 # Annotations from the fitted pipeline, which take precedence over the range of the sample.
+_OF_NUMBERS = ("x-training-range", "x-training-usual")
 _KNOWN_VALUES = frozenset({"enum", "x-training-values", "x-training-range", "x-training-usual"})
 
 
@@ -104,7 +105,7 @@ def from_pipeline(pipeline: Any, sample: Sequence[Row]) -> ReadSchema:
     and discretisers its range. What custom transformers do stays unknown: the type of such columns is guessed from the
     sample.
     """
-    given = list(sample[0]) if sample else []
+    given = list(dict.fromkeys(name for row in sample for name in row))
     fitted = fitted_input(pipeline, given)
     if fitted.inputs is None:
         raise BadUpload("The pipeline does not name its columns. Give a schema, or sample rows.")
@@ -200,8 +201,11 @@ def _property(known: Facts, values: list[Any]) -> tuple[dict[str, Any], bool]:
     nullable = len(present) < len(values) or (takes_gaps and not is_guessed)
     if "type" not in node:
         node["type"] = "number" if seen is None or (is_numeric and seen == "integer") else seen
-    if is_numeric and nullable and node["type"] == "boolean":
-        node["x-dtype"] = "float64"
+    if is_numeric and node["type"] == "boolean":
+        node = {key: value for key, value in node.items() if key not in _OF_NUMBERS}
+        node |= {"x-dtype": "float64"} if nullable else {}
+    if nullable and not has_exact_floats(node):
+        nullable = False
     return with_possible_dtype({**node, "type": [node["type"], "null"] if nullable else node["type"]}), is_guessed
 
 

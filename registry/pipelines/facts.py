@@ -42,11 +42,11 @@ def _raw_columns(arrival: Arrival) -> Iterable[tuple[str, int]]:
 
 
 def _add(known: Facts, facts: Facts) -> None:
-    """The first step that knows the type decides; what contradicts it is left out."""
-    if "type" in known and facts.get("type", known["type"]) != known["type"]:
-        return
+    """The first step that knows the type decides. Of one that takes it for another, only its missing marker counts."""
+    is_other = "type" in known and facts.get("type", known["type"]) != known["type"]
     for key, value in facts.items():
-        known.setdefault(key, value)
+        if not is_other or key == "x-missing":
+            known.setdefault(key, value)
 
 
 # --- Values ------------------------------------------------------------------------------------------------------
@@ -115,11 +115,11 @@ def _read_imputer(step: Any, position: int, width: int) -> Facts:
     marker = getattr(step, "missing_values", np.nan)
     facts: Facts = {}
     statistics = getattr(step, "statistics_", None)
-    if statistics is not None and len(statistics) == width:
+    if not _computes(step) and statistics is not None and len(statistics) == width:
         kind = type_of_values([statistics[position]])
         facts["type"] = "number" if kind == "integer" else kind
     if marker is None:
-        facts |= {"x-missing": "none", **({"x-dtype": "object"} if facts.get("type") == "number" else {})}
+        facts |= {"x-missing": "none", "x-dtype": "object"}
     elif marker is pd.NA:
         facts["x-missing"] = "na"
     elif not is_missing(marker):
@@ -142,7 +142,7 @@ def _read_range(step: Any, position: int, width: int) -> Facts:
 
 def _numeric(annotation: str, *values: float) -> Facts:
     """The annotation, unless it is NaN, as for a column without any value in training."""
-    return {"type": "number", **({annotation: list(values)} if all(map(math.isfinite, values)) else {})}
+    return {"numeric": True, **({annotation: list(values)} if all(map(math.isfinite, values)) else {})}
 
 
 def _read_number(step: Any, position: int, _width: int) -> Facts:
@@ -152,9 +152,12 @@ def _read_number(step: Any, position: int, _width: int) -> Facts:
     categorical = getattr(step, "is_categorical_", None)
     if is_other or (categorical is not None and categorical[position]):
         return {}
-    if is_imputer(step) and getattr(step, "strategy", "mean") in ("most_frequent", "constant"):
-        return {}
-    return {"numeric": True}
+    return {"numeric": True} if _computes(step) else {}
+
+
+def _computes(step: Any) -> bool:
+    """Imputers that only copy values take texts as well."""
+    return not (is_imputer(step) and getattr(step, "strategy", "mean") in ("most_frequent", "constant"))
 
 
 _READERS: tuple[Callable[[Any, int, int], Facts], ...] = (

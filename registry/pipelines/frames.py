@@ -139,7 +139,9 @@ def _convert(column: Column, node: dict[str, Any], values: list[Any]) -> Any:
     if convert is not None:
         return convert(column, values)
     # Nullable and sized dtypes (Int64, boolean, Float32, int8, …) take None or raise with a message of their own.
-    dtype: Any = column.dtype
+    dtype: Any = pd.api.types.pandas_dtype(column.dtype)
+    if isinstance(dtype, np.dtype) and dtype.kind in "iu":
+        return np.array(values, dtype=dtype)  # pandas would make floats of numbers beyond int64 first
     return pd.array(values, dtype=dtype)
 
 

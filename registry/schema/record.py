@@ -36,7 +36,6 @@ _UNUSUAL_DEVIATIONS = 4
 _INTEGER_DTYPE = re.compile(r"(?P<unsigned>u?)int(?P<bits>8|16|32|64)", re.IGNORECASE)
 # Up to here these dtypes hold every whole number.
 _EXACT_INTEGERS = {"float64": 2**53, "float32": 2**24, "float16": 2**11}
-_VALUES = ("enum", "x-training-values")
 # 64 bits of nanoseconds, to the second.
 _FIRST_NANOSECOND = datetime(1677, 9, 21, 0, 12, 44, tzinfo=UTC)
 _LAST_NANOSECOND = datetime(2262, 4, 11, 23, 47, 16, tzinfo=UTC)
@@ -240,9 +239,10 @@ def _within_dtype(node: dict[str, Any], dtype: str) -> dict[str, Any]:
     if kind == "integer":
         exact = _EXACT_INTEGERS.get(dtype.lower())
         return _between(node, -exact, exact) if exact else _between(node, *_limits_of(64, is_signed=True))
-    if kind == "number" and not node.keys().isdisjoint(_VALUES) and dtype.lower() in _EXACT_INTEGERS:
+    exact = _EXACT_INTEGERS.get(dtype.lower())
+    values = node.get("enum") or node.get("x-training-values")
+    if kind == "number" and exact and values and all(value is None or abs(value) <= exact for value in values):
         # Each number of this column means something of its own, and beyond this limit two would become one.
-        exact = _EXACT_INTEGERS[dtype.lower()]
         return _between(node, -exact, exact)
     return node
 

@@ -77,7 +77,7 @@ def count(error: Any) -> int:
     return len(error.kind.unexpected) if error.kind.name == "additionalProperties" else 1
 
 
-def sentences(error: Any, path: Sequence[int], columns: Sequence[str], *, most: int) -> list[FieldError]:
+def sentences(error: Any, path: Sequence[str | int], columns: Sequence[str], *, most: int) -> list[FieldError]:
     """At most `most` field errors of one `jsonschema_rs.ValidationError` in the row at `path`.
 
     There are several for unexpected columns. `path` leads to the row: empty for a single record.
