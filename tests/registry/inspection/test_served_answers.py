@@ -203,16 +203,18 @@ ARRAYS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+# That a scaler or a forest computed with days is not to be seen in it.
+COMPUTED = ("floats", "singles", "whole", "identifiers", "booleans")
+COMBINATIONS = [
+    pytest.param(kind, make, id=f"{kind}-{index}")
+    for kind in ARRAYS
+    for index, make in enumerate((*ENCODERS[:4], *(SCALERS if kind in COMPUTED else ())))
+]
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("is_dropping", [False, True], ids=["all", "dropping"])
-@pytest.mark.parametrize(
-    ("kind", "encode"),
-    [
-        *((kind, encode) for kind in ARRAYS for encode in ENCODERS[:4]),
-        # That a step computed with days is not to be seen in it.
-        *((kind, encode) for kind in ("floats", "singles", "whole", "identifiers", "booleans") for encode in SCALERS),
-    ],
-)
+@pytest.mark.parametrize(("kind", "encode"), COMBINATIONS)
 def test_it_serves_what_the_trainer_saw_on_an_array(kind: str, encode: Any, is_dropping: bool) -> None:
     array = ARRAYS[kind](np.random.default_rng(0))
     step = encode(None)
