@@ -4,6 +4,7 @@ Runs in the inspection's child process, because a pydantic class is the uploader
 """
 
 import importlib.util
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ DEFAULT_CLASS = "RawData"
 # The range of fewer rows would cause warnings about usual values.
 _ROWS_FOR_A_RANGE = 50
 # Annotations from the fitted pipeline, which take precedence over the range of the sample.
+_OFFSET = re.compile(r":\d\d.*(Z|[+-]\d\d(:?\d\d)?)$")
 _OF_NUMBERS = ("x-training-range", "x-training-usual")
 _KNOWN_VALUES = frozenset({"enum", "x-training-values", "x-training-range", "x-training-usual"})
 
@@ -88,9 +90,8 @@ def explicit(raw: dict[str, Any], pipeline: Any, sample: Sequence[Row]) -> ReadS
     doubts: list[str] = []
     properties = {}
     for name in names:
-        properties[name], found = agreed(
-            name, written.properties[name], known[name], is_required=_is_required(written, name)
-        )
+        node = _with_zone(name, written.properties[name], known[name], [row.get(name) for row in sample])
+        properties[name], found = agreed(name, node, known[name], is_required=_is_required(written, name))
         doubts += found
     ignored = {name: position for name, position in fitted.ignored.items() if name not in properties}
     whole = {**written.json_schema, "properties": properties, **({IGNORED_KEY: ignored} if ignored else {})}
@@ -146,6 +147,21 @@ def _require_columns_of(fitted: FittedInput, written: RecordSchema) -> list[str]
             f"The schema has {_listed(unknown)}, which the pipeline was not trained on. Its columns: {_listed(names)}."
         )
     return [name for name in names if name in written.properties]
+
+
+def _with_zone(name: str, node: dict[str, Any], known: Facts, values: Sequence[Any]) -> dict[str, Any]:
+    """A column of moments whose sample has offsets gets the zone UTC, as pandas gives it one. Raises BadUpload.
+
+    Without an offset the moments of the training had none, and then no offset can be calculated with.
+    """
+    if node.get("format") != "date-time" or "x-dtype" in node or "x-dtype" in known:
+        return node
+    zoned = {_OFFSET.search(value) is not None for value in values if isinstance(value, str)}
+    if len(zoned) > 1:
+        raise BadUpload(
+            f"In the sample, some times of the column {name!r} have an offset from UTC and others have none."
+        )
+    return {**node, "x-dtype": "datetime64[us, UTC]"} if True in zoned else node
 
 
 def _is_required(schema: RecordSchema, name: str) -> bool:
