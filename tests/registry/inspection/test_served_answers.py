@@ -262,7 +262,12 @@ def to_dense(matrix: Any) -> Any:
 
 @pytest.mark.parametrize("first", [DictVectorizer(), FeatureHasher(8)], ids=["dicts", "hashes"])
 def test_it_serves_what_the_trainer_saw_on_dicts(first: Any) -> None:
-    records = [{"city": "Bern", "age": 3}, {"city": "Chur"}, {"age": 7.5, "member": True}, {"age": 0}] * (ROWS // 4)
+    records: list[dict[str, Any]] = [
+        {"city": "Bern", "age": 3},
+        {"city": "Chur"},
+        {"age": 7.5, "member": True},
+        {"age": 0},
+    ] * (ROWS // 4)
     pipeline = make_pipeline(first, RandomForestClassifier(5, random_state=0)).fit(records, Y)
 
     require_same_answers(pipeline, records, records)
