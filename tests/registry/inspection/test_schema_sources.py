@@ -112,11 +112,8 @@ def test_it_writes_days_as_json_has_them() -> None:
      ("datetime64[us, Europe/Zurich]", {"x-dtype": "datetime64[us, Europe/Zurich]"})],
 )  # fmt: skip
 def test_it_knows_the_dtype_of_moments_but_not_their_spelling(dtype: Any, written: dict[str, Any]) -> None:
-    moments = pd.Series(["2026-01-31T12:00", "2026-02-28T13:00"] * 3)
-    # Without a zone of their own they are moments in the column's.
-    frame = NUMBERS.assign(
-        a=pd.DatetimeIndex(moments).astype("datetime64[us]").tz_localize(zone_of(dtype)).astype(dtype)
-    )
+    moments = pd.to_datetime(["2026-01-31T12:00", "2026-02-28T13:00"] * 3).tz_localize(zone_of(dtype))
+    frame = NUMBERS.assign(a=moments.astype(dtype))
 
     assert column(OneHotEncoder(), frame=frame) == {"type": "string", "format": "date-time", **written}
 
