@@ -15,7 +15,7 @@ from typing import Any
 from mlserve.errors import BadUpload, InvalidRows
 from mlserve.processes.orphans import end_with_parent
 from registry.formats import loading
-from registry.inspection import schema_sources
+from registry.inspection import schema_sources, signatures
 from registry.inspection.report import REQUEST_FILE, RESULT_FILE, Check
 from registry.pipelines import calls
 from registry.pipelines.environment import installed_here
@@ -140,6 +140,8 @@ class _Inspection:
             written = self._written_schema()
             if written is None:
                 self.schema = schema_sources.from_pipeline(self.pipeline, self.rows)
+            elif signatures.is_signature(written):
+                self.schema = signatures.from_signature(written, self.pipeline, self.rows)
             else:
                 self.schema = schema_sources.explicit(written, self.pipeline, self.rows)
             _require_categories(self.schema)

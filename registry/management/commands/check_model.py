@@ -7,6 +7,8 @@ from django.core.exceptions import ValidationError
 
 from mlserve.errors import ArtifactRejected, BadUpload, TagTaken
 from registry.inspection.inspect import inspect
+from registry.inspection.report import report_from_json
+from registry.inspection.unpacking import unpacked
 from registry.management.inspecting import InspectingCommand, request_from
 from registry.models import ModelVersion, validate_name
 from registry.storage.digest import Digest, digest_of
@@ -30,10 +32,14 @@ class Command(InspectingCommand):
         _require_name(model, "model name")
         _require_name(tag, "tag")
         request = request_from(options)
-        with self.working(f"Hashing {options['path'].name}") as begin:
-            digest = digest_of(options["path"])
-            begin(f"Inspecting {options['path'].name}")
-            report = inspect(options["path"], request).report
+        name = options["path"].name
+        try:
+            with self.working(f"Reading {name}") as begin, unpacked(options["path"], request) as (artifact, completed):
+                digest = digest_of(artifact)
+                begin(f"Inspecting {name}")
+                report = inspect(artifact, completed).report
+        except ArtifactRejected as error:
+            report = report_from_json(error.report)
         if options["json"]:
             self.show_json(report.as_json())
         else:
