@@ -104,7 +104,7 @@ def _of_mlflow(found: _Found, root: PurePosixPath, wants_schema: bool, wants_sam
         notes.append("The schema is the one that was given.")
     elif said.signature is not None and said.signature.schema is not None:
         schema = found.written("schema.json", said.signature.schema)
-        notes.append("Its signature is the schema.")
+        notes.append("Its signature, with what the pipeline knows, is the schema.")
     else:
         notes.append(_why_no_schema(said.signature))
     if wants_sample:

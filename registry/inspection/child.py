@@ -149,7 +149,7 @@ class _Inspection:
             raise _Failed(Check("schema", "failed", error.detail, _SCHEMA_FIX)) from error
         self.rows = self._sample(self.schema)
         columns = ", ".join(f"{column.name} ({column.dtype})" for column in self.schema.columns[:30])
-        source = self.request["schema_kind"] or "the pipeline and the sample"
+        source = signatures.source_of(written) or self.request["schema_kind"] or "the pipeline and the sample"
         redacted = description(self.schema.marks)
         return Check("schema", "passed", f"{len(self.schema.columns)} columns from {source}: {columns}.{redacted}")
 

@@ -74,7 +74,8 @@ def inspect(
         _write_request(Path(folder), artifact, request, stored)
         ending = _run_child(Path(folder), on_check, on_look)
         child_report = read_child_report(Path(folder) / RESULT_FILE)
-    checks, fields, facts = child_report.checks, child_report.version_fields, {"sandbox": list(child_report.sandbox)}
+    checks, fields = child_report.checks, child_report.version_fields
+    facts: dict[str, Any] = {"sandbox": list(child_report.sandbox)}
     if request.origin is not None:
         checks, fields = _with_origin(checks, fields, request.origin)
         facts["origin"] = asdict(request.origin)

@@ -21,6 +21,10 @@ def is_signature(written: Mapping[str, Any]) -> bool:
     return written.get(MARK) == MARK_OF_MLFLOW
 
 
+def source_of(written: Mapping[str, Any] | None) -> str:
+    return "MLflow's signature and the pipeline" if written is not None and is_signature(written) else ""
+
+
 def from_signature(written: Mapping[str, Any], pipeline: Any, sample: Sequence[Row]) -> RecordSchema:
     """Raises BadUpload when the signature's columns are not the pipeline's."""
     signature = RecordSchema.from_json_schema({key: value for key, value in written.items() if key != MARK})
