@@ -166,11 +166,15 @@ def _of_sagemaker(found: _Found, path: Path) -> Bundle:
     """The one file of a model in an archive, recognised by its first bytes, whatever it is called."""
     models = [name for name in found.names if not _is_code(name) and _is_model(found.members, name)]
     others = [name for name in found.names if name not in models]
-    inside = f"It holds {listed(list(found.names))}." if found.names else "It is empty."
-    if path.is_dir() or not _is_gzip(path):
-        kind = "folder" if path.is_dir() else "zip archive"
-        give = f"Give the file of the pipeline itself: {listed(models)}." if models else _GIVE
-        raise UnusableBundle(f"The {kind} has no {MLMODEL}, so it is no MLflow model. {inside}", give)
+    outermost_first = sorted(found.names, key=lambda name: (name.count("/"), name))
+    inside = f"It holds {listed(outermost_first)}." if found.names else "It is empty."
+    give = f"Give the file of the pipeline itself: {listed(models)}." if models else _GIVE
+    if path.is_dir():
+        raise UnusableBundle(
+            f"The artifact is a folder; give a file, or a folder of MLflow, which has a file {MLMODEL}. {inside}", give
+        )
+    if not _is_gzip(path):
+        raise UnusableBundle(f"The zip archive has no {MLMODEL}, so it is no MLflow model. {inside}", give)
     if not models:
         raise UnusableBundle(f"No file in the archive is a skops, joblib or pickle file. {inside}", _GIVE)
     if len(models) > 1:

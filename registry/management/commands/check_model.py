@@ -1,13 +1,14 @@
 """`manage.py check_model`: the inspection of an upload, without the upload."""
 
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
 
 from mlserve.errors import ArtifactRejected, BadUpload, TagTaken
 from registry.inspection.inspect import inspect
-from registry.inspection.report import report_from_json
+from registry.inspection.report import Report, report_from_json
 from registry.inspection.unpacking import unpacked
 from registry.management.inspecting import InspectingCommand, request_from
 from registry.models import ModelVersion, validate_name
@@ -39,17 +40,21 @@ class Command(InspectingCommand):
                 begin(f"Inspecting {name}")
                 report = inspect(artifact, completed).report
         except ArtifactRejected as error:
-            report = report_from_json(error.report)
-        if options["json"]:
-            self.show_json(report.as_json())
-        else:
-            self.show_report(report)
+            self._show(report_from_json(error.report), options)
+            raise
+        self._show(report, options)
         if not report.is_accepted:
             raise ArtifactRejected(report.summary(), report=report.as_json())
         if model and tag:
             _require_free_tag(model, tag, digest)
         if not options["json"]:
             self.say(f"{options['path']} can be uploaded: {report.summary()}.")
+
+    def _show(self, report: Report, options: Mapping[str, Any]) -> None:
+        if options["json"]:
+            self.show_json(report.as_json())
+        else:
+            self.show_report(report)
 
 
 def _require_name(value: str | None, what: str) -> None:

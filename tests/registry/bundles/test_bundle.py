@@ -76,7 +76,7 @@ def test_it_says_what_a_folder_without_mlmodel_holds(tmp_path: Path) -> None:
 
     said = refusal(tmp_path / "given", tmp_path)
 
-    assert "The folder has no MLmodel" in said
+    assert "is a folder; give a file, or a folder of MLflow, which has a file MLmodel." in said
     assert "It holds notes.txt." in said
     assert "Give a folder that mlflow wrote" in said
 
