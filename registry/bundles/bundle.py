@@ -26,7 +26,10 @@ _ONE_PIPELINE = (
 
 @dataclass(frozen=True)
 class Origin:
-    """What the model was taken out of. `notes` are sentences about what else was used of it, and what was not."""
+    """What the model was taken out of. `notes` are sentences about what else was used of it, and what was not.
+
+    Its texts are shown and stored as they are, so they have no character that a terminal or a database cannot take.
+    """
 
     what: str
     file: str
@@ -34,7 +37,7 @@ class Origin:
     trained_with: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return " ".join((f"{self.what}; its {listed([self.file])} is the pipeline.", *self.notes))
+        return " ".join((f"{self.what}; its {self.file} is the pipeline.", *self.notes))
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def _of_mlflow(found: _Found, root: PurePosixPath, wants_schema: bool, wants_sam
         notes.append("The sample is the one that was given.")
     what = f"An MLflow model (flavor sklearn, {listed([said.serialization])}), written by {listed([said.written_by])}"
     versions = {**_pins(found, root), **said.versions}
-    origin = Origin(what, said.model_file, (*notes, *_more_notes(said)), versions)
+    origin = Origin(what, listed([said.model_file]), (*notes, *_more_notes(said)), versions)
     return Bundle(found.taken(name), origin, schema, sample)
 
 
@@ -180,7 +183,8 @@ def _of_sagemaker(found: _Found, path: Path) -> Bundle:
     if len(models) > 1:
         raise UnusableBundle(f"The archive holds several models: {listed(models)}.", _ONE_PIPELINE)
     notes = (f"Not used: {listed(others)}.",) if others else ()
-    return Bundle(found.taken(models[0]), Origin("A model.tar.gz, as SageMaker keeps models", models[0], notes))
+    origin = Origin("A model.tar.gz, as SageMaker keeps models", listed(models), notes)
+    return Bundle(found.taken(models[0]), origin)
 
 
 _GIVE = (

@@ -23,6 +23,7 @@ _LOG_A_PIPELINE = (
     "joblib.dump(pipeline, 'model.joblib') and upload that file."
 )
 _PIN = re.compile(r"^\s*(?:-\s*)?([A-Za-z0-9][\w.-]{0,60})==([\w.+!-]{1,40})\s*$", re.MULTILINE | re.ASCII)
+_VERSION = re.compile(r"[\w.+!-]{1,40}", re.ASCII)
 _MOST_PINS = 50
 
 
@@ -52,7 +53,7 @@ def read_mlmodel(content: bytes, *, wants_schema: bool) -> MlflowModel:
         raise _other_flavor(flavors, python)
     example = _mapping(document.get("saved_input_example_info"))
     is_sparse = _text(example.get("type")).startswith("sparse")
-    version, written_by = _text(sklearn.get("sklearn_version")), _text(document.get("mlflow_version"))
+    written_by = _text(document.get("mlflow_version"))
     return MlflowModel(
         model_file=_inside(model_file),
         serialization=_text(sklearn.get("serialization_format")) or "pickle",
@@ -62,8 +63,12 @@ def read_mlmodel(content: bytes, *, wants_schema: bool) -> MlflowModel:
         code_folder=_text(sklearn.get("code")) or _text(python.get("code")) or None,
         predict_fn=_text(python.get("predict_fn")) or "predict",
         versions={
-            **({"scikit-learn": version} if version else {}),
-            **({"python": each} if (each := _text(python.get("python_version"))) else {}),
+            name: version
+            for name, version in (
+                ("scikit-learn", _text(sklearn.get("sklearn_version"))),
+                ("python", _text(python.get("python_version"))),
+            )
+            if _VERSION.fullmatch(version)
         },
     )
 
@@ -100,7 +105,7 @@ def _parsed(content: bytes) -> Mapping[str, Any]:
         # The base loader knows texts, lists and mappings only.
         document = yaml.load(text, Loader=yaml.CBaseLoader)  # noqa: S506
     except (yaml.YAMLError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = listed([" ".join(str(error).split())])
         raise UnusableBundle(f"Its MLmodel is not the YAML that MLflow writes ({reason}).", OF_A_STRANGER) from error
     if not isinstance(document, Mapping):
         raise UnusableBundle("Its MLmodel is not the YAML that MLflow writes.", OF_A_STRANGER)

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlserve.errors import BadUpload
 from registry.bundles.signature import MARK, MARK_OF_MLFLOW
-from registry.inspection.schema_sources import explicit, from_pipeline
+from registry.inspection.schema_sources import explicit, feature_names, from_pipeline
 from registry.schema.flattening import types_of
 from registry.schema.record import RecordSchema, Row
 
@@ -29,6 +29,9 @@ def from_signature(written: Mapping[str, Any], pipeline: Any, sample: Sequence[R
     """Raises BadUpload when the signature's columns are not the pipeline's."""
     signature = RecordSchema.from_json_schema({key: value for key, value in written.items() if key != MARK})
     properties = signature.properties
+    names = feature_names(pipeline)
+    if names is not None and set(names) != set(signature.names):
+        return explicit(signature.json_schema, pipeline, sample)
     typical = {name: _VALUES[types_of(node)[0]] for name, node in properties.items()}
     gaps = {name: None if types_of(node)[1] else typical[name] for name, node in properties.items()}
     try:

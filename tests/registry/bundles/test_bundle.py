@@ -49,6 +49,13 @@ def test_it_takes_the_model_of_sagemaker(tmp_path: Path, model: bytes) -> None:
     assert "Not used: code/inference.py, code/vocabulary.pkl." in str(bundle.origin)
 
 
+def test_it_tells_names_as_a_database_can_keep_them(tmp_path: Path, model: bytes) -> None:
+    bundle = unpacked(tarred({"m\udcff\x1b.pkl": model}, tmp_path / "model.tar.gz"), tmp_path)
+
+    assert bundle is not None
+    assert bundle.origin.file == "m\\udcff\\x1b.pkl"
+
+
 @pytest.mark.parametrize(
     ("files", "reasons"),
     [

@@ -100,6 +100,12 @@ def test_it_makes_a_schema_of_columns() -> None:
     assert signature.schema["required"] == ["a"]
 
 
+def test_it_keeps_no_version_that_is_none() -> None:
+    content = b'flavors: {sklearn: {pickled_model: m, sklearn_version: "1.0\\0"}}'
+
+    assert read_mlmodel(content, wants_schema=True).versions == {}
+
+
 def test_it_reads_pins_only() -> None:
     found = pinned_versions(b"mlflow==3.1\npandas>=2\n# x==1\n-r more.txt\ngit+https://x\n  - numpy==2.1.0\n\xff==1\n")
 
