@@ -15,6 +15,7 @@ from rest_framework.test import APIClient
 from mlserve.errors import ArtifactRejected, TagTaken
 from registry.admin.forms import UploadForm
 from registry.client import uploads
+from registry.inspection.unpacking import unpacked
 from registry.inspection.version_request import SchemaSource, VersionRequest
 from registry.models import ModelVersion
 from registry.models.direct_upload import Status
@@ -78,7 +79,7 @@ def test_it_keeps_the_versions_beside_the_model_as_the_training_s(mlflow_models:
 
 def test_it_believes_the_pickle_s_version_before_that_of_mlmodel(mlflow_models: Path, tmp_path: Path) -> None:
     files = contents(mlflow_models / "cloudpickle")
-    actual = json.loads(json.dumps(_published(mlflow_models / "cloudpickle").version.environment["trained_with"]))
+    actual = _published(mlflow_models / "cloudpickle").version.environment["trained_with"]
     said = files["MLmodel"].replace(actual["scikit-learn"].encode(), b"0.24.2")
     path = tarred({**files, "MLmodel": said}, tmp_path / "model.tar.gz")
 
@@ -100,6 +101,12 @@ def test_it_reads_the_columns_of_an_array_from_the_pipeline(mlflow_models: Path)
     version = _published(mlflow_models / "array").version
 
     assert list(version.sample_rows[0]) == ["x0", "x1"]
+
+
+def test_it_calls_a_column_of_texts_so(mlflow_models: Path) -> None:
+    with unpacked(mlflow_models / "texts", VersionRequest()) as (_, completed):
+        assert completed.sample is not None
+        assert json.loads(completed.sample.read_text()) == [{"text": "Bonn"}, {"text": "Aarhus"}]
 
 
 def test_it_prefers_the_files_that_are_given(mlflow_models: Path, tmp_path: Path) -> None:
