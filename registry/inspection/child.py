@@ -15,7 +15,7 @@ from typing import Any
 from mlserve.errors import BadUpload, InvalidRows
 from mlserve.processes.orphans import end_with_parent
 from registry.formats import loading
-from registry.inspection import schema_sources
+from registry.inspection import schema_sources, signatures
 from registry.inspection.report import REQUEST_FILE, RESULT_FILE, Check
 from registry.pipelines import calls
 from registry.pipelines.environment import installed_here
@@ -143,6 +143,8 @@ class _Inspection:
             written = self._written_schema()
             if written is None:
                 read = schema_sources.from_pipeline(self.pipeline, self.rows)
+            elif signatures.is_signature(written):
+                read = signatures.from_signature(written, self.pipeline, self.rows)
             else:
                 read = schema_sources.explicit(written, self.pipeline, self.rows)
             _require_categories(read.schema)
@@ -151,7 +153,7 @@ class _Inspection:
             raise _Failed(Check("schema", "failed", error.detail, fix)) from error
         self.schema, self.guessed = read.schema, read.guessed
         self.rows = self._sample(self.schema)
-        source = self.request["schema_kind"] or "the pipeline and the sample"
+        source = signatures.source_of(written) or self.request["schema_kind"] or "the pipeline and the sample"
         detail = _described(read, source)
         if read.doubts:
             return Check("schema", "warning", f"{detail} {' '.join(read.doubts)}", _DOUBTS_FIX)
