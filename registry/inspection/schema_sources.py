@@ -96,7 +96,7 @@ def explicit(raw: dict[str, Any], pipeline: Any, sample: Sequence[Row]) -> ReadS
     ignored = {name: position for name, position in fitted.ignored.items() if name not in properties}
     whole = {**written.json_schema, "properties": properties, **({IGNORED_KEY: ignored} if ignored else {})}
     schema = RecordSchema.from_json_schema(whole, order=names, container=fitted.container)
-    return ReadSchema(schema, (), (*doubts, *_order_counts(fitted, schema)))
+    return ReadSchema(schema, (), (*doubts, *order_counts(schema)))
 
 
 def from_pipeline(pipeline: Any, sample: Sequence[Row]) -> ReadSchema:
@@ -128,7 +128,7 @@ def from_pipeline(pipeline: Any, sample: Sequence[Row]) -> ReadSchema:
     raw |= {IGNORED_KEY: fitted.ignored} if fitted.ignored else {}
     schema = RecordSchema.from_json_schema(raw, container=fitted.container)
     unseen = _unseen(schema, sample)
-    return ReadSchema(schema, tuple(guessed), (*unseen, *(_order_counts(fitted, schema) if given else ())))
+    return ReadSchema(schema, tuple(guessed), (*unseen, *(order_counts(schema) if given else ())))
 
 
 _TEXTS = "The pipeline was trained on a sequence of texts"
@@ -168,8 +168,9 @@ def _is_required(schema: RecordSchema, name: str) -> bool:
     return name in schema.json_schema["required"] or schema.properties[name].get("default") is not None
 
 
-def _order_counts(fitted: FittedInput, schema: RecordSchema) -> tuple[str, ...]:
-    if fitted.container != "array" or len(schema.names) < 2:
+def order_counts(schema: RecordSchema) -> tuple[str, ...]:
+    """A doubt about columns that are named by something else than the pipeline."""
+    if schema.container != "array" or len(schema.names) < 2:
         return ()
     order = _listed([column.name for column in schema.columns])
     return (f"The pipeline was trained on an array, so the order of the columns counts. Here it is {order}.",)

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlserve.errors import BadUpload
 from registry.bundles.signature import MARK, MARK_OF_MLFLOW
-from registry.inspection.schema_sources import ReadSchema, explicit, from_pipeline
+from registry.inspection.schema_sources import ReadSchema, explicit, from_pipeline, order_counts
 from registry.pipelines.containers import feature_names
 from registry.schema.flattening import types_of
 from registry.schema.record import RecordSchema, Row
@@ -43,8 +43,9 @@ def from_signature(written: Mapping[str, Any], pipeline: Any, sample: Sequence[R
     completed = {name: _completed(node, properties.get(name)) for name, node in known.properties.items()}
     required = [name for name in known.json_schema["required"] if name in signature.json_schema["required"]]
     raw = {**known.json_schema, "properties": completed, "required": required}
+    schema = RecordSchema.from_json_schema(raw, order=known.names, container=known.container)
     # Nothing is guessed, and of the made-up values nothing can be doubted.
-    return ReadSchema(RecordSchema.from_json_schema(raw, order=known.names, container=known.container))
+    return ReadSchema(schema, (), order_counts(schema))
 
 
 def _completed(known: dict[str, Any], said: dict[str, Any] | None) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def read(pipeline: Pipeline, **properties: Any) -> RecordSchema:
     }
     written = {"type": "object", MARK: MARK_OF_MLFLOW, "properties": columns, "required": list(columns)}
     assert is_signature(written)
-    return from_signature(written, pipeline, [])
+    return from_signature(written, pipeline, []).schema
 
 
 def test_it_takes_types_from_the_signature_and_values_from_the_pipeline(pipeline: Pipeline) -> None:
