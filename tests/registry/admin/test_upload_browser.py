@@ -59,6 +59,7 @@ def fill(page: Page, live_server: LiveServer, artifact: Path, *, tag: str = "1.0
     page.get_by_label("Artifact:").set_input_files(artifact)
     page.get_by_label("Schema:").set_input_files(EXAMPLE / "validation.py")
     page.get_by_label("Sample:").set_input_files(EXAMPLE / "sample.csv")
+    page.get_by_label("Expected answers:", exact=True).set_input_files(EXAMPLE / "expected.csv")
 
 
 def submit(page: Page) -> None:
@@ -66,7 +67,7 @@ def submit(page: Page) -> None:
 
 
 def expect_registered(page: Page) -> None:
-    expect(page.get_by_text("registered, 10 of 10 checks passed.")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("registered, 12 of 12 checks passed.")).to_be_visible(timeout=PATIENCE_MS)
 
 
 def expect_problem(page: Page, text: str) -> None:

@@ -89,7 +89,7 @@ def test_it_leads_from_the_upload_to_its_version(
 
     version = ModelVersion.objects.get()
     assert answer.redirect_chain == [(reverse("admin:registry_modelversion_change", args=[version.pk]), 302)]
-    assert "penguins 1.0 registered, 10 of 10 checks passed, 1 with a warning." in answer.text
+    assert "penguins 1.0 registered, 12 of 12 checks passed, 1 with a warning." in answer.text
 
 
 def test_it_leads_nowhere_without_a_version(admin_client: Client, refused: DirectUpload) -> None:
@@ -113,7 +113,7 @@ def test_it_lists_uploads(admin_client: Client, refused: DirectUpload, as_owner:
     page = admin_client.get(UPLOADS)
 
     assert "✗ refused" in page.text
-    assert "queued, 1 of 10 checks" in page.text
+    assert "queued, 1 of 12 checks" in page.text
     assert "penguins 2.0" in page.text
 
 

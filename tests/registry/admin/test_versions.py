@@ -63,6 +63,7 @@ def upload(penguins_artifact: Path) -> Callable[..., dict[str, Any]]:
             "schema": file_of(EXAMPLE / "validation.py"),
             "schema_class": "RawData",
             "sample": file_of(EXAMPLE / "sample.csv"),
+            "expected": file_of(EXAMPLE / "expected.csv"),
             "form": file_of(EXAMPLE / "form.json"),
             **changes,
         }
@@ -90,11 +91,11 @@ def test_it_registers_a_good_artifact(admin_client: Client, upload: Callable[...
 
     version = ModelVersion.objects.get()
     assert answer.redirect_chain == [(page_of(version), 302)]
-    assert "penguins 1.0 registered, 10 of 10 checks passed." in answer.text
+    assert "penguins 1.0 registered, 12 of 12 checks passed." in answer.text
     assert (version.is_live, version.uploaded_by) == (True, "owner")
     assert (version.model.title, version.model.is_public) == ("Penguins", True)
     messages = [entry.get_change_message() for entry in LogEntry.objects.order_by("pk")]
-    assert sorted(messages) == ["Promoted with its upload.", "Uploaded, 10 of 10 checks passed."]
+    assert sorted(messages) == ["Promoted with its upload.", "Uploaded, 12 of 12 checks passed."]
 
 
 def test_it_reads_the_named_class_of_the_schema_file(
