@@ -94,7 +94,7 @@ def _changes(schema: RecordSchema, base: Row) -> Iterator[Probe]:
         if "x-training-values" in node and "enum" not in node:
             yield Probe("unseen", name, {**base, name: _unseen(node)})
     for name, node in schema.properties.items():
-        if types_of(node)[0] == "string":
+        if types_of(node)[0] == "string" and "x-training-values" not in node:
             yield Probe("empty", name, {**base, name: ""})
         for value in _values(node):
             yield Probe("value", name, {**base, name: value})
@@ -178,7 +178,7 @@ def _is_said(kind: Kind, column: str, refused: Refused) -> bool:
     """Whether what is said about another probe of the column covers this one."""
     if kind == "absent":
         return {("null", column), ("absent", column)} <= refused
-    return kind in ("empty", "value") and ("unseen", column) in refused
+    return kind == "value" and ("unseen", column) in refused
 
 
 def _sentence(failures: Sequence[Failure], is_refused: bool) -> str:
