@@ -55,6 +55,12 @@ def test_it_checks_the_form_without_its_artifact(admin_client: Client) -> None:
         ({"tag": ""}, "tag", "required"),
         ({"schema_class": "a b"}, "schema_class", "not the name of a Python class"),
         ({"sample": SimpleUploadedFile("rows.xlsx", b"PK")}, "sample", "must end in .csv or .json"),
+        ({"expected": SimpleUploadedFile("rows.txt", b"a")}, "expected", "must end in .csv or .json"),
+        (
+            {"expected": SimpleUploadedFile("rows.csv", b"a"), "expected_column": "y"},
+            "expected_column",
+            "Leave this empty",
+        ),
         ({"form": SimpleUploadedFile("form.json", b"{")}, "form", "JSON"),
         ({"schema": SimpleUploadedFile("schema.json", bytes(5 * 2**20 + 1))}, "schema", "larger than"),
     ],

@@ -43,7 +43,6 @@ def test_it_reads_what_pandas_writes_as_csv(tmp_path: Path, text: str) -> None:
     [
         '["a", "b"]',
         ANSWERS.to_json(),
-        ANSWERS.to_json(orient="values"),
         ANSWERS.to_frame("prediction").to_json(orient="records"),
     ],
 )

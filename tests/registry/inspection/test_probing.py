@@ -83,7 +83,12 @@ def test_it_tries_the_first_and_the_last_of_many_choices() -> None:
 def test_it_passes_with_one_call_where_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[int] = []
     run = calls.run
-    monkeypatch.setattr(calls, "run", lambda *args: (counted.append(len(args[2])), run(*args))[1])
+
+    def counting(pipeline: Any, schema: RecordSchema, rows: list[Row], outputs: list[str]) -> Any:
+        counted.append(len(rows))
+        return run(pipeline, schema, rows, outputs)
+
+    monkeypatch.setattr(calls, "run", counting)
     schema = schema_of({"type": ["number", "null"]})
 
     found = probed(fitted(OneHotEncoder(), SimpleImputer()), schema)
