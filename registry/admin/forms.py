@@ -62,8 +62,8 @@ class DescriptionForm(forms.Form):
         max_length=1000,
         required=False,
         strip=False,
-        label="Column of expected answers",
-        help_text="Instead of that file: the column of the sample that holds the answers. It is no input.",
+        label="Column of answers",
+        help_text="Instead of that file: the column of the sample that holds the expected answers. It is no input.",
     )
     form = forms.FileField(
         required=False,

@@ -15,7 +15,7 @@ from registry.inspection.answer_files import TrainerAnswers, texts_of
 from registry.inspection.report import Check
 from registry.schema.row_files import cell_value
 
-_RELATIVE, _WITHIN = 1e-6, "labels that are equal and numbers within a relative 1e-6"
+_RELATIVE, _WITHIN = 1e-6, "labels equal, numbers within a relative 1e-6"
 # Sums in another order differ by so much of the largest number, where the sum itself is nearly zero.
 _OF_LARGEST = 1e-13
 _SHOWN_ROWS, _SHOWN_TEXT, _SHOWN_NAMES = 5, 80, 20
@@ -72,7 +72,7 @@ def require_same(trainer: TrainerAnswers, served: Mapping[str, Sequence[Any]], l
     shown = "; ".join(f"row {row}: {differing[row]}" for row in sorted(differing)[:_SHOWN_ROWS])
     more = "; …" if len(differing) > _SHOWN_ROWS else "."
     raise BadUpload(
-        f"{len(differing)} of {count} rows get another answer than the trainer saw (the same are {_WITHIN}). "
+        f"{len(differing)} of {count} rows get another answer than the trainer saw (the rule: {_WITHIN}). "
         f"{shown}{more}{hint}"
     )
 

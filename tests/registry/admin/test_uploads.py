@@ -95,7 +95,7 @@ def test_it_leads_from_the_upload_to_its_version(
 
     version = ModelVersion.objects.get()
     assert answer.redirect_chain == [(reverse("admin:registry_modelversion_change", args=[version.pk]), 302)]
-    assert "penguins 1.0 registered, 12 of 12 checks passed, 1 with a warning." in answer.text
+    assert "penguins 1.0 registered, 12 of 12 checks passed, 2 with a warning." in answer.text
 
 
 def test_it_leads_nowhere_without_a_version(admin_client: Client, refused: DirectUpload) -> None:
