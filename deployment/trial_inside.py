@@ -62,7 +62,8 @@ def prepare(artifact: str, example: str) -> Any:
         "--schema",
         f"{example}/validation.py:RawData",
     ]
-    files = ["--sample", f"{example}/sample.csv", "--form", f"{example}/form.json"]
+    rows = ["--sample", f"{example}/sample.csv", "--expected", f"{example}/expected.csv"]
+    files = [*rows, "--form", f"{example}/form.json"]
     call_command("upload_model", artifact, *told, *files, verbosity=0)
     return "prepared"
 

@@ -104,7 +104,8 @@ def penguins_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def penguins_request() -> VersionRequest:
     """The example as `penguins` 1.0, with all that describes it."""
-    files = {"schema": EXAMPLE / "validation.py", "sample": EXAMPLE / "sample.csv", "form": EXAMPLE / "form.json"}
+    names = {"schema": "validation.py", "sample": "sample.csv", "expected": "expected.csv", "form": "form.json"}
+    files = {kind: EXAMPLE / name for kind, name in names.items()}
     return version_request({"model": "penguins", "tag": "1.0"}, files)
 
 

@@ -44,12 +44,13 @@ class Inspections:
 
 def _digest_of(artifact: Path, request: VersionRequest, stored: StoredRecord | None) -> str:
     """Of all that an inspection depends on: what its files hold, what they are called, and the limits."""
-    schema, sample = request.schema, request.sample
-    files = [path for path in (artifact, schema.path if schema else None, sample) if path is not None]
+    schema, sample, expected = request.schema, request.sample, request.expected
+    files = [path for path in (artifact, schema.path if schema else None, sample, expected) if path is not None]
     facts = {
         "files": [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files],
         "schema": [schema.kind, schema.class_name] if schema else None,
         "sample": sample is not None,
+        "expected": [expected is not None, request.expected_column],
         "form_config": request.form_config,
         "allow_other_versions": request.allow_other_versions,
         "origin": asdict(request.origin) if request.origin else None,

@@ -26,11 +26,21 @@ def _no_sample(request: VersionRequest, folder: Path) -> VersionRequest:
     return dataclasses.replace(request, sample=None)
 
 
+def _other_answers(request: VersionRequest, folder: Path) -> VersionRequest:
+    expected = folder / "expected.csv"
+    expected.write_text("0\n")
+    return dataclasses.replace(request, expected=expected)
+
+
+def _answers_in_a_column(request: VersionRequest, folder: Path) -> VersionRequest:
+    return dataclasses.replace(request, expected_column="species")
+
+
 def _no_form(request: VersionRequest, folder: Path) -> VersionRequest:
     return dataclasses.replace(request, form_config=None)
 
 
-@pytest.mark.parametrize("change", [_other_schema, _no_sample, _no_form])
+@pytest.mark.parametrize("change", [_other_schema, _no_sample, _other_answers, _answers_in_a_column, _no_form])
 def test_it_tells_other_requests_apart(
     penguins_artifact: Path, penguins_request: VersionRequest, tmp_path: Path, change: Change
 ) -> None:

@@ -62,6 +62,7 @@ def _ensure_example() -> list[str]:
             {
                 "schema": EXAMPLE / "validation.py",
                 "sample": EXAMPLE / "sample.csv",
+                "expected": EXAMPLE / "expected.csv",
                 "form": EXAMPLE / "form.json",
             },
         )

@@ -19,7 +19,7 @@ from registry.uploads.incoming import MAX_SMALL_FILE_BYTES, received
 PROMOTE = "registry.change_modelversion"
 ALLOW_OTHER_VERSIONS = "registry.allow_other_versions"
 _CHANGE_MODEL = "registry.change_model"
-_FILES = ("schema", "sample", "form")
+_FILES = ("schema", "sample", "expected", "form")
 
 User = AbstractBaseUser | AnonymousUser
 
@@ -50,6 +50,20 @@ class DescriptionForm(forms.Form):
         required=False,
         widget=forms.ClearableFileInput(attrs={"accept": ".csv,.json"}),
         help_text="Some raw rows, CSV or JSON. The inspection predicts them and keeps the answers.",
+    )
+    expected = forms.FileField(
+        required=False,
+        label="Expected answers",
+        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.json"}),
+        help_text="What the pipeline answered to these rows where it was trained, CSV or JSON: "
+        'pd.Series(pipeline.predict(X)).to_csv("expected.csv", index=False). The inspection compares.',
+    )
+    expected_column = forms.CharField(
+        max_length=1000,
+        required=False,
+        strip=False,
+        label="Column of answers",
+        help_text="Instead of that file: the column of the sample that holds the expected answers. It is no input.",
     )
     form = forms.FileField(
         required=False,
@@ -91,6 +105,8 @@ class DescriptionForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Changes of an existing model need the same permission as on the model's own page."""
         data = self.cleaned_data
+        if data.get("expected") and data.get("expected_column"):
+            self.add_error("expected_column", "Leave this empty, or send no file of expected answers.")
         changes = [name for name in ("title", "is_public") if data.get(name) not in (None, "")]
         may_change = has_permission(self.user, _CHANGE_MODEL)
         if changes and not may_change and Model.objects.filter(name=data.get("model")).exists():

@@ -134,6 +134,18 @@ class VersionUploadSerializer(serializers.Serializer[dict[str, Any]]):
         required=False, max_length=100, default="RawData", help_text="The pydantic class in validation.py."
     )
     sample = serializers.FileField(required=False, help_text="Some raw rows: JSON or CSV.")
+    expected = serializers.FileField(
+        required=False,
+        help_text="The trainer's answers to the sample rows, which the inspection compares: CSV as "
+        "pd.Series(pipeline.predict(X)).to_csv(…) writes it, or a JSON list.",
+    )
+    expected_column = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=1000,
+        trim_whitespace=False,
+        help_text="Instead of `expected`: the column of the sample that holds these answers. It is no input.",
+    )
     form = serializers.FileField(required=False, help_text="The form configuration: JSON.")
     title = serializers.CharField(
         required=False, max_length=200, default=None, help_text="The model's title for people. Absent: as it is."

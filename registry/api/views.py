@@ -32,7 +32,7 @@ from registry.uploads.sender import own_upload, submit_upload
 PUBLISH, PROMOTE = "registry.add_modelversion", "registry.change_modelversion"
 CHANGE_MODEL = "registry.change_model"
 ALLOW_OTHER_VERSIONS = "registry.allow_other_versions"
-_SMALL_FILES = ("schema", "sample", "form")
+_SMALL_FILES = ("schema", "sample", "expected", "form")
 
 
 class ModelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Model]):

@@ -15,12 +15,14 @@ from typing import Any
 from mlserve.errors import BadUpload, InvalidRows
 from mlserve.processes.orphans import end_with_parent
 from registry.formats import loading
-from registry.inspection import schema_sources, signatures
+from registry.inspection import answer_files, probing, schema_sources, signatures, trainer_answers
 from registry.inspection.report import REQUEST_FILE, RESULT_FILE, Check
 from registry.pipelines import calls
 from registry.pipelines.environment import installed_here
 from registry.pipelines.errors import NotJsonable, Unusable, WrongAnswerCount
+from registry.pipelines.frames import to_input
 from registry.pipelines.golden_comparison import same_answer
+from registry.pipelines.kept_values import first_changed_value
 from registry.pipelines.wrappers import as_pipeline
 from registry.sandbox.sandbox import Sandbox, enter
 from registry.schema import row_files
@@ -32,6 +34,8 @@ MAX_SAMPLE_ROWS = 10_000
 MAX_GOLDEN_ROWS = 100
 _ROWS_ONE_BY_ONE = 25
 _SHOWN_NAMES, _SHOWN_FIXES, _SHOWN_COLUMNS = 20, 3, 30
+# Of the time that an inspection may take: a slow pipeline must not fail because of what is only tried.
+_PROBING_SHARE = 0.25
 
 
 class _Failed(Exception):
@@ -51,6 +55,7 @@ class _Inspection:
     schema: RecordSchema | None = None
     guessed: tuple[str, ...] = ()
     rows: list[Row] = field(default_factory=list)
+    sample_size: int = 0
     answers: dict[str, list[Any]] = field(default_factory=dict)
     version_fields: dict[str, Any] = field(default_factory=dict)
 
@@ -63,8 +68,10 @@ class _Inspection:
             self.check_schema,
             self.check_accepts,
             self.check_predicts,
+            self.check_answers,
             self.check_json,
             self.check_batching,
+            self.check_nulls,
             self.check_form,
         ]
 
@@ -207,6 +214,26 @@ class _Inspection:
         shown = ", ".join(json.dumps(answer) for answer in self.answers["predictions"][:5])
         return Check("predicts", "passed", f"{len(rows)} rows in {milliseconds:.0f} ms: {shown}, …")
 
+    def check_answers(self) -> Check:
+        if self.request["stored"] is not None:
+            return Check("answers", "passed", "As registered.")
+        schema, found = self._require_schema(), self.version_fields
+        if changed := first_changed_value(schema, self.rows, to_input(schema, self.rows)):
+            raise _Failed(Check("answers", "failed", changed.detail, _CHANGED_FIX))
+        try:
+            trainer = answer_files.given_answers(self.request, found["class_labels"])
+            if trainer is None:
+                return trainer_answers.absent(guessed=self.guessed)
+            outputs = trainer_answers.outputs_for(trainer, found["outputs"], row_count=self.sample_size)
+            served = calls.run(self.pipeline, schema, self.rows, outputs)
+            detail = trainer_answers.require_same(trainer, served, found["class_labels"])
+        except BadUpload as error:
+            raise _Failed(Check("answers", "failed", error.detail, trainer_answers.FIX)) from error
+        except Exception as error:  # the pipeline is the uploader's code, which may raise anything
+            detail = f"The {len(self.rows)} sample rows cannot be predicted: {type(error).__name__}: {error}"
+            raise _Failed(Check("answers", "failed", detail, _PREDICTS_FIX)) from error
+        return Check("answers", "passed", detail)
+
     def check_json(self) -> Check:
         if json.loads(json.dumps(self.answers, allow_nan=False)) != self.answers:
             raise _Failed(Check("json", "failed", "The answers change on their way through JSON.", _JSON_FIX))
@@ -229,6 +256,9 @@ class _Inspection:
         self.version_fields["is_batchable"] = differing is None
         if differing is None:
             return Check("batching", "passed", f"{len(rows)} rows compared.")
+        if self.request["expected"] or self.request["expected_column"]:
+            detail = f"Row {differing} gets another answer alone than among others, where it is the trainer's."
+            raise _Failed(Check("batching", "failed", detail, _BATCHING_FIX))
         return Check(
             "batching",
             "warning",
@@ -236,6 +266,16 @@ class _Inspection:
             "its rows are predicted one at a time, which is slow.",
             _BATCHING_FIX,
         )
+
+    def check_nulls(self) -> Check:
+        if self.request["stored"] is not None:
+            return Check("nulls", "passed", "As registered.")
+        found, seconds = self.version_fields, self.request["cpu_seconds"] * _PROBING_SHARE
+        probed = probing.probe(
+            self.pipeline, self._require_schema(), found["sample_rows"], found["outputs"], seconds=seconds
+        )
+        self.schema = probed.schema
+        return probed.check
 
     def check_form(self) -> Check:
         if self.request["form_config"] is None:
@@ -264,7 +304,11 @@ class _Inspection:
             raise _Failed(Check("accepts", "failed", error.detail, _READABLE_SAMPLE_FIX)) from error
         if not rows:
             raise _Failed(Check("accepts", "failed", "The sample holds no rows.", _READABLE_SAMPLE_FIX))
-        return rows[:MAX_SAMPLE_ROWS]
+        self.sample_size = len(rows)
+        try:
+            return answer_files.without_column(rows[:MAX_SAMPLE_ROWS], self.request["expected_column"], schema)
+        except BadUpload as error:
+            raise _Failed(Check("answers", "failed", error.detail, _COLUMN_FIX)) from error
 
     def _require_schema(self) -> RecordSchema:
         if self.schema is None:
@@ -290,6 +334,11 @@ _ARRAY_FIX = (
     "It gets an array, because it has n_features_in_ without feature_names_in_: if its first step is a class of your "
     "own that wants a frame, let it set neither."
 )
+_CHANGED_FIX = (
+    "Give the column an x-dtype that holds the value, such as Int64, and train with it; or, if the training rounded it "
+    "too, put the rounded value into the sample."
+)
+_COLUMN_FIX = "Name the column of the sample that holds the answers, and no input of the pipeline."
 _BATCHING_FIX = "Look for a step that computes something over the rows it is given instead of the training data."
 _JSON_FIX = "Let the pipeline answer finite numbers, strings or booleans."
 
@@ -347,7 +396,7 @@ def _refused_sample(error: InvalidRows, made_up: bool) -> Check:
 
 
 def _sandbox_for(folder: Path, request: dict[str, Any], result: int) -> Sandbox:
-    files = [Path(request[name]) for name in ("artifact", "schema_path", "sample") if request[name]]
+    files = [Path(request[name]) for name in ("artifact", "schema_path", "sample", "expected") if request[name]]
     return Sandbox(request["memory_bytes"], request["cpu_seconds"], (folder, *files), (result,))
 
 

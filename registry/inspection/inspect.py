@@ -67,8 +67,9 @@ def inspect(
     """Run every check on what is to be published in a child process with limits of time, CPU time and memory.
 
     Takes as long as the artifact needs to load and to predict its sample, at most MLSERVE_INSPECTION_SECONDS.
-    `stored` takes the place of the request's schema and sample. `on_look` is called twice a second, and `on_check` gets
-    all checks that are done whenever there are more; what they raise ends the inspection and its process.
+    `stored` takes the place of the request's schema, sample and expected answers. `on_look` is called twice a second,
+    and `on_check` gets all checks that are done whenever there are more; what they raise ends the inspection and its
+    process.
     """
     with tempfile.TemporaryDirectory(prefix="mlserve-inspection-") as folder:
         _write_request(Path(folder), artifact, request, stored)
@@ -113,6 +114,8 @@ def _write_request(folder: Path, artifact: Path, request: VersionRequest, stored
         "schema_path": str(schema.path.resolve()) if schema else None,
         "schema_class": schema.class_name if schema else None,
         "sample": str(request.sample.resolve()) if request.sample else None,
+        "expected": str(request.expected.resolve()) if request.expected else None,
+        "expected_column": request.expected_column,
         "form_config": request.form_config,
         "allow_other_versions": request.allow_other_versions,
         "stored": asdict(stored) if stored else None,

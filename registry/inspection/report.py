@@ -18,8 +18,10 @@ CHECKS: Mapping[str, str] = {
     "schema": "There is a schema of one raw record",
     "accepts": "The schema accepts the raw data",
     "predicts": "The pipeline predicts the raw data",
+    "answers": "It answers as its trainer saw it",
     "json": "Its answers survive JSON",
     "batching": "Row by row gives the same answers as one batch",
+    "nulls": "What the schema allows can be predicted",
     "form": "The form asks only for columns that exist",
 }
 
@@ -68,7 +70,7 @@ class Report:
             return f"{first.question}: no. {detail} {first.fix}".strip()
         passed = sum(check.status == "passed" for check in self.checks)
         noted = f", {len(self.warnings)} with a warning" if self.warnings else ""
-        return f"{passed + len(self.warnings)} of {len(CHECKS)} checks passed{noted}"
+        return f"{passed + len(self.warnings)} of {len(self.checks)} checks passed{noted}"
 
     def as_json(self) -> dict[str, Any]:
         checks = [{**asdict(check), "question": check.question} for check in self.checks]

@@ -29,8 +29,9 @@ class VersionRequest:
     """What an artifact is to be published as, and the files that describe it, which are on this disk.
 
     The artifact is not part of it: a direct upload sends it before. `title` and `is_public` are the model's; None
-    leaves them as they are. `allow_other_versions` admits what another scikit-learn trained. `origin` is there once the
-    artifact was taken out of a folder or an archive (`unpacked`).
+    leaves them as they are. `expected` is a file with the trainer's answers to the sample rows, `expected_column` the
+    column of the sample that holds them. `allow_other_versions` admits what another scikit-learn trained. `origin` is
+    there once the artifact was taken out of a folder or an archive (`unpacked`).
     """
 
     model: str = ""
@@ -38,6 +39,8 @@ class VersionRequest:
     _: KW_ONLY
     schema: SchemaSource | None = None
     sample: Path | None = None
+    expected: Path | None = None
+    expected_column: str | None = None
     form_config: dict[str, Any] | None = None
     title: str | None = None
     is_public: bool | None = None
@@ -48,7 +51,10 @@ class VersionRequest:
     @property
     def describes_version(self) -> bool:
         """Whether it has any of the files that cannot change once a version is registered."""
-        return any(each is not None for each in (self.schema, self.sample, self.form_config))
+        return any(
+            each is not None
+            for each in (self.schema, self.sample, self.expected, self.expected_column, self.form_config)
+        )
 
     @property
     def changes_model(self) -> bool:
@@ -60,6 +66,7 @@ class VersionRequest:
         is_python = self.schema is not None and self.schema.kind == "pydantic"
         return {
             "schema_class": self.schema.class_name if self.schema and is_python else None,
+            "expected_column": self.expected_column,
             "title": self.title,
             "is_public": self.is_public,
             "promote": self.promote,
@@ -74,6 +81,8 @@ class VersionRequest:
             files["schema"] = (name, self.schema.path.read_bytes())
         if self.sample is not None:
             files["sample"] = (f"sample{self.sample.suffix.lower()}", self.sample.read_bytes())
+        if self.expected is not None:
+            files["expected"] = (f"expected{self.expected.suffix.lower()}", self.expected.read_bytes())
         if self.form_config is not None:
             files["form"] = ("form.json", json.dumps(self.form_config).encode())
         return files
@@ -92,11 +101,15 @@ class VersionRequest:
 
 def version_request(options: Mapping[str, Any], files: Mapping[str, Path | str]) -> VersionRequest:
     """Read a request from the options of the command, a form or a stored upload, and from its files, named schema,
-    sample and form.
+    sample, expected and form.
 
     The schema may be written `validation.py:RawData`; the option `schema_class` names the class as well. Options that
-    are absent or None change nothing. Raises BadUpload for a schema or a form that cannot be used.
+    are absent or None change nothing. Raises BadUpload for a schema or a form that cannot be used, and for
+    expected answers that are given in two places.
     """
+    expected_column = options.get("expected_column") or None
+    if "expected" in files and expected_column is not None:
+        raise BadUpload("The expected answers are given twice: give a file, or the name of a column of the sample.")
     schema = schema_source(str(files["schema"])) if "schema" in files else None
     if schema is not None and schema.kind == "pydantic" and options.get("schema_class"):
         schema = replace(schema, class_name=options["schema_class"])
@@ -105,6 +118,8 @@ def version_request(options: Mapping[str, Any], files: Mapping[str, Path | str])
         options.get("tag") or "",
         schema=schema,
         sample=Path(files["sample"]) if "sample" in files else None,
+        expected=Path(files["expected"]) if "expected" in files else None,
+        expected_column=expected_column,
         form_config=form_config_of(Path(files["form"])) if "form" in files else None,
         title=options.get("title"),
         is_public=options.get("is_public"),

@@ -17,7 +17,8 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
     "failed": ("✗", "bold red"),
     "skipped": ("–", "dim"),
 }
-_SAMPLE_SUFFIXES = (".csv", ".json")
+_ROW_SUFFIXES = (".csv", ".json")
+_FILES = ("schema", "sample", "expected", "form")
 
 
 class InspectingCommand(TerminalCommand):
@@ -43,6 +44,20 @@ class InspectingCommand(TerminalCommand):
             type=Path,
             metavar="F",
             help="some raw rows as JSON or CSV: the inspection predicts them, verify_models compares them later",
+        )
+        expected = parser.add_mutually_exclusive_group()
+        expected.add_argument(
+            "--expected",
+            type=Path,
+            metavar="E",
+            help="what the pipeline answered to the sample rows where it was trained, to be compared: CSV as "
+            "pd.Series(pipeline.predict(X)).to_csv(…) writes it, or a JSON list of values or of "
+            '{"prediction": …, "probabilities": {…}}',
+        )
+        expected.add_argument(
+            "--expected-column",
+            metavar="C",
+            help="instead of --expected: the column of the sample that holds these answers; it is then no input",
         )
         parser.add_argument(
             "--form", type=Path, metavar="F", help="how the form page looks: JSON (default: made from the schema)"
@@ -87,13 +102,14 @@ def request_from(options: Mapping[str, Any]) -> VersionRequest:
     """What the arguments ask for. Raises BadUpload for the first file that cannot be used."""
     if not options["path"].is_dir():  # a folder may be a model of MLflow
         _require_file(options["path"], "artifact")
-    if options["sample"] is not None:
-        _require_file(options["sample"], "sample")
-        if options["sample"].suffix.lower() not in _SAMPLE_SUFFIXES:
-            raise BadUpload(f"The sample {options['sample']} must end in {' or '.join(_SAMPLE_SUFFIXES)}.")
+    for name, what in (("sample", "sample"), ("expected", "file of expected answers")):
+        if options[name] is not None:
+            _require_file(options[name], what)
+            if options[name].suffix.lower() not in _ROW_SUFFIXES:
+                raise BadUpload(f"The {what} {options[name]} must end in {' or '.join(_ROW_SUFFIXES)}.")
     if options["form"] is not None:
         _require_file(options["form"], "form")
-    return version_request(options, {name: options[name] for name in ("schema", "sample", "form") if options[name]})
+    return version_request(options, {name: options[name] for name in _FILES if options[name]})
 
 
 def _require_file(path: Path, what: str) -> None:

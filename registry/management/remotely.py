@@ -157,7 +157,7 @@ def _say_registered(
     done = f"{request.model} {request.tag} was registered at {server.url} before with the same bytes"
     _say_what_serves(command, server, request, done)
     if request.describes_version:
-        command.say("Schema, sample and form of a version never change: give others under a new tag.")
+        command.say("Schema, sample, expected answers and form of a version never change: give others under a new tag.")
 
 
 def _say_what_serves(command: TerminalCommand, server: RemoteServer, request: VersionRequest, done: str) -> None:

@@ -13,6 +13,8 @@ from registry.schema.flattening import types_of
 from registry.schema.json_files import read_json
 from registry.schema.record import RecordSchema, Row
 
+# Up to here float64 represents every whole number.
+_MOST_EXACT = 2**53
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
 # What `pandas.read_csv` reads as a missing value: most training data was read by it.
 _MISSING = frozenset({"", "NA", "N/A", "n/a", "<NA>", "#N/A", "nan", "NaN", "-nan", "-NaN", "null", "NULL", "None"})
@@ -84,7 +86,7 @@ def cell_value(node: dict[str, Any], text: str) -> Any:
     if kind == "boolean":
         return {"true": True, "false": False, "1": True, "0": False}.get(stripped.lower(), text)
     try:
-        if kind == "integer" and _WHOLE.fullmatch(stripped):
+        if _WHOLE.fullmatch(stripped) and (kind == "integer" or abs(int(stripped)) > _MOST_EXACT):
             return int(stripped)  # not through float, which rounds numbers of more than 15 digits
         number = float(stripped)
     except ValueError:

@@ -10,17 +10,18 @@ from django.core.files.uploadedfile import UploadedFile
 
 from mlserve.errors import BadUpload, TooLarge
 
-# Of a schema, a sample or a form that goes through the web server, beside an artifact that does not.
+# Of a schema, a sample, expected answers or a form that goes through the web server, beside an artifact that does not.
 MAX_SMALL_FILE_BYTES = 5 * 2**20
-_SUFFIXES = {"schema": (".py", ".json"), "sample": (".csv", ".json"), "form": (".json",)}
+_ROWS = (".csv", ".json")
+_SUFFIXES = {"schema": (".py", ".json"), "sample": _ROWS, "expected": _ROWS, "form": (".json",)}
 
 
 @contextmanager
 def received(files: Mapping[str, Any], *, most_bytes: int | None = None) -> Iterator[dict[str, Path]]:
-    """The uploaded files named artifact, schema, sample and form, as far as they are there, in a temporary folder.
+    """The uploaded files named artifact, schema, sample, expected and form, as far as they are there.
 
-    It is deleted when the block ends. Raises BadUpload for a name that tells no known kind, and TooLarge for a file
-    of more than `most_bytes`.
+    They are in a temporary folder, which is deleted when the block ends. Raises BadUpload for a name that tells no
+    known kind, and TooLarge for a file of more than `most_bytes`.
     """
     with tempfile.TemporaryDirectory(prefix="mlserve-upload-") as folder:
         paths = {}

@@ -9,8 +9,8 @@ from django.core.files.uploadhandler import FileUploadHandler
 from mlserve.errors import TooLarge
 from registry.uploads.incoming import MAX_SMALL_FILE_BYTES
 
-# A schema, a sample and a form beside the artifact.
-_SMALL_FILES = 3
+# A schema, a sample, expected answers and a form beside the artifact.
+_SMALL_FILES = 4
 
 
 class FilesTooLarge(TooLarge, RequestDataTooBig):

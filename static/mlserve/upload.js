@@ -137,9 +137,13 @@ function digesting(file, signal) {
 // The form's fields under the names of the API.
 function versionFields(data, uploadId, sha256) {
   const body = new FormData();
-  const names = { tag: "tag", schema_class: "schema_class", title: "title", is_public: "public" };
+  const names = {
+    tag: "tag", schema_class: "schema_class", expected_column: "expected_column", title: "title", is_public: "public",
+  };
   for (const [own, name] of Object.entries(names)) if (data.get(own)) body.append(name, data.get(own));
-  for (const name of ["schema", "sample", "form"]) if (data.get(name)?.size) body.append(name, data.get(name));
+  for (const name of ["schema", "sample", "expected", "form"]) {
+    if (data.get(name)?.size) body.append(name, data.get(name));
+  }
   for (const name of ["promote", "allow_other_versions"]) if (data.get(name)) body.append(name, "true");
   body.append("upload", uploadId);
   body.append("sha256", sha256);

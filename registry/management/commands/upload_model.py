@@ -59,7 +59,9 @@ class Command(InspectingCommand):
             # On a line of its own, to be copied whole.
             self.stdout.write(f"    python manage.py promote_model {request.model} {request.tag}")
         if not published.created and request.describes_version:
-            self.say("Schema, sample and form of a version never change: give others under a new tag.")
+            self.say(
+                "Schema, sample, expected answers and form of a version never change: give others under a new tag."
+            )
 
     def _publish(self, artifact: Path, request: VersionRequest) -> Published:
         """publish(), with its current stage on the terminal."""

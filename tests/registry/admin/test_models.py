@@ -40,7 +40,7 @@ def test_it_changes_what_people_read_but_not_the_name(admin_client: Client, peng
 def test_it_shows_the_versions_and_the_promotions(admin_client: Client, penguins: ModelVersion) -> None:
     page = admin_client.get(page_of(penguins.model))
 
-    assert "10 of 10 checks passed" in page.text
+    assert "12 of 12 checks passed" in page.text
     assert "serves now" in page.text
     assert "Promotions, newest first" in page.text
 

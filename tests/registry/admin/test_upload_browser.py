@@ -59,6 +59,7 @@ def fill(page: Page, live_server: LiveServer, artifact: Path, *, tag: str = "1.0
     page.get_by_label("Artifact:").set_input_files(artifact)
     page.get_by_label("Schema:").set_input_files(EXAMPLE / "validation.py")
     page.get_by_label("Sample:").set_input_files(EXAMPLE / "sample.csv")
+    page.get_by_label("Expected answers:", exact=True).set_input_files(EXAMPLE / "expected.csv")
 
 
 def submit(page: Page) -> None:
@@ -66,7 +67,7 @@ def submit(page: Page) -> None:
 
 
 def expect_registered(page: Page) -> None:
-    expect(page.get_by_text("registered, 10 of 10 checks passed.")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("registered, 12 of 12 checks passed.")).to_be_visible(timeout=PATIENCE_MS)
 
 
 def expect_problem(page: Page, text: str) -> None:
@@ -91,6 +92,22 @@ def test_it_sends_the_artifact_past_the_form(
     assert page.evaluate("Object.keys(localStorage).filter((key) => key.includes('upload'))") == []
 
 
+def test_it_sends_the_name_of_the_column_with_the_answers(
+    worker: None, page: Page, live_server: LiveServer, penguins_artifact: Path, tmp_path: Path
+) -> None:
+    rows, answers = [(EXAMPLE / name).read_text().splitlines() for name in ("sample.csv", "expected.csv")]
+    lines = [f"{row},{answer}" for row, answer in zip(rows, ["species", *answers[1:]], strict=True)]
+    sample = tmp_path / "sample.csv"
+    sample.write_text("\n".join(lines))
+    fill(page, live_server, penguins_artifact)
+    page.get_by_label("Expected answers:", exact=True).set_input_files([])
+    page.get_by_label("Sample:").set_input_files(sample)
+    page.get_by_label("Column of answers:").fill("species")
+    submit(page)
+
+    expect_registered(page)
+
+
 def test_it_posts_the_form_without_a_script(
     browser: Browser, live_server: LiveServer, client: Client, owner: User, penguins_artifact: Path
 ) -> None:
@@ -113,7 +130,7 @@ def test_it_shows_the_report_of_a_refusal_and_keeps_the_form(
     expect_problem(page, "Refused, nothing was registered.")
     expect(page.get_by_role("alert")).to_be_focused()
     rows = page.get_by_role("region", name="Inspection report").locator("tbody tr")
-    expect(rows).to_have_count(10)
+    expect(rows).to_have_count(12)
     expect(rows.filter(has_text="✗ failed")).to_contain_text("The file unpickles")
     expect(rows.filter(has_text="✗ failed")).to_contain_text("Save the fitted pipeline with")
     expect(page.get_by_label("Tag:")).to_have_value("1.0")
@@ -232,5 +249,5 @@ def test_it_shows_each_check_as_it_is_done(page: Page, live_server: LiveServer, 
     items = page.get_by_role("list", name="Checks of the inspection").get_by_role("listitem")
     expect(items.nth(0)).to_have_text("It refers only to trusted classes and functions ✓ passed")
     expect(items.nth(1)).to_have_text("The file unpickles ⚠ warning")
-    assert page.get_by_role("progressbar").evaluate("(bar) => [bar.value, bar.max]") == [2, 10]
+    assert page.get_by_role("progressbar").evaluate("(bar) => [bar.value, bar.max]") == [2, 12]
     expect(page.get_by_role("button", name="Cancel the upload")).to_have_count(0)

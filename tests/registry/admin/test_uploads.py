@@ -55,6 +55,12 @@ def test_it_checks_the_form_without_its_artifact(admin_client: Client) -> None:
         ({"tag": ""}, "tag", "required"),
         ({"schema_class": "a b"}, "schema_class", "not the name of a Python class"),
         ({"sample": SimpleUploadedFile("rows.xlsx", b"PK")}, "sample", "must end in .csv or .json"),
+        ({"expected": SimpleUploadedFile("rows.txt", b"a")}, "expected", "must end in .csv or .json"),
+        (
+            {"expected": SimpleUploadedFile("rows.csv", b"a"), "expected_column": "y"},
+            "expected_column",
+            "Leave this empty",
+        ),
         ({"form": SimpleUploadedFile("form.json", b"{")}, "form", "JSON"),
         ({"schema": SimpleUploadedFile("schema.json", bytes(5 * 2**20 + 1))}, "schema", "larger than"),
     ],
@@ -89,7 +95,7 @@ def test_it_leads_from_the_upload_to_its_version(
 
     version = ModelVersion.objects.get()
     assert answer.redirect_chain == [(reverse("admin:registry_modelversion_change", args=[version.pk]), 302)]
-    assert "penguins 1.0 registered, 10 of 10 checks passed, 1 with a warning." in answer.text
+    assert "penguins 1.0 registered, 12 of 12 checks passed, 2 with a warning." in answer.text
 
 
 def test_it_leads_nowhere_without_a_version(admin_client: Client, refused: DirectUpload) -> None:
@@ -113,7 +119,7 @@ def test_it_lists_uploads(admin_client: Client, refused: DirectUpload, as_owner:
     page = admin_client.get(UPLOADS)
 
     assert "✗ refused" in page.text
-    assert "queued, 1 of 10 checks" in page.text
+    assert "queued, 1 of 12 checks" in page.text
     assert "penguins 2.0" in page.text
 
 

@@ -1,6 +1,7 @@
 """Versions in the admin: the upload form, the page of a version, promotion and rollback, comparison, deletion."""
 
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ def upload(penguins_artifact: Path) -> Callable[..., dict[str, Any]]:
             "schema": file_of(EXAMPLE / "validation.py"),
             "schema_class": "RawData",
             "sample": file_of(EXAMPLE / "sample.csv"),
+            "expected": file_of(EXAMPLE / "expected.csv"),
             "form": file_of(EXAMPLE / "form.json"),
             **changes,
         }
@@ -90,11 +92,35 @@ def test_it_registers_a_good_artifact(admin_client: Client, upload: Callable[...
 
     version = ModelVersion.objects.get()
     assert answer.redirect_chain == [(page_of(version), 302)]
-    assert "penguins 1.0 registered, 10 of 10 checks passed." in answer.text
+    assert "penguins 1.0 registered, 12 of 12 checks passed." in answer.text
     assert (version.is_live, version.uploaded_by) == (True, "owner")
     assert (version.model.title, version.model.is_public) == ("Penguins", True)
     messages = [entry.get_change_message() for entry in LogEntry.objects.order_by("pk")]
-    assert sorted(messages) == ["Promoted with its upload.", "Uploaded, 10 of 10 checks passed."]
+    assert sorted(messages) == ["Promoted with its upload.", "Uploaded, 12 of 12 checks passed."]
+
+
+def test_it_shows_answers_that_are_not_the_trainers(
+    admin_client: Client, upload: Callable[..., dict[str, Any]]
+) -> None:
+    answers = (EXAMPLE / "expected.csv").read_text().replace("Gentoo", "Adelie", 1)
+
+    answer = admin_client.post(UPLOAD, upload(expected=SimpleUploadedFile("expected.csv", answers.encode())))
+
+    assert 'row 6: the trainer saw "Adelie", here it is "Gentoo"' in unescape(answer.text)
+    assert not ModelVersion.objects.exists()
+
+
+def test_it_shows_a_report_with_fewer_checks_of_an_earlier_release(
+    admin_client: Client, penguins: ModelVersion
+) -> None:
+    report = penguins.report
+    report["checks"] = [check for check in report["checks"] if check["name"] not in ("answers", "nulls")]
+    ModelVersion.objects.update(report=report)
+
+    page = admin_client.get(page_of(penguins))
+
+    assert page.text.count("✓ passed") == 10
+    assert "10 of 10 checks passed" in admin_client.get(reverse("admin:registry_modelversion_changelist")).text
 
 
 def test_it_reads_the_named_class_of_the_schema_file(
@@ -116,7 +142,7 @@ def test_it_shows_the_whole_report_of_a_refused_artifact_and_stores_nothing(
 
     assert answer.status_code == 200
     assert "✗ failed" in answer.text
-    assert answer.text.count("– skipped") == 9
+    assert answer.text.count("– skipped") == 11
     assert 'value="7.7"' in answer.text
     assert not Model.objects.exists()
     assert not (tmp_path / "artifacts").exists()

@@ -29,6 +29,7 @@ def form(penguins_artifact: Path) -> dict[str, Any]:
         "tag": "1.0",
         "schema": upload(EXAMPLE / "validation.py"),
         "sample": upload(EXAMPLE / "sample.csv"),
+        "expected": upload(EXAMPLE / "expected.csv"),
         "form": upload(EXAMPLE / "form.json"),
     }
 
@@ -53,8 +54,38 @@ def test_it_registers_an_upload(as_owner: APIClient, form: dict[str, Any], pengu
     assert (body["model"], body["tag"], body["status"], body["is_live"]) == ("penguins", "1.0", "ready", False)
     assert body["size_bytes"] == penguins_artifact.stat().st_size
     assert body["uploaded_by"] == "owner"
-    assert [check["name"] for check in body["report"]["checks"]] == list(CHECKS)
+    assert {check["name"]: check["status"] for check in body["report"]["checks"]} == dict.fromkeys(CHECKS, "passed")
     assert as_owner.get(response["Location"]).json() == body
+
+
+def test_it_refuses_answers_that_are_not_the_trainers(as_owner: APIClient, form: dict[str, Any]) -> None:
+    answers = (EXAMPLE / "expected.csv").read_text().replace("Gentoo", "Adelie", 1)
+    expected = SimpleUploadedFile("expected.csv", answers.encode())
+
+    response = as_owner.post(URL, {**form, "expected": expected}, format="multipart")
+
+    assert response.status_code == 422
+    assert 'row 6: the trainer saw "Adelie", here it is "Gentoo"' in response.json()["detail"]
+    assert not ModelVersion.objects.exists()
+
+
+def test_it_takes_the_expected_answers_from_a_column(as_owner: APIClient, form: dict[str, Any]) -> None:
+    rows, answers = [(EXAMPLE / name).read_text().splitlines() for name in ("sample.csv", "expected.csv")]
+    lines = [f"{row},{answer}" for row, answer in zip(rows, ["species", *answers[1:]], strict=True)]
+    sample = SimpleUploadedFile("sample.csv", "\n".join(lines).encode())
+    del form["expected"]
+
+    response = as_owner.post(URL, {**form, "sample": sample, "expected_column": "species"}, format="multipart")
+
+    assert response.status_code == 201
+    assert {check["name"]: check["status"] for check in response.json()["report"]["checks"]}["answers"] == "passed"
+
+
+def test_it_refuses_expected_answers_in_two_places(as_owner: APIClient, form: dict[str, Any]) -> None:
+    response = as_owner.post(URL, {**form, "expected_column": "species"}, format="multipart")
+
+    assert response.status_code == 422
+    assert "given twice" in response.json()["detail"]
 
 
 def test_it_promotes_at_once_when_asked(as_owner: APIClient, form: dict[str, Any]) -> None:

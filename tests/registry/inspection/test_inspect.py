@@ -82,7 +82,7 @@ def test_it_needs_nothing_but_the_artifact(save: Save) -> None:
     inspected = inspect(save(pipelines.mixed_classifier()), VersionRequest())
 
     assert inspected.report.is_accepted
-    assert [check.name for check in inspected.report.warnings] == ["accepts"]
+    assert [check.name for check in inspected.report.warnings] == ["accepts", "answers"]
     assert check_of(inspected, "accepts").fix.startswith("Give --sample")
 
 

@@ -15,7 +15,7 @@ def test_it_accepts_when_every_check_passed() -> None:
     report = Report(PASSED)
 
     assert report.is_accepted
-    assert report.summary() == "10 of 10 checks passed"
+    assert report.summary() == "12 of 12 checks passed"
 
 
 def test_it_accepts_with_a_warning() -> None:
@@ -23,7 +23,7 @@ def test_it_accepts_with_a_warning() -> None:
 
     assert report.is_accepted
     assert [check.name for check in report.warnings] == ["batching"]
-    assert report.summary() == "10 of 10 checks passed, 1 with a warning"
+    assert report.summary() == "12 of 12 checks passed, 1 with a warning"
 
 
 def test_it_sums_up_the_first_failure_with_its_fix() -> None:
@@ -51,7 +51,7 @@ def test_it_is_json_with_the_question_of_each_check() -> None:
 
     assert body["accepted"] is False
     assert [check["name"] for check in body["checks"]] == list(CHECKS)
-    assert body["checks"][7] == {
+    assert body["checks"][8] == {
         "name": "json", "status": "failed", "detail": "Odd.", "fix": "Fix it.", "question": "Its answers survive JSON",
     }  # fmt: skip
 
@@ -60,7 +60,7 @@ def test_it_lists_what_was_not_reached() -> None:
     checks = with_skipped((*PASSED[:2], Check("pipeline", "failed", "No.")))
 
     assert [check.name for check in checks] == list(CHECKS)
-    assert [check.status for check in checks] == ["passed", "passed", "failed", *["skipped"] * 7]
+    assert [check.status for check in checks] == ["passed", "passed", "failed", *["skipped"] * 9]
 
 
 def test_it_reads_an_empty_report() -> None:

@@ -44,7 +44,9 @@ def test_it_fills_in_the_form_of_the_api(request_for_all: VersionRequest) -> Non
         "tag": "1.0", "schema_class": "RawData", "title": "Penguins", "public": "false", "promote": "true",
         "allow_other_versions": "true",
     }  # fmt: skip
-    assert [fields[name][0] for name in ("schema", "sample", "form")] == ["schema.py", "sample.csv", "form.json"]
+    assert [fields[name][0] for name in ("schema", "sample", "expected", "form")] == [
+        "schema.py", "sample.csv", "expected.csv", "form.json",
+    ]  # fmt: skip
 
 
 def test_it_leaves_out_of_the_form_what_shall_stay_as_it_is() -> None:

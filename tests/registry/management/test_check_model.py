@@ -12,7 +12,10 @@ from registry.models import Model, ModelVersion
 from tests.conftest import EXAMPLE
 from tests.pipelines import array_regressor
 
-DESCRIBED = ("--schema", f"{EXAMPLE}/validation.py:RawData", "--sample", f"{EXAMPLE}/sample.csv")
+DESCRIBED = (
+    *("--schema", f"{EXAMPLE}/validation.py:RawData"),
+    *("--sample", f"{EXAMPLE}/sample.csv", "--expected", f"{EXAMPLE}/expected.csv"),
+)
 
 
 def test_it_accepts_without_a_database(penguins_artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,7 +23,7 @@ def test_it_accepts_without_a_database(penguins_artifact: Path, capsys: pytest.C
 
     out = capsys.readouterr().out
     assert out.count("✓ passed") == len(CHECKS)
-    assert "can be uploaded: 10 of 10 checks passed." in out
+    assert "can be uploaded: 12 of 12 checks passed." in out
 
 
 def test_it_refuses_with_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,6 +62,20 @@ def test_it_shows_how_to_correct_a_warning(penguins_artifact: Path, capsys: pyte
     assert "Fix: Give --sample" in out
 
 
+def test_it_shows_how_to_give_the_trainers_answers(penguins_artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    upload(penguins_artifact, *DESCRIBED)
+    upload(penguins_artifact, *DESCRIBED, "--expected", f"{EXAMPLE}/expected.csv", tag="1.1")
+
+    first, second = capsys.readouterr().out.split("penguins 1.0 registered")
+    assert 'pd.Series(pipeline.predict(X)).to_csv("expected.csv", index=False)' in " ".join(first.split())
+    assert "The predictions of 13 rows are the trainer's" in second
+
+
+def test_it_takes_the_expected_answers_from_one_place(penguins_artifact: Path) -> None:
+    with pytest.raises(CommandError, match="not allowed with"):
+        upload(penguins_artifact, *DESCRIBED, "--expected", f"{EXAMPLE}/expected.csv", "--expected-column", "species")
+
+
 def test_it_promotes_and_says_what_was_live_before(penguins_artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
     upload(penguins_artifact, "--promote")
     assert "is live now; no version was before." in capsys.readouterr().out
@@ -190,6 +204,8 @@ def test_it_refuses_what_cannot_predict(thing: object, sentence: str, tmp_path: 
         (("--schema", "nowhere.py:RawData"), "nowhere.py does not exist"),
         (("--sample", "nowhere.csv"), "The sample nowhere.csv does not exist"),
         (("--sample", __file__), "must end in .csv or .json"),
+        (("--expected", "nowhere.csv"), "The file of expected answers nowhere.csv does not exist"),
+        (("--expected", __file__), "must end in .csv or .json"),
         (("--form", "nowhere.json"), "The form nowhere.json does not exist"),
     ],
 )

@@ -23,7 +23,10 @@ from tests.registry.scripted_server import without_pauses
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-DESCRIBED = ("--schema", f"{EXAMPLE}/validation.py:RawData", "--sample", f"{EXAMPLE}/sample.csv")
+DESCRIBED = (
+    *("--schema", f"{EXAMPLE}/validation.py:RawData"),
+    *("--sample", f"{EXAMPLE}/sample.csv", "--expected", f"{EXAMPLE}/expected.csv"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +62,7 @@ def test_it_publishes_and_shows_the_report_of_the_server(
     version, out = ModelVersion.objects.get(), capsys.readouterr().out
     assert (version.uploaded_by, version.model.title, version.model.is_public) == ("owner", "P", True)
     assert version.form_config is not None
-    assert out.count("✓ passed") == 10
+    assert out.count("✓ passed") == 12
     assert f"penguins 1.0 registered at {live_server.url} (sha256 {version.sha256[:12]}…" in out
     assert "not live yet; promote it in the admin or with" in out
     assert (

@@ -42,7 +42,7 @@ def content(penguins_artifact: Path) -> bytes:
 @pytest.fixture
 def files() -> dict[str, SimpleUploadedFile]:
     """What comes along with the example's artifact."""
-    names = {"schema": "validation.py", "sample": "sample.csv", "form": "form.json"}
+    names = {"schema": "validation.py", "sample": "sample.csv", "expected": "expected.csv", "form": "form.json"}
     return {field: SimpleUploadedFile(name, (EXAMPLE / name).read_bytes()) for field, name in names.items()}
 
 
@@ -75,7 +75,7 @@ def test_it_publishes_an_upload(
 
     body = as_owner.get(upload["url"]).json()
     assert (body["status"], body["progress"], body["problem"]) == ("published", None, None)
-    assert body["report"]["accepted"] is True
+    assert {check["status"] for check in body["report"]["checks"]} == {"passed"}
     assert body["version"] == {
         "model": "penguins",
         "tag": "1.0",

@@ -1,0 +1,153 @@
+"""The files and columns in which trainers give the answers to their sample rows. Pure."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlserve.errors import BadUpload
+from registry.schema.json_files import read_json
+from registry.schema.record import RecordSchema, Row
+from registry.schema.row_files import read_rows
+
+_PREDICTION, _PROBABILITIES, _PROBABILITY = "prediction", "probabilities", "probability_"
+_SHOWN_NAMES = 20
+# Headers of the index that pandas writes before the values.
+_INDEX_HEADERS = ("", "index", "Unnamed: 0")
+
+
+@dataclass(frozen=True)
+class TrainerAnswers:
+    """One entry per row in each list; None for a list that was not given. `is_text`: cells of CSV, not yet read."""
+
+    predictions: Sequence[Any] | None
+    probabilities: Sequence[Any] | None = None
+    is_text: bool = False
+
+    @property
+    def given(self) -> dict[str, Sequence[Any]]:
+        """The lists that were given, by their names in a result."""
+        both = {"predictions": self.predictions, "probabilities": self.probabilities}
+        return {name: answers for name, answers in both.items() if answers is not None}
+
+    def __len__(self) -> int:
+        return len(next(iter(self.given.values()), ()))
+
+
+def given_answers(request: Mapping[str, Any], labels: Any) -> TrainerAnswers | None:
+    """What the request of an inspection names: a file, a column of its sample, or nothing. Raises BadUpload."""
+    sample, expected, column = (request[name] for name in ("sample", "expected", "expected_column"))
+    if expected is None and column is None:
+        return None
+    if sample is None:
+        raise BadUpload("Expected answers were given without the sample rows that they are the answers to.")
+    return from_column(Path(sample), column, labels) if expected is None else from_file(Path(expected))
+
+
+def from_file(path: Path) -> TrainerAnswers:
+    """The answers in a `.csv` or `.json` file. Raises BadUpload."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadUpload(f"{path.name} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
+    except OSError as error:
+        raise BadUpload(f"{path} cannot be read: {error.strerror}.") from error
+    return _from_csv(text, path.name) if path.suffix.lower() == ".csv" else _from_json(text, path.name)
+
+
+def without_column(rows: Sequence[Row], column: str | None, schema: RecordSchema | None) -> list[Row]:
+    """The rows without the column that holds the expected answers, if there is one.
+
+    Raises BadUpload where the sample lacks it, or, once there is a schema, the pipeline takes it as an input.
+    """
+    if column is None:
+        return list(rows)
+    if schema is not None and column in schema.names:
+        raise BadUpload(f"The column {column!r} cannot hold the expected answers: it is an input of the pipeline.")
+    if schema is None and not any(column in row for row in rows):
+        listed = ", ".join(list(rows[0])[:_SHOWN_NAMES])
+        raise BadUpload(f"The sample has no column {column!r} with the expected answers; its columns: {listed}.")
+    return [{name: value for name, value in row.items() if name != column} for row in rows]
+
+
+def from_column(sample: Path, column: str, labels: Any) -> TrainerAnswers:
+    """The answers that stand in a column of the sample. Raises BadUpload."""
+    # As text, because a guessed number would have lost how a label was written: "1.0", "00123", "NA".
+    node: dict[str, Any] = {"type": ["string", "null"]}
+    if texts := texts_of(labels):
+        node["enum"] = sorted(texts)
+    schema = RecordSchema.from_json_schema({"type": "object", "properties": {column: node}})
+    rows = read_rows(sample, schema)
+    return TrainerAnswers([row.get(column) for row in rows], is_text=sample.suffix.lower() == ".csv")
+
+
+def _from_json(text: str, name: str) -> TrainerAnswers:
+    try:
+        loaded = read_json(text)
+    except ValueError as error:
+        raise BadUpload(f"{name} is not JSON: {error}. Expected answers are a list, one per row.") from error
+    if isinstance(loaded, dict) and list(loaded) == [str(row) for row in range(len(loaded))]:
+        loaded = list(loaded.values())  # as Series.to_json() writes it
+    entries = loaded if isinstance(loaded, list) else [loaded]
+    if not any(isinstance(entry, dict) for entry in entries):
+        return TrainerAnswers(entries)
+    names = list(entries[0]) if isinstance(entries[0], dict) else None
+    for row, entry in enumerate(entries):
+        if names is None or not isinstance(entry, dict) or entry.keys() != set(names):
+            raise BadUpload(f"{name}: the answer of row {row} has other parts than the first one.")
+    return _from_columns({each: [entry[each] for entry in entries] for each in names or ()}, name, is_text=False)
+
+
+def _from_csv(text: str, name: str) -> TrainerAnswers:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        # An empty line is an empty cell where there is one column; pandas writes "" then.
+        header, *lines = [line for line in reader if line] or [[]]
+    except csv.Error as error:
+        raise BadUpload(f"{name}, line {reader.line_num}: {error}.") from error
+    if not header:
+        raise BadUpload(f"{name} is empty; the first line names the columns.")
+    for number, line in enumerate(lines):
+        if len(line) != len(header):
+            raise BadUpload(f"{name}, row {number}: {len(line)} cells, but the header names {len(header)}.")
+    columns = {each: [line[position] for line in lines] for position, each in enumerate(header)}
+    if len(columns) < len(header):
+        raise BadUpload(f"{name} names a column more than once.")
+    if len(header) > 1 and (header[0] in _INDEX_HEADERS or header[1:] == ["0"]):
+        del columns[header[0]]
+    if any(_is_known(each) for each in columns):
+        return _from_columns(columns, name, is_text=True)
+    if len(columns) == 1:
+        return TrainerAnswers(next(iter(columns.values())), is_text=True)
+    if list(columns) == [str(position) for position in range(len(columns))]:  # DataFrame(predict(X)) of several outputs
+        return TrainerAnswers([list(cells) for cells in zip(*columns.values(), strict=True)], is_text=True)
+    return _from_columns(columns, name, is_text=True)
+
+
+def _from_columns(columns: dict[str, list[Any]], name: str, *, is_text: bool) -> TrainerAnswers:
+    """The columns named prediction, probabilities and probability_<class>; others, such as the inputs, do not count."""
+    if not any(map(_is_known, columns)):
+        listed = ", ".join(list(columns)[:_SHOWN_NAMES])
+        raise BadUpload(
+            f"{name} has {listed}. Expected answers are one column of values, or prediction and probability_<class>; "
+            'in JSON a list of values or of {"prediction": …, "probabilities": {…}}.'
+        )
+    probabilities = columns.get(_PROBABILITIES)
+    by_class = {each.removeprefix(_PROBABILITY): columns[each] for each in columns if each.startswith(_PROBABILITY)}
+    if by_class:
+        cells = zip(*by_class.values(), strict=True)
+        probabilities = [dict(zip(by_class, row, strict=True)) for row in cells]
+    return TrainerAnswers(columns.get(_PREDICTION), probabilities, is_text)
+
+
+def _is_known(column: str) -> bool:
+    return column in (_PREDICTION, _PROBABILITIES) or column.startswith(_PROBABILITY)
+
+
+def texts_of(labels: Any) -> frozenset[str]:
+    """The class labels that are texts, of all outputs."""
+    if isinstance(labels, str):
+        return frozenset({labels})
+    return frozenset().union(*map(texts_of, labels)) if isinstance(labels, list) else frozenset()
