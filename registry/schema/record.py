@@ -6,21 +6,23 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import jsonschema_rs
 
 from mlserve.errors import BadUpload, FieldError, InvalidRows
 from registry.schema.flattening import column_dtype, example_record, flat_record_schema, in_column_order, types_of
+from registry.schema.options import Options, enum_options, is_left_to_validator, shown, without_enum
 from registry.schema.privacy import MARK_KEY, Mark, marks_of
-from registry.schema.violations import count, pointer, sentences, unexpected
+from registry.schema.row_errors import RowErrors
+from registry.schema.violations import pointer
 
 Container = Literal["frame", "array"]
 Row = dict[str, Any]
 
-MAX_LISTED_ERRORS = 100
 MAX_LISTED_WARNINGS = 100
-_TRAINING_ANNOTATIONS = frozenset({"x-training-range", "x-training-values", "x-training-usual"})
+_VALUES = "x-training-values"
+_TRAINING_ANNOTATIONS = frozenset({"x-training-range", _VALUES, "x-training-usual"})
 _UNUSUAL_DEVIATIONS = 4
 _INTEGER_DTYPE = re.compile(r"(?P<unsigned>u?)int(?P<bits>8|16|32|64)", re.IGNORECASE)
 # 64 bits of nanoseconds, to the second.
@@ -114,15 +116,15 @@ class RecordSchema:
         `#/row/column` for a list.
         """
         if isinstance(payload, dict):
-            if not self._record_validator.is_valid(payload):
-                self._refuse([(payload, ())])
+            if not (self._record_validator.is_valid(payload) and self._are_options([payload])):
+                self._errors.refuse([(payload, ())])
             return [payload]
         if not isinstance(payload, list):
             raise InvalidRows([FieldError("#", "must be one record {…} or a list of records [{…}, …]")], 1)
         if not payload:
             raise InvalidRows([FieldError("#", "must hold at least one record")], 1)
-        if not self._list_validator.is_valid(payload):
-            self._refuse([(row, (index,)) for index, row in enumerate(payload)])
+        if not (self._list_validator.is_valid(payload) and self._are_options(payload)):
+            self._errors.refuse((row, (index,)) for index, row in enumerate(payload))
         return payload
 
     def training_warnings(self, rows: Sequence[Row]) -> list[RowWarning]:
@@ -138,35 +140,18 @@ class RecordSchema:
         )
         return list(islice(warnings, MAX_LISTED_WARNINGS))
 
-    def _refuse(self, rows: Iterable[tuple[Any, tuple[int, ...]]]) -> NoReturn:
-        """Raise InvalidRows for rows with the path to each.
+    def _are_options(self, rows: Sequence[Row]) -> bool:
+        """Whether otherwise valid rows hold only options, where the validator was not given the enum."""
+        return all(row[name] in values for name, values in self._enums for row in rows if name in row)
 
-        The validator collects all errors of what it is given at once, so it is given one row at a time.
-        """
-        listed: list[FieldError] = []
-        total = 0
-        for row, path in rows:
-            if self._record_validator.is_valid(row):
-                continue
-            if others := self._excess_names(row):
-                total += len(others)
-                listed += unexpected(others, path, self.names, most=MAX_LISTED_ERRORS - len(listed))
-                row = {name: row[name] for name in self.names if name in row}  # noqa: PLW2901 - without those names
-            for error in self._record_validator.iter_errors(row):
-                total += count(error)
-                # A sentence costs far more than the error, and a hostile body holds a million of them.
-                listed += sentences(error, path, self.names, most=MAX_LISTED_ERRORS - len(listed))
-        raise InvalidRows(listed, total)
+    @cached_property
+    def _enums(self) -> list[tuple[str, frozenset[Any]]]:
+        enums = [(name, enum_options(node)) for name, node in self.properties.items() if not is_left_to_validator(node)]
+        return [(name, options.values) for name, options in enums if options is not None]
 
-    def _excess_names(self, row: Any) -> list[str]:
-        """The names that are not columns, where there are more of them than errors are listed; else none.
-
-        The validator would copy all of them into its error, which takes a second for half a million.
-        """
-        if not isinstance(row, dict) or len(row) <= len(self.columns) + MAX_LISTED_ERRORS:
-            return []
-        columns = set(self.names)
-        return [name for name in row if name not in columns]
+    @cached_property
+    def _errors(self) -> RowErrors:
+        return RowErrors(self._within_dtypes, self.json_schema["required"], _compile)
 
     @cached_property
     def _record_validator(self) -> Any:
@@ -177,13 +162,23 @@ class RecordSchema:
         return _compile({"type": "array", "items": self._validated_schema()})
 
     def _validated_schema(self) -> dict[str, Any]:
-        """The schema with the limits of each column's dtype, beyond which a frame cannot hold a value."""
-        properties = {column.name: _within_dtype(self.properties[column.name], column.dtype) for column in self.columns}
+        nodes = self._within_dtypes.items()
+        properties = {name: node if is_left_to_validator(node) else without_enum(node) for name, node in nodes}
         return {**self.json_schema, "properties": properties}
 
     @cached_property
+    def _within_dtypes(self) -> dict[str, dict[str, Any]]:
+        """The properties with the limits of each column's dtype, beyond which a frame cannot hold a value."""
+        return {column.name: _within_dtype(self.properties[column.name], column.dtype) for column in self.columns}
+
+    @cached_property
     def _annotated(self) -> list[tuple[str, dict[str, Any]]]:
-        return [(name, node) for name, node in self.properties.items() if not _TRAINING_ANNOTATIONS.isdisjoint(node)]
+        """The columns with annotations from training, values as a set."""
+        nodes = [(name, node) for name, node in self.properties.items() if not _TRAINING_ANNOTATIONS.isdisjoint(node)]
+        return [
+            (name, {**node, _VALUES: Options(node[_VALUES]).values} if _VALUES in node else node)
+            for name, node in nodes
+        ]
 
 
 def row_pointer(row: int, column: str | None = None) -> str:
@@ -245,8 +240,8 @@ def _are_usual(values: Iterable[Any], node: Mapping[str, Any]) -> bool:
     present = [value for value in values if value is not None]
     if not present:
         return True
-    if "x-training-values" in node and "x-training-range" not in node:
-        return set(present).issubset(node["x-training-values"])
+    if _VALUES in node and "x-training-range" not in node:
+        return set(present).issubset(node[_VALUES])
     return all(_training_warning(0, "", node, value) is None for value in (min(present), max(present)))
 
 
@@ -259,11 +254,11 @@ def _training_warning(index: int, name: str, node: Mapping[str, Any], value: Any
             return RowWarning(index, name, f"below the training minimum {low:g}")
         if value > high:
             return RowWarning(index, name, f"above the training maximum {high:g}")
-    elif "x-training-values" in node:
-        if value not in node["x-training-values"]:
+    elif _VALUES in node:
+        if value not in node[_VALUES]:
             # A warning is stored with its prediction and must not hold a redacted value.
-            shown = "the value" if MARK_KEY in node else repr(value)
-            return RowWarning(index, name, f"{shown} was not seen in training")
+            what = "the value" if MARK_KEY in node else shown(value)
+            return RowWarning(index, name, f"{what} was not seen in training")
     else:
         mean, deviation = node["x-training-usual"]
         if abs(value - mean) > _UNUSUAL_DEVIATIONS * deviation:

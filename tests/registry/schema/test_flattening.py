@@ -143,6 +143,11 @@ def test_it_refuses_what_is_no_record(raw: dict[str, Any]) -> None:
         flat_record_schema(raw)
 
 
+def test_it_refuses_a_column_without_a_name() -> None:
+    with pytest.raises(BadUpload, match=r"a column without a name .* usually an index"):
+        flat_record_schema({"type": "object", "properties": {"a": {"type": "number"}, "": {"type": "number"}}})
+
+
 def test_it_refuses_a_required_column_that_is_not_described() -> None:
     with pytest.raises(BadUpload, match=r"requires b, c, which it does not describe"):
         flat({"type": "number"}, required=["a", "c", "b"])
