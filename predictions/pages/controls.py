@@ -69,6 +69,8 @@ def _usual_control(question: Question) -> str:
         return "checkbox"
     if question.choices:
         return "select"
+    if question.suggestions:
+        return "text" if question.kind == "string" else "number"
     if question.node.get("format") in ("date", "date-time"):
         return "date"
     if question.kind == "string":

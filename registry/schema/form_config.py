@@ -10,7 +10,7 @@ from mlserve.errors import BadUpload
 from registry.schema.json_files import read_json
 
 Widget = Literal["number", "range", "select", "radio", "checkbox", "text", "textarea", "date"]
-_MOST_NAMED = 20
+_MOST_NAMED, _MOST_CHOICES = 20, 1_000
 _Text = Annotated[str, Field(max_length=2000)]
 
 
@@ -70,6 +70,12 @@ def checked_form_config(raw: Mapping[str, Any], columns: Sequence[str]) -> FormC
         wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise BadUpload(f"The form configuration is wrong: {_some(wrong, '; ')}.") from error
     named = Counter(field.name for section in config.sections for field in section.fields)
+    for field in (field for section in config.sections for field in section.fields):
+        if len(field.choices or ()) > _MOST_CHOICES:
+            raise BadUpload(
+                f"The form configuration has {len(field.choices or ()):,} choices for {field.name}, at most "
+                f"{_MOST_CHOICES:,} are possible. Leave them out: the form then suggests the values of the schema."
+            )
     known = set(columns)
     if unknown := [name for name in named if name not in known]:
         raise BadUpload(

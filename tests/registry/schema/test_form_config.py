@@ -83,3 +83,8 @@ def test_it_names_some_of_many_columns() -> None:
         checked_form_config(raw, columns)
 
     assert len(refusal.value.detail) < 600
+
+
+def test_it_leaves_a_multitude_of_choices_to_the_schema() -> None:
+    with pytest.raises(BadUpload, match=r"has 1,001 choices for city, at most 1,000 .* Leave them out"):
+        checked_form_config(sections({"name": "city", "choices": list(range(1_001))}), COLUMNS)
