@@ -16,6 +16,7 @@ from mlserve.errors import BadUpload, InvalidRows
 from mlserve.processes.orphans import end_with_parent
 from registry.formats import loading
 from registry.inspection import schema_sources
+from registry.inspection.pydantic_classes import from_pydantic
 from registry.inspection.report import REQUEST_FILE, RESULT_FILE, Check
 from registry.pipelines import calls
 from registry.pipelines.environment import installed_here
@@ -51,6 +52,7 @@ class _Inspection:
     rows: list[Row] = field(default_factory=list)
     answers: dict[str, list[Any]] = field(default_factory=dict)
     version_fields: dict[str, Any] = field(default_factory=dict)
+    not_run: list[str] = field(default_factory=list)
 
     def steps(self) -> list[Callable[[], Check]]:
         return [
@@ -148,8 +150,10 @@ class _Inspection:
         self.rows = self._sample(self.schema)
         columns = ", ".join(f"{column.name} ({column.dtype})" for column in self.schema.columns[:30])
         source = self.request["schema_kind"] or "the pipeline and the sample"
-        redacted = description(self.schema.marks)
-        return Check("schema", "passed", f"{len(self.schema.columns)} columns from {source}: {columns}.{redacted}")
+        detail = f"{len(self.schema.columns)} columns from {source}: {columns}.{description(self.schema.marks)}"
+        if self.not_run:
+            return Check("schema", "warning", f"{detail} Not run for rows: {'; '.join(self.not_run)}.", _NOT_RUN_FIX)
+        return Check("schema", "passed", detail)
 
     def check_accepts(self) -> Check:
         schema = self._require_schema()
@@ -238,7 +242,8 @@ class _Inspection:
         if kind is None:
             return None
         if kind == "pydantic":
-            return schema_sources.from_pydantic(Path(path), self.request["schema_class"])
+            schema, self.not_run = from_pydantic(Path(path), self.request["schema_class"])
+            return schema
         return schema_sources.from_json_file(Path(path))
 
     def _sample(self, schema: RecordSchema | None) -> list[Row]:
@@ -264,6 +269,7 @@ _ALLOW = (
     "name in the admin (permission registry.allow_other_versions)."
 )
 _SCHEMA_FIX = "Give --schema validation.py:RawData or a JSON Schema file that describes one raw record."
+_NOT_RUN_FIX = "Let the pipeline do what changes values; state limits with Field(ge=…, max_length=…) or Literal."
 _SAMPLE_FIX = "Give --sample with some real rows, so that the inspection and later checks mean something."
 _MARKED_FIX = "Replace them by invented values, unless they are invented already."
 _READABLE_SAMPLE_FIX = "Give rows as CSV with a header line, or as a JSON list of records."

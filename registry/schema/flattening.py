@@ -28,6 +28,8 @@ _DATE_FORMATS = frozenset({"date", "date-time"})
 _MOST_NESTED = 20
 # pydantic writes these names for `int | float = Field(ge=0)`. No validator knows them, so the limit would be lost.
 _PYDANTIC_LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+# How pydantic writes a decimal that comes as text. JSON has numbers for it.
+_DECIMAL = r"^(?!^[-+.]*$)[+-]?0*"
 # Keys in which the options of a union may differ although they describe the same values.
 _IGNORED_KEYS = frozenset({"type", "title", "description"})
 _TWO_NUMBERS = ("x-training-range", "x-training-usual")
@@ -215,9 +217,15 @@ def _merge_options(name: str, options: list[dict[str, Any]]) -> dict[str, Any]:
         return {"enum": [option["const"] for option in options], **({MARK_KEY: marks[0]} if marks else {})}
     kinds = [{key: value for key, value in option.items() if key not in _IGNORED_KEYS} for option in options]
     first, *others = kinds or [{}]
-    if {option.get("type") for option in options} == {"integer", "number"} and all(each == first for each in others):
+    types = [str(option.get("type")) for option in options]
+    if set(types) == {"integer", "number"} and all(each == first for each in others):
         return {"type": "number", **first}
-    raise BadUpload(f"The schema's column {name!r} allows several kinds of value; a column has one.")
+    if set(types) == {"number", "string"} and str(options[types.index("string")].get("pattern")).startswith(_DECIMAL):
+        return options[types.index("number")]
+    raise BadUpload(
+        f"The schema's column {name!r} allows several kinds of value; a column has one. Keep the one that the pipeline "
+        "was trained on, and allow null (Optional) for a value that is not known."
+    )
 
 
 def _normalize_type(name: str, flat: dict[str, Any], nullable: bool) -> None:

@@ -82,6 +82,15 @@ def test_it_keeps_what_describes_the_record() -> None:
         ({"oneOf": [{"const": "a", "title": "A"}, {"const": "b"}]}, {"type": "string", "enum": ["a", "b"]}),
         ({"anyOf": [{"type": "number", "minimum": 1}, {"type": "null"}]}, {"type": ["number", "null"], "minimum": 1}),
         ({"allOf": [{"$ref": "#/$defs/n"}], "maximum": 3}, {"type": "number", "maximum": 3}),
+        (
+            {
+                "anyOf": [
+                    {"type": "number", "minimum": 0},
+                    {"type": "string", "pattern": r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"},
+                ]
+            },
+            {"type": "number", "minimum": 0},
+        ),
         ({"$ref": "#/$defs/n", "title": "N"}, {"type": "number", "title": "N"}),
         ({"anyOf": [{"anyOf": [{"$ref": "#/$defs/n"}, {"type": "null"}]}]}, {"type": ["number", "null"]}),
     ],
