@@ -69,7 +69,7 @@ def _usual_control(question: Question) -> str:
         return "checkbox"
     if question.choices:
         return "select"
-    if question.suggestions:
+    if question.is_long:
         return "text" if question.kind == "string" else "number"
     if question.node.get("format") in ("date", "date-time"):
         return "date"

@@ -63,7 +63,7 @@ class BoundColumn(forms.BoundField):
     @property
     def list_id(self) -> str:
         """The id of the suggestions for what is typed into the field; "" for a field without."""
-        return f"{self.auto_id}_list" if self.question.suggestions and self.control in ("text", "number") else ""
+        return f"{self.auto_id}_list" if self.question.is_long and self.control in ("text", "number") else ""
 
     def build_widget_attrs(self, attrs: dict[str, Any], widget: forms.Widget | None = None) -> dict[str, Any]:
         return super().build_widget_attrs(attrs, widget) | ({"list": self.list_id} if self.list_id else {})

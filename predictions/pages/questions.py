@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from predictions.pages.suggestions import LONGEST_SUGGESTION
 from registry.schema.flattening import types_of
 from registry.schema.long_lists import long_lists
 from registry.schema.record import RecordSchema
@@ -15,8 +16,8 @@ from registry.schema.row_files import cell_value
 if TYPE_CHECKING:
     from registry.schema.form_config import FieldConfig, FormConfig
 
-# More are fetched while a person types.
-_FIRST_SUGGESTIONS = 50
+# In one field, and in all of a form; more are fetched while a person types.
+_FIRST_SUGGESTIONS, _MOST_SUGGESTIONS = 50, 500
 _WORDS = {True: "Yes", False: "No"}
 
 
@@ -33,7 +34,7 @@ class Choice:
 class Question:
     """How one column is asked for. `control` is the configured widget, which may not suit the column.
 
-    A column with too many choices has none: it is typed into, and `suggestions` are the first of what can be typed.
+    A column with too many choices (`is_long`) is typed into; `suggestions` are some of what can be typed.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Question:
     is_required: bool
     control: str | None
     choices: tuple[Choice, ...]
+    is_long: bool
     suggestions: tuple[Choice, ...]
     minimum: Any
     maximum: Any
@@ -113,10 +115,11 @@ def sections_of(schema: RecordSchema, config: "FormConfig") -> list[Section]:
         parts.append(("More" if named else "", others))
     offers = {field.name: _offered(schema.properties[field.name], field) for _, fields in parts for field in fields}
     long = long_lists(offers)
+    most = _MOST_SUGGESTIONS // max(_MOST_SUGGESTIONS // _FIRST_SUGGESTIONS, len(long))
+    suggestions = {name: offers[name][:most] for name in long}
     return [
         Section(
-            title,
-            tuple(_question(schema, field, offers[field.name], is_long=field.name in long) for field in fields),
+            title, tuple(_question(schema, field, offers[field.name], suggestions.get(field.name)) for field in fields)
         )
         for title, fields in parts
     ]
@@ -148,7 +151,11 @@ def humanised(name: str) -> str:
     return words[0].upper() + words[1:]
 
 
-def _question(schema: RecordSchema, field: "FieldConfig", offered: Sequence[Any], *, is_long: bool) -> Question:
+def _question(
+    schema: RecordSchema, field: "FieldConfig", offered: Sequence[Any], suggested: Sequence[Any] | None
+) -> Question:
+    """`suggested` are some of what is offered, where that is too much to be listed."""
+    is_long = suggested is not None
     node = schema.properties[field.name]
     lowest = node.get("minimum", node.get("exclusiveMinimum", field.min))
     highest = node.get("maximum", node.get("exclusiveMaximum", field.max))
@@ -161,7 +168,8 @@ def _question(schema: RecordSchema, field: "FieldConfig", offered: Sequence[Any]
         is_required=field.name in schema.json_schema["required"],
         control=field.widget,
         choices=() if is_long else _choices(node, offered),
-        suggestions=_choices(node, offered[:_FIRST_SUGGESTIONS]) if is_long else (),
+        is_long=is_long,
+        suggestions=tuple(each for each in _choices(node, suggested or ()) if len(each.text) <= LONGEST_SUGGESTION),
         minimum=lowest if field.min is None else field.min,
         maximum=highest if field.max is None else field.max,
         step=field.step,

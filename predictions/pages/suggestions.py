@@ -8,21 +8,21 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain
 
-MOST_CHARACTERS = 100
+LONGEST_SUGGESTION = 200
 
 
 class Suggestions:
     """The texts of one column, to be searched without regard to case."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._texts = texts
-        lines = ["\n" + text.lower().replace("\n", " ") for text in texts]
+        self._texts = [text for text in texts if len(text) <= LONGEST_SUGGESTION]
+        lines = ["\n" + text.lower().replace("\n", " ") for text in self._texts]
         self._lines = "".join(lines)
         self._starts = array("Q", accumulate(map(len, lines), initial=0))
 
     def matching(self, text: str, *, most: int) -> list[str]:
         """At most `most` texts that begin with `text`, then those that have it elsewhere."""
-        wanted = text[:MOST_CHARACTERS].lower().replace("\n", " ")
+        wanted = text[:LONGEST_SUGGESTION].lower().replace("\n", " ")
         found: dict[int, None] = {}
         for index in chain(self._indices("\n" + wanted), self._indices(wanted)):
             found[index] = None

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 MOST_VALUES = 300
 # For all lists of one model, where each has fewer values: the shortest are shown.
 _MOST_CHARACTERS = 40_000
-_SHOWN_EXAMPLES = 5
+_SHOWN_EXAMPLES = 3
 _LISTS = ("enum", "x-training-values", "examples")
 _Name = TypeVar("_Name")
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from registry.schema.flattening import types_of
+from registry.schema.long_lists import MOST_VALUES
 
 # The validator finds a text in a hash table of its own, so that a short enum of texts may stay with it.
 _FEW = 50
@@ -27,8 +28,10 @@ class Options:
 
     @cached_property
     def sentence(self) -> str:
-        """'must be 'a', 'b' or 'c' (and 9 more)'."""
+        """“must be 'a', 'b' or 'c' (and 9 more)”."""
         present = [value for value in self._listed if value is not None]
+        if len(present) > MOST_VALUES:
+            return f"must be one of {len(present):,} values, such as {any_of([shown(value) for value in present[:3]])}"
         names = any_of([shown(value) for value in present[:_SHOWN]]) if present else "null"
         return f"must be {names}" + (f" (and {len(present) - _SHOWN:,} more)" if len(present) > _SHOWN else "")
 

@@ -96,8 +96,13 @@ def test_it_names_a_multitude_of_unknown_columns() -> None:
 
 
 def test_it_compares_a_few_wrong_texts_of_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared = []
-    monkeypatch.setattr(options, "get_close_matches", lambda value, *_, **__: compared.append(value) or [])
+    compared: list[str] = []
+
+    def close_matches(value: str, *_: Any, **__: Any) -> list[str]:
+        compared.append(value)
+        return []
+
+    monkeypatch.setattr(options, "get_close_matches", close_matches)
 
     refusal_of(schema_of({"a": {"enum": PLACES[:300]}}), [{"a": f"plaze {number}"} for number in range(90)])
 
