@@ -15,8 +15,8 @@ from registry.schema.long_lists import MOST_VALUES
 # The validator finds a text in a hash table of its own, so that a short enum of texts may stay with it.
 _FEW = 50
 _SHOWN, _SHOWN_CHARACTERS = 12, 80
-# difflib compares the value with every name, which takes some milliseconds for this many of this length.
-_MOST_COMPARED, _MOST_CHARACTERS = 300, 60
+# difflib compares the value with every name, which for this many of this length takes 30 milliseconds at worst.
+_MOST_COMPARED, _MOST_CHARACTERS = 200, 50
 
 
 class Options:

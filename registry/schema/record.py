@@ -142,7 +142,11 @@ class RecordSchema:
 
     def _are_options(self, rows: Sequence[Row]) -> bool:
         """Whether otherwise valid rows hold only options, where the validator was not given the enum."""
-        return all(row[name] in values for name, values in self._enums for row in rows if name in row)
+        for name, values in self._enums:
+            for row in rows:
+                if name in row and row[name] not in values:
+                    return False
+        return True
 
     @cached_property
     def _enums(self) -> list[tuple[str, frozenset[Any]]]:

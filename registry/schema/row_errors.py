@@ -15,7 +15,7 @@ from registry.schema.violations import pointer, sentence, type_sentence
 
 MAX_LISTED_ERRORS = 100
 # For more wrong values or names, only one that differs in case is named.
-_MOST_COMPARISONS = 5
+_MOST_COMPARISONS = 3
 
 Path = tuple[int, ...]
 
