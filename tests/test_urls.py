@@ -67,6 +67,7 @@ TABLE: dict[str, Answers] = {
     "api/models/<str:model>/rollback": signed_in("POST", status=NEEDS_PERMISSION) | DESCRIBED,
     "api/models/<str:model>/versions": READ_PRIVATE | signed_in("POST", status=NEEDS_PERMISSION) | DESCRIBED,
     "api/models/<str:model>/versions/<str:tag>": READ_PRIVATE | DESCRIBED,
+    "api/models/<str:model>/versions/<str:tag>/schema": READ_PRIVATE | DESCRIBED,
     "api/models/<str:model>/versions/<str:tag>/predict": SUBMIT | DESCRIBED,
     "api/uploads": signed_in("POST", status=NEEDS_PERMISSION) | DESCRIBED,
     "api/uploads/<uuid:upload>": signed_in("GET", "HEAD", "DELETE", status=NEEDS_PERMISSION) | DESCRIBED,
@@ -79,6 +80,7 @@ TABLE: dict[str, Answers] = {
     "logout": {**all_callers("POST", status=302), **DESCRIBED},
     "favicon.ico": all_callers(*METHODS, status=302),
     "models/<str:model>": signed_in("GET", "HEAD", stranger=404) | {"POST": (404, 422)},
+    "models/<str:model>/suggestions": HIDDEN,  # of a column that does not exist
     "predictions/<uuid:pk>": HIDDEN,
     "(anything else)": all_callers(*METHODS, status=404),
     # --- Admin

@@ -10,6 +10,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.request import Request
 
 from registry.models import ModelVersion
+from registry.schema.long_lists import without_long_lists
 
 
 class _BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -64,7 +65,8 @@ def add_live_models(result: dict[str, Any], request: Request | None, **_: Any) -
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     for version in versions:
         name = f"{version.model.name}.record"
-        schemas[name] = {key: value for key, value in version.ordered_schema().items() if key != "$schema"}
+        cut = without_long_lists(version.ordered_schema(), f"/api/models/{version.model.name}/schema")
+        schemas[name] = {key: value for key, value in cut.items() if key != "$schema"}
         schemas[name].setdefault("title", f"One record for {version.model.label}")
         result["paths"][f"/api/models/{version.model.name}/predict"] = {"post": _operation(version, name)}
     return result

@@ -69,6 +69,8 @@ def _usual_control(question: Question) -> str:
         return "checkbox"
     if question.choices:
         return "select"
+    if question.is_long:
+        return "text" if question.kind == "string" else "number"
     if question.node.get("format") in ("date", "date-time") and not _has_zone(question):
         return "date"
     if question.kind == "string":

@@ -1,7 +1,7 @@
 """The form of a model: a Django form that holds texts and errors, while the schema alone validates."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.http import QueryDict
@@ -59,6 +59,14 @@ class BoundColumn(forms.BoundField):
     def anchor(self) -> str:
         """The id of what takes the focus."""
         return f"{self.auto_id}_0" if self.control == "radio" else self.auto_id
+
+    @property
+    def list_id(self) -> str:
+        """The id of the suggestions for what is typed into the field; "" for a field without."""
+        return f"{self.auto_id}_list" if self.question.is_long and self.control in ("text", "number") else ""
+
+    def build_widget_attrs(self, attrs: dict[str, Any], widget: forms.Widget | None = None) -> dict[str, Any]:
+        return super().build_widget_attrs(attrs, widget) | ({"list": self.list_id} if self.list_id else {})
 
     @property
     def unknown_name(self) -> str:

@@ -1,19 +1,23 @@
 """What a form asks: one question per column, from the form configuration, else from the schema. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from predictions.pages.suggestions import LONGEST_SUGGESTION
 from registry.schema.flattening import types_of
+from registry.schema.long_lists import long_lists
 from registry.schema.record import RecordSchema
 from registry.schema.row_files import cell_value
 
 if TYPE_CHECKING:
     from registry.schema.form_config import FieldConfig, FormConfig
 
+# In one field, and in all of a form; more are fetched while a person types.
+_FIRST_SUGGESTIONS, _MOST_SUGGESTIONS = 50, 500
 _WORDS = {True: "Yes", False: "No"}
 
 
@@ -28,7 +32,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Question:
-    """How one column is asked for. `control` is the configured widget, which may not suit the column."""
+    """How one column is asked for. `control` is the configured widget, which may not suit the column.
+
+    A column with too many choices (`is_long`) is typed into; `suggestions` are some of what can be typed.
+    """
 
     name: str
     label: str
@@ -38,6 +45,8 @@ class Question:
     is_required: bool
     control: str | None
     choices: tuple[Choice, ...]
+    is_long: bool
+    suggestions: tuple[Choice, ...]
     minimum: Any
     maximum: Any
     step: float | None
@@ -100,15 +109,29 @@ def sections_of(schema: RecordSchema, config: "FormConfig") -> list[Section]:
     """The configured sections in their order; columns that none of them names follow in one more."""
     from registry.schema.form_config import FieldConfig  # pydantic takes a tenth of a second to import
 
-    sections = [
-        Section(section.title or "", tuple(_question(schema, field) for field in section.fields))
-        for section in config.sections
-    ]
     named = {field.name for section in config.sections for field in section.fields}
-    others = tuple(_question(schema, FieldConfig(name=name)) for name in schema.names if name not in named)
-    if others:
-        sections.append(Section("More" if named else "", others))
-    return sections
+    parts = [(section.title or "", section.fields) for section in config.sections]
+    if others := [FieldConfig(name=name) for name in schema.names if name not in named]:
+        parts.append(("More" if named else "", others))
+    offers = {field.name: _offered(schema.properties[field.name], field) for _, fields in parts for field in fields}
+    long = long_lists(offers)
+    most = _MOST_SUGGESTIONS // max(_MOST_SUGGESTIONS // _FIRST_SUGGESTIONS, len(long))
+    suggestions = {name: offers[name][:most] for name in long}
+    return [
+        Section(
+            title, tuple(_question(schema, field, offers[field.name], suggestions.get(field.name)) for field in fields)
+        )
+        for title, fields in parts
+    ]
+
+
+def offered_texts(schema: RecordSchema, config: "FormConfig", name: str) -> list[str]:
+    """The text of everything that a column offers to choose, as its field posts it."""
+    from registry.schema.form_config import FieldConfig
+
+    fields = (field for section in config.sections for field in section.fields if field.name == name)
+    node = schema.properties[name]
+    return [choice.text for choice in _choices(node, _offered(node, next(fields, FieldConfig(name=name))))]
 
 
 def text_of(value: Any) -> str:
@@ -128,7 +151,11 @@ def humanised(name: str) -> str:
     return words[0].upper() + words[1:]
 
 
-def _question(schema: RecordSchema, field: "FieldConfig") -> Question:
+def _question(
+    schema: RecordSchema, field: "FieldConfig", offered: Sequence[Any], suggested: Sequence[Any] | None
+) -> Question:
+    """`suggested` are some of what is offered, where that is too much to be listed."""
+    is_long = suggested is not None
     node = schema.properties[field.name]
     lowest = node.get("minimum", node.get("exclusiveMinimum", field.min))
     highest = node.get("maximum", node.get("exclusiveMaximum", field.max))
@@ -136,11 +163,13 @@ def _question(schema: RecordSchema, field: "FieldConfig") -> Question:
         name=field.name,
         label=field.label or node.get("title") or humanised(field.name),
         help=field.help or node.get("description") or "",
-        limits=_limits(node, lowest, highest),
+        limits=_number_of(offered, node) if is_long else _limits(node, lowest, highest),
         node=node,
         is_required=field.name in schema.json_schema["required"],
         control=field.widget,
-        choices=_choices(node, field.choices),
+        choices=() if is_long else _choices(node, offered),
+        is_long=is_long,
+        suggestions=tuple(each for each in _choices(node, suggested or ()) if len(each.text) <= LONGEST_SUGGESTION),
         minimum=lowest if field.min is None else field.min,
         maximum=highest if field.max is None else field.max,
         step=field.step,
@@ -169,11 +198,18 @@ def _short(number: float) -> str:
     return text_of(number) if float(number).is_integer() else f"{number:.4g}"
 
 
-def _choices(node: dict[str, Any], configured: list[Any] | None) -> tuple[Choice, ...]:
+def _number_of(offered: Sequence[Any], node: Mapping[str, Any]) -> str:
+    """How many values a field offers that lists none of them."""
+    return f"One of {len(offered):,} values." if "enum" in node else f"{len(offered):,} values are known."
+
+
+def _offered(node: dict[str, Any], field: "FieldConfig") -> Sequence[Any]:
+    offered: Sequence[Any] = field.choices or node.get("enum") or node.get("x-training-values") or ()
+    return offered or ((True, False) if types_of(node)[0] == "boolean" else ())
+
+
+def _choices(node: dict[str, Any], offered: Sequence[Any]) -> tuple[Choice, ...]:
     """What can be chosen. A configured choice is a value, `[value, label]` or `{"value": …, "label": …}`."""
-    offered = configured or node.get("enum") or node.get("x-training-values") or ()
-    if not offered and types_of(node)[0] == "boolean":
-        offered = (True, False)
     choices = (_choice(node, each) for each in offered)
     return tuple(choice for choice in choices if choice.value is not None)
 

@@ -2,7 +2,9 @@
 
 import json
 import shlex
+from collections import OrderedDict
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -11,7 +13,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.cache import never_cache
+from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from mlserve.access.audit import note_inputs_seen
@@ -20,11 +22,13 @@ from mlserve.permissions import sees_everything
 from predictions.models import Prediction, queue_seconds
 from predictions.pages.answers import answers_of, duration_text
 from predictions.pages.forms import RecordForm
-from predictions.pages.questions import sections_of, text_of
+from predictions.pages.questions import offered_texts, sections_of, text_of
+from predictions.pages.suggestions import Suggestions
 from predictions.serving.submission import Target, resolve, submit
 from predictions.status import Status
 from predictions.store.reading import find_readable, may_see_inputs, shown_error
 from registry.models import Model, ModelVersion
+from registry.schema.options import shown
 from registry.schema.privacy import Mark, shown_text, without_marked
 from registry.schema.record import Row
 
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
 # After this the permalink is shown, which updates itself, instead of a page that keeps loading.
 _MOST_WAIT_SECONDS = 10
 _SHOWN_ROWS = 100
+_MOST_SUGGESTIONS, _SUGGESTIONS_SECONDS = 50, 3600
+_MOST_COLUMNS_KEPT = 16
 _WANTED_OUTPUTS = ("predict", "predict_proba")
 
 
@@ -55,6 +61,18 @@ def model_page(request: HttpRequest, model: str) -> HttpResponse:
         return _predict(request, version)
     form = RecordForm(version.record_schema, _config(version), row=_prefill(request, version))
     return _render_model(request, version, form)
+
+
+@cache_control(private=True, max_age=_SUGGESTIONS_SECONDS)
+@require_safe
+def suggestions(request: HttpRequest, model: str) -> HttpResponse:
+    """The values of a column (`?column=`) that a person may mean who typed `?text=`, as a JSON list of texts."""
+    version = resolve(Target(model, request.GET.get("version")), request.user)
+    column = request.GET.get("column", "")
+    if column not in version.record_schema.properties:
+        raise NotFound(f"The model {model!r} has no column {shown(column)}.")
+    texts = _suggestions_of(version, column).matching(request.GET.get("text", ""), most=_MOST_SUGGESTIONS)
+    return HttpResponse(orjson.dumps(texts), content_type="application/json")
 
 
 @never_cache
@@ -142,6 +160,21 @@ def _config(version: ModelVersion) -> "FormConfig":
     )
 
     return FormConfig.model_validate(version.form_config or {})
+
+
+def _suggestions_of(version: ModelVersion, column: str) -> Suggestions:
+    key = (version.pk, version.uploaded_at, column)
+    found = _suggestions.get(key)
+    if found is None:
+        found = Suggestions(offered_texts(version.record_schema, _config(version), column))
+        _suggestions[key] = found
+        while len(_suggestions) > _MOST_COLUMNS_KEPT:
+            _suggestions.popitem(last=False)
+    return found
+
+
+# A version never changes, and 100,000 values of a column take a tenth of a second to be prepared.
+_suggestions: OrderedDict[tuple[int, datetime, str], Suggestions] = OrderedDict()
 
 
 def _inputs_are_shown(prediction: Prediction, request: HttpRequest) -> bool:

@@ -1,9 +1,12 @@
 """A version as tables for its page, and two versions side by side."""
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from django.urls import reverse
 
 from registry.inspection.report import report_from_json
 from registry.models import ModelVersion
@@ -11,10 +14,13 @@ from registry.pipelines.environment import installed
 from registry.pipelines.golden_comparison import same_answer
 from registry.publishing.admission import Admitted, why_not_admitted
 from registry.schema.flattening import types_of
+from registry.schema.long_lists import long_lists, without_long_lists
 from registry.storage.digest import Digest
 
 _EXACT_INTEGERS = 2**53
 _MOST_GOLDEN_CHECKS = 20
+_MOST_LISTED, _FIRST_OF_MANY, _MOST_OF_A_VALUE = 100, 5, 80
+_MOST_CHARACTERS = 50_000
 _LIMITS = {
     "minimum": "≥ {}", "exclusiveMinimum": "> {}", "maximum": "≤ {}", "exclusiveMaximum": "< {}",
     "multipleOf": "a multiple of {}", "minLength": "at least {} characters", "maxLength": "at most {} characters",
@@ -66,13 +72,21 @@ def shown(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}: {shown(part)}" for name, part in value.items())
     if isinstance(value, list):
-        return ", ".join(map(shown, value))
+        return ", ".join(map(shown, value)) if len(value) <= _MOST_LISTED else _some_of(value)
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _some_of(values: Sequence[Any]) -> str:
+    """The first of many values, and a fingerprint by which two long lists can be told apart."""
+    fingerprint = hashlib.sha256(json.dumps(values).encode()).hexdigest()[:8]
+    first = ", ".join(shown(value)[:_MOST_OF_A_VALUE] for value in values[:_FIRST_OF_MANY])
+    return f"{first}, … ({len(values):,} in all, fingerprint {fingerprint})"
 
 
 def tables_of(version: ModelVersion) -> dict[str, Any]:
     """What the version's page shows beside its plain fields."""
     outputs = [name for name, answers in version.golden_outputs.items() if answers]
+    schema_address = reverse("version-schema", kwargs={"model": version.model.name, "tag": version.tag})
     names = version.record_schema.names
     rows = [
         [*(shown(row.get(name)) for name in names), *(shown(version.golden_outputs[name][index]) for name in outputs)]
@@ -84,9 +98,15 @@ def tables_of(version: ModelVersion) -> dict[str, Any]:
         "admission": admission_sentence(version),
         "golden_checks": version.golden_checks.all()[:_MOST_GOLDEN_CHECKS],
         "sample": {"inputs": names, "outputs": outputs, "rows": rows},
-        "schema_json": json.dumps(version.ordered_schema(), indent=2, ensure_ascii=False),
-        "form_json": json.dumps(version.form_config, indent=2, ensure_ascii=False) if version.form_config else "",
+        "schema_json": _indented(without_long_lists(version.ordered_schema(), f"{schema_address}?format=json")),
+        "schema_address": schema_address,
+        "form_json": _indented(version.form_config) if version.form_config else "",
     }
+
+
+def _indented(value: Any) -> str:
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}\n…"
 
 
 def admission_sentence(version: ModelVersion) -> str:
@@ -102,12 +122,15 @@ def admission_sentence(version: ModelVersion) -> str:
 
 def column_lines(version: ModelVersion) -> list[ColumnLine]:
     schema = version.record_schema
+    long = long_lists({name: node["enum"] for name, node in schema.properties.items() if "enum" in node})
     lines = []
     for column in schema.columns:
         node = schema.properties[column.name]
         kind, is_nullable = types_of(node)
         is_required = column.name in schema.json_schema["required"]
-        lines.append(ColumnLine(column.name, kind, column.dtype, is_nullable, is_required, _limits(node)))
+        lines.append(
+            ColumnLine(column.name, kind, column.dtype, is_nullable, is_required, _limits(node, column.name in long))
+        )
     return lines
 
 
@@ -146,9 +169,10 @@ def compare(left: ModelVersion, right: ModelVersion) -> Comparison:
     return Comparison(sections, len(shared), answers)
 
 
-def _limits(node: Mapping[str, Any]) -> str:
+def _limits(node: Mapping[str, Any], is_long: bool) -> str:
     if "enum" in node:
-        return "one of " + ", ".join(shown(value) for value in node["enum"] if value is not None)
+        values = [value for value in node["enum"] if value is not None]
+        return f"one of {_some_of(values) if is_long else ', '.join(map(shown, values))}"
     return ", ".join(sentence.format(shown(node[key])) for key, sentence in _LIMITS.items() if key in node)
 
 

@@ -9,6 +9,7 @@ from rest_framework.reverse import reverse
 
 from registry.models import NAME_PATTERN, DirectUpload, Model, ModelVersion
 from registry.models.golden_check import Verdict
+from registry.schema.long_lists import without_long_lists
 
 _ACCOUNTS = ("uploaded_by", "other_versions_allowed_by")
 
@@ -50,7 +51,9 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
 class VersionDetailSerializer(VersionSerializer):
     """With the fields that are too long for a list."""
 
-    schema = serializers.SerializerMethodField()
+    schema = serializers.SerializerMethodField(
+        help_text="JSON Schema of one record, without lists of hundreds of values: those are at its own address."
+    )
     verdict = serializers.SerializerMethodField(
         help_text="Whether its sample rows get the same answers in this server's environment; null: not asked yet."
     )
@@ -59,7 +62,8 @@ class VersionDetailSerializer(VersionSerializer):
         fields = (*VersionSerializer.Meta.fields, "verdict", "schema", "form_config", "report")  # type: ignore[assignment]
 
     def get_schema(self, version: ModelVersion) -> dict[str, Any]:
-        return version.ordered_schema()
+        kwargs = {"model": version.model.name, "tag": version.tag}
+        return without_long_lists(version.ordered_schema(), reverse("version-schema", kwargs=kwargs))
 
     @extend_schema_field(serializers.ChoiceField(choices=Verdict.choices, allow_null=True))
     def get_verdict(self, version: ModelVersion) -> str | None:

@@ -15,6 +15,11 @@ urlpatterns = [
         name="version-list",
     ),
     path("models/<str:model>/versions/<str:tag>", VersionViewSet.as_view({"get": "retrieve"}), name="version-detail"),
+    path(
+        "models/<str:model>/versions/<str:tag>/schema",
+        VersionViewSet.as_view({"get": "record_schema"}),
+        name="version-schema",
+    ),
     path("uploads", DirectUploadViewSet.as_view({"post": "create"}), name="upload-list"),
     path(
         "uploads/<uuid:upload>",

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from mlserve.access.audit import log_action
 from mlserve.errors import NotFound
+from mlserve.http.renderers import OrjsonRenderer
 from mlserve.permissions import require_permission
 from registry.api.serializers import (
     DirectUploadSerializer,
@@ -26,6 +27,7 @@ from registry.inspection.slots import inspect_in_request
 from registry.inspection.version_request import VersionRequest, version_request
 from registry.models import Model, ModelQuerySet, ModelVersion
 from registry.publishing.publish import log_published, promote, publish, rollback
+from registry.schema.long_lists import without_long_lists
 from registry.uploads.incoming import MAX_SMALL_FILE_BYTES, received
 from registry.uploads.sender import own_upload, submit_upload
 
@@ -54,7 +56,7 @@ class ModelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         version = self.get_object().versions.live().without_bulk().first()
         if version is None:
             raise NotFound(f"The model {model!r} has no live version, so there is no schema yet.")
-        return Response(version.ordered_schema())
+        return _schema_response(request, version)
 
     @extend_schema(request=TagSerializer, responses=VersionSerializer)
     @action(detail=True, methods=["post"], serializer_class=TagSerializer)
@@ -97,6 +99,11 @@ class VersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     def get_serializer_class(self) -> type[VersionSerializer]:
         return VersionDetailSerializer if self.action == "retrieve" else VersionSerializer
 
+    @extend_schema(responses=OpenApiTypes.OBJECT, description="JSON Schema 2020-12 of one record of this version.")
+    @action(detail=True)
+    def record_schema(self, request: Request, model: str, tag: str) -> Response:
+        return _schema_response(request, self.get_object())
+
     @extend_schema(
         request={"multipart/form-data": VersionUploadSerializer},
         responses={201: VersionDetailSerializer, 202: DirectUploadSerializer},
@@ -134,6 +141,13 @@ class VersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         )
         body = DirectUploadSerializer(upload, context=self.get_serializer_context()).data
         return Response(body, status=202, headers={"Location": body["url"]})
+
+
+def _schema_response(request: Request, version: ModelVersion) -> Response:
+    """The whole schema; in the browsable API without its long lists, of which a browser would make a slow page."""
+    schema = version.ordered_schema()
+    is_page = request.accepted_renderer.format != OrjsonRenderer.format
+    return Response(without_long_lists(schema, f"{request.path}?format=json") if is_page else schema)
 
 
 def _require_may_change(request: Request, model: str, data: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from mlserve.errors import BadUpload, InvalidRows
 from mlserve.processes.orphans import end_with_parent
 from registry.formats import loading
 from registry.inspection import answer_files, probing, schema_sources, signatures, trainer_answers
+from registry.inspection.pydantic_classes import from_pydantic
 from registry.inspection.report import REQUEST_FILE, RESULT_FILE, Check
 from registry.pipelines import calls
 from registry.pipelines.environment import installed_here
@@ -58,6 +59,7 @@ class _Inspection:
     sample_size: int = 0
     answers: dict[str, list[Any]] = field(default_factory=dict)
     version_fields: dict[str, Any] = field(default_factory=dict)
+    not_run: list[str] = field(default_factory=list)
 
     def steps(self) -> list[Callable[[], Check]]:
         return [
@@ -162,8 +164,10 @@ class _Inspection:
         self.rows = self._sample(self.schema)
         source = signatures.source_of(written) or self.request["schema_kind"] or "the pipeline and the sample"
         detail = _described(read, source)
-        if read.doubts:
-            return Check("schema", "warning", f"{detail} {' '.join(read.doubts)}", _DOUBTS_FIX)
+        doubts = [*read.doubts, *([f"Not run for rows: {'; '.join(self.not_run)}."] if self.not_run else [])]
+        if doubts:
+            fixes = [*([_DOUBTS_FIX] if read.doubts else []), *([_NOT_RUN_FIX] if self.not_run else [])]
+            return Check("schema", "warning", f"{detail} {' '.join(doubts)}", " ".join(fixes))
         return Check("schema", "passed", detail)
 
     def check_accepts(self) -> Check:
@@ -291,7 +295,8 @@ class _Inspection:
         if kind is None:
             return None
         if kind == "pydantic":
-            return schema_sources.from_pydantic(Path(path), self.request["schema_class"])
+            schema, self.not_run = from_pydantic(Path(path), self.request["schema_class"])
+            return schema
         return schema_sources.from_json_file(Path(path))
 
     def _sample(self, schema: RecordSchema | None) -> list[Row]:
@@ -321,6 +326,7 @@ _ALLOW = (
     "name in the admin (permission registry.allow_other_versions)."
 )
 _SCHEMA_FIX = "Give --schema validation.py:RawData or a JSON Schema file that describes one raw record."
+_NOT_RUN_FIX = "Let the pipeline do what changes values; state limits with Field(ge=…, max_length=…) or Literal."
 _SAMPLE_FIX = "Give --sample with some real rows, so that the inspection and later checks mean something."
 _DOUBTS_FIX = "Compare this with the training data; a schema that is given can say it otherwise."
 _COUNT_FIX = (

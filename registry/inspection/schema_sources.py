@@ -1,17 +1,10 @@
-"""The three sources of a record schema, in this order: a pydantic class, a JSON Schema, the pipeline.
+"""The sources of a record schema, beside a pydantic class: a JSON Schema file, and the pipeline with the sample."""
 
-Runs in the inspection's child process, because a pydantic class is the uploader's code.
-"""
-
-import importlib.util
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from pydantic import BaseModel
 
 from mlserve.errors import BadUpload
 from registry.inspection.contradictions import agreed, has_exact_floats, with_possible_dtype
@@ -22,7 +15,6 @@ from registry.schema.flattening import DIALECT, IGNORED_KEY
 from registry.schema.json_files import read_json
 from registry.schema.record import RecordSchema, Row
 
-DEFAULT_CLASS = "RawData"
 # The range of fewer rows would cause warnings about usual values.
 _ROWS_FOR_A_RANGE = 50
 # Annotations from the fitted pipeline, which take precedence over the range of the sample.
@@ -38,33 +30,6 @@ class ReadSchema:
     schema: RecordSchema
     guessed: tuple[str, ...] = ()
     doubts: tuple[str, ...] = field(default=())
-
-
-def from_pydantic(path: Path, class_name: str) -> dict[str, Any]:
-    """The JSON Schema of `class_name` in the Python file at `path`, which is executed. Raises BadUpload."""
-    spec = importlib.util.spec_from_file_location("uploaded_validation", path)
-    if spec is None or spec.loader is None:
-        raise BadUpload(f"{path.name} is not a Python file.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # pydantic looks up annotations through it
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # the file is the uploader's code, which may raise anything
-        raise BadUpload(f"{path.name} cannot be executed ({type(error).__name__}: {error}).") from error
-    model = getattr(module, class_name, None)
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        classes = [name for name, value in vars(module).items() if _is_own_model(value, spec.name)]
-        hint = f" It has {', '.join(classes)}." if classes else " It defines no pydantic class."
-        raise BadUpload(f"{path.name} has no pydantic class {class_name!r}.{hint}")
-    try:
-        return model.model_json_schema(by_alias=True)
-    except Exception as error:  # custom types and generators are the uploader's code, too
-        raise BadUpload(f"{class_name} gives no JSON Schema ({type(error).__name__}: {error}).") from error
-
-
-def _is_own_model(value: Any, module: str) -> bool:
-    """Whether `value` is a pydantic class that `module` defines rather than imports."""
-    return isinstance(value, type) and issubclass(value, BaseModel) and value.__module__ == module
 
 
 def from_json_file(path: Path) -> dict[str, Any]:

@@ -31,6 +31,8 @@ _DATE_FORMATS = frozenset({"date", "date-time"})
 _MOST_NESTED = 20
 # pydantic writes these names for `int | float = Field(ge=0)`. No validator knows them, so the limit would be lost.
 _PYDANTIC_LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+# How pydantic writes a decimal that comes as text. JSON has numbers for it.
+_DECIMAL = r"^(?!^[-+.]*$)[+-]?0*"
 # Keys in which the options of a union may differ although they describe the same values.
 _IGNORED_KEYS = frozenset({"type", "title", "description"})
 _TWO_NUMBERS = ("x-training-range", "x-training-usual")
@@ -45,6 +47,11 @@ def flat_record_schema(raw: Mapping[str, Any]) -> dict[str, Any]:
     properties = record.get("properties")
     if record.get("type", "object") != "object" or not isinstance(properties, Mapping) or not properties:
         raise BadUpload('The schema must describe one record: {"type": "object", "properties": {…}}.')
+    if "" in properties:
+        raise BadUpload(
+            'The schema has a column without a name (""), which no form and no CSV file can give. Name it in the '
+            "training data, or drop it there: it is usually an index that was saved as a column."
+        )
     flat = {name: _flat_property(name, node, raw) for name, node in properties.items()}
     required = [name for name in record.get("required", ()) if name in flat]
     unknown = sorted(set(record.get("required", ())) - set(flat))
@@ -222,9 +229,15 @@ def _merge_options(name: str, options: list[dict[str, Any]]) -> dict[str, Any]:
         return {"enum": [option["const"] for option in options], **({MARK_KEY: marks[0]} if marks else {})}
     kinds = [{key: value for key, value in option.items() if key not in _IGNORED_KEYS} for option in options]
     first, *others = kinds or [{}]
-    if {option.get("type") for option in options} == {"integer", "number"} and all(each == first for each in others):
+    types = [str(option.get("type")) for option in options]
+    if set(types) == {"integer", "number"} and all(each == first for each in others):
         return {"type": "number", **first}
-    raise BadUpload(f"The schema's column {name!r} allows several kinds of value; a column has one.")
+    if set(types) == {"number", "string"} and str(options[types.index("string")].get("pattern")).startswith(_DECIMAL):
+        return options[types.index("number")]
+    raise BadUpload(
+        f"The schema's column {name!r} allows several kinds of value; a column has one. Keep the one that the pipeline "
+        "was trained on, and allow null (Optional) for a value that is not known."
+    )
 
 
 def _normalize_type(name: str, flat: dict[str, Any], nullable: bool) -> None:

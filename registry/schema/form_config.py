@@ -1,5 +1,6 @@
 """The optional form configuration of a version: checked at upload, resolved when a page is made. Pure."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,7 @@ from mlserve.errors import BadUpload
 from registry.schema.json_files import read_json
 
 Widget = Literal["number", "range", "select", "radio", "checkbox", "text", "textarea", "date"]
+_MOST_NAMED, _MOST_CHOICES = 20, 1_000
 _Text = Annotated[str, Field(max_length=2000)]
 
 
@@ -66,15 +68,24 @@ def checked_form_config(raw: Mapping[str, Any], columns: Sequence[str]) -> FormC
         config = FormConfig.model_validate(raw)
     except ValidationError as error:
         wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        raise BadUpload(f"The form configuration is wrong: {'; '.join(wrong)}.") from error
-    named = [field.name for section in config.sections for field in section.fields]
-    unknown = [name for name in named if name not in columns]
-    if unknown:
+        raise BadUpload(f"The form configuration is wrong: {_some(wrong, '; ')}.") from error
+    named = Counter(field.name for section in config.sections for field in section.fields)
+    for field in (field for section in config.sections for field in section.fields):
+        if len(field.choices or ()) > _MOST_CHOICES:
+            raise BadUpload(
+                f"The form configuration has {len(field.choices or ()):,} choices for {field.name}, at most "
+                f"{_MOST_CHOICES:,} are possible. Leave them out: the form then suggests the values of the schema."
+            )
+    known = set(columns)
+    if unknown := [name for name in named if name not in known]:
         raise BadUpload(
-            f"The form configuration names {', '.join(unknown)}, which the schema lacks. "
-            f"Its columns: {', '.join(columns)}."
+            f"The form configuration names {_some(unknown)}, which the schema lacks. Its columns: {_some(columns)}."
         )
-    repeated = sorted({name for name in named if named.count(name) > 1})
-    if repeated:
-        raise BadUpload(f"The form configuration asks for {', '.join(repeated)} more than once.")
+    if repeated := sorted(name for name, times in named.items() if times > 1):
+        raise BadUpload(f"The form configuration asks for {_some(repeated)} more than once.")
     return config
+
+
+def _some(texts: Sequence[str], separator: str = ", ") -> str:
+    more = f" and {len(texts) - _MOST_NAMED:,} more" if len(texts) > _MOST_NAMED else ""
+    return separator.join(texts[:_MOST_NAMED]) + more

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
-from typing import Any, Literal, NoReturn, cast
+from typing import Any, Literal, cast
 
 import jsonschema_rs
 
@@ -19,8 +19,10 @@ from registry.schema.flattening import (
     in_column_order,
     types_of,
 )
+from registry.schema.options import Options, enum_options, is_left_to_validator, shown, without_enum
 from registry.schema.privacy import MARK_KEY, Mark, marks_of
-from registry.schema.violations import count, pointer, sentences, unexpected
+from registry.schema.row_errors import RowErrors
+from registry.schema.violations import pointer
 
 # What a pipeline's methods are called with: a frame, an array, one column as a sequence of texts, or a list of dicts.
 Container = Literal["frame", "array", "texts", "records"]
@@ -31,7 +33,8 @@ IGNORED = "ignored"
 
 MAX_LISTED_ERRORS = 100
 MAX_LISTED_WARNINGS = 100
-_TRAINING_ANNOTATIONS = frozenset({"x-training-range", "x-training-values", "x-training-usual"})
+_VALUES = "x-training-values"
+_TRAINING_ANNOTATIONS = frozenset({"x-training-range", _VALUES, "x-training-usual"})
 _UNUSUAL_DEVIATIONS = 4
 _INTEGER_DTYPE = re.compile(r"(?P<unsigned>u?)int(?P<bits>8|16|32|64)", re.IGNORECASE)
 # Up to here these dtypes hold every whole number.
@@ -139,15 +142,15 @@ class RecordSchema:
         `#/row/column` for a list.
         """
         if isinstance(payload, dict):
-            if not self._record_validator.is_valid(payload):
-                self._refuse([(payload, ())])
+            if not (self._record_validator.is_valid(payload) and self._are_options([payload])):
+                self._errors.refuse([(payload, ())])
             return [payload]
         if not isinstance(payload, list):
             raise InvalidRows([FieldError("#", "must be one record {…} or a list of records [{…}, …]")], 1)
         if not payload:
             raise InvalidRows([FieldError("#", "must hold at least one record")], 1)
-        if not self._list_validator.is_valid(payload):
-            self._refuse([(row, (index,)) for index, row in enumerate(payload)])
+        if not (self._list_validator.is_valid(payload) and self._are_options(payload)):
+            self._errors.refuse((row, (index,)) for index, row in enumerate(payload))
         return payload
 
     def training_warnings(self, rows: Sequence[Row]) -> list[RowWarning]:
@@ -163,35 +166,22 @@ class RecordSchema:
         )
         return list(islice(warnings, MAX_LISTED_WARNINGS))
 
-    def _refuse(self, rows: Iterable[tuple[Any, tuple[int, ...]]]) -> NoReturn:
-        """Raise InvalidRows for rows with the path to each.
+    def _are_options(self, rows: Sequence[Row]) -> bool:
+        """Whether otherwise valid rows hold only options, where the validator was not given the enum."""
+        for name, values in self._enums:
+            for row in rows:
+                if name in row and row[name] not in values:
+                    return False
+        return True
 
-        The validator collects all errors of what it is given at once, so it is given one row at a time.
-        """
-        listed: list[FieldError] = []
-        total = 0
-        for row, path in rows:
-            if self._record_validator.is_valid(row):
-                continue
-            if others := self._excess_names(row):
-                total += len(others)
-                listed += unexpected(others, path, self.names, most=MAX_LISTED_ERRORS - len(listed))
-                row = {name: row[name] for name in self.names if name in row}  # noqa: PLW2901 - without those names
-            for error in self._record_validator.iter_errors(row):
-                total += count(error)
-                # A sentence costs far more than the error, and a hostile body holds a million of them.
-                listed += sentences(error, path, self.names, most=MAX_LISTED_ERRORS - len(listed))
-        raise InvalidRows(listed, total)
+    @cached_property
+    def _enums(self) -> list[tuple[str, frozenset[Any]]]:
+        enums = [(name, enum_options(node)) for name, node in self.properties.items() if not is_left_to_validator(node)]
+        return [(name, options.values) for name, options in enums if options is not None]
 
-    def _excess_names(self, row: Any) -> list[str]:
-        """The names that are not columns, where there are more of them than errors are listed; else none.
-
-        The validator would copy all of them into its error, which takes a second for half a million.
-        """
-        if not isinstance(row, dict) or len(row) <= len(self.columns) + MAX_LISTED_ERRORS:
-            return []
-        columns = {column.name for column in self.columns}
-        return [name for name in row if name not in columns]
+    @cached_property
+    def _errors(self) -> RowErrors:
+        return RowErrors(self._within_dtypes, self.json_schema["required"], _compile)
 
     @cached_property
     def _record_validator(self) -> Any:
@@ -202,13 +192,28 @@ class RecordSchema:
         return _compile({"type": "array", "items": self._validated_schema()})
 
     def _validated_schema(self) -> dict[str, Any]:
-        """The schema with the limits of each column's dtype, beyond which a frame cannot hold a value."""
-        properties = {column.name: _within_dtype(self.properties[column.name], column.dtype) for column in self.inputs}
-        return {**self.json_schema, "properties": {**properties, **dict.fromkeys(self.ignored, True)}}
+        nodes = self._within_dtypes.items()
+        left = {name for name, node in self.properties.items() if is_left_to_validator(node)}
+        properties = {name: node if name in left else without_enum(node) for name, node in nodes}
+        return {**self.json_schema, "properties": properties}
+
+    @cached_property
+    def _within_dtypes(self) -> dict[str, dict[str, Any]]:
+        """The properties with the limits of each column's dtype, beyond which a frame cannot hold a value.
+
+        A column that is ignored may hold anything.
+        """
+        inputs = {column.name: _within_dtype(self.properties[column.name], column.dtype) for column in self.inputs}
+        return {**inputs, **{name: {} for name in self.ignored}}
 
     @cached_property
     def _annotated(self) -> list[tuple[str, dict[str, Any]]]:
-        return [(name, node) for name, node in self.properties.items() if not _TRAINING_ANNOTATIONS.isdisjoint(node)]
+        """The columns with annotations from training, values as a set."""
+        nodes = [(name, node) for name, node in self.properties.items() if not _TRAINING_ANNOTATIONS.isdisjoint(node)]
+        return [
+            (name, {**node, _VALUES: Options(node[_VALUES]).values} if _VALUES in node else node)
+            for name, node in nodes
+        ]
 
 
 def row_pointer(row: int, column: str | None = None) -> str:
@@ -308,8 +313,8 @@ def _are_usual(values: Iterable[Any], node: Mapping[str, Any]) -> bool:
     present = [value for value in values if value is not None]
     if not present:
         return True
-    if "x-training-values" in node and "x-training-range" not in node:
-        return set(present).issubset(node["x-training-values"])
+    if _VALUES in node and "x-training-range" not in node:
+        return set(present).issubset(node[_VALUES])
     return all(_training_warning(0, "", node, value) is None for value in (min(present), max(present)))
 
 
@@ -322,11 +327,11 @@ def _training_warning(index: int, name: str, node: Mapping[str, Any], value: Any
             return RowWarning(index, name, f"below the training minimum {low:g}")
         if value > high:
             return RowWarning(index, name, f"above the training maximum {high:g}")
-    elif "x-training-values" in node:
-        if value not in node["x-training-values"]:
+    elif _VALUES in node:
+        if value not in node[_VALUES]:
             # A warning is stored with its prediction and must not hold a redacted value.
-            shown = "the value" if MARK_KEY in node else repr(value)
-            return RowWarning(index, name, f"{shown} was not seen in training")
+            what = "the value" if MARK_KEY in node else shown(value)
+            return RowWarning(index, name, f"{what} was not seen in training")
     else:
         mean, deviation = node["x-training-usual"]
         if abs(value - mean) > _UNUSUAL_DEVIATIONS * deviation:

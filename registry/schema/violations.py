@@ -1,12 +1,10 @@
 """Turn a validator's errors into sentences with a JSON Pointer. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
-from itertools import islice
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from mlserve.errors import FieldError
+from registry.schema.options import any_of
 
 _TYPE_NAMES = {
     "number": "a number",
@@ -29,7 +27,7 @@ _FORMAT_NAMES = {
     "date-time-zoned": _ZONED,
     "date-time-zoned-ns": f"{_ZONED}, {_NS}",
 }
-_SHOWN_CHOICES = 12
+_MOST_CHARACTERS = 300
 
 
 def pointer(*parts: str | int) -> str:
@@ -38,81 +36,35 @@ def pointer(*parts: str | int) -> str:
     return "#" + "".join(f"/{part}" for part in escaped)
 
 
-def any_of(names: Sequence[str]) -> str:
-    """'a', 'a or b', 'a, b or c'."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
-
-
 def type_sentence(types: Sequence[str]) -> str:
     """'must be a number or null'."""
     ordered = sorted(types, key=lambda name: name == "null")
     return f"must be {any_of([_TYPE_NAMES.get(name, name) for name in ordered])}"
 
 
-def _enum(kind: Any, value: Any) -> str:
-    options = [option for option in kind.options if option is not None]
-    shown = any_of([repr(option) for option in options[:_SHOWN_CHOICES]])
-    more = f" (and {len(options) - _SHOWN_CHOICES} more)" if len(options) > _SHOWN_CHOICES else ""
-    return f"must be {shown}{more}{_did_you_mean(value, options)}"
+def _pattern(kind: Any) -> str:
+    # The engine gives up on some texts with some patterns; such an error has no pattern.
+    pattern = getattr(kind, "pattern", None)
+    return "takes too long to compare with its pattern" if pattern is None else f"must match the pattern {pattern}"
 
 
 # The sentence for each keyword of JSON Schema. For the others the validator's own message is used.
-_SENTENCES: dict[str, Callable[[Any, Any], str]] = {
-    "type": lambda kind, _: type_sentence(kind.types),
-    "enum": _enum,
-    "minimum": lambda kind, _: f"must be at least {kind.limit}",
-    "maximum": lambda kind, _: f"must be at most {kind.limit}",
-    "exclusiveMinimum": lambda kind, _: f"must be more than {kind.limit}",
-    "exclusiveMaximum": lambda kind, _: f"must be less than {kind.limit}",
-    "multipleOf": lambda kind, _: f"must be a multiple of {kind.value}",
-    "minLength": lambda kind, _: f"must have at least {kind.limit} characters",
-    "maxLength": lambda kind, _: f"must have at most {kind.limit} characters",
-    "pattern": lambda kind, _: f"must match the pattern {kind.pattern}",
-    "format": lambda kind, _: f"must be {_FORMAT_NAMES.get(kind.format, kind.format)}",
+_SENTENCES: dict[str, Callable[[Any], str]] = {
+    "type": lambda kind: type_sentence(kind.types),
+    "minimum": lambda kind: f"must be at least {kind.limit}",
+    "maximum": lambda kind: f"must be at most {kind.limit}",
+    "exclusiveMinimum": lambda kind: f"must be more than {kind.limit}",
+    "exclusiveMaximum": lambda kind: f"must be less than {kind.limit}",
+    "multipleOf": lambda kind: f"must be a multiple of {kind.value}",
+    "minLength": lambda kind: f"must have at least {kind.limit} characters",
+    "maxLength": lambda kind: f"must have at most {kind.limit} characters",
+    "pattern": _pattern,
+    "format": lambda kind: f"must be {_FORMAT_NAMES.get(kind.format, kind.format)}",
 }
 
 
-def count(error: Any) -> int:
-    """How many field errors `sentences` would give without a limit."""
-    return len(error.kind.unexpected) if error.kind.name == "additionalProperties" else 1
-
-
-def sentences(error: Any, path: Sequence[str | int], columns: Sequence[str], *, most: int) -> list[FieldError]:
-    """At most `most` field errors of one `jsonschema_rs.ValidationError` in the row at `path`.
-
-    There are several for unexpected columns. `path` leads to the row: empty for a single record.
-    """
-    if most <= 0:
-        return []
-    path, kind = [*path, *(_name(part, columns) for part in error.instance_path)], error.kind
-    if kind.name == "additionalProperties":
-        return unexpected(kind.unexpected, path, columns, most=most)
-    if kind.name == "required":
-        return [FieldError(pointer(*path, kind.property), "is required")]
-    sentence = _SENTENCES.get(kind.name)
-    return [FieldError(pointer(*path), sentence(kind, error.instance) if sentence else error.message)]
-
-
-def _name(part: str | int, columns: Sequence[str]) -> str | int:
-    """The validator takes a name of digits for a position: "00" for 0."""
-    if isinstance(part, str):
-        return part
-    return next((name for name in columns if name.isdecimal() and int(name) == part), part)
-
-
-def unexpected(
-    names: Iterable[str], path: Sequence[str | int], columns: Sequence[str], *, most: int
-) -> list[FieldError]:
-    """At most `most` field errors for names that are no columns."""
-    return [
-        FieldError(pointer(*path, name), f"is not a column of this model{_did_you_mean(name, columns)}")
-        for name in islice(names, max(0, most))
-    ]
-
-
-def _did_you_mean(value: Any, options: Sequence[Any]) -> str:
-    if not isinstance(value, str) or len(value) > 100:
-        return ""
-    by_lower = {option.lower(): option for option in options if isinstance(option, str)}
-    close = get_close_matches(value.lower(), by_lower, n=1)
-    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
+def sentence(error: Any) -> str:
+    """What one `jsonschema_rs.ValidationError` of a value says about it."""
+    word = _SENTENCES.get(error.kind.name)
+    text: str = word(error.kind) if word else error.message
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"

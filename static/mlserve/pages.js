@@ -15,6 +15,29 @@ for (const slider of document.querySelectorAll(".slider")) {
   window.addEventListener("pageshow", show);
 }
 
+// A field with too many choices for a list: what may be meant is fetched while a person types.
+for (const list of document.querySelectorAll("datalist[data-from]")) {
+  const field = document.querySelector(`[list="${list.id}"]`);
+  let waiting, asked = "";
+  const suggest = async () => {
+    const text = field.value.trim();
+    if (text === asked) return;
+    asked = text;
+    try {
+      const answer = await fetch(`${list.dataset.from}&text=${encodeURIComponent(text)}`);
+      // A later key may have been answered first.
+      if (!answer.ok || text !== asked) return;
+      list.replaceChildren(...(await answer.json()).map((value) => new Option("", value)));
+    } catch {
+      // What is typed counts, with or without suggestions.
+    }
+  };
+  field.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(suggest, 150);
+  });
+}
+
 // The server validates all fields, with better messages; the browser only stops input that it would post as empty.
 for (const form of document.querySelectorAll("form[data-busy]")) {
   const button = form.querySelector("button.primary");

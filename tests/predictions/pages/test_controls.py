@@ -39,6 +39,8 @@ def shown(widget: forms.Widget, text: str | None) -> Any:
         ({"type": "string", "format": "date"}, True, "date"),
         ({"type": "string", "format": "date-time"}, True, "datetime-local"),
         ({"type": "string", "format": "date-time", "x-dtype": "datetime64[us, UTC]"}, True, "text"),
+        ({"enum": [f"v{number}" for number in range(301)], "maxLength": 500}, True, "text"),
+        ({"enum": list(range(301))}, True, "number"),
     ],
 )
 def test_it_picks_the_usual_control_of_a_column(node: dict[str, Any], required: bool, usual: str) -> None:

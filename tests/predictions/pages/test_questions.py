@@ -174,3 +174,29 @@ def test_it_writes_values_as_text(value: Any, text: str) -> None:
 )
 def test_it_makes_words_of_a_name(name: str, words: str) -> None:
     assert humanised(name) == words
+
+
+def test_it_suggests_less_for_each_of_many_long_columns() -> None:
+    """The page of a thousand columns with a hundred values each must not list them all."""
+    node = {"enum": [f"value {number}" for number in range(100)]}
+    raw = {"type": "object", "properties": {f"column{number}": node for number in range(1_000)}}
+
+    (section,) = sections_of(RecordSchema.from_json_schema(raw), FormConfig())
+
+    assert sum(question.is_long for question in section.questions) > 900
+    assert sum(len(question.choices) + len(question.suggestions) for question in section.questions) < 3_000
+
+
+def test_it_takes_a_typed_value_of_a_long_list() -> None:
+    asked = question({"type": "number", "enum": [number + 0.5 for number in range(400)]})
+
+    assert (asked.is_long, asked.choices, len(asked.suggestions)) == (True, (), 50)
+    assert answered(asked, "7.5") == {"age": 7.5}
+    assert asked.text_for(7.5) == "7.5"
+
+
+@pytest.mark.parametrize("widget", ["select", "radio", None])
+def test_it_lists_what_is_not_too_long(widget: str | None) -> None:
+    asked = question({"enum": [f"value {number}" for number in range(300)]}, widget=widget)
+
+    assert (asked.is_long, len(asked.choices), asked.suggestions) == (False, 300, ())

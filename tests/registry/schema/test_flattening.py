@@ -82,6 +82,15 @@ def test_it_keeps_what_describes_the_record() -> None:
         ({"oneOf": [{"const": "a", "title": "A"}, {"const": "b"}]}, {"type": "string", "enum": ["a", "b"]}),
         ({"anyOf": [{"type": "number", "minimum": 1}, {"type": "null"}]}, {"type": ["number", "null"], "minimum": 1}),
         ({"allOf": [{"$ref": "#/$defs/n"}], "maximum": 3}, {"type": "number", "maximum": 3}),
+        (
+            {
+                "anyOf": [
+                    {"type": "number", "minimum": 0},
+                    {"type": "string", "pattern": r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"},
+                ]
+            },
+            {"type": "number", "minimum": 0},
+        ),
         ({"$ref": "#/$defs/n", "title": "N"}, {"type": "number", "title": "N"}),
         ({"anyOf": [{"anyOf": [{"$ref": "#/$defs/n"}, {"type": "null"}]}]}, {"type": ["number", "null"]}),
     ],
@@ -141,6 +150,11 @@ def test_it_refuses_what_is_no_column(node: Any, sentence: str) -> None:
 def test_it_refuses_what_is_no_record(raw: dict[str, Any]) -> None:
     with pytest.raises(BadUpload):
         flat_record_schema(raw)
+
+
+def test_it_refuses_a_column_without_a_name() -> None:
+    with pytest.raises(BadUpload, match=r"a column without a name .* usually an index"):
+        flat_record_schema({"type": "object", "properties": {"a": {"type": "number"}, "": {"type": "number"}}})
 
 
 def test_it_refuses_a_required_column_that_is_not_described() -> None:

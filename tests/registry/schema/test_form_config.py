@@ -73,3 +73,18 @@ def test_it_refuses_fields_that_are_no_columns() -> None:
 def test_it_refuses_a_field_that_is_asked_for_twice() -> None:
     with pytest.raises(BadUpload, match="asks for age more than once"):
         checked_form_config(sections({"name": "age"}, {"name": "city"}, {"name": "age"}), COLUMNS)
+
+
+def test_it_names_some_of_many_columns() -> None:
+    columns = [f"column{number}" for number in range(20_000)]
+    raw = sections(*({"name": f"other{number}"} for number in range(20_000)))
+
+    with pytest.raises(BadUpload, match=r"other19 and 19,980 more, .* column19 and 19,980 more\.") as refusal:
+        checked_form_config(raw, columns)
+
+    assert len(refusal.value.detail) < 600
+
+
+def test_it_leaves_a_multitude_of_choices_to_the_schema() -> None:
+    with pytest.raises(BadUpload, match=r"has 1,001 choices for city, at most 1,000 .* Leave them out"):
+        checked_form_config(sections({"name": "city", "choices": list(range(1_001))}), COLUMNS)

@@ -1,0 +1,116 @@
+"""Find the errors of refused rows, at a cost that grows with the body and with nothing else. Pure.
+
+The validator judges one value at a time here: it copies what it judges into each error, so that a large row in which a
+hundred columns are missing would be copied a hundred times.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, NoReturn
+
+from mlserve.errors import FieldError, InvalidRows
+from registry.schema.options import Options, enum_options, without_enum
+from registry.schema.violations import pointer, sentence, type_sentence
+
+MAX_LISTED_ERRORS = 100
+# For more wrong values or names, only one that differs in case is named.
+_MOST_COMPARISONS = 3
+
+Path = tuple[int, ...]
+
+
+class RowErrors:
+    """The errors of rows by the properties of a flat schema. `compiled` makes a validator of a property."""
+
+    def __init__(
+        self, properties: Mapping[str, dict[str, Any]], required: Iterable[str], compiled: Callable[[Any], Any]
+    ) -> None:
+        self._properties, self._required, self._compiled = properties, frozenset(required), compiled
+        self._rules: dict[str, _Rule] = {}
+
+    def refuse(self, rows: Iterable[tuple[Any, Path]]) -> NoReturn:
+        """Raise InvalidRows with the errors of rows, each with the path to it: empty for a single record.
+
+        A wrong value that is not listed counts as one error, whatever else is wrong with it.
+        """
+        listing = _Listing()
+        for row, path in rows:
+            if isinstance(row, dict):
+                self._add_row(listing, row, path)
+            else:
+                listing.add(path, lambda: type_sentence(["object"]))
+        raise InvalidRows(listing.errors, listing.total)
+
+    def _add_row(self, listing: "_Listing", row: dict[str, Any], path: Path) -> None:
+        missing = len(self._required)
+        for name, value in row.items():
+            missing -= name in self._required
+            if name in self._properties:
+                self._add_value(listing, self._rule(name), value, (*path, name))
+            else:
+                listing.add((*path, name), partial(self._unexpected, name, listing))
+        if missing and not listing.is_full:
+            for name in self._properties:
+                if name in self._required and name not in row:
+                    listing.add((*path, name), lambda: "is required")
+                    missing -= 1
+        listing.total += missing  # those that were not listed
+
+    def _add_value(self, listing: "_Listing", rule: "_Rule", value: Any, path: tuple[str | int, ...]) -> None:
+        if not rule.validator.is_valid(value):
+            if listing.is_full:
+                listing.total += 1
+                return
+            for error in rule.validator.iter_errors(value):
+                listing.add(path, partial(sentence, error))
+        elif rule.options is not None and value not in rule.options.values:
+            listing.add(path, partial(_no_option, rule.options, value, listing))
+
+    def _unexpected(self, name: str, listing: "_Listing") -> str:
+        return f"is not a column of this model{self._names.did_you_mean(name, may_compare=listing.may_compare)}"
+
+    def _rule(self, name: str) -> "_Rule":
+        if name not in self._rules:
+            node = self._properties[name]
+            self._rules[name] = _Rule(self._compiled(without_enum(node)), enum_options(node))
+        return self._rules[name]
+
+    @cached_property
+    def _names(self) -> Options:
+        return Options(self._properties)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What a column's values must be: all but its enum, and its enum."""
+
+    validator: Any
+    options: Options | None
+
+
+def _no_option(options: Options, value: Any, listing: "_Listing") -> str:
+    return options.sentence + options.did_you_mean(value, may_compare=listing.may_compare)
+
+
+@dataclass
+class _Listing:
+    """All errors counted, the first ones in words: a sentence costs far more than an error."""
+
+    errors: list[FieldError] = field(default_factory=list)
+    total: int = 0
+    comparisons: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.errors) >= MAX_LISTED_ERRORS
+
+    def add(self, path: tuple[str | int, ...], wording: Callable[[], str]) -> None:
+        self.total += 1
+        if not self.is_full:
+            self.errors.append(FieldError(pointer(*path), wording()))
+
+    def may_compare(self) -> bool:
+        """Whether one more wrong text may be compared with all that are allowed."""
+        self.comparisons += 1
+        return self.comparisons <= _MOST_COMPARISONS
