@@ -11,7 +11,7 @@ from typing import Any
 
 from mlserve.errors import BadParameter, BadUpload
 from registry.schema.record import RecordSchema, Row
-from registry.schema.row_files import read_rows, rows_from_json
+from registry.schema.row_files import read_rows, row_file
 
 STDIN = "-"
 _SUFFIXES = (".csv", ".json")
@@ -31,7 +31,7 @@ class RowFile:
 def read(file: str, schema: RecordSchema) -> RowFile:
     """A `.csv` or `.json` file, or JSON on stdin for `-`. Raises BadUpload."""
     if file == STDIN:
-        rows = rows_from_json(_stdin(), "stdin")
+        rows = row_file(_stdin(), "stdin")
         return RowFile(rows, rows)
     path = Path(file)
     if path.suffix.lower() not in _SUFFIXES:
