@@ -17,12 +17,12 @@ from mlserve.processes.orphans import end_with_parent
 from registry.formats import loading
 from registry.inspection import schema_sources
 from registry.inspection.report import REQUEST_FILE, RESULT_FILE, Check
+from registry.inspection.sample import read_sample
 from registry.pipelines import calls
 from registry.pipelines.environment import installed_here
 from registry.pipelines.frames import NotJsonable
 from registry.pipelines.golden_comparison import same_answer
 from registry.sandbox.sandbox import Sandbox, enter
-from registry.schema import row_files
 from registry.schema.form_config import checked_form_config
 from registry.schema.privacy import description
 from registry.schema.record import RecordSchema, Row
@@ -49,6 +49,7 @@ class _Inspection:
     pipeline: Any = None
     schema: RecordSchema | None = None
     rows: list[Row] = field(default_factory=list)
+    layout: str = ""  # of the sample's file, as a sentence behind others
     answers: dict[str, list[Any]] = field(default_factory=dict)
     version_fields: dict[str, Any] = field(default_factory=dict)
 
@@ -134,17 +135,17 @@ class _Inspection:
             self.schema = RecordSchema.from_stored(stored["schema"], stored["columns"], stored["container"])
             self.rows = stored["rows"]
             return Check("schema", "passed", f"{len(self.schema.columns)} columns, as registered.")
-        # The schema may need the sample, whose cells are text until the schema gives the types of its columns.
-        self.rows = self._sample(None)
         try:
             written = self._written_schema()
+            # The schema may need the sample, whose cells are text until the schema gives the types of its columns.
+            self.rows = self._sample(None if written is None else RecordSchema.from_json_schema(written))
             if written is None:
                 self.schema = schema_sources.from_pipeline(self.pipeline, self.rows)
             else:
                 self.schema = schema_sources.explicit(written, self.pipeline, self.rows)
             _require_categories(self.schema)
         except BadUpload as error:
-            raise _Failed(Check("schema", "failed", error.detail, _SCHEMA_FIX)) from error
+            raise _Failed(Check("schema", "failed", f"{error.detail}{self.layout}", _SCHEMA_FIX)) from error
         self.rows = self._sample(self.schema)
         columns = ", ".join(f"{column.name} ({column.dtype})" for column in self.schema.columns[:30])
         source = self.request["schema_kind"] or "the pipeline and the sample"
@@ -163,21 +164,23 @@ class _Inspection:
         try:
             schema.validated(self.rows)
         except InvalidRows as error:
-            raise _Failed(_refused_sample(error, made_up)) from error
+            raise _Failed(_refused_sample(error, made_up, self.layout)) from error
         if made_up:
             return Check(
                 "accepts", "warning", "No sample rows were given; one was made up from the schema.", _SAMPLE_FIX
             )
         if shown := sorted(name for name in schema.marks if any(row.get(name) is not None for row in self.rows)):
-            return Check("accepts", "warning", f"{len(self.rows)} rows fit. {_shown_sample(shown)}", _MARKED_FIX)
+            fit = f"{len(self.rows)} rows fit. {_shown_sample(shown)}{self.layout}"
+            return Check("accepts", "warning", fit, _MARKED_FIX)
         if extra:
             return Check(
                 "accepts",
                 "warning",
-                f"{len(self.rows)} rows fit. The sample's {', '.join(extra)} is not an input and was left out.",
+                f"{len(self.rows)} rows fit. The sample's {', '.join(extra)} is not an input and was left out."
+                f"{self.layout}",
                 "Fine for the target column; otherwise add the column to the schema.",
             )
-        return Check("accepts", "passed", f"{len(self.rows)} sample rows fit.")
+        return Check("accepts", "passed", f"{len(self.rows)} sample rows fit.{self.layout}")
 
     def check_predicts(self) -> Check:
         rows, schema = self.version_fields["sample_rows"], self._require_schema()
@@ -246,12 +249,11 @@ class _Inspection:
         if path is None:
             return []
         try:
-            rows = row_files.read_rows(Path(path), schema)
+            sample = read_sample(Path(path), self.pipeline, schema, is_written=self.request["schema_kind"] is not None)
         except BadUpload as error:
             raise _Failed(Check("accepts", "failed", error.detail, _READABLE_SAMPLE_FIX)) from error
-        if not rows:
-            raise _Failed(Check("accepts", "failed", "The sample holds no rows.", _READABLE_SAMPLE_FIX))
-        return rows[:MAX_SAMPLE_ROWS]
+        self.layout = f" {sample.layout}" if sample.layout else ""
+        return sample.rows[:MAX_SAMPLE_ROWS]
 
     def _require_schema(self) -> RecordSchema:
         if self.schema is None:
@@ -266,7 +268,10 @@ _ALLOW = (
 _SCHEMA_FIX = "Give --schema validation.py:RawData or a JSON Schema file that describes one raw record."
 _SAMPLE_FIX = "Give --sample with some real rows, so that the inspection and later checks mean something."
 _MARKED_FIX = "Replace them by invented values, unless they are invented already."
-_READABLE_SAMPLE_FIX = "Give rows as CSV with a header line, or as a JSON list of records."
+_READABLE_SAMPLE_FIX = (
+    "Give rows with the raw columns, named as in training: CSV with a header line, as to_csv(index=False) writes, or "
+    "JSON, as to_json(orient='records') does."
+)
 _PREDICTS_FIX = "Check that the pipeline takes the raw columns as they are, with these dtypes, in a fresh Python."
 _ARRAY_FIX = (
     "It gets an array, because it has n_features_in_ without feature_names_in_: if its first step is a class of your "
@@ -299,13 +304,13 @@ def _refused_names(refused: list[loading.Refusal]) -> Check:
     return Check("names", "failed", f"This file would {shown}{more}.", " ".join(fixes[:_SHOWN_FIXES]))
 
 
-def _refused_sample(error: InvalidRows, made_up: bool) -> Check:
+def _refused_sample(error: InvalidRows, made_up: bool, layout: str) -> Check:
     shown = "; ".join(f"{each.pointer} {each.detail}" for each in error.errors[:5])
     more = f" (and {error.total - 5} more)" if error.total > 5 else ""
     if made_up:
         return Check("accepts", "failed", f"No row could be made up from the schema: {shown}.", _SAMPLE_FIX)
     return Check(
-        "accepts", "failed", f"{shown}{more}.", "Correct the schema or the sample: they contradict each other."
+        "accepts", "failed", f"{shown}{more}.{layout}", "Correct the schema or the sample: they contradict each other."
     )
 
 

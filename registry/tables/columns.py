@@ -6,7 +6,7 @@ from typing import Any
 
 from mlserve.errors import BadUpload
 
-_SHOWN_NAMES, _SHOWN_CHARACTERS = 20, 60
+_SHOWN_NAMES, _SHOWN_CHARACTERS = 20, 120
 
 
 def require_columns(rows: Sequence[Mapping[str, Any]], needed: Sequence[str], source: str) -> None:
@@ -18,12 +18,10 @@ def require_columns(rows: Sequence[Mapping[str, Any]], needed: Sequence[str], so
     taken = set(needed)
     others = [name for name in present if name not in taken]
     meant = alike(others, missing)
-    hints = [f"{written!r} in it is {needed_name!r} to {source}" for written, needed_name in meant.items()]
-    if hints:
-        hint = f"{'; '.join(_cut(hint, 200) for hint in hints[:_SHOWN_NAMES])}: name the columns alike."
-    else:
-        hint = f"It has {listed(list(present))}." if present else "It has no columns."
-    raise BadUpload(f"The columns {listed(missing)} are absent, which {source} needs. {hint}")
+    hint = f"It has {listed(list(present))}." if present else "There are no columns."
+    if meant:
+        hint = f"It writes {listed([f'{other!r} for {name!r}' for other, name in meant.items()])}: name columns alike."
+    raise BadUpload(f"Columns that {source} needs are absent: {listed(missing)}. {hint}")
 
 
 def names_in(rows: Iterable[Mapping[str, Any]]) -> dict[str, None]:
