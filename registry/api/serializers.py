@@ -131,7 +131,7 @@ class VersionUploadSerializer(serializers.Serializer[dict[str, Any]]):
     schema_class = serializers.CharField(
         required=False, max_length=100, default="RawData", help_text="The pydantic class in validation.py."
     )
-    sample = serializers.FileField(required=False, help_text="Some raw rows: JSON or CSV.")
+    sample = serializers.FileField(required=False, help_text="Some raw rows: CSV with a header line, or JSON.")
     form = serializers.FileField(required=False, help_text="The form configuration: JSON.")
     title = serializers.CharField(
         required=False, max_length=200, default=None, help_text="The model's title for people. Absent: as it is."

@@ -9,6 +9,8 @@ from mlserve.errors import BadUpload
 from mlserve.terminal import TerminalCommand, cell, plain_table
 from registry.inspection.report import Report
 from registry.inspection.version_request import VersionRequest, version_request
+from registry.schema.row_files import SUFFIXES
+from registry.schema.violations import any_of
 
 # How each status looks: its sign and its style on a terminal.
 _LOOKS: Mapping[str, tuple[str, str]] = {
@@ -17,7 +19,6 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
     "failed": ("✗", "bold red"),
     "skipped": ("–", "dim"),
 }
-_SAMPLE_SUFFIXES = (".csv", ".json")
 
 
 class InspectingCommand(TerminalCommand):
@@ -40,7 +41,8 @@ class InspectingCommand(TerminalCommand):
             "--sample",
             type=Path,
             metavar="F",
-            help="some raw rows as JSON or CSV: the inspection predicts them, verify_models compares them later",
+            help="some raw rows as CSV or JSON, as spreadsheets, pandas and MLflow write them: the inspection predicts "
+            "them, verify_models compares them later",
         )
         parser.add_argument(
             "--form", type=Path, metavar="F", help="how the form page looks: JSON (default: made from the schema)"
@@ -86,8 +88,8 @@ def request_from(options: Mapping[str, Any]) -> VersionRequest:
     _require_file(options["path"], "artifact")
     if options["sample"] is not None:
         _require_file(options["sample"], "sample")
-        if options["sample"].suffix.lower() not in _SAMPLE_SUFFIXES:
-            raise BadUpload(f"The sample {options['sample']} must end in {' or '.join(_SAMPLE_SUFFIXES)}.")
+        if options["sample"].suffix.lower() not in SUFFIXES:
+            raise BadUpload(f"The sample {options['sample']} must end in {any_of(SUFFIXES)}.")
     if options["form"] is not None:
         _require_file(options["form"], "form")
     return version_request(options, {name: options[name] for name in ("schema", "sample", "form") if options[name]})

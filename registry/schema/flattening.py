@@ -42,7 +42,7 @@ def flat_record_schema(raw: Mapping[str, Any]) -> dict[str, Any]:
     properties = record.get("properties")
     if record.get("type", "object") != "object" or not isinstance(properties, Mapping) or not properties:
         raise BadUpload('The schema must describe one record: {"type": "object", "properties": {…}}.')
-    if not all(map(str.strip, properties)):
+    if "" in properties:
         raise BadUpload("The schema has a column without a name: no form, CSV or error message could refer to it.")
     flat = {name: _flat_property(name, node, raw) for name, node in properties.items()}
     required = [name for name in record.get("required", ()) if name in flat]

@@ -54,7 +54,7 @@ def test_it_checks_the_form_without_its_artifact(admin_client: Client) -> None:
         ({"model": "a b"}, "model", "cannot be a model name"),
         ({"tag": ""}, "tag", "required"),
         ({"schema_class": "a b"}, "schema_class", "not the name of a Python class"),
-        ({"sample": SimpleUploadedFile("rows.xlsx", b"PK")}, "sample", "must end in .csv or .json"),
+        ({"sample": SimpleUploadedFile("rows.xlsx", b"PK")}, "sample", "must end in .csv, .tsv"),
         ({"form": SimpleUploadedFile("form.json", b"{")}, "form", "JSON"),
         ({"schema": SimpleUploadedFile("schema.json", bytes(5 * 2**20 + 1))}, "schema", "larger than"),
     ],

@@ -193,7 +193,9 @@ def test_it_reads_a_json_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"), [(b"a\n\x81\n", "neither UTF-8 nor Windows-1252 text (byte 2)"), (b"a\nx\x00y\n", "NUL")], ids=repr
+    ("content", "sentence"),
+    [(b"a\n\x81\n", "neither UTF-8 nor Windows-1252 text (byte 2)"), (b"a\nx\x00y\n", "NUL")],
+    ids=repr,
 )
 def test_it_refuses_a_file_that_is_no_text(tmp_path: Path, content: bytes, sentence: str) -> None:
     (tmp_path / "sample.csv").write_bytes(content)
