@@ -82,19 +82,18 @@ def _records(
 
 def _separator(text: str, name: str, known: Sequence[str]) -> str:
     """Where the header could be split in several ways, the known columns decide, then rows as wide as the header."""
-    looks = {separator: _first_records(text, separator) for separator in _SEPARATORS}
-    wide = {separator: records for separator, records in looks.items() if records and len(records[0]) > 1}
-    if len(wide) <= 1:
-        return next(iter(wide), ",")
+    looks = {separator: records for separator in _SEPARATORS if (records := _first_records(text, separator))}
     names = set(known)
-    found = {separator: len(names.intersection(map(str.strip, records[0]))) for separator, records in wide.items()}
-    best = [separator for separator in wide if found[separator] == max(found.values())]
-    if len(best) > 1:
-        best = [each for each in best if len({len(record) for record in wide[each]}) == 1 and len(wide[each]) > 1]
-    if len(best) != 1:
-        kinds = " or ".join(_SEPARATORS[separator] for separator in wide)
-        raise BadUpload(f"{name} may be {kinds}. Put names that hold a separator into double quotes.")
-    return best[0]
+    found = {separator: len(names.intersection(map(str.strip, records[0]))) for separator, records in looks.items()}
+    likely = [separator for separator in looks if found[separator] == max(found.values())]
+    wide = [separator for separator in likely if len(looks[separator][0]) > 1]
+    if len(wide) > 1:
+        even = [each for each in wide if len(looks[each]) > 1 and len(set(map(len, looks[each]))) == 1]
+        if len(even) != 1:
+            kinds = " or ".join(_SEPARATORS[separator] for separator in wide)
+            raise BadUpload(f"{name} may be {kinds}. Put names that hold a separator into double quotes.")
+        return even[0]
+    return (wide or likely or [","])[0]
 
 
 def _first_records(text: str, separator: str) -> list[list[str]]:
@@ -132,7 +131,7 @@ def _with_names(cells: Cells, name: str, known: Sequence[str]) -> Cells:
     header = [_UNNAMED, *cells.header[1:]] if not cells.header[0] and _UNNAMED in known else cells.header
     cells = replace(cells, header=header, has_index=_has_index(header, cells, known, name))
     names = header[1:] if cells.has_index else header
-    _require_no_values(names, name, known)
+    _require_no_values(cells, name, known)
     repeated = repeated_in(names)
     if repeated:
         raise BadUpload(f"{name} names {listed(repeated)} more than once.")
@@ -158,11 +157,18 @@ def _has_index(header: Sequence[str], cells: Cells, known: Container[str], name:
     raise BadUpload(f"{name}: the first column has no name. {_NO_INDEX}")
 
 
-def _require_no_values(names: Sequence[str], name: str, known: Sequence[str]) -> None:
-    """Raise BadUpload for a file without a header. The names 0, 1, 2, … are those of a frame made from an array."""
-    is_counted = list(names) == [str(position) for position in range(len(names))]
+def _require_no_values(cells: Cells, name: str, known: Sequence[str]) -> None:
+    """Raise BadUpload for a file without a header: with numbers in the first line, and no name above numbers.
+
+    The names 0, 1, 2, … are those of a frame made from an array.
+    """
+    names = cells.header[int(cells.has_index) :]
+    is_counted = names == [str(position) for position in range(len(names))]
     if is_counted or not set(known).isdisjoint(names) or not any(map(_is_value, names)):
         return
+    for position, column in enumerate(cells.header):
+        if column.strip() and not _is_value(column) and cells.lines and all(map(_is_value, cells.column(position))):
+            return
     wanted = f": {listed(list(known))}" if known else ""
     raise BadUpload(
         f"{name}: the first line holds values ({listed(names[:5])}), not names of columns. Begin the file with a line "

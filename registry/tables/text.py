@@ -5,6 +5,7 @@ with two umlauts for Turkish or Vietnamese.
 """
 
 import codecs
+import re
 
 from mlserve.errors import BadUpload
 
@@ -26,6 +27,9 @@ _OTHERS = (
     (b"\x80\x04", "a pickle"),
     (b"\x80\x05", "a pickle"),
 )
+
+# No Western language has so many accents in a row; Cyrillic, Greek or Japanese in an encoding of its own has.
+_OTHER_ALPHABET = re.compile(r"[^\x00-\x7f]{4}")
 
 
 def text_of(content: bytes, name: str) -> tuple[str, list[str]]:
@@ -50,8 +54,11 @@ def text_of(content: bytes, name: str) -> tuple[str, list[str]]:
 def _windows_text(content: bytes, name: str) -> str:
     """What Excel writes in Western Europe and the Americas: Latin-1 and some more characters."""
     try:
-        return content.decode("cp1252")
+        text = content.decode("cp1252")
     except UnicodeDecodeError as error:
         raise BadUpload(
             f"{name} is neither UTF-8 nor Windows-1252 text (byte {error.start}). Save it as UTF-8."
         ) from error
+    if foreign := _OTHER_ALPHABET.search(text):
+        raise BadUpload(f"{name} is not UTF-8, nor Windows-1252 in a word like {foreign[0]!r}. Save it as UTF-8.")
+    return text
