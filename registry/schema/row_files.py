@@ -67,6 +67,8 @@ def read_row_file(path: Path, schema: RecordSchema | None = None, known: Sequenc
 def row_file(content: bytes, name: str, schema: RecordSchema | None = None, known: Sequence[str] = ()) -> RowFile:
     """As `read_row_file`, for a content without a file."""
     text, encoding = text_of(content, name)
+    if not text.strip():
+        raise BadUpload(f"{name} is empty.")
     known = schema.names if schema else known
     if name.lower().endswith(JSON_SUFFIXES) or _BEGINS_JSON.match(text):
         return _from_json(text, name, encoding, known)

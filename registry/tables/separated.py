@@ -91,7 +91,10 @@ def _separator(text: str, name: str, known: Sequence[str]) -> str:
         even = [each for each in wide if len(looks[each]) > 1 and len(set(map(len, looks[each]))) == 1]
         if len(even) != 1:
             kinds = " or ".join(_SEPARATORS[separator] for separator in wide)
-            raise BadUpload(f"{name} may be {kinds}. Put names that hold a separator into double quotes.")
+            raise BadUpload(
+                f"{name} may be {kinds}. Begin it with a line that names its columns, in double quotes where a name "
+                "holds a separator."
+            )
         return even[0]
     return (wide or likely or [","])[0]
 
