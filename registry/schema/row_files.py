@@ -21,6 +21,7 @@ JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 # What a file may be called; its content tells how it is read.
 SUFFIXES = (".csv", ".tsv", ".txt", *JSON_SUFFIXES)
 
+_WRITE = "Rows are a list of records or one record; a file of CSV ends in .csv."
 _BEGINS_JSON = re.compile(r'\s*(\{\s*["}]|\[\s*[\[{\]])')
 # As far as the largest float.
 _WHOLE = re.compile(r"[+-]?[0-9]{1,308}")
@@ -125,9 +126,7 @@ def _json_value(text: str, name: str) -> tuple[Any, bool]:
         except ValueError as in_line:
             raise BadUpload(f"{name}, {in_line}.") from in_line
         if lines is None:
-            raise BadUpload(
-                f"{name} is not JSON: {error}. Rows are a list of records or one record; name CSV .csv."
-            ) from error
+            raise BadUpload(f"{name} is not JSON: {error}. {_WRITE}") from error
         return lines, True
 
 

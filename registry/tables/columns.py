@@ -1,5 +1,6 @@
 """Whether a table has the columns that somebody needs, with what it may have meant instead. Pure."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -51,7 +52,8 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _letters(name: str) -> str:
-    return "".join(character for character in name.casefold() if character.isalnum()) or name
+    composed = unicodedata.normalize("NFKC", name).casefold()  # macOS writes ö as two characters
+    return "".join(character for character in composed if character.isalnum()) or name
 
 
 def _cut(text: str, length: int) -> str:

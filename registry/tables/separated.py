@@ -60,7 +60,8 @@ def cells_of(text: str, name: str, known: Sequence[str] = ()) -> Cells:
     (_, header), *lines = numbered
     for number, line in lines:
         if len(line) != len(header):
-            hint = f" Put cells with a {separator!r} into double quotes." if len(line) > len(header) else ""
+            quote = f" Name each column, and put cells with a {separator!r} into double quotes."
+            hint = quote if len(line) > len(header) else ""
             raise BadUpload(f"{name}, line {number}: {len(line)} cells, but the header names {len(header)}.{hint}")
     notes = ["without the blanks behind separators"] if has_blanks else []
     cells = Cells(header, [line for _, line in lines], separator, notes=tuple(notes))

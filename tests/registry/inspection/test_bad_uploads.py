@@ -71,7 +71,7 @@ def test_it_names_the_field_at_fault(
     ("name", "file", "sentence"),
     [
         ("schema", a_file("schema.yaml", "{}"), "The schema file must end in .py or .json"),
-        ("sample", a_file("sample.xlsx", "x"), "The sample file must end in .csv or .json"),
+        ("sample", a_file("sample.xlsx", "x"), "The sample file must end in .csv, .tsv, .txt, .json"),
         ("form", a_file("form.txt", "{}"), "The form file must end in .json"),
         ("form", a_file("form.json", "{"), "The form configuration is not JSON"),
         ("form", a_file("form.json", "[]"), "The form configuration must be an object"),

@@ -37,5 +37,9 @@ def test_it_keeps_a_refusal_short() -> None:
     assert "and 69980 more" in refusal.value.detail
 
 
+def test_it_compares_letters_however_they_are_composed() -> None:
+    assert alike(["Gro\u0308\u00dfe (m²)"], ["größe_m2"]) == {"Gro\u0308\u00dfe (m²)": "größe_m2"}
+
+
 def test_it_does_not_compare_punctuation_only() -> None:
     assert alike(["-"], ["+"]) == {}

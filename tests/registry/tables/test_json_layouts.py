@@ -9,7 +9,7 @@ import pytest
 from mlserve.errors import BadUpload
 from registry.tables.json_layouts import null_for_nan, records_of
 
-ROWS = [{"rooms": 3, "town": "Köln"}, {"rooms": 4, "town": None}]
+ROWS: list[dict[str, Any]] = [{"rooms": 3, "town": "Köln"}, {"rooms": 4, "town": None}]
 FRAME = pd.DataFrame(ROWS)
 
 

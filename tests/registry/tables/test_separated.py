@@ -132,7 +132,10 @@ def test_it_accepts_numbers_as_names(text: str, known: tuple[str, ...]) -> None:
         ("a,,b\n1,2,3\n", "column 2 has no name"),
         (",\n0,\n1,\n", "an index and no other column"),
         ("a,b,a\n1,2,3\n", "names a more than once"),
-        ("a;b\n1;2\n3;4;5\n", "line 3: 3 cells, but the header names 2. Put cells with a ';' into double quotes."),
+        (
+            "a;b\n1;2\n3;4;5\n",
+            "line 3: 3 cells, but the header names 2. Name each column, and put cells with a ';' into double quotes.",
+        ),
     ],
 )
 def test_it_says_what_is_wrong(text: str, sentence: str) -> None:
