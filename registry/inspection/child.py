@@ -17,7 +17,7 @@ from mlserve.processes.orphans import end_with_parent
 from registry.formats import loading
 from registry.inspection import schema_sources
 from registry.inspection.report import REQUEST_FILE, RESULT_FILE, Check
-from registry.inspection.sample import read_sample
+from registry.inspection.sample import read_sample, require_inputs
 from registry.pipelines import calls
 from registry.pipelines.environment import installed_here
 from registry.pipelines.frames import NotJsonable
@@ -146,7 +146,7 @@ class _Inspection:
             _require_categories(self.schema)
         except BadUpload as error:
             raise _Failed(Check("schema", "failed", f"{error.detail}{self.layout}", _SCHEMA_FIX)) from error
-        self.rows = self._sample(self.schema)
+        self.rows = self._sample(self.schema, is_final=True)
         columns = ", ".join(f"{column.name} ({column.dtype})" for column in self.schema.columns[:30])
         source = self.request["schema_kind"] or "the pipeline and the sample"
         redacted = description(self.schema.marks)
@@ -244,12 +244,14 @@ class _Inspection:
             return schema_sources.from_pydantic(Path(path), self.request["schema_class"])
         return schema_sources.from_json_file(Path(path))
 
-    def _sample(self, schema: RecordSchema | None) -> list[Row]:
-        path = self.request["sample"]
+    def _sample(self, schema: RecordSchema | None, *, is_final: bool = False) -> list[Row]:
+        path, is_written = self.request["sample"], self.request["schema_kind"] is not None
         if path is None:
             return []
         try:
-            sample = read_sample(Path(path), self.pipeline, schema, is_written=self.request["schema_kind"] is not None)
+            sample = read_sample(Path(path), self.pipeline, schema, is_written=is_written)
+            if schema is not None and is_final:
+                require_inputs(sample.rows, schema, is_written=is_written)
         except BadUpload as error:
             raise _Failed(Check("accepts", "failed", error.detail, _READABLE_SAMPLE_FIX)) from error
         self.layout = f" {sample.layout}" if sample.layout else ""

@@ -3,32 +3,38 @@
 Runs in the inspection's child process.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mlserve.errors import BadUpload
 from registry.inspection import schema_sources
-from registry.schema.record import RecordSchema
+from registry.schema.record import RecordSchema, Row
 from registry.schema.row_files import RowFile, read_row_file
 from registry.tables.columns import require_columns
 
 
 def read_sample(path: Path, pipeline: Any, schema: RecordSchema | None, *, is_written: bool) -> RowFile:
-    """The rows of the file at `path`. Raises BadUpload for one that is not a table of the pipeline's columns.
+    """The rows of the file at `path`. Raises BadUpload.
 
     `schema` is None as long as it is to be read from the pipeline and these rows; `is_written` tells that a person
-    wrote it, who may allow columns to be absent.
+    wrote it.
     """
     file = read_row_file(path, schema, schema_sources.feature_names(pipeline) or ())
     if not is_written:
         file = _without_empty_rows(file)
     if not file.rows:
         raise BadUpload("The sample holds no rows.")
-    if schema is not None:
-        needed = schema.json_schema["required"] if is_written else schema.names
-        require_columns(file.rows, needed, "the schema" if is_written else "the pipeline")
     return file
+
+
+def require_inputs(rows: Sequence[Row], schema: RecordSchema, *, is_written: bool) -> None:
+    """Raise BadUpload with the columns that are absent: any of a pipeline, or of those that a written schema requires."""
+    if is_written:
+        require_columns(rows, schema.json_schema["required"], "the schema")
+    else:
+        require_columns(rows, schema.names, "the pipeline")
 
 
 def _without_empty_rows(file: RowFile) -> RowFile:

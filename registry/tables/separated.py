@@ -108,7 +108,7 @@ def _first_records(text: str, separator: str) -> list[list[str]]:
     except csv.Error:  # of what follows, or because the text is cut; the reading that counts reports it
         return records
     is_cut = len(text) > _LOOKED_AT_CHARACTERS and len(records) < _LOOKED_AT_ROWS
-    return records[:-1] if is_cut else records
+    return records[:-1] if is_cut and len(records) > 1 else records
 
 
 def _has_blanks(text: str, separator: str, known: Sequence[str]) -> bool:

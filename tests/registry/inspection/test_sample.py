@@ -104,6 +104,19 @@ def test_it_lets_a_written_schema_say_which_columns_may_be_absent(save: Save, tm
     assert refusal.detail == "Columns that the schema needs are absent: rooms. It has area."
 
 
+def test_it_blames_a_written_schema_for_columns_of_its_own(save: Save, tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    nodes = {name: {"type": "number"} for name in ("rooms", "areas")}
+    schema.write_text(json.dumps({"type": "object", "properties": nodes, "required": list(nodes)}))
+
+    refusal = refusal_of(
+        inspected(save(bare()), "rooms,area\n3,80\n", "sample.csv", SchemaSource(schema, "json_schema"))
+    )
+
+    assert refusal.name == "schema"
+    assert "The schema has areas, which the pipeline was not trained on" in refusal.detail
+
+
 def test_it_reads_cells_as_a_written_schema_says_from_the_beginning(save: Save, tmp_path: Path) -> None:
     schema = tmp_path / "schema.json"
     nodes = {"rooms": {"type": "number"}, "area": {"type": "number"}, "town": {"type": "string"}}

@@ -41,6 +41,12 @@ def test_it_takes_the_separator_that_makes_rows_as_wide_as_the_header(text: str,
     assert read(text).header == header
 
 
+def test_it_recognises_the_separator_of_a_very_wide_table() -> None:
+    names = [f"column{index}" for index in range(40_000)]
+
+    assert read(";".join(names) + "\n" + ";".join(["1"] * len(names)) + "\n").header == names
+
+
 def test_it_takes_the_separator_that_gives_the_known_columns() -> None:
     text = "a;b,c\n1;2,3\n"
 
