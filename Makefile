@@ -21,6 +21,9 @@ DEPLOY_VENV := .venv-deploy
 DEPLOY := $(DEPLOY_VENV)/.installed
 PYENV_PYTHONS := $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python $(HOME)/.pyenv/versions/3.12.*/bin/python)
 DEPLOY_PYTHON := $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 $(PYENV_PYTHONS) python3,$(PYTHON))
+# Tests write models by MLflow in an environment of its own, with the scikit-learn of .venv.
+MLFLOW_VENV := .venv-mlflow
+MLFLOW := $(MLFLOW_VENV)/.installed
 NEW_DEPLOY_VENV := $(shell test -x $(DEPLOY_VENV)/bin/python || echo new-deploy-venv)
 ifneq (file,$(origin PYTHON))
 VERSION_OF := -c 'import sys; print(sys.version_info[:2])'
@@ -42,14 +45,14 @@ serve: $(RUNTIME) ## run web and worker at HOST:PORT (127.0.0.1:8000) until Ctrl
 # tests/selection.py, which says how many processes there are, too; xdist would begin with files of many short tests.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 15
 # Both runs happen, whatever the first one says; the second takes what meets a database (tests/selection.py).
-test: $(DEV) $(DEPLOY) ## run the suite, on SQLite and then on PostgreSQL
+test: $(DEV) $(DEPLOY) $(MLFLOW) ## run the suite, on SQLite and then on PostgreSQL
 	@status=0; \
 	$(PYTEST) -m "not long" || status=$$?; \
 	$(PYTEST) -m "not long" --database postgres || status=$$?; \
 	exit $$status
 
 # Measuring branches slows the suite down, so it is done here; the holes are listed at the end.
-test-long: $(DEV) $(DEPLOY) ## run the suite and its long tests, measure branch coverage (an hour)
+test-long: $(DEV) $(DEPLOY) $(MLFLOW) ## run the suite and its long tests, measure branch coverage (an hour)
 	@status=0; \
 	$(PYTEST) --cov || status=$$?; \
 	$(PYTEST) -m long --database postgres || status=$$?; \
@@ -101,20 +104,24 @@ admin: $(DEPLOY) ## make an administrator of the deployed service, or give one a
 # As few versions as possible for all platforms and Python versions; wheels only, never a compiler. (Zappa's placebo has
 # no wheel, and nothing to compile.) Extras stay in the pins: without them, pip 23 takes `coverage[toml]` for another
 # package than the pinned `coverage`, and refuses to install as soon as a newer one is released.
-COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+LOCKED := --quiet --universal --python-version 3.11 \
 	--fork-strategy fewest --only-binary :all: --generate-hashes --no-strip-extras --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock"
+COMPILE := $(BIN)/uv pip compile pyproject.toml $(LOCKED)
+COMPILE_GROUP := $(BIN)/uv pip compile $(LOCKED)
 lock: $(DEV) ## resolve requirements*.txt anew (UPGRADE=1: to the newest versions)
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group dev --constraints requirements.txt \
 		--output-file requirements-dev.txt
 	$(COMPILE) --no-binary placebo $(if $(UPGRADE),--upgrade) --group deploy --constraints requirements-dev.txt \
 		--output-file requirements-deploy.txt
+	$(COMPILE_GROUP) $(if $(UPGRADE),--upgrade) --group pyproject.toml:mlflow --constraints requirements-dev.txt \
+		--output-file requirements-mlflow.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group bench --constraints requirements-dev.txt \
 		--output-file requirements-bench.txt
 
-clean: ## remove .venv, .venv-deploy and caches; .env and var/ hold your data and stay
-	rm -rf $(VENV) $(DEPLOY_VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## remove .venv, .venv-deploy, .venv-mlflow and caches; .env and var/ hold your data and stay
+	rm -rf $(VENV) $(DEPLOY_VENV) $(MLFLOW_VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 new-venv:
@@ -151,4 +158,11 @@ $(DEPLOY): requirements-deploy.txt $(NEW_DEPLOY_VENV)
 	@echo "Installing what goes to Lambda …"
 	@$(DEPLOY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 		--require-hashes --only-binary :all: --no-binary placebo --requirement requirements-deploy.txt
+	@touch $@
+
+$(MLFLOW): requirements-mlflow.txt $(NEW_VENV)
+	@echo "Installing MLflow for the tests …"
+	@$(BIN)/python -m venv --clear $(MLFLOW_VENV)
+	@$(MLFLOW_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --only-binary :all: --requirement requirements-mlflow.txt
 	@touch $@

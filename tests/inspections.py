@@ -52,6 +52,7 @@ def _digest_of(artifact: Path, request: VersionRequest, stored: StoredRecord | N
         "sample": sample is not None,
         "form_config": request.form_config,
         "allow_other_versions": request.allow_other_versions,
+        "origin": asdict(request.origin) if request.origin else None,
         "stored": asdict(stored) if stored else None,
         "trusted": list(settings.MLSERVE_TRUSTED_MODULES),
         "limits": [settings.MLSERVE_INSPECTION_SECONDS, settings.MLSERVE_INSPECTION_BYTES],

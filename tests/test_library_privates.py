@@ -107,6 +107,7 @@ OF_OTHER_LIBRARIES = {
     "_fields": "documented for named tuples",
     "_make": "documented for named tuples",
     "_meta": "documented by Django",
+    "_preprocessor": "scikit-learn: where HistGradientBoosting encodes categories; where absent, less is known",
     "_raw_delete": "Django: DELETE without looking for what refers to the rows",
     "_state": "documented by Django",
     "_store": "Django: the headers of a response with their spelling",

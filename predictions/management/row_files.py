@@ -36,7 +36,7 @@ def only_columns(rows: list[Row], schema: RecordSchema, *, model: str) -> tuple[
 
     Raises BadUpload for rows without a column that the schema requires, or without any of its columns.
     """
-    columns, present = set(schema.names), names_in(rows)
+    columns, present = {*schema.names, *schema.ignored}, names_in(rows)
     if rows:
         require_columns(rows, schema.names if columns.isdisjoint(present) else schema.json_schema["required"], model)
     others = [name for name in present if name not in columns]

@@ -31,10 +31,14 @@ class Bar:
 
 @dataclass(frozen=True)
 class Answer:
-    """One output for one row. `bars` are sorted, the most probable first; none for a regressor."""
+    """One output for one row. `bars` are sorted, the most probable first; none for a regressor.
+
+    Where a row may have several labels, all of them are one answer, and each bar is a label's own probability.
+    """
 
     label: str
     bars: tuple[Bar, ...] = ()
+    is_several: bool = False
 
     @property
     def top(self) -> Bar | None:
@@ -83,8 +87,22 @@ def value_text(value: Any) -> str:
 def _row_answers(prediction: Any, probability: Any, labels: Mapping[str, str]) -> list[Answer]:
     if not isinstance(prediction, list):
         return [_answer(prediction, probability, labels)]
+    if isinstance(probability, Mapping) and len(probability) == len(prediction):
+        return [_several(prediction, probability, labels)]
     per_output = probability if isinstance(probability, list) else [probability] * len(prediction)
     return [_answer(value, each, labels) for value, each in zip(prediction, per_output, strict=True)]
+
+
+def _several(indicators: list[Any], probability: Mapping[str, float], labels: Mapping[str, str]) -> Answer:
+    """A list with a nought or a one for each label, beside the probability of each: what one-vs-rest answers."""
+    names = [labels.get(name, name) for name in probability]
+    given = [name for name, indicator in zip(names, indicators, strict=True) if indicator]
+    bars = sorted((Bar(name, share) for name, share in zip(names, probability.values(), strict=True)), key=_by_share)
+    return Answer(", ".join(given) or "no label", tuple(bars), is_several=True)
+
+
+def _by_share(bar: Bar) -> float:
+    return -bar.probability
 
 
 def _answer(value: Any, probability: Mapping[str, float] | None, labels: Mapping[str, str]) -> Answer:

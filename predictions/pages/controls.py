@@ -69,7 +69,7 @@ def _usual_control(question: Question) -> str:
         return "checkbox"
     if question.choices:
         return "select"
-    if question.node.get("format") in ("date", "date-time"):
+    if question.node.get("format") in ("date", "date-time") and not _has_zone(question):
         return "date"
     if question.kind == "string":
         return "textarea" if question.node.get("maxLength", 0) > _LONG_TEXT else "text"
@@ -178,7 +178,12 @@ def _date(question: Question, _text: str | None) -> forms.Widget:
 
 def _is_date(question: Question, text: str | None) -> bool:
     form = _DATE_TIME if question.node.get("format") == "date-time" else _DATE
-    return question.kind == "string" and (not text or form.fullmatch(text) is not None)
+    return question.kind == "string" and not _has_zone(question) and (not text or form.fullmatch(text) is not None)
+
+
+def _has_zone(question: Question) -> bool:
+    """Browsers have no control for a moment with its offset."""
+    return "," in question.node.get("x-dtype", "")
 
 
 CONTROLS: dict[str, Control] = {

@@ -18,6 +18,7 @@ from predictions.models.completion import Completion
 from predictions.models.redaction import kept_text
 from predictions.runtime import loaded_models
 from registry.models import ModelVersion
+from registry.pipelines.errors import WrongAnswerCount
 from registry.schema.record import Row, row_pointer
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,8 @@ def predict_rows(
         when_called(len(part))
         return answers
 
-    return call_in_batches(call, rows, batch_rows=settings.MLSERVE_BATCH_ROWS if version.is_batchable else 1)
+    batch_rows = settings.MLSERVE_BATCH_ROWS if version.is_batchable else 1
+    return call_in_batches(call, rows, batch_rows=batch_rows, undivided=(WrongAnswerCount,))
 
 
 def _execute_same_outputs(version: ModelVersion, works: Sequence[Work], outputs: Sequence[str]) -> list[Completion]:

@@ -160,6 +160,7 @@ def _load_and_count(version: ModelVersion) -> LoadedModel:
 def _load(admitted: Admitted, version_id: int) -> LoadedModel:
     from registry.formats import loading as formats
     from registry.pipelines.calls import use_one_thread
+    from registry.pipelines.wrappers import as_pipeline
 
     started, resident_before = time.monotonic(), _resident_bytes()
     with local_copy(admitted.digest) as path:
@@ -176,12 +177,13 @@ def _load(admitted: Admitted, version_id: int) -> LoadedModel:
             raise ArtifactUnavailable(f"{error.detail} {error.fix}") from error
         except TriedToEnd as error:
             raise ArtifactUnavailable(f"The {admitted.digest} cannot be loaded: {error}") from error
-    use_one_thread(loaded.pipeline)
+    pipeline = as_pipeline(loaded.pipeline)
+    use_one_thread(pipeline)
     _limit_threads()
     seconds = time.monotonic() - started
     # The file may be compressed many times over, so what the process has grown by counts where that is more.
     grown_bytes = _resident_bytes() - resident_before
-    return LoadedModel(loaded.pipeline, max(admitted.digest.size_bytes * _MEMORY_PER_FILE_BYTE, grown_bytes), seconds)
+    return LoadedModel(pipeline, max(admitted.digest.size_bytes * _MEMORY_PER_FILE_BYTE, grown_bytes), seconds)
 
 
 def _resident_bytes() -> int:

@@ -124,7 +124,9 @@ class DescriptionForm(forms.Form):
 class UploadForm(DescriptionForm):
     """One upload. `publish` runs it; a refusal becomes errors of this form and, from an inspection, `report`."""
 
-    artifact = forms.FileField(help_text="The fitted pipeline: skops, joblib or pickle.")
+    artifact = forms.FileField(
+        help_text="The fitted pipeline: skops, joblib or pickle. Also a zip of an MLflow model, or a model.tar.gz."
+    )
     field_order = ("model", "tag", "artifact")
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:

@@ -117,7 +117,9 @@ class VersionUploadSerializer(serializers.Serializer[dict[str, Any]]):
     """The multipart form of an upload: with the artifact itself, or with the id of one that was sent before."""
 
     artifact = serializers.FileField(
-        required=False, help_text="The fitted pipeline: skops, joblib or pickle. Larger ones: POST /api/uploads."
+        required=False,
+        help_text="The fitted pipeline: skops, joblib or pickle; also a zip of an MLflow model, or a model.tar.gz. "
+        "Larger ones: POST /api/uploads.",
     )
     upload = serializers.UUIDField(required=False, help_text="Instead of `artifact`: the `upload_id` of what was sent.")
     sha256 = serializers.RegexField(

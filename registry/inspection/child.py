@@ -15,13 +15,14 @@ from typing import Any
 from mlserve.errors import BadUpload, InvalidRows
 from mlserve.processes.orphans import end_with_parent
 from registry.formats import loading
-from registry.inspection import schema_sources
+from registry.inspection import schema_sources, signatures
 from registry.inspection.report import REQUEST_FILE, RESULT_FILE, Check
 from registry.inspection.sample import read_sample, require_inputs
 from registry.pipelines import calls
 from registry.pipelines.environment import installed_here
-from registry.pipelines.frames import NotJsonable
+from registry.pipelines.errors import NotJsonable, Unusable, WrongAnswerCount
 from registry.pipelines.golden_comparison import same_answer
+from registry.pipelines.wrappers import as_pipeline
 from registry.sandbox.sandbox import Sandbox, enter
 from registry.schema.form_config import checked_form_config
 from registry.schema.privacy import description
@@ -30,7 +31,7 @@ from registry.schema.record import RecordSchema, Row
 MAX_SAMPLE_ROWS = 10_000
 MAX_GOLDEN_ROWS = 100
 _ROWS_ONE_BY_ONE = 25
-_SHOWN_NAMES, _SHOWN_FIXES = 20, 3
+_SHOWN_NAMES, _SHOWN_FIXES, _SHOWN_COLUMNS = 20, 3, 30
 
 
 class _Failed(Exception):
@@ -48,6 +49,7 @@ class _Inspection:
     request: dict[str, Any]
     pipeline: Any = None
     schema: RecordSchema | None = None
+    guessed: tuple[str, ...] = ()
     rows: list[Row] = field(default_factory=list)
     layout: str = ""  # of the sample's file, as a sentence behind others
     answers: dict[str, list[Any]] = field(default_factory=dict)
@@ -90,7 +92,7 @@ class _Inspection:
             )
         except loading.CannotLoad as error:
             raise _Failed(Check("loads", "failed", error.detail, error.fix)) from error
-        self.pipeline = loaded.pipeline
+        self.pipeline = as_pipeline(loaded.pipeline)
         seconds = time.monotonic() - started
         self.version_fields["artifact_format"] = loaded.format
         self.version_fields["load_seconds"] = round(seconds, 3)
@@ -100,7 +102,7 @@ class _Inspection:
     def check_pipeline(self) -> Check:
         try:
             calls.require_fitted_pipeline(self.pipeline)
-        except calls.Unusable as error:
+        except Unusable as error:
             raise _Failed(Check("pipeline", "failed", error.detail, error.fix)) from error
         calls.use_one_thread(self.pipeline)
         self.version_fields["outputs"] = calls.available_outputs(self.pipeline)
@@ -135,29 +137,35 @@ class _Inspection:
             self.schema = RecordSchema.from_stored(stored["schema"], stored["columns"], stored["container"])
             self.rows = stored["rows"]
             return Check("schema", "passed", f"{len(self.schema.columns)} columns, as registered.")
+        written = None
         try:
             written = self._written_schema()
             # The schema may need the sample, whose cells are text until the schema gives the types of its columns.
             self.rows = self._sample(None if written is None else RecordSchema.from_json_schema(written))
             if written is None:
-                self.schema = schema_sources.from_pipeline(self.pipeline, self.rows)
+                read = schema_sources.from_pipeline(self.pipeline, self.rows)
+            elif signatures.is_signature(written):
+                read = signatures.from_signature(written, self.pipeline, self.rows)
             else:
-                self.schema = schema_sources.explicit(written, self.pipeline, self.rows)
-            _require_categories(self.schema)
+                read = schema_sources.explicit(written, self.pipeline, self.rows)
+            _require_categories(read.schema)
         except BadUpload as error:
-            raise _Failed(Check("schema", "failed", f"{error.detail}{self.layout}", _SCHEMA_FIX)) from error
+            fix = _SCHEMA_FIX if written is None else "Correct the schema."
+            raise _Failed(Check("schema", "failed", f"{error.detail}{self.layout}", fix)) from error
+        self.schema, self.guessed = read.schema, read.guessed
         self.rows = self._sample(self.schema, is_final=True)
-        columns = ", ".join(f"{column.name} ({column.dtype})" for column in self.schema.columns[:30])
-        source = self.request["schema_kind"] or "the pipeline and the sample"
-        redacted = description(self.schema.marks)
-        return Check("schema", "passed", f"{len(self.schema.columns)} columns from {source}: {columns}.{redacted}")
+        source = signatures.source_of(written) or self.request["schema_kind"] or "the pipeline and the sample"
+        detail = _described(read, source)
+        if read.doubts:
+            return Check("schema", "warning", f"{detail} {' '.join(read.doubts)}", _DOUBTS_FIX)
+        return Check("schema", "passed", detail)
 
     def check_accepts(self) -> Check:
         schema = self._require_schema()
         made_up = not self.rows
         if made_up:
             self.rows = [schema.example()]
-        known = set(schema.names)
+        known = {*schema.names, *schema.ignored}
         extra = sorted({name for row in self.rows for name in row if name not in known})
         self.rows = [{name: value for name, value in row.items() if name in known} for row in self.rows]
         self.version_fields["sample_rows"] = self.rows[:MAX_GOLDEN_ROWS]
@@ -187,6 +195,11 @@ class _Inspection:
         started = time.monotonic()
         try:
             self.answers = calls.run(self.pipeline, schema, rows, self.version_fields["outputs"])
+            if len(rows) == 1:
+                # A pipeline that gives one answer to whatever it is asked gives it to a single row, too.
+                calls.run(self.pipeline, schema, [*rows, *rows], self.version_fields["outputs"])
+        except WrongAnswerCount as error:
+            raise _Failed(Check("predicts", "failed", f"{error}.", _COUNT_FIX)) from error
         except NotJsonable as error:
             where = "" if error.row is None else f"Row {error.row}: "
             raise _Failed(Check("json", "failed", f"{where}{error}.", _JSON_FIX)) from error
@@ -269,6 +282,11 @@ _ALLOW = (
 )
 _SCHEMA_FIX = "Give --schema validation.py:RawData or a JSON Schema file that describes one raw record."
 _SAMPLE_FIX = "Give --sample with some real rows, so that the inspection and later checks mean something."
+_DOUBTS_FIX = "Compare this with the training data; a schema that is given can say it otherwise."
+_COUNT_FIX = (
+    "Each row needs one answer. A step that wants another input than it gets, such as texts instead of a table, often "
+    "answers like this: let the pipeline begin with a ColumnTransformer that picks its columns."
+)
 _MARKED_FIX = "Replace them by invented values, unless they are invented already."
 _READABLE_SAMPLE_FIX = (
     "Give rows with the raw columns, named as in training: CSV with a header line, as to_csv(index=False) writes, or "
@@ -281,6 +299,25 @@ _ARRAY_FIX = (
 )
 _BATCHING_FIX = "Look for a step that computes something over the rows it is given instead of the training data."
 _JSON_FIX = "Let the pipeline answer finite numbers, strings or booleans."
+
+
+def _described(read: schema_sources.ReadSchema, source: str) -> str:
+    """The inputs with their types, what is guessed, and what is ignored."""
+    schema, guessed = read.schema, set(read.guessed)
+    shown = ", ".join(
+        f"{column.name} ({column.dtype}{', guessed' if column.name in guessed else ''})"
+        for column in schema.inputs[:_SHOWN_COLUMNS]
+    )
+    more = f" and {len(schema.inputs) - _SHOWN_COLUMNS} more" if len(schema.inputs) > _SHOWN_COLUMNS else ""
+    what = {"texts": ", given as texts", "records": ", given as dicts"}.get(schema.container, "")
+    hidden = sorted(guessed - {column.name for column in schema.inputs[:_SHOWN_COLUMNS]})
+    counted = "1 column" if len(schema.inputs) == 1 else f"{len(schema.inputs)} columns"
+    parts = [f"{counted} from {source}{what}: {shown}{more}.{description(schema.marks)}"]
+    if hidden:
+        parts.append(f"Guessed as well: {', '.join(hidden)}.")
+    if schema.ignored:
+        parts.append(f"The pipeline drops {', '.join(schema.ignored)}: accepted in a row and ignored.")
+    return " ".join(parts)
 
 
 def _require_categories(schema: RecordSchema) -> None:

@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from mlserve.errors import BadUpload, InvalidRows
 from registry.inspection.report import CHECKS, Check
 from registry.sandbox.sandbox import MAX_FILE_BYTES, PARTS
-from registry.schema.record import RecordSchema
+from registry.schema.record import Container, RecordSchema
 
 MAX_GOLDEN_ROWS = 100
 _MAX_SHOWN = 4000
@@ -199,5 +199,5 @@ _FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "golden_outputs": lambda value: isinstance(value, dict),
     "is_batchable": lambda value: isinstance(value, bool),
     "schema": lambda value: isinstance(value, dict),
-    "container": lambda value: value in ("frame", "array"),
+    "container": lambda value: value in get_args(Container),
 }

@@ -9,12 +9,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
+from registry.bundles.bundle import Origin
 from registry.inspection.child_report import ChildReport, read_child_report, shown
 from registry.inspection.report import CHECKS, REQUEST_FILE, RESULT_FILE, Check, Report, with_skipped
 from registry.inspection.version_request import VersionRequest
@@ -73,7 +74,11 @@ def inspect(
         _write_request(Path(folder), artifact, request, stored)
         ending = _run_child(Path(folder), on_check, on_look)
         child_report = read_child_report(Path(folder) / RESULT_FILE)
-    checks, fields, facts = child_report.checks, child_report.version_fields, {"sandbox": list(child_report.sandbox)}
+    checks, fields = child_report.checks, child_report.version_fields
+    facts: dict[str, Any] = {"sandbox": list(child_report.sandbox)}
+    if request.origin is not None:
+        checks, fields = _with_origin(checks, fields, request.origin)
+        facts["origin"] = asdict(request.origin)
     is_refused = any(check.status == "failed" for check in checks)
     if not is_refused and (fields is None or ending):
         fields, checks = None, _with_end(child_report, ending)
@@ -81,6 +86,23 @@ def inspect(
         return Inspected(Report(with_skipped(checks), facts), {})
     report = Report(checks, {"load_seconds": fields.pop("load_seconds"), **facts})
     return Inspected(report, {**fields, "report": report.as_json()})
+
+
+def _with_origin(
+    checks: tuple[Check, ...], fields: dict[str, Any] | None, origin: Origin
+) -> tuple[tuple[Check, ...], dict[str, Any] | None]:
+    """The check `loads` says what the artifact was taken out of, and `environment` what was written there.
+
+    What the artifact itself tells about its versions, which is scikit-learn's, decides.
+    """
+    said = ", ".join(f"{name} {version}" for name, version in sorted(origin.trained_with.items()))
+    more = {"loads": str(origin), "environment": f"Written beside it: {said}." if said else ""}
+    checks = tuple(replace(each, detail=f"{each.detail} {more.get(each.name, '')}".strip()) for each in checks)
+    if fields is not None:
+        environment = fields["environment"]
+        trained_with = {**origin.trained_with, **environment["trained_with"]}
+        fields = {**fields, "environment": {**environment, "trained_with": trained_with}}
+    return checks, fields
 
 
 def _write_request(folder: Path, artifact: Path, request: VersionRequest, stored: StoredRecord | None) -> None:

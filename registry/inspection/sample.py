@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlserve.errors import BadUpload
-from registry.inspection import schema_sources
+from registry.pipelines.containers import feature_names
 from registry.schema.record import RecordSchema, Row
 from registry.schema.row_files import RowFile, read_row_file
 from registry.tables.columns import require_columns
@@ -21,7 +21,7 @@ def read_sample(path: Path, pipeline: Any, schema: RecordSchema | None, *, is_wr
     `schema` is None as long as it is to be read from the pipeline and these rows; `is_written` tells that a person
     wrote it.
     """
-    file = read_row_file(path, schema, schema_sources.feature_names(pipeline) or ())
+    file = read_row_file(path, schema, feature_names(pipeline) or ())
     if not is_written:
         file = _without_empty_rows(file)
     if not file.rows:
@@ -30,10 +30,10 @@ def read_sample(path: Path, pipeline: Any, schema: RecordSchema | None, *, is_wr
 
 
 def require_inputs(rows: Sequence[Row], schema: RecordSchema, *, is_written: bool) -> None:
-    """Raise BadUpload with the columns that are absent: any of a pipeline, or of those that a written schema requires."""
+    """Raise BadUpload with the columns that are absent: any of a pipeline, or any that a written schema requires."""
     if is_written:
         require_columns(rows, schema.json_schema["required"], "the schema")
-    else:
+    elif schema.container != "records":  # where a key that is absent counts as nought
         require_columns(rows, schema.names, "the pipeline")
 
 

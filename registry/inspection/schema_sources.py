@@ -4,29 +4,40 @@ Runs in the inspection's child process, because a pydantic class is the uploader
 """
 
 import importlib.util
-import math
+import re
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from pydantic import BaseModel
 
 from mlserve.errors import BadUpload
-from registry.pipelines.calls import leaves
+from registry.inspection.contradictions import agreed, has_exact_floats, with_possible_dtype
+from registry.pipelines.containers import FittedInput, fitted_input
+from registry.pipelines.facts import Facts, Unreadable, column_facts, type_of_values
 from registry.pipelines.frames import label_text
-from registry.schema import privacy
-from registry.schema.flattening import DIALECT, types_of
+from registry.schema.flattening import DIALECT, IGNORED_KEY
 from registry.schema.json_files import read_json
-from registry.schema.record import Container, RecordSchema, Row
+from registry.schema.record import RecordSchema, Row
 
 DEFAULT_CLASS = "RawData"
 # The range of fewer rows would cause warnings about usual values.
 _ROWS_FOR_A_RANGE = 50
 # Annotations from the fitted pipeline, which take precedence over the range of the sample.
+_OFFSET = re.compile(r":\d\d.*(Z|[+-]\d\d(:?\d\d)?)$")
+_OF_NUMBERS = ("x-training-range", "x-training-usual")
 _KNOWN_VALUES = frozenset({"enum", "x-training-values", "x-training-range", "x-training-usual"})
+
+
+@dataclass(frozen=True)
+class ReadSchema:
+    """A schema with what its reader could not be sure of: `guessed` columns, and `doubts` as sentences."""
+
+    schema: RecordSchema
+    guessed: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = field(default=())
 
 
 def from_pydantic(path: Path, class_name: str) -> dict[str, Any]:
@@ -67,182 +78,152 @@ def from_json_file(path: Path) -> dict[str, Any]:
     return loaded
 
 
-def feature_names(pipeline: Any) -> list[str] | None:
-    """The columns of the frame that the pipeline was fitted on, or None when it was not a frame."""
-    names = getattr(pipeline, "feature_names_in_", None)
-    return None if names is None else [str(name) for name in names]
-
-
-def container_of(pipeline: Any) -> Container:
-    """Whether the pipeline was fitted on a frame or on an array.
-
-    A first step that does not record names (a custom transformer) also gets a frame: it can make an array of
-    a frame, but not the reverse.
-    """
-    if feature_names(pipeline) is None and getattr(pipeline, "n_features_in_", None) is not None:
-        return "array"
-    return "frame"
-
-
-def explicit(raw: dict[str, Any], pipeline: Any, sample: Sequence[Row]) -> RecordSchema:
+def explicit(raw: dict[str, Any], pipeline: Any, sample: Sequence[Row]) -> ReadSchema:
     """A written schema in the pipeline's column order, with what training saw added as annotations.
 
-    Raises BadUpload when its columns are not the pipeline's.
+    Raises BadUpload when its columns are not the pipeline's, or when it contradicts what the pipeline learned.
     """
-    container, names = container_of(pipeline), feature_names(pipeline)
-    schema = RecordSchema.from_json_schema(raw, container=container)
-    if names is not None:
-        unknown = [name for name in schema.names if name not in names]
-        if unknown:
-            raise BadUpload(
-                f"The schema has {_listed(unknown)}, which the pipeline was not trained on. "
-                f"Its columns: {_listed(names)}."
-            )
-        order = [name for name in names if name in schema.properties]
-        schema = RecordSchema.from_json_schema(raw, order=order, container=container)
-    elif container == "array" and len(schema.names) != pipeline.n_features_in_:
-        raise BadUpload(
-            f"The schema has {len(schema.names)} columns, but the pipeline was trained on {pipeline.n_features_in_}."
-        )
-    known = _properties_of(pipeline, schema.names, sample)
-    annotated = {name: {**_annotations_for(node, known[name]), **node} for name, node in schema.properties.items()}
-    return RecordSchema.from_json_schema({**schema.json_schema, "properties": annotated}, container=container)
+    written = RecordSchema.from_json_schema(raw)
+    fitted = fitted_input(pipeline, written.names)
+    names = _require_columns_of(fitted, written)
+    known = _facts_of(pipeline, fitted, sample)
+    doubts: list[str] = []
+    properties = {}
+    for name in names:
+        node = _with_zone(name, written.properties[name], known[name], [row.get(name) for row in sample])
+        properties[name], found = agreed(name, node, known[name], is_required=_is_required(written, name))
+        doubts += found
+    ignored = {name: position for name, position in fitted.ignored.items() if name not in properties}
+    whole = {**written.json_schema, "properties": properties, **({IGNORED_KEY: ignored} if ignored else {})}
+    schema = RecordSchema.from_json_schema(whole, order=names, container=fitted.container)
+    return ReadSchema(schema, (), (*doubts, *order_counts(schema)))
 
 
-def from_pipeline(pipeline: Any, sample: Sequence[Row]) -> RecordSchema:
+def from_pipeline(pipeline: Any, sample: Sequence[Row]) -> ReadSchema:
     """A schema read from the fitted pipeline and the sample rows. Raises BadUpload when neither names columns.
 
-    Encoders give the values of a column, imputers whether it may be missing, scalers and discretisers its range.
-    What custom transformers do stays unknown: such columns take their type from the sample.
+    Encoders give the values of a column and their dtype, imputers and the estimator whether it may be missing, scalers
+    and discretisers its range. What custom transformers do stays unknown: the type of such columns is guessed from the
+    sample.
     """
-    names = feature_names(pipeline)
-    if names is None:
-        names = list(sample[0]) if sample else None
-        count = getattr(pipeline, "n_features_in_", None)
-        if names is not None and count is not None and len(names) != count:
-            raise BadUpload(
-                f"The sample has {len(names)} columns ({_listed(names)}), but the pipeline was trained on {count}."
-            )
-        if names is None and count is not None:
-            names = [f"x{index}" for index in range(count)]
-    if names is None:
+    given = list(dict.fromkeys(name for row in sample for name in row))
+    fitted = fitted_input(pipeline, given)
+    if fitted.inputs is None:
         raise BadUpload("The pipeline does not name its columns. Give a schema, or sample rows.")
-    known = _properties_of(pipeline, names, sample)
-    properties = {name: _with_sample(known[name], [row.get(name) for row in sample]) for name in names}
-    required = [name for name, node in properties.items() if "null" not in node["type"]]
+    if fitted.container == "array" and sample and not set(given) <= set(fitted.names or ()):
+        raise BadUpload(
+            f"The sample has {len(given)} columns ({_listed(given)}), but the pipeline was trained on {fitted.width}."
+        )
+    if fitted.container == "texts" and len(fitted.inputs) != 1:
+        raise BadUpload(f"{_TEXTS}, so a sample row has one column; this one has {_listed(given)}.")
+    known = _facts_of(pipeline, fitted, sample)
+    properties, guessed = {}, []
+    for name in fitted.inputs:
+        properties[name], is_guessed = _property(known[name], [row.get(name) for row in sample])
+        guessed += [name] if is_guessed else []
+    required = [name for name in fitted.inputs if "null" not in properties[name]["type"]]
+    if fitted.container == "records":  # a key that is absent counts as nought
+        required = [name for name in required if sample and all(name in row for row in sample)]
     raw = {"$schema": DIALECT, "type": "object", "properties": properties, "required": required}
-    return RecordSchema.from_json_schema(raw, container=container_of(pipeline))
+    raw |= {IGNORED_KEY: fitted.ignored} if fitted.ignored else {}
+    schema = RecordSchema.from_json_schema(raw, container=fitted.container)
+    unseen = _unseen(schema, sample)
+    return ReadSchema(schema, tuple(guessed), (*unseen, *(order_counts(schema) if given else ())))
 
 
-def _annotations_for(node: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """The annotations from training that fit the type of value that the schema allows.
+_TEXTS = "The pipeline was trained on a sequence of texts"
 
-    A redacted column gets no training values: schemas may be public, and the values are personal data.
+
+def _require_columns_of(fitted: FittedInput, written: RecordSchema) -> list[str]:
+    """The written columns in the order of the training. Raises BadUpload for other ones than the pipeline's."""
+    given = list(written.names)
+    if fitted.container == "texts" and len(given) != 1:
+        raise BadUpload(f"{_TEXTS}, so a record has one column; the schema has {_listed(given)}.")
+    names = list(fitted.names or given)
+    if fitted.container == "array" and not set(given) <= set(names):
+        raise BadUpload(f"The schema has {len(given)} columns, but the pipeline was trained on {fitted.width}.")
+    if unknown := [name for name in given if name not in names]:
+        raise BadUpload(
+            f"The schema has {_listed(unknown)}, which the pipeline was not trained on. Its columns: {_listed(names)}."
+        )
+    return [name for name in names if name in written.properties]
+
+
+def _with_zone(name: str, node: dict[str, Any], known: Facts, values: Sequence[Any]) -> dict[str, Any]:
+    """A column of moments whose sample has offsets gets the zone UTC, as pandas gives it one. Raises BadUpload.
+
+    Without an offset the moments of the training had none, and then no offset can be calculated with.
     """
-    is_numeric = types_of(node)[0] in ("number", "integer")
-    keys = {"x-training-range", "x-training-usual"} if is_numeric else set()
-    values = known.get("x-training-values")
-    is_shown = "enum" not in node and not privacy.marks_of({"": node})
-    if is_shown and values and (_type_of_values(values) == "number") == is_numeric:
-        keys.add("x-training-values")
-    return {key: value for key, value in known.items() if key in keys}
+    if node.get("format") != "date-time" or "x-dtype" in node or "x-dtype" in known:
+        return node
+    zoned = {_OFFSET.search(value) is not None for value in values if isinstance(value, str)}
+    if len(zoned) > 1:
+        raise BadUpload(
+            f"In the sample, some times of the column {name!r} have an offset from UTC and others have none."
+        )
+    return {**node, "x-dtype": "datetime64[us, UTC]"} if True in zoned else node
 
 
-def _properties_of(pipeline: Any, names: Sequence[str], sample: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """What the fitted steps and a large sample say about each column, as parts of a JSON Schema property."""
-    known: dict[str, dict[str, Any]] = {name: {} for name in names}
-    for step, columns, is_raw in leaves(pipeline, names):
-        for position, name in enumerate(columns):
-            for key, value in _facts(step, position, len(columns)).items():
-                # After a step that changes values, all that is known is whether a value may be missing.
-                if name in known and (is_raw or key == "nullable"):
-                    known[name].setdefault(key, value)
+def _is_required(schema: RecordSchema, name: str) -> bool:
+    return name in schema.json_schema["required"] or schema.properties[name].get("default") is not None
+
+
+def order_counts(schema: RecordSchema) -> tuple[str, ...]:
+    """A doubt about columns that are named by something else than the pipeline."""
+    if schema.container != "array" or len(schema.names) < 2:
+        return ()
+    order = _listed([column.name for column in schema.columns])
+    return (f"The pipeline was trained on an array, so the order of the columns counts. Here it is {order}.",)
+
+
+def _unseen(schema: RecordSchema, sample: Sequence[Row]) -> tuple[str, ...]:
+    """Columns of which the sample has values, and training saw none of them."""
+    odd = []
+    for name, node in schema.properties.items():
+        present = {row[name] for row in sample if isinstance(row.get(name), str | int | float)}
+        if node.get("x-training-values") and present and present.isdisjoint(node["x-training-values"]):
+            odd.append(name)
+    return (
+        (f"Training saw none of the sample's values of {_listed(odd)}: to the pipeline, all are unknown.",)
+        if odd
+        else ()
+    )
+
+
+def _facts_of(pipeline: Any, fitted: FittedInput, sample: Sequence[Row]) -> dict[str, Facts]:
+    """What the fitted steps and a large sample say about each column. Raises BadUpload."""
+    try:
+        known = {**column_facts(pipeline, fitted.names or ()), **fitted.facts}
+    except Unreadable as error:
+        raise BadUpload(f"The pipeline cannot be given JSON: {error}.") from error
     if len(sample) >= _ROWS_FOR_A_RANGE:
-        for name, node in known.items():
+        for name, facts in known.items():
             present = [row[name] for row in sample if row.get(name) is not None]
-            is_numeric = bool(present) and _type_of_values(present) == "number" and not isinstance(present[0], bool)
-            if is_numeric and node.get("type", "number") == "number" and _KNOWN_VALUES.isdisjoint(node):
-                node["x-training-range"] = [float(min(present)), float(max(present))]
+            is_numeric = bool(present) and type_of_values(present) in ("integer", "number")
+            if is_numeric and facts.get("type", "number") in ("integer", "number") and _KNOWN_VALUES.isdisjoint(facts):
+                facts["x-training-range"] = [float(min(present)), float(max(present))]
     return known
 
 
-def _facts(step: Any, position: int, width: int) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
-    for read in (_read_encoder, _read_imputer, _read_range):
-        facts = {**read(step, position, width), **facts}
-    return facts
+def _property(known: Facts, values: list[Any]) -> tuple[dict[str, Any], bool]:
+    """A property of what the pipeline says and, where it says nothing, of the sample; and whether it is a guess.
 
-
-def _read_encoder(step: Any, position: int, width: int) -> dict[str, Any]:
-    categories = getattr(step, "categories_", None)
-    if categories is None or len(categories) != width:
-        return {}
-    values = [value for value in categories[position].tolist() if not _is_missing(value)]
-    facts: dict[str, Any] = {}
-    if len(values) < len(categories[position]):
-        facts["nullable"] = True
-    if not all(isinstance(value, str | bool | int | float) for value in values):
-        return facts  # dates and other objects, which JSON does not have
-    # An encoder that raises on unknown values allows only these. One that ignores unknown values, as those without the
-    # option do (TargetEncoder), also allows others.
-    is_tolerant = getattr(step, "handle_unknown", "ignore") != "error"
-    facts["x-training-values" if is_tolerant else "enum"] = values
-    facts["type"] = _type_of_values(values)
-    return facts
-
-
-def _read_imputer(step: Any, position: int, width: int) -> dict[str, Any]:
-    if not type(step).__module__.startswith("sklearn.impute."):
-        return {}
-    missing = getattr(step, "missing_values", np.nan)
-    facts: dict[str, Any] = {"nullable": True} if _is_missing(missing) else {}
-    if missing is None:
-        facts["x-missing"] = "none"
-    statistics = getattr(step, "statistics_", None)
-    if statistics is not None and len(statistics) == width:
-        facts["type"] = _type_of_values([statistics[position]])
-    return facts
-
-
-def _read_range(step: Any, position: int, width: int) -> dict[str, Any]:
-    lows, highs = getattr(step, "data_min_", None), getattr(step, "data_max_", None)
-    if lows is not None and highs is not None and len(lows) == width:
-        return _numeric("x-training-range", float(lows[position]), float(highs[position]))
-    edges = getattr(step, "bin_edges_", None)
-    if edges is not None and len(edges) == width:
-        return _numeric("x-training-range", float(edges[position][0]), float(edges[position][-1]))
-    means, variances = getattr(step, "mean_", None), getattr(step, "var_", None)
-    if means is not None and variances is not None and len(means) == width:
-        return _numeric("x-training-usual", float(means[position]), float(variances[position]) ** 0.5)
-    return {}
-
-
-def _numeric(annotation: str, *values: float) -> dict[str, Any]:
-    """The annotation, unless it is NaN, as for a column without any value in training."""
-    return {"type": "number", **({annotation: list(values)} if all(map(math.isfinite, values)) else {})}
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
-
-
-def _type_of_values(values: Sequence[Any]) -> str:
-    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
-    if all(isinstance(value, bool) for value in plain):
-        return "boolean"
-    if all(isinstance(value, int | float) for value in plain):
-        return "number"
-    return "string"
-
-
-def _with_sample(known: dict[str, Any], values: list[Any]) -> dict[str, Any]:
-    """A property with what the pipeline says and, where it says nothing, with the type of the sample's values."""
+    A column that is only computed with gets floats, which no computation can tell from whole numbers.
+    """
     present = [value for value in values if value is not None]
     node = dict(known)
-    nullable = node.pop("nullable", False) or len(present) < len(values)
-    kind = node.get("type") or (_type_of_values(present) if present else "number")
-    node["type"] = [kind, "null"] if nullable else kind
-    return node
+    takes_gaps, is_numeric = node.pop("nullable", False), node.pop("numeric", False)
+    seen = type_of_values(present) if present else None
+    is_guessed = "type" not in node and (seen == "string" or not is_numeric)
+    nullable = len(present) < len(values) or (takes_gaps and not is_guessed)
+    if "type" not in node:
+        node["type"] = "number" if seen is None or (is_numeric and seen == "integer") else seen
+    if is_numeric and node["type"] == "boolean":
+        node = {key: value for key, value in node.items() if key not in _OF_NUMBERS}
+        node |= {"x-dtype": "float64"} if nullable else {}
+    if nullable and not has_exact_floats(node):
+        nullable = False
+    return with_possible_dtype({**node, "type": [node["type"], "null"] if nullable else node["type"]}), is_guessed
 
 
 def _listed(names: Sequence[str], most: int = 20) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlserve.errors import BadUpload
+from registry.bundles.bundle import Origin
 
 SchemaKind = Literal["pydantic", "json_schema"]
 
@@ -28,7 +29,8 @@ class VersionRequest:
     """What an artifact is to be published as, and the files that describe it, which are on this disk.
 
     The artifact is not part of it: a direct upload sends it before. `title` and `is_public` are the model's; None
-    leaves them as they are. `allow_other_versions` admits what another scikit-learn trained.
+    leaves them as they are. `allow_other_versions` admits what another scikit-learn trained. `origin` is there once the
+    artifact was taken out of a folder or an archive (`unpacked`).
     """
 
     model: str = ""
@@ -41,6 +43,7 @@ class VersionRequest:
     is_public: bool | None = None
     promote: bool = False
     allow_other_versions: bool = False
+    origin: Origin | None = None
 
     @property
     def describes_version(self) -> bool:

@@ -29,7 +29,9 @@ class InspectingCommand(TerminalCommand):
             "path",
             type=Path,
             metavar="PATH",
-            help="the fitted pipeline: a skops, joblib or pickle file, as model.joblib",
+            help="the fitted pipeline: a skops, joblib or pickle file, as model.joblib; or what it is in: an MLflow "
+            "model (its folder, or a zip of it; its signature is then the schema and its input example the sample) or "
+            "SageMaker's model.tar.gz",
         )
         parser.add_argument(
             "--schema",
@@ -85,7 +87,8 @@ def add_allowance(parser: ArgumentParser) -> None:
 
 def request_from(options: Mapping[str, Any]) -> VersionRequest:
     """What the arguments ask for. Raises BadUpload for the first file that cannot be used."""
-    _require_file(options["path"], "artifact")
+    if not options["path"].is_dir():  # a folder may be a model of MLflow
+        _require_file(options["path"], "artifact")
     if options["sample"] is not None:
         _require_file(options["sample"], "sample")
         if options["sample"].suffix.lower() not in SUFFIXES:

@@ -5,12 +5,13 @@ from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from django.core.management import CommandError
 from rich.filesize import decimal
 
-from mlserve.errors import MlserveError, RemoteRefusal
+from mlserve.errors import ArtifactRejected, MlserveError, RemoteRefusal
 from mlserve.terminal import TerminalCommand
 from registry.client.address import UnusableAddress, address_of, authorization_of
 from registry.client.parts import delivered
@@ -18,6 +19,7 @@ from registry.client.resume_store import RememberedUploads
 from registry.client.server import RemoteServer
 from registry.client.uploads import OnBytes, RemoteUpload, Source, followed, hashed, registered_there
 from registry.inspection.report import CHECKS, report_from_json
+from registry.inspection.unpacking import unpacked
 from registry.inspection.version_request import VersionRequest
 from registry.management.inspecting import InspectingCommand, request_from
 from registry.publishing.publish import require_names
@@ -68,8 +70,26 @@ def server_of(options: Mapping[str, Any]) -> RemoteServer:
 
 def upload_to(command: InspectingCommand, options: Mapping[str, Any]) -> None:
     """Hash, send what is missing, have it inspected there, and show the report as if it had been inspected here."""
-    server, artifact, request = server_of(options), options["path"], request_from(options)
+    server, request = server_of(options), request_from(options)
     require_names(request.model, request.tag, title=request.title)
+    with _unpacked(command, options["path"], request) as (artifact, completed):
+        _upload(command, server, artifact, completed)
+
+
+@contextmanager
+def _unpacked(command: InspectingCommand, path: Path, request: VersionRequest) -> Iterator[tuple[Path, VersionRequest]]:
+    """What the server gets of a folder or an archive is a plain upload: the file in it, with its schema and sample."""
+    try:
+        with unpacked(path, request) as (artifact, completed):
+            if completed.origin is not None:
+                command.say(str(completed.origin))
+            yield artifact, completed
+    except ArtifactRejected as error:
+        command.show_report(report_from_json(error.report))
+        raise
+
+
+def _upload(command: InspectingCommand, server: RemoteServer, artifact: Path, request: VersionRequest) -> None:
     with command.transferring(f"Hashing {artifact.name}", artifact.stat().st_size) as advance:
         source = hashed(artifact, advance)
     version = registered_there(server, request, source)

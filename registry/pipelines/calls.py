@@ -1,11 +1,11 @@
 """What mlserve requires of a fitted scikit-learn pipeline, and how it calls one. Pure; needs scikit-learn."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
-import numpy as np
-
-from registry.pipelines.frames import NotJsonable, predictions_to_json, probabilities_to_json, to_input
+from registry.pipelines.errors import Unusable, WrongAnswerCount
+from registry.pipelines.frames import predictions_to_json, probabilities_to_json, to_input
 from registry.schema.record import RecordSchema, Row
 
 # The methods that a caller may ask for with `?outputs=`, with the name of each in the result.
@@ -14,14 +14,6 @@ RESULT_NAMES: Mapping[str, str] = {
     "predict_proba": "probabilities",
     "decision_function": "decision_function",
 }
-
-
-class Unusable(Exception):
-    """An object that mlserve cannot serve; the message says why, `fix` what to do."""
-
-    def __init__(self, detail: str, fix: str) -> None:
-        super().__init__(detail)
-        self.detail, self.fix = detail, fix
 
 
 def require_fitted_pipeline(candidate: Any) -> None:
@@ -49,12 +41,13 @@ def require_fitted_pipeline(candidate: Any) -> None:
 
 
 def _how_to_make_it_one(candidate: Any) -> str:
-    from sklearn.pipeline import Pipeline
-
     if isinstance(candidate, dict | list | tuple):
         return "Save the fitted Pipeline itself, with nothing around it."
-    if isinstance(getattr(candidate, "best_estimator_", None), Pipeline):
-        return "Save what the search found, which is a Pipeline: its best_estimator_."
+    if hasattr(candidate, "predict"):
+        return (
+            "If it takes raw data as it is, save Pipeline([('model', it)]) instead. Otherwise put all preprocessing "
+            "and the estimator into one Pipeline: Pipeline([('prepare', …), ('model', estimator)]).fit(X, y)."
+        )
     return (
         "Put all preprocessing and the estimator into one Pipeline, so that it takes raw data: "
         "Pipeline([('prepare', …), ('model', estimator)]).fit(X, y)."
@@ -79,12 +72,12 @@ def class_labels(pipeline: Any) -> Any:
 def run(pipeline: Any, schema: RecordSchema, rows: Sequence[Row], outputs: Sequence[str]) -> dict[str, list[Any]]:
     """One call per output over all rows: {result name: one JSON value per row}.
 
-    Raises what the pipeline raises, and NotJsonable for an answer that JSON cannot carry or that has not one entry
-    per row. The cost is per call rather than per row.
+    Raises what the pipeline raises, NotJsonable for an answer that JSON cannot carry, and WrongAnswerCount. The cost is
+    per call rather than per row.
     """
     data = to_input(schema, rows)
     # A step may write into what it is given, and the next call must not see that.
-    given = [data.copy() for _ in outputs[1:]] + [data]
+    given = [deepcopy(data) for _ in outputs[1:]] + [data]
     return {
         RESULT_NAMES[output]: _answers(pipeline, output, own, len(rows))
         for output, own in zip(outputs, given, strict=True)
@@ -95,7 +88,7 @@ def _answers(pipeline: Any, output: str, data: Any, expected: int) -> list[Any]:
     raw = getattr(pipeline, output)(data)
     answers = probabilities_to_json(raw, pipeline.classes_) if output == "predict_proba" else predictions_to_json(raw)
     if len(answers) != expected:
-        raise NotJsonable(f"{output} gave {len(answers)} answers for {expected} rows")
+        raise WrongAnswerCount(output, answers=len(answers), rows=expected)
     return answers
 
 
@@ -121,63 +114,3 @@ def _estimators_in(pipeline: Any) -> Iterator[Any]:
             seen.add(id(value))
             yield value
             pending.extend(getattr(value, "__dict__", {}).values())
-
-
-def leaves(estimator: Any, columns: Sequence[str], *, is_raw: bool = True) -> Iterator[tuple[Any, list[str], bool]]:
-    """Each fitted transformer or estimator with the columns that reach it, and whether their values are still raw.
-
-    Goes through nested Pipelines and ColumnTransformers as far as names can be followed. A step after the first one
-    of a pipeline is given the same columns as long as the steps before it do not mix them (imputers, scalers); only
-    imputers leave the values themselves as they were.
-    """
-    steps = getattr(estimator, "steps", None)
-    routes = getattr(estimator, "transformers_", None)
-    if steps is not None:
-        for step in (step for _, step in steps if not _is_passthrough(step)):
-            yield from leaves(step, columns, is_raw=is_raw)
-            if not _keeps_columns(step):
-                return
-            is_raw = is_raw and _keeps_values(step)
-    elif routes is not None:
-        for _, step, chosen in routes:
-            if not _is_passthrough(step):
-                yield from leaves(step, _names(chosen, columns), is_raw=is_raw)
-    else:
-        yield estimator, list(columns), is_raw
-
-
-def _names(chosen: Any, columns: Sequence[str]) -> list[str]:
-    """The columns that a route of a ColumnTransformer chose: by name, position, mask or slice of either."""
-    if isinstance(chosen, str):
-        return [chosen]
-    if isinstance(chosen, slice):
-        start, stop = chosen.start, chosen.stop
-        start = columns.index(start) if isinstance(start, str) else start
-        stop = columns.index(stop) + 1 if isinstance(stop, str) else stop  # a slice of names includes its end
-        return list(columns[start : stop : chosen.step])
-    picked = [chosen] if isinstance(chosen, int) else list(chosen)
-    if picked and isinstance(picked[0], bool | np.bool_):
-        return [name for name, keep in zip(columns, picked, strict=True) if keep]
-    return [name if isinstance(name, str) else columns[int(name)] for name in picked]
-
-
-def _keeps_columns(step: Any) -> bool:
-    """Whether a fitted step makes each output column from the input column at the same position alone."""
-    try:
-        given = getattr(step, "feature_names_in_", None)
-        names = list(step.get_feature_names_out())
-    except (AttributeError, ValueError, TypeError):
-        return False
-    return names == ([f"x{index}" for index in range(len(names))] if given is None else list(given))
-
-
-def _keeps_values(step: Any) -> bool:
-    """Whether a step changes no value that is present: imputers do not, any other step may."""
-    steps = getattr(step, "steps", None)
-    if steps is not None:
-        return all(_is_passthrough(inner) or _keeps_values(inner) for _, inner in steps)
-    return type(step).__module__.startswith("sklearn.impute.")
-
-
-def _is_passthrough(step: Any) -> bool:
-    return step is None or isinstance(step, str)

@@ -11,35 +11,33 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from registry.pipelines.errors import NotJsonable
 from registry.schema.flattening import types_of
-from registry.schema.record import Column, RecordSchema, Row
+from registry.schema.record import IGNORED, Column, RecordSchema, Row
+
+# What a pipeline's methods are called with.
+Input = pd.DataFrame | pd.Series | npt.NDArray[Any] | list[Row]
 
 
-class NotJsonable(ValueError):
-    """An answer of the pipeline that JSON cannot carry. `row` is its position, where known."""
+def to_input(schema: RecordSchema, rows: Sequence[Row]) -> Input:
+    """What `predict` gets, in the container that the pipeline was fitted on.
 
-    def __init__(self, detail: str, row: int | None = None) -> None:
-        super().__init__(detail)
-        self.row = row
-
-
-def to_input(schema: RecordSchema, rows: Sequence[Row]) -> pd.DataFrame | npt.NDArray[Any]:
-    """What `predict` gets: shape (n_rows, n_columns), columns in training order.
-
-    A frame with the training dtypes, or, for a pipeline fitted on arrays, a float64 array (object when a column
-    is not numeric). An absent value becomes the column's default; null, or absent without default, its missing value.
+    A frame of shape (n_rows, n_inputs) with columns in training order and the training dtypes; an array of shape
+    (n_rows, n_columns); the texts of the one column; or dicts without what is absent or null. An absent value becomes
+    the column's default; null, or absent without default, its missing value.
     """
+    if schema.container == "records":
+        return [_record(schema, row) for row in rows]
     frame = to_frame(schema, rows)
-    if schema.container == "frame":
-        return frame
-    numeric = all(pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes)
-    return frame.to_numpy(dtype=np.float64 if numeric else object)
+    if schema.container == "texts":
+        return frame[schema.names[0]]
+    return frame if schema.container == "frame" else _to_array(schema, frame)
 
 
 def to_frame(schema: RecordSchema, rows: Sequence[Row]) -> pd.DataFrame:
-    """The rows as a frame of shape (n_rows, n_columns) in training order with the training dtypes."""
+    """The rows as a frame of shape (n_rows, n_inputs) in training order with the training dtypes."""
     data = {}
-    for column in schema.columns:
+    for column in schema.inputs:
         node = schema.properties[column.name]
         default = node.get("default")
         values = [row.get(column.name, default) for row in rows]
@@ -47,9 +45,32 @@ def to_frame(schema: RecordSchema, rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame(data, columns=list(schema.names))
 
 
+def _record(schema: RecordSchema, row: Row) -> Row:
+    given = {name: row.get(name, node.get("default")) for name, node in schema.properties.items()}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _to_array(schema: RecordSchema, frame: pd.DataFrame) -> npt.NDArray[Any]:
+    """One dtype for all columns, as the array of the training had; Python objects where they share none.
+
+    The columns that the pipeline drops hold the place of those of the training.
+    """
+    dtypes = [dtype for dtype in frame.dtypes if isinstance(dtype, np.dtype)]
+    kinds = {dtype.kind for dtype in dtypes}
+    is_one = len(dtypes) == len(frame.columns) and (kinds <= set("biuf") or kinds == {"M"})
+    for position, column in enumerate(schema.columns):
+        if column.dtype == IGNORED:
+            # Any value does that the dtype can hold.
+            frame.insert(position, column.name, frame.iloc[:, 0])
+    return frame.to_numpy(dtype=np.result_type(*dtypes) if is_one else object)
+
+
 def predictions_to_json(answers: Any) -> list[Any]:
-    """`predict`'s array of shape (n,) or (n, n_outputs) as one JSON value per row (lists for several outputs)."""
-    return _finite(np.asarray(answers).tolist())
+    """`predict`'s array of shape (n,) or (n, n_outputs) as one JSON value per row (lists for several outputs).
+
+    Several labels may come as a sparse matrix.
+    """
+    return _finite(_dense(answers).tolist())
 
 
 def probabilities_to_json(answers: Any, classes: Any) -> list[Any]:
@@ -63,7 +84,11 @@ def probabilities_to_json(answers: Any, classes: Any) -> list[Any]:
     if isinstance(classes, list):
         return _chained_probabilities(answers, classes)
     labels = [label_text(label) for label in np.asarray(classes).tolist()]
-    return [dict(zip(labels, row, strict=True)) for row in _finite(np.asarray(answers).tolist())]
+    return [dict(zip(labels, row, strict=True)) for row in _finite(_dense(answers).tolist())]
+
+
+def _dense(answers: Any) -> npt.NDArray[Any]:
+    return np.asarray(answers.toarray() if hasattr(answers, "toarray") else answers)
 
 
 def _chained_probabilities(answers: Any, classes: list[Any]) -> list[Any]:
@@ -103,6 +128,8 @@ def _convert(column: Column, node: dict[str, Any], values: list[Any]) -> Any:
     if types_of(node)[0] == "integer" and column.dtype != "float64":
         # JSON's 1.0 is a whole number, too. A single float would turn all of them into floats, and round large ones.
         values = [value if value is None else int(value) for value in values]
+    if column.missing == "value":
+        values = [node["x-missing"]["value"] if value is None else value for value in values]
     if column.dtype == "category":
         categories = [value for value in node.get("enum", ()) if value is not None]
         return pd.Categorical(values, categories=categories or None)
@@ -112,21 +139,26 @@ def _convert(column: Column, node: dict[str, Any], values: list[Any]) -> Any:
     if convert is not None:
         return convert(column, values)
     # Nullable and sized dtypes (Int64, boolean, Float32, int8, …) take None or raise with a message of their own.
-    dtype: Any = column.dtype
+    dtype: Any = pd.api.types.pandas_dtype(column.dtype)
+    if isinstance(dtype, np.dtype) and dtype.kind in "iu":
+        return np.array(values, dtype=dtype)  # pandas would make floats of numbers beyond int64 first
     return pd.array(values, dtype=dtype)
 
 
+_MISSING_OBJECTS: dict[str, Any] = {"none": None, "na": pd.NA}
+
+
 def _object(column: Column, values: list[Any]) -> pd.Series:
-    missing = None if column.missing == "none" else np.nan
+    missing = _MISSING_OBJECTS.get(column.missing, np.nan)
     return pd.Series([missing if value is None else value for value in values], dtype=object)
 
 
 def _str(column: Column, values: list[Any]) -> Any:
-    return _object(column, values) if column.missing == "none" else pd.array(values, dtype="str")
+    return _object(column, values) if column.missing in _MISSING_OBJECTS else pd.array(values, dtype="str")
 
 
 def _datetimes(dtype: str, values: list[Any]) -> Any:
-    """Naive timestamps; a value with an offset is brought to UTC first, unless the dtype itself has a zone."""
+    """Moments of a column without a zone as they are written; others in the column's zone."""
     # read_csv's unit. Without one the dtype would depend on the values of the batch.
     target: Any = pd.api.types.pandas_dtype(dtype if "[" in dtype else "datetime64[us]")
     zoned = isinstance(target, pd.DatetimeTZDtype)
@@ -136,6 +168,7 @@ def _datetimes(dtype: str, values: list[Any]) -> Any:
 
 
 def _timestamp(value: Any, zoned: bool, unit: Any) -> Any:
+    """A version of an earlier release may keep sample rows with another kind of time than its schema now accepts."""
     if value is None:
         return pd.NaT
     stamp = pd.Timestamp(value).as_unit(unit)

@@ -21,6 +21,7 @@ from mlserve.errors import (
 )
 from registry.inspection.inspect import Inspected, inspect
 from registry.inspection.report import Report, report_from_json
+from registry.inspection.unpacking import unpacked
 from registry.inspection.version_request import VersionRequest
 from registry.models import GoldenCheck, Model, ModelVersion, Promotion, validate_name
 from registry.publishing.admission import Admitted, admission_of
@@ -53,13 +54,28 @@ def publish(
 ) -> Published:
     """Inspect, store and register an artifact; `expected` is the digest that its sender announced, if any.
 
-    1. digest    2. compare with the tag    3. inspect    4. refuse    5. store    6. register    7. promote
+    `artifact` may be a folder or an archive with a model: the file in it is what is stored, and what the tag names.
+
+    1. digest   2. unpack   3. compare with the tag   4. inspect   5. refuse   6. store   7. register   8. promote
 
     Raises BadUpload, TooLarge, DigestMismatch, TagTaken, ArtifactRejected or Unavailable; then nothing was registered.
     """
     require_names(request.model, request.tag, title=request.title)
-    digest = digest_of(artifact)
-    _require_expected(digest, expected)
+    arrived = None if artifact.is_dir() else digest_of(artifact)
+    _require_expected(arrived, expected)
+    with unpacked(artifact, request) as (file, completed):
+        digest = arrived if arrived is not None and file == artifact else digest_of(file)
+        return _publish(file, completed, digest, by=by, inspect=inspect)
+
+
+def _publish(
+    artifact: Path,
+    request: VersionRequest,
+    digest: Digest,
+    *,
+    by: str,
+    inspect: Callable[[Path, VersionRequest], Inspected],
+) -> Published:
     version = registered(request.model, request.tag, sha256=digest.sha256)
     created = version is None
     before = Model.objects.filter(name=request.model).first()
@@ -169,8 +185,8 @@ def registered(model: str, tag: str, *, sha256: str) -> ModelVersion | None:
     return version
 
 
-def _require_expected(arrived: Digest, expected: Digest | None) -> None:
-    if expected is None or arrived == expected:
+def _require_expected(arrived: Digest | None, expected: Digest | None) -> None:
+    if arrived is None or expected is None or arrived == expected:
         return
     raise DigestMismatch(
         f"The bytes that arrived are {arrived.size_bytes} with the SHA-256 {arrived.sha256[:12]}…; announced were "

@@ -5,10 +5,12 @@ The flat form is JSON Schema 2020-12: an object without further properties, each
 writes them, are resolved. Own annotations, which validators ignore:
 
 - `x-dtype`: the pandas dtype of the training frame's column
-- `x-missing`: "none" when the pipeline was fitted on None for missing values instead of NaN
+- `x-missing`: what the pipeline was fitted on for missing values, where that is not NaN: "none", "na" (pandas.NA) or
+  {"value": …}
 - `x-training-range`: [smallest, largest] value seen in training; outside is a warning
 - `x-training-usual`: [mean, standard deviation] in training; more than 4 deviations from the mean is a warning
 - `x-training-values`: values seen in training; another one is a warning
+- `x-ignored` (of the record): the columns that the pipeline drops, each with its position in the training data
 - `x-stored`: "no" or "hashed" for a redacted column (registry/schema/privacy.py)
 """
 
@@ -23,6 +25,7 @@ from mlserve.errors import BadUpload
 from registry.schema.privacy import MARK_KEY, require_mark
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+IGNORED_KEY = "x-ignored"
 _SCALARS = frozenset({"number", "integer", "boolean", "string"})
 _DATE_FORMATS = frozenset({"date", "date-time"})
 _MOST_NESTED = 20
@@ -32,7 +35,7 @@ _PYDANTIC_LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", 
 _IGNORED_KEYS = frozenset({"type", "title", "description"})
 _TWO_NUMBERS = ("x-training-range", "x-training-usual")
 # NumPy's own integers and booleans have no missing value; None would become False or an error.
-_NEVER_MISSING = re.compile(r"u?int\d+|bool")
+NEVER_MISSING = re.compile(r"u?int\d+|bool")
 
 
 def flat_record_schema(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,6 +59,7 @@ def flat_record_schema(raw: Mapping[str, Any]) -> dict[str, Any]:
         "properties": flat,
         "required": required,
         "additionalProperties": False,
+        **_ignored(record, flat),
     }
 
 
@@ -67,6 +71,14 @@ def in_column_order(schema: Mapping[str, Any], order: Iterable[str]) -> dict[str
         "properties": {name: schema["properties"][name] for name in names},
         "required": [name for name in names if name in schema["required"]],
     }
+
+
+def _ignored(record: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    ignored = record.get(IGNORED_KEY, {})
+    is_right = isinstance(ignored, Mapping) and all(type(each) is int and each >= 0 for each in ignored.values())
+    if not is_right or not inputs.keys().isdisjoint(ignored):
+        raise BadUpload(f"The schema's {IGNORED_KEY} must give the position of each column that is not an input.")
+    return {IGNORED_KEY: dict(ignored)} if ignored else {}
 
 
 def types_of(node: Mapping[str, Any]) -> tuple[str, bool]:
@@ -82,7 +94,7 @@ def column_dtype(schema: Mapping[str, Any], name: str) -> str:
     may_be_absent = name not in schema["required"] and node.get("default") is None
     may_be_missing = may_be_absent or types_of(node)[1]
     dtype = default_dtype(node, may_be_missing=may_be_missing)
-    if may_be_missing and _NEVER_MISSING.fullmatch(dtype):
+    if may_be_missing and NEVER_MISSING.fullmatch(dtype):
         raise BadUpload(
             f"The schema's column {name!r} may be missing, which the dtype {dtype} cannot hold. Require the column "
             "and no null, or give it the x-dtype of a nullable kind (Int64, boolean, float64)."
@@ -247,6 +259,9 @@ def _require_usable_annotations(name: str, flat: Mapping[str, Any]) -> None:
             raise BadUpload(f"The schema's column {name!r}: {annotation} must be two numbers, on a column of numbers.")
     if not isinstance(flat.get("x-training-values", []), list):
         raise BadUpload(f"The schema's column {name!r}: x-training-values must be a list.")
+    marker = flat.get("x-missing", "nan")
+    if marker not in ("nan", "none", "na") and not (isinstance(marker, Mapping) and set(marker) == {"value"}):
+        raise BadUpload(f'The schema\'s column {name!r}: x-missing must be "nan", "none", "na" or {{"value": …}}.')
     if not isinstance(flat.get("x-dtype", ""), str):
         raise BadUpload(f"The schema's column {name!r}: x-dtype must be the name of a pandas dtype.")
     require_mark(name, flat)

@@ -6,23 +6,36 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, cast
 
 import jsonschema_rs
 
 from mlserve.errors import BadUpload, FieldError, InvalidRows
-from registry.schema.flattening import column_dtype, example_record, flat_record_schema, in_column_order, types_of
+from registry.schema.flattening import (
+    IGNORED_KEY,
+    column_dtype,
+    example_record,
+    flat_record_schema,
+    in_column_order,
+    types_of,
+)
 from registry.schema.privacy import MARK_KEY, Mark, marks_of
 from registry.schema.violations import count, pointer, sentences, unexpected
 
-Container = Literal["frame", "array"]
+# What a pipeline's methods are called with: a frame, an array, one column as a sequence of texts, or a list of dicts.
+Container = Literal["frame", "array", "texts", "records"]
+Missing = Literal["nan", "none", "na", "value"]
 Row = dict[str, Any]
+
+IGNORED = "ignored"
 
 MAX_LISTED_ERRORS = 100
 MAX_LISTED_WARNINGS = 100
 _TRAINING_ANNOTATIONS = frozenset({"x-training-range", "x-training-values", "x-training-usual"})
 _UNUSUAL_DEVIATIONS = 4
 _INTEGER_DTYPE = re.compile(r"(?P<unsigned>u?)int(?P<bits>8|16|32|64)", re.IGNORECASE)
+# Up to here these dtypes hold every whole number.
+_EXACT_INTEGERS = {"float64": 2**53, "float32": 2**24, "float16": 2**11}
 # 64 bits of nanoseconds, to the second.
 _FIRST_NANOSECOND = datetime(1677, 9, 21, 0, 12, 44, tzinfo=UTC)
 _LAST_NANOSECOND = datetime(2262, 4, 11, 23, 47, 16, tzinfo=UTC)
@@ -33,11 +46,15 @@ _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:?\d\d(:?\d\d([.,]\d{1,9})?)?
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the training data. `dtype` is a pandas dtype; `missing` what stands for no value."""
+    """One column of the training data.
+
+    `dtype` is a pandas dtype, or `IGNORED` for a column that the pipeline drops. `missing` is what stands for no value:
+    NaN (or the dtype's own), None, pandas.NA, or the value in the schema's `x-missing`.
+    """
 
     name: str
     dtype: str
-    missing: Literal["nan", "none"] = "nan"
+    missing: Missing = "nan"
 
 
 @dataclass(frozen=True)
@@ -64,14 +81,13 @@ class RecordSchema:
     def from_json_schema(
         cls, raw: Mapping[str, Any], *, order: Sequence[str] | None = None, container: Container = "frame"
     ) -> "RecordSchema":
-        """Flatten and compile `raw`; columns follow `order` (default: as written). Raises BadUpload."""
+        """Flatten and compile `raw`; inputs follow `order` (default: as written). Raises BadUpload."""
         flat = flat_record_schema(raw)
         ordered = in_column_order(flat, order or flat["properties"])
-        columns = tuple(
-            Column(name, column_dtype(ordered, name), "none" if node.get("x-missing") == "none" else "nan")
-            for name, node in ordered["properties"].items()
-        )
-        schema = cls(ordered, columns, container)
+        columns = [Column(name, column_dtype(ordered, name), _missing(node)) for name, node in _nodes(ordered)]
+        for name, position in sorted(ordered.get(IGNORED_KEY, {}).items(), key=lambda each: each[1]):
+            columns.insert(position, Column(name, IGNORED))
+        schema = cls(ordered, tuple(columns), container)
         try:
             schema._record_validator.is_valid({})
         except (ValueError, jsonschema_rs.ReferencingError) as error:
@@ -83,13 +99,22 @@ class RecordSchema:
         cls, schema: Mapping[str, Any], columns: Sequence[Mapping[str, Any]], container: str
     ) -> "RecordSchema":
         """Read back from the database, which may have lost the order of names."""
-        ordered = in_column_order(schema, [column["name"] for column in columns])
-        kind: Container = "array" if container == "array" else "frame"
-        return cls(ordered, tuple(Column(**column) for column in columns), kind)
+        ordered = in_column_order(schema, [column["name"] for column in columns if column["dtype"] != IGNORED])
+        return cls(ordered, tuple(Column(**column) for column in columns), cast(Container, container))
+
+    @cached_property
+    def inputs(self) -> tuple[Column, ...]:
+        """The columns that a row may have, without those that are accepted and ignored."""
+        return tuple(column for column in self.columns if column.dtype != IGNORED)
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(column.name for column in self.columns)
+        return tuple(column.name for column in self.inputs)
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The columns of the training data that the pipeline drops: accepted in a row, and not looked at."""
+        return tuple(column.name for column in self.columns if column.dtype == IGNORED)
 
     @property
     def properties(self) -> dict[str, dict[str, Any]]:
@@ -165,7 +190,7 @@ class RecordSchema:
         """
         if not isinstance(row, dict) or len(row) <= len(self.columns) + MAX_LISTED_ERRORS:
             return []
-        columns = set(self.names)
+        columns = {column.name for column in self.columns}
         return [name for name in row if name not in columns]
 
     @cached_property
@@ -178,8 +203,8 @@ class RecordSchema:
 
     def _validated_schema(self) -> dict[str, Any]:
         """The schema with the limits of each column's dtype, beyond which a frame cannot hold a value."""
-        properties = {column.name: _within_dtype(self.properties[column.name], column.dtype) for column in self.columns}
-        return {**self.json_schema, "properties": properties}
+        properties = {column.name: _within_dtype(self.properties[column.name], column.dtype) for column in self.inputs}
+        return {**self.json_schema, "properties": {**properties, **dict.fromkeys(self.ignored, True)}}
 
     @cached_property
     def _annotated(self) -> list[tuple[str, dict[str, Any]]]:
@@ -190,18 +215,49 @@ def row_pointer(row: int, column: str | None = None) -> str:
     return pointer(row) if column is None else pointer(row, column)
 
 
+def _nodes(schema: Mapping[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
+    properties: dict[str, dict[str, Any]] = schema["properties"]
+    return properties.items()
+
+
+def _missing(node: Mapping[str, Any]) -> Missing:
+    marker = node.get("x-missing", "nan")
+    return "value" if isinstance(marker, Mapping) else cast(Missing, marker)
+
+
 def _compile(schema: dict[str, Any]) -> Any:
     return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, offline=True, formats=_FORMATS)
 
 
 def _within_dtype(node: dict[str, Any], dtype: str) -> dict[str, Any]:
-    if dtype.startswith("datetime64[ns") and node.get("format") in _FORMATS:
-        return {**node, "format": f"{node['format']}-ns"}
-    if types_of(node)[0] != "integer":
-        return node
+    if node.get("format") in _FORMATS and dtype.startswith("datetime64"):
+        return {**node, "format": _format_within(node["format"], dtype)}
+    kind = types_of(node)[0]
     match = _INTEGER_DTYPE.fullmatch(dtype)
-    bits, is_signed = (int(match["bits"]), not match["unsigned"]) if match else (64, True)
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if is_signed else (0, 2**bits - 1)
+    if match and kind in ("integer", "number"):
+        return _between(node, *_limits_of(int(match["bits"]), is_signed=not match["unsigned"]))
+    if kind == "integer":
+        exact = _EXACT_INTEGERS.get(dtype.lower())
+        return _between(node, -exact, exact) if exact else _between(node, *_limits_of(64, is_signed=True))
+    exact = _EXACT_INTEGERS.get(dtype.lower())
+    values = node.get("enum") or node.get("x-training-values")
+    if kind == "number" and exact and values and all(value is None or abs(value) <= exact for value in values):
+        # Each number of this column means something of its own, and beyond this limit two would become one.
+        return _between(node, -exact, exact)
+    return node
+
+
+def _format_within(name: str, dtype: str) -> str:
+    """A moment needs an offset where the column has a time zone, and has none where it does not."""
+    zone = "" if name == "date" else "-zoned" if "," in dtype else "-local"
+    return f"{name}{zone}{'-ns' if dtype.startswith('datetime64[ns') else ''}"
+
+
+def _limits_of(bits: int, *, is_signed: bool) -> tuple[int, int]:
+    return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if is_signed else (0, 2**bits - 1)
+
+
+def _between(node: dict[str, Any], low: int, high: int) -> dict[str, Any]:
     return {**node, "minimum": max(low, node.get("minimum", low)), "maximum": min(high, node.get("maximum", high))}
 
 
@@ -232,11 +288,18 @@ def _fits_nanoseconds(value: str) -> bool:
         return False
 
 
+def _has_offset(value: str) -> bool:
+    return datetime.fromisoformat(value).tzinfo is not None
+
+
 _FORMATS: dict[str, Callable[[str], bool]] = {
-    "date-time": _is_date_time,
     "date": _is_date,
-    "date-time-ns": lambda value: _is_date_time(value) and _fits_nanoseconds(value),
     "date-ns": lambda value: _is_date(value) and _fits_nanoseconds(value),
+    "date-time": _is_date_time,
+    "date-time-local": lambda value: _is_date_time(value) and not _has_offset(value),
+    "date-time-local-ns": lambda value: _FORMATS["date-time-local"](value) and _fits_nanoseconds(value),
+    "date-time-zoned": lambda value: _is_date_time(value) and _has_offset(value),
+    "date-time-zoned-ns": lambda value: _FORMATS["date-time-zoned"](value) and _fits_nanoseconds(value),
 }
 
 

@@ -70,7 +70,7 @@ def row_file(content: bytes, name: str, schema: RecordSchema | None = None, know
     text, encoding = text_of(content, name)
     if not text.strip():
         raise BadUpload(f"{name} is empty.")
-    known = schema.names if schema else known
+    known = (*schema.names, *schema.ignored) if schema else known
     if name.lower().endswith(JSON_SUFFIXES) or _BEGINS_JSON.match(text):
         return _from_json(text, name, encoding, known)
     return _from_csv(cells_of(text, name, known), name, encoding, schema)

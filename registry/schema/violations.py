@@ -18,11 +18,16 @@ _TYPE_NAMES = {
 }
 # Nanoseconds in 64 bits reach no further; `registry.schema.record` names these formats for columns that count them.
 _NS = "between 1677-09-22 and 2262-04-11"
+_LOCAL = "a date and time as 2026-01-31T12:00:00, without an offset (the model was trained on times without a zone)"
+_ZONED = "a date and time with its offset, as 2026-01-31T12:00:00+01:00"
 _FORMAT_NAMES = {
     "date": "a date as 2026-01-31",
     "date-time": "a date and time as 2026-01-31T12:00:00",
     "date-ns": f"a date as 2026-01-31, {_NS}",
-    "date-time-ns": f"a date and time as 2026-01-31T12:00:00, {_NS}",
+    "date-time-local": _LOCAL,
+    "date-time-local-ns": f"{_LOCAL}, {_NS}",
+    "date-time-zoned": _ZONED,
+    "date-time-zoned-ns": f"{_ZONED}, {_NS}",
 }
 _SHOWN_CHOICES = 12
 
@@ -72,20 +77,27 @@ def count(error: Any) -> int:
     return len(error.kind.unexpected) if error.kind.name == "additionalProperties" else 1
 
 
-def sentences(error: Any, path: Sequence[int], columns: Sequence[str], *, most: int) -> list[FieldError]:
+def sentences(error: Any, path: Sequence[str | int], columns: Sequence[str], *, most: int) -> list[FieldError]:
     """At most `most` field errors of one `jsonschema_rs.ValidationError` in the row at `path`.
 
     There are several for unexpected columns. `path` leads to the row: empty for a single record.
     """
     if most <= 0:
         return []
-    path, kind = [*path, *error.instance_path], error.kind
+    path, kind = [*path, *(_name(part, columns) for part in error.instance_path)], error.kind
     if kind.name == "additionalProperties":
         return unexpected(kind.unexpected, path, columns, most=most)
     if kind.name == "required":
         return [FieldError(pointer(*path, kind.property), "is required")]
     sentence = _SENTENCES.get(kind.name)
     return [FieldError(pointer(*path), sentence(kind, error.instance) if sentence else error.message)]
+
+
+def _name(part: str | int, columns: Sequence[str]) -> str | int:
+    """The validator takes a name of digits for a position: "00" for 0."""
+    if isinstance(part, str):
+        return part
+    return next((name for name in columns if name.isdecimal() and int(name) == part), part)
 
 
 def unexpected(

@@ -31,6 +31,7 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from mlserve.errors import BadUpload, Conflict, NotFound, TooLarge, Unavailable
+from registry.bundles.members import is_named_as_archive
 from registry.inspection.version_request import VersionRequest
 from registry.models.direct_upload import OPEN_FOR, DirectUpload, Status
 from registry.multipart.destination import current_transfer
@@ -114,7 +115,8 @@ def submit_upload(upload: DirectUpload, request: VersionRequest, *, sha256: str)
         return upload
     _require_open(upload)
     require_names(request.model, request.tag, title=request.title)
-    registered(request.model, request.tag, sha256=sha256)
+    if not is_named_as_archive(upload.file_name):  # else the tag names the file in it, whose digest is not known yet
+        registered(request.model, request.tag, sha256=sha256)
     files = dict(request.files().values())
     current_transfer().complete(upload.staging)
     # Each request to publish it has keys of its own, so that two at once do not mix.

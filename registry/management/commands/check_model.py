@@ -1,12 +1,15 @@
 """`manage.py check_model`: the inspection of an upload, without the upload."""
 
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
 
 from mlserve.errors import ArtifactRejected, BadUpload, TagTaken
 from registry.inspection.inspect import inspect
+from registry.inspection.report import Report, report_from_json
+from registry.inspection.unpacking import unpacked
 from registry.management.inspecting import InspectingCommand, request_from
 from registry.models import ModelVersion, validate_name
 from registry.storage.digest import Digest, digest_of
@@ -30,20 +33,28 @@ class Command(InspectingCommand):
         _require_name(model, "model name")
         _require_name(tag, "tag")
         request = request_from(options)
-        with self.working(f"Hashing {options['path'].name}") as begin:
-            digest = digest_of(options["path"])
-            begin(f"Inspecting {options['path'].name}")
-            report = inspect(options["path"], request).report
-        if options["json"]:
-            self.show_json(report.as_json())
-        else:
-            self.show_report(report)
+        name = options["path"].name
+        try:
+            with self.working(f"Reading {name}") as begin, unpacked(options["path"], request) as (artifact, completed):
+                digest = digest_of(artifact)
+                begin(f"Inspecting {name}")
+                report = inspect(artifact, completed).report
+        except ArtifactRejected as error:
+            self._show(report_from_json(error.report), options)
+            raise
+        self._show(report, options)
         if not report.is_accepted:
             raise ArtifactRejected(report.summary(), report=report.as_json())
         if model and tag:
             _require_free_tag(model, tag, digest)
         if not options["json"]:
             self.say(f"{options['path']} can be uploaded: {report.summary()}.")
+
+    def _show(self, report: Report, options: Mapping[str, Any]) -> None:
+        if options["json"]:
+            self.show_json(report.as_json())
+        else:
+            self.show_report(report)
 
 
 def _require_name(value: str | None, what: str) -> None:

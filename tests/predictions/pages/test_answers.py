@@ -37,6 +37,17 @@ def test_it_tells_the_outputs_of_a_row_apart() -> None:
     assert (second.label, len(second.bars)) == ("x", 2)
 
 
+def test_it_shows_the_labels_of_a_row_with_the_probability_of_each() -> None:
+    """One-vs-rest: the probabilities are of three labels, not of three classes of each."""
+    result = {"predictions": [[1, 0, 1], [0, 0, 0]], "probabilities": [{"0": 0.9, "1": 0.2, "2": 0.8}] * 2}
+
+    (answer,), (without,) = answers_of(result, {"0": "red"}, limit=10)
+
+    assert answer.label == "red, 2"
+    assert [(bar.label, bar.percent) for bar in answer.bars] == [("red", "90.0%"), ("2", "80.0%"), ("1", "20.0%")]
+    assert without.label == "no label"
+
+
 def test_it_tells_the_numbers_of_a_row_apart() -> None:
     ((first, second),) = answers_of({"predictions": [[1.5, 2.0]], "probabilities": None}, {}, limit=10)
 

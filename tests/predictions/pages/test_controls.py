@@ -38,6 +38,7 @@ def shown(widget: forms.Widget, text: str | None) -> Any:
         ({"type": "string", "maxLength": 500}, True, "textarea"),
         ({"type": "string", "format": "date"}, True, "date"),
         ({"type": "string", "format": "date-time"}, True, "datetime-local"),
+        ({"type": "string", "format": "date-time", "x-dtype": "datetime64[us, UTC]"}, True, "text"),
     ],
 )
 def test_it_picks_the_usual_control_of_a_column(node: dict[str, Any], required: bool, usual: str) -> None:

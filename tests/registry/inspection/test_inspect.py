@@ -291,19 +291,27 @@ def test_it_fails_a_pipeline_with_a_step_that_is_not_fitted(save: Save) -> None:
 @pytest.mark.parametrize(
     ("model", "detail"),
     [
-        (pipelines.AnswersWithoutNumber(), "Row 0: the pipeline answered nan, which JSON cannot carry."),
-        (pipelines.AnswersOnce(), "predict gave 1 answers for 2 rows."),
+        (pipelines.AnswersWithoutNumber(), "json: Row 0: the pipeline answered nan, which JSON cannot carry."),
+        (pipelines.AnswersOnce(), "predicts: predict gave 1 answers for 2 rows."),
     ],
     ids=["nan", "count"],
 )
-def test_it_fails_answers_that_are_no_json(save: Save, tmp_path: Path, model: Any, detail: str) -> None:
+def test_it_fails_answers_that_are_none(save: Save, tmp_path: Path, model: Any, detail: str) -> None:
     sample = written(tmp_path / "sample.json", [{"a": 1}, {"a": 2}])
     pipeline = make_pipeline(model).fit(np.array([[1.0], [2.0]]), [1, 2])
 
     failed = failure_of(save(pipeline), VersionRequest(sample=sample))
 
-    assert failed.name == "json"
-    assert failed.detail == detail
+    assert f"{failed.name}: {failed.detail}" == detail
+
+
+def test_it_fails_a_pipeline_that_answers_a_single_row_by_chance(save: Save, tmp_path: Path) -> None:
+    sample = written(tmp_path / "sample.json", [{"a": 1}])
+    pipeline = make_pipeline(pipelines.AnswersOnce()).fit(np.array([[1.0], [2.0]]), [1, 2])
+
+    failed = failure_of(save(pipeline), VersionRequest(sample=sample))
+
+    assert failed.detail == "predict gave 1 answers for 2 rows."
 
 
 def test_it_fails_a_pipeline_that_cannot_predict_a_row_alone(save: Save, tmp_path: Path) -> None:

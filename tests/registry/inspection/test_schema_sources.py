@@ -9,6 +9,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - makes IterativeImputer importable
+from sklearn.feature_extraction import DictVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -33,9 +35,13 @@ CITIES = pd.DataFrame({"a": ["Bern", "Basel", "Bern", "Basel", "Chur", "Chur"], 
 Y = [0, 1, 0, 1, 0, 1]
 
 
+def schema_of(pipeline: Any, sample: Any = ()) -> RecordSchema:
+    return from_pipeline(pipeline, list(sample)).schema
+
+
 def read(*steps: Any, frame: Any = NUMBERS, sample: Any = ()) -> RecordSchema:
     """The schema of a pipeline of the steps and a classifier."""
-    return from_pipeline(make_pipeline(*steps, LogisticRegression()).fit(frame, Y), list(sample))
+    return schema_of(make_pipeline(*steps, LogisticRegression()).fit(frame, Y), list(sample))
 
 
 def column(*steps: Any, frame: Any = NUMBERS, sample: Any = ()) -> dict[str, Any]:
@@ -73,7 +79,7 @@ def test_it_only_warns_where_the_encoder_takes_unknown_values(encoder: Any) -> N
 
 @pytest.mark.parametrize(
     ("kinds", "kind"),
-    [((1, 2, 3), "number"), ((True, False), "boolean"), (("x", "y"), "string"), ((1.5, 2.5), "number")],
+    [((1, 2, 3), "integer"), ((True, False), "boolean"), (("x", "y"), "string"), ((1.5, 2.5), "number")],
     ids=str,
 )
 def test_it_takes_the_type_of_the_categories(kinds: tuple[Any, ...], kind: str) -> None:
@@ -88,16 +94,28 @@ def test_it_takes_the_type_of_the_categories(kinds: tuple[Any, ...], kind: str) 
 def test_it_allows_null_where_an_encoder_saw_missing_values(missing: Any) -> None:
     frame = values("x", "y", missing)
 
-    assert column(OneHotEncoder(), frame=frame) == {"type": ["string", "null"], "enum": ["x", "y", None]}
+    marker = {} if missing is not None else {"x-missing": "none"}
+    assert column(OneHotEncoder(), frame=frame) == {"type": ["string", "null"], "enum": ["x", "y", None], **marker}
 
 
-def test_it_writes_no_dates_into_an_enum() -> None:
-    """They have no JSON of their own."""
+def test_it_writes_days_as_json_has_them() -> None:
     frame = values(pd.Timestamp("2026-01-31"), pd.Timestamp("2026-02-28"))
 
     node = column(OneHotEncoder(), frame=frame, sample=[{"a": "2026-01-31", "b": 1}])
 
-    assert json.loads(json.dumps(node)) == {"type": "string"}
+    assert node == {"type": "string", "format": "date", "enum": ["2026-01-31", "2026-02-28"]}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "written"),
+    [("datetime64[us]", {}), ("datetime64[ns]", {"x-dtype": "datetime64[ns]"}),
+     ("datetime64[us, Europe/Zurich]", {"x-dtype": "datetime64[us, Europe/Zurich]"})],
+)  # fmt: skip
+def test_it_knows_the_dtype_of_moments_but_not_their_spelling(dtype: Any, written: dict[str, Any]) -> None:
+    moments = pd.to_datetime(["2026-01-31T12:00", "2026-02-28T13:00"] * 3).tz_localize(zone_of(dtype))
+    frame = NUMBERS.assign(a=moments.astype(dtype))
+
+    assert column(OneHotEncoder(), frame=frame) == {"type": "string", "format": "date-time", **written}
 
 
 @pytest.mark.parametrize(
@@ -121,9 +139,11 @@ def test_it_remembers_that_missing_means_none() -> None:
     assert schema.properties["a"]["type"] == ["string", "null"]
 
 
-def test_it_allows_no_null_where_the_imputer_looks_for_something_else() -> None:
+def test_it_writes_what_the_imputer_looks_for_in_the_place_of_null() -> None:
     """An imputer of -1 raises on NaN."""
-    assert column(SimpleImputer(missing_values=-1)) == {"type": "number"}
+    node = column(SimpleImputer(missing_values=-1))
+
+    assert node == {"type": ["number", "null"], "x-missing": {"value": -1}}
 
 
 @pytest.mark.parametrize(
@@ -206,7 +226,7 @@ def test_it_keeps_the_order_of_training() -> None:
 
 
 def test_it_reads_a_whole_pipeline() -> None:
-    schema = from_pipeline(pipelines.mixed_classifier(), [])
+    schema = schema_of(pipelines.mixed_classifier(), [])
 
     age, city, postcode = (schema.properties[name] for name in ("age", "city", "postcode"))
     assert age["type"] == ["number", "null"]
@@ -219,7 +239,7 @@ def test_it_reads_a_whole_pipeline() -> None:
 
 
 def forest(frame: Any = NUMBERS) -> Pipeline:
-    """Tells nothing of its columns but their names."""
+    """Tells of its columns that it computes with them, and takes gaps."""
     return make_pipeline(RandomForestClassifier(2, random_state=0)).fit(frame, Y)
 
 
@@ -228,20 +248,20 @@ def many(low: float, high: float, rows: int = 50) -> list[dict[str, Any]]:
 
 
 def test_it_takes_the_range_of_a_large_sample() -> None:
-    schema = from_pipeline(forest(), many(3, 7.5))
+    schema = schema_of(forest(), many(3, 7.5))
 
-    assert schema.properties["a"] == {"type": "number", "x-training-range": [3.0, 7.5]}
+    assert schema.properties["a"] == {"type": ["number", "null"], "x-training-range": [3.0, 7.5]}
 
 
 def test_it_takes_no_range_of_a_few_rows() -> None:
-    assert from_pipeline(forest(), many(3, 7, rows=49)).properties["a"] == {"type": "number"}
+    assert schema_of(forest(), many(3, 7, rows=49)).properties["a"] == {"type": ["number", "null"]}
 
 
 def test_it_takes_no_range_of_booleans_and_texts() -> None:
     sample = [{"a": bool(index % 2), "b": "x"} for index in range(60)]
 
-    properties = from_pipeline(forest(), sample).properties
-    assert properties == {"a": {"type": "boolean"}, "b": {"type": "string"}}
+    properties = schema_of(forest(), sample).properties
+    assert properties == {"a": {"type": ["boolean", "null"], "x-dtype": "float64"}, "b": {"type": "string"}}
 
 
 @pytest.mark.parametrize("step", [MinMaxScaler(), StandardScaler(), OneHotEncoder(), TargetEncoder(cv=2)], ids=str)
@@ -250,7 +270,7 @@ def test_it_prefers_what_training_saw_to_the_sample(step: Any) -> None:
 
 
 def test_it_allows_null_where_the_sample_holds_one() -> None:
-    schema = from_pipeline(forest(), [{"a": None, "b": 1}, {"a": 3, "b": 1}])
+    schema = schema_of(forest(), [{"a": None, "b": 1}, {"a": 3, "b": 1}])
 
     assert schema.properties["a"]["type"] == ["number", "null"]
 
@@ -261,7 +281,7 @@ def test_it_keeps_leading_zeros_of_a_sample(tmp_path: Path) -> None:
         ColumnTransformer([("a", OneHotEncoder(handle_unknown="ignore"), ["a"])]), LogisticRegression()
     ).fit(values("0123", "4567"), Y)
 
-    schema = from_pipeline(pipeline, read_rows(tmp_path / "sample.csv"))
+    schema = schema_of(pipeline, read_rows(tmp_path / "sample.csv"))
 
     assert schema.properties["a"]["type"] == "string"
     assert read_rows(tmp_path / "sample.csv", schema)[0]["a"] == "0123"
@@ -284,7 +304,7 @@ def test_it_needs_a_sample_where_the_pipeline_does_not_tell_its_columns() -> Non
 
 
 def test_it_numbers_the_columns_of_an_array() -> None:
-    schema = from_pipeline(pipelines.array_regressor(), [])
+    schema = schema_of(pipelines.array_regressor(), [])
 
     assert schema.names == ("x0", "x1", "x2")
     assert schema.container == "array"
@@ -292,7 +312,7 @@ def test_it_numbers_the_columns_of_an_array() -> None:
 
 
 def test_it_takes_the_names_of_the_sample_for_an_array() -> None:
-    schema = from_pipeline(pipelines.array_regressor(), [{"north": 1, "east": 2, "up": 3}])
+    schema = schema_of(pipelines.array_regressor(), [{"north": 1, "east": 2, "up": 3}])
 
     assert schema.names == ("north", "east", "up")
     assert schema.container == "array"
@@ -300,4 +320,100 @@ def test_it_takes_the_names_of_the_sample_for_an_array() -> None:
 
 def test_it_counts_the_columns_of_an_array() -> None:
     with pytest.raises(BadUpload, match=r"The sample has 2 columns \(a, b\), but the pipeline was trained on 3"):
-        from_pipeline(pipelines.array_regressor(), [{"a": 1, "b": 2}])
+        schema_of(pipelines.array_regressor(), [{"a": 1, "b": 2}])
+
+
+def zone_of(dtype: str) -> str | None:
+    return dtype.partition(", ")[2].rstrip("]") or None
+
+
+def test_it_says_that_the_order_of_an_array_counts() -> None:
+    read = from_pipeline(pipelines.array_regressor(), [{"north": 1, "east": 2, "up": 3}])
+
+    assert read.doubts == (
+        "The pipeline was trained on an array, so the order of the columns counts. Here it is north, east, up.",
+    )
+    assert from_pipeline(pipelines.array_regressor(), []).doubts == ()
+
+
+# --- Containers, guesses and dropped columns ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sample", [[], [{"review": "good room"}]], ids=["alone", "sample"])
+def test_it_reads_a_pipeline_of_texts(sample: Any) -> None:
+    texts = ["good room", "bad room"] * 3
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, Y)
+
+    schema = schema_of(pipeline, sample)
+
+    assert schema.container == "texts"
+    assert schema.names == (("review",) if sample else ("text",))
+    assert schema.properties[schema.names[0]] == {"type": "string"}
+
+
+def test_it_refuses_two_columns_for_a_pipeline_of_texts() -> None:
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["good room", "bad room"] * 3, Y)
+
+    with pytest.raises(BadUpload, match="trained on a sequence of texts, so a sample row has one column"):
+        from_pipeline(pipeline, [{"title": "x", "review": "y"}])
+
+
+def test_it_reads_a_pipeline_of_dicts() -> None:
+    rows = [{"city": "Bern", "age": 3}, {"city": "Chur", "age": 4.5}] * 3
+    pipeline = make_pipeline(DictVectorizer(), LogisticRegression()).fit(rows, Y)
+
+    schema = schema_of(pipeline, [])
+
+    assert schema.container == "records"
+    assert schema.properties == {
+        "age": {"type": "number"},
+        "city": {"type": "string", "x-training-values": ["Bern", "Chur"]},
+    }
+    assert schema.validated({"city": "Bern"})
+
+
+def test_it_types_a_vectorized_column_without_a_sample() -> None:
+    assert column(ColumnTransformer([("words", CountVectorizer(), "a")]), frame=CITIES) == {"type": "string"}
+
+
+def test_it_ignores_the_columns_that_the_pipeline_drops() -> None:
+    schema = read(ColumnTransformer([("a", OneHotEncoder(), ["a"])]), frame=CITIES)
+
+    assert (schema.names, schema.ignored) == (("a",), ("b",))
+    assert schema.validated([{"a": "Bern"}, {"a": "Bern", "b": ["whatever"]}])
+
+
+def test_it_asks_for_a_column_that_an_earlier_step_needs() -> None:
+    first = SimpleImputer(strategy="most_frequent").set_output(transform="pandas")
+
+    assert read(first, ColumnTransformer([("a", OneHotEncoder(), ["a"])]), frame=CITIES).names == ("a", "b")
+
+
+def test_it_guesses_whole_numbers_and_says_so() -> None:
+    """A function sees the difference between 50667 and 50667.0; what computes with numbers does not."""
+    routed = ColumnTransformer(
+        [("own", FunctionTransformer(lambda frame: frame), ["a"]), ("b", StandardScaler(), ["b"])]
+    )
+    pipeline = make_pipeline(routed, LogisticRegression()).fit(NUMBERS, Y)
+
+    guessing = from_pipeline(pipeline, [{"a": 50667, "b": 1}])
+
+    assert [column.dtype for column in guessing.schema.columns] == ["int64", "float64"]
+    assert guessing.guessed == ("a",)
+
+
+def test_it_doubts_a_sample_of_which_training_saw_nothing() -> None:
+    pipeline = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(CITIES[["a"]], Y)
+
+    assert from_pipeline(pipeline, [{"a": "bern"}]).doubts == (
+        "Training saw none of the sample's values of a: to the pipeline, all are unknown.",
+    )
+    assert from_pipeline(pipeline, [{"a": "bern"}, {"a": "Bern"}]).doubts == ()
+
+
+def test_it_refuses_learned_values_that_json_does_not_have() -> None:
+    frame = pd.DataFrame({"a": pd.to_timedelta([1, 2, 3] * 2, unit="D")})
+    pipeline = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(frame, Y)
+
+    with pytest.raises(BadUpload, match=r"an encoder learned values of the type .*, which JSON cannot carry"):
+        from_pipeline(pipeline, [])

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from registry.pipelines.frames import NotJsonable, label_text, predictions_to_json, probabilities_to_json, to_input
+from registry.pipelines.errors import NotJsonable
+from registry.pipelines.frames import label_text, predictions_to_json, probabilities_to_json, to_input
 from registry.schema.record import RecordSchema
 
 # How the training data were read, for each column what the schema says of it and how a row is sent.

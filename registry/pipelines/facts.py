@@ -1,0 +1,241 @@
+"""What fitted steps tell about the raw columns that reach them, as parts of a JSON Schema property. Pure.
+
+Beside the keys of the flat schema (registry/schema/flattening.py) a fact may say `nullable`: whether every step that
+meets a gap in the column can take it; and `numeric`: steps that make numbers of everything get it, which leaves open
+whether they were fitted on booleans or numbers.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from registry.pipelines.routes import Arrival, arrivals, is_imputer
+
+Facts = dict[str, Any]
+
+
+class Unreadable(ValueError):
+    """A step learned values that no JSON value stands for; the message says which."""
+
+
+def column_facts(pipeline: Any, names: Sequence[str]) -> dict[str, Facts]:
+    """The facts of each column of `names`, which are those of the training in their order. Raises Unreadable."""
+    known: dict[str, Facts] = {name: {} for name in names}
+    reached = list(arrivals(pipeline, names))
+    # What an encoder has learned says most; an imputer in front of it has seen the same values.
+    for read in _READERS:
+        for arrival in reached:
+            for name, position in _raw_columns(arrival):
+                _add(known[name], read(arrival.step, position, len(arrival.origins)))
+    for name, verdicts in _gap_verdicts(reached).items():
+        known[name]["nullable"] = all(verdicts)
+    return known
+
+
+def _raw_columns(arrival: Arrival) -> Iterable[tuple[str, int]]:
+    for position, origin in enumerate(arrival.origins):
+        if origin is not None and origin.is_raw:
+            yield origin.name, position
+
+
+def _add(known: Facts, facts: Facts) -> None:
+    """The first step that knows the type decides. Of one that takes it for another, only its missing marker counts."""
+    is_other = "type" in known and facts.get("type", known["type"]) != known["type"]
+    for key, value in facts.items():
+        if not is_other or key == "x-missing":
+            known.setdefault(key, value)
+
+
+# --- Values ------------------------------------------------------------------------------------------------------
+
+
+def _read_encoder(step: Any, position: int, width: int) -> Facts:
+    """From `categories_`: type, dtype, values, and what stands for a missing value."""
+    categories = getattr(step, "categories_", None)
+    if categories is None or len(categories) != width:
+        return {}
+    learned = categories[position]
+    present = [value for value in learned.tolist() if not is_missing(value)]
+    facts = _kind_of(learned, present)
+    if any(value is None for value in learned.tolist()):
+        facts |= {"x-missing": "none"}
+    values = facts.pop("values")
+    if values is not None:
+        # An encoder that raises on unknown values allows only these. One that ignores unknown values, as those without
+        # the option do (TargetEncoder), also allows others.
+        is_tolerant = getattr(step, "handle_unknown", "ignore") != "error"
+        facts["x-training-values" if is_tolerant else "enum"] = values
+    return facts
+
+
+def _kind_of(learned: Any, present: Sequence[Any]) -> Facts:
+    """Type, format and dtype of an encoder's categories, and `values`: the JSON value of each, or None."""
+    if learned.dtype.kind == "M":
+        return _dates(pd.DatetimeIndex(learned).dropna(), str(learned.dtype))
+    if present and all(isinstance(value, pd.Timestamp) and value.tzinfo for value in present):
+        moments = pd.DatetimeIndex(list(present))
+        return _dates(moments, str(moments.dtype))
+    if not all(isinstance(value, str | bool | int | float) for value in present):
+        kind = next(type(value).__name__ for value in present if not isinstance(value, str | bool | int | float))
+        raise Unreadable(
+            f"an encoder learned values of the type {kind}, which JSON cannot carry. Train it on texts, numbers, "
+            "booleans or datetime64 columns"
+        )
+    kind = type_of_values(present)
+    dtype = str(learned.dtype)
+    facts: Facts = {"type": kind, "values": list(present)}
+    if not (kind == "string" or (kind, dtype) in _READ_BY_DEFAULT):
+        facts["x-dtype"] = dtype
+    return facts
+
+
+# Texts are read as text whatever their width; these dtypes are what pandas.read_csv makes.
+_READ_BY_DEFAULT = {("integer", "int64"), ("number", "float64"), ("boolean", "bool"), ("boolean", "object")}
+
+
+def _dates(moments: pd.DatetimeIndex, dtype: str) -> Facts:
+    """Days have one spelling in JSON, moments have many, so that only values of days can be compared as text."""
+    is_days = moments.tz is None and bool((moments == moments.normalize()).all())
+    texts = [moment.date().isoformat() for moment in moments] if is_days else None
+    facts: Facts = {"type": "string", "format": "date" if is_days else "date-time", "values": texts}
+    return facts if dtype == "datetime64[us]" else {**facts, "x-dtype": dtype}
+
+
+def _read_text(step: Any, _position: int, _width: int) -> Facts:
+    return {"type": "string"} if takes_texts(step) else {}
+
+
+def _read_imputer(step: Any, position: int, width: int) -> Facts:
+    """From `missing_values`: what stands for a missing value; from `statistics_`: the type."""
+    if not is_imputer(step):
+        return {}
+    marker = getattr(step, "missing_values", np.nan)
+    facts: Facts = {}
+    statistics = getattr(step, "statistics_", None)
+    if not _computes(step) and statistics is not None and len(statistics) == width:
+        kind = type_of_values([statistics[position]])
+        facts["type"] = "number" if kind == "integer" else kind
+    if marker is None:
+        facts |= {"x-missing": "none", "x-dtype": "object"}
+    elif marker is pd.NA:
+        facts["x-missing"] = "na"
+    elif not is_missing(marker):
+        facts["x-missing"] = {"value": marker.item() if isinstance(marker, np.generic) else marker}
+    return facts
+
+
+def _read_range(step: Any, position: int, width: int) -> Facts:
+    lows, highs = getattr(step, "data_min_", None), getattr(step, "data_max_", None)
+    if lows is not None and highs is not None and len(lows) == width:
+        return _numeric("x-training-range", float(lows[position]), float(highs[position]))
+    edges = getattr(step, "bin_edges_", None)
+    if edges is not None and len(edges) == width:
+        return _numeric("x-training-range", float(edges[position][0]), float(edges[position][-1]))
+    means, variances = getattr(step, "mean_", None), getattr(step, "var_", None)
+    if means is not None and variances is not None and len(means) == width:
+        return _numeric("x-training-usual", float(means[position]), float(variances[position]) ** 0.5)
+    return {}
+
+
+def _numeric(annotation: str, *values: float) -> Facts:
+    """The annotation, unless it is NaN, as for a column without any value in training."""
+    return {"numeric": True, **({annotation: list(values)} if all(map(math.isfinite, values)) else {})}
+
+
+def _read_number(step: Any, position: int, _width: int) -> Facts:
+    """Steps of scikit-learn, LightGBM and XGBoost that are not made for texts or categories compute with numbers."""
+    tags = _input_tags(step) if _is_of_known_library(step) else None
+    is_other = tags is None or tags.categorical or tags.string or not tags.two_d_array or hasattr(step, "func")
+    categorical = getattr(step, "is_categorical_", None)
+    if is_other or (categorical is not None and categorical[position]):
+        return {}
+    return {"numeric": True} if _computes(step) else {}
+
+
+def _computes(step: Any) -> bool:
+    """Imputers that only copy values take texts as well."""
+    return not (is_imputer(step) and getattr(step, "strategy", "mean") in ("most_frequent", "constant"))
+
+
+_READERS: tuple[Callable[[Any, int, int], Facts], ...] = (
+    _read_encoder,
+    _read_text,
+    _read_imputer,
+    _read_range,
+    _read_number,
+)
+
+
+# --- Gaps --------------------------------------------------------------------------------------------------------
+
+
+def _gap_verdicts(reached: Sequence[Arrival]) -> dict[str, list[bool]]:
+    """For each column, whether the steps that decide what becomes of its gaps can take them."""
+    verdicts: dict[str, list[bool]] = {}
+    for arrival in reached:
+        for position, origin in enumerate(arrival.origins):
+            if origin is not None and not origin.is_filled:
+                verdict = _takes_gaps(arrival.step, position, len(arrival.origins))
+                if verdict is not None:
+                    verdicts.setdefault(origin.name, []).append(verdict)
+    return verdicts
+
+
+def _takes_gaps(step: Any, position: int, width: int) -> bool | None:
+    """None for a step that hands on what is missing to the next one, or of which nothing is known."""
+    if is_imputer(step):
+        return True
+    categories = getattr(step, "categories_", None)
+    if categories is not None and len(categories) == width:
+        return any(is_missing(value) for value in categories[position].tolist())
+    tags = _input_tags(step) if _is_of_known_library(step) else None
+    if tags is None or hasattr(step, "func"):
+        return None
+    if hasattr(step, "transform") and not hasattr(step, "predict"):
+        return None if tags.allow_nan else False
+    return bool(tags.allow_nan)
+
+
+def _is_of_known_library(step: Any) -> bool:
+    return type(step).__module__.partition(".")[0] in ("sklearn", "lightgbm", "xgboost")
+
+
+def _input_tags(step: Any) -> Any:
+    """What a step says of its input; None for one that says nothing."""
+    from sklearn.utils import get_tags
+
+    try:
+        return get_tags(step).input_tags
+    except Exception:  # noqa: BLE001 - a class of the uploader's own may raise anything
+        return None
+
+
+def takes_texts(step: Any) -> bool:
+    """Whether a step was fitted on a sequence of texts, as the vectorizers are."""
+    tags = _input_tags(step)
+    return tags is not None and tags.string and not tags.two_d_array and not tags.dict
+
+
+def takes_records(step: Any) -> bool:
+    """Whether a step was fitted on a sequence of dicts, as DictVectorizer and FeatureHasher are."""
+    tags = _input_tags(step)
+    return tags is not None and tags.dict
+
+
+def is_missing(value: Any) -> bool:
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
+
+
+def type_of_values(values: Sequence[Any]) -> str:
+    """The JSON type that all values have: boolean, integer, number or string."""
+    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+    if all(isinstance(value, bool) for value in plain):
+        return "boolean"
+    if all(isinstance(value, int) for value in plain):
+        return "integer"
+    if all(isinstance(value, int | float) for value in plain):
+        return "number"
+    return "string"
