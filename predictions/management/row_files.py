@@ -1,45 +1,48 @@
-"""Files of rows for the commands: read with their original cells, and written, complete or not at all, with answers."""
+"""Files of rows for the commands: read for a model, and written, complete or not at all, with its answers."""
 
 import csv
 import io
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlserve.errors import BadParameter, BadUpload
+from registry.schema.options import any_of
 from registry.schema.record import RecordSchema, Row
-from registry.schema.row_files import read_rows, rows_from_json
+from registry.schema.row_files import SUFFIXES, RowFile, read_row_file, row_file
+from registry.tables.columns import names_in, require_columns
 
 STDIN = "-"
-_SUFFIXES = (".csv", ".json")
+_OUT_SUFFIXES = (".csv", ".json")
 _BEGIN_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 # The names of columns for these members of a result.
 _COLUMN_OF = {"predictions": "prediction", "probabilities": "probability"}
 
 
-@dataclass(frozen=True)
-class RowFile:
-    """`rows` as the schema reads them; `originals` as they are in the file, a CSV's cells as text."""
-
-    rows: list[Row]
-    originals: list[Row]
-
-
 def read(file: str, schema: RecordSchema) -> RowFile:
-    """A `.csv` or `.json` file, or JSON on stdin for `-`. Raises BadUpload."""
+    """The rows of a file, or of stdin for `-`: CSV or JSON, told by the content. Raises BadUpload."""
     if file == STDIN:
-        rows = rows_from_json(_stdin(), "stdin")
-        return RowFile(rows, rows)
+        return row_file(sys.stdin.buffer.read(), "stdin", schema)
     path = Path(file)
-    if path.suffix.lower() not in _SUFFIXES:
-        raise BadUpload(
-            f"{file}: rows are read from {' and '.join(_SUFFIXES)} files, by their suffix, or from stdin as -."
-        )
-    rows = read_rows(path, schema)
-    return RowFile(rows, _cells(path) if path.suffix.lower() == ".csv" else rows)
+    if path.suffix.lower() not in SUFFIXES:
+        raise BadUpload(f"{file}: rows are read from files that end in {any_of(SUFFIXES)}, or from stdin as -.")
+    return read_row_file(path, schema)
+
+
+def only_columns(rows: list[Row], schema: RecordSchema, *, model: str) -> tuple[list[Row], list[str]]:
+    """The rows with the columns of the schema only, and the names of the others.
+
+    Raises BadUpload for rows without a column that the schema requires, or without any of its columns.
+    """
+    columns, present = {*schema.names, *schema.ignored}, names_in(rows)
+    if rows:
+        require_columns(rows, schema.names if columns.isdisjoint(present) else schema.json_schema["required"], model)
+    others = [name for name in present if name not in columns]
+    if not others:
+        return rows, []
+    return [{name: value for name, value in row.items() if name in columns} for row in rows], others
 
 
 def with_answers(originals: Sequence[Row], answers: Mapping[str, Sequence[Any]]) -> str:
@@ -65,8 +68,8 @@ def with_answers(originals: Sequence[Row], answers: Mapping[str, Sequence[Any]])
 
 def require_writable(path: Path) -> None:
     """Raise BadParameter for a file that cannot be written, before the work begins."""
-    if path.suffix.lower() not in _SUFFIXES:
-        raise BadParameter(f"--out {path} must end in {' or '.join(_SUFFIXES)}, which says how to write.")
+    if path.suffix.lower() not in _OUT_SUFFIXES:
+        raise BadParameter(f"--out {path} must end in {' or '.join(_OUT_SUFFIXES)}, which says how to write.")
     if path.exists() and not path.is_file():
         raise BadParameter(f"--out {path} is not a file.")
     folder = path.resolve().parent
@@ -87,18 +90,6 @@ def write_whole(path: Path, text: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def _stdin() -> str:
-    try:
-        return sys.stdin.buffer.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadUpload(f"stdin is not UTF-8 text (byte {error.start}).") from error
-
-
-def _cells(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _column(output: str) -> str:

@@ -14,6 +14,7 @@ from registry.inspection.slots import inspect_in_request
 from registry.inspection.version_request import version_request
 from registry.models import Model, ModelVersion, validate_name
 from registry.publishing.publish import Published, log_published, publish
+from registry.schema.row_files import SUFFIXES
 from registry.uploads.incoming import MAX_SMALL_FILE_BYTES, received
 
 PROMOTE = "registry.change_modelversion"
@@ -48,8 +49,8 @@ class DescriptionForm(forms.Form):
     )
     sample = forms.FileField(
         required=False,
-        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.json"}),
-        help_text="Some raw rows, CSV or JSON. The inspection predicts them and keeps the answers.",
+        widget=forms.ClearableFileInput(attrs={"accept": ",".join(SUFFIXES)}),
+        help_text="Some raw rows: CSV with a header line, or JSON. The inspection predicts them and keeps the answers.",
     )
     expected = forms.FileField(
         required=False,

@@ -137,7 +137,7 @@ class VersionUploadSerializer(serializers.Serializer[dict[str, Any]]):
     schema_class = serializers.CharField(
         required=False, max_length=100, default="RawData", help_text="The pydantic class in validation.py."
     )
-    sample = serializers.FileField(required=False, help_text="Some raw rows: JSON or CSV.")
+    sample = serializers.FileField(required=False, help_text="Some raw rows: CSV with a header line, or JSON.")
     expected = serializers.FileField(
         required=False,
         help_text="The trainer's answers to the sample rows, which the inspection compares: CSV as "

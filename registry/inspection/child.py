@@ -18,6 +18,7 @@ from registry.formats import loading
 from registry.inspection import answer_files, probing, schema_sources, signatures, trainer_answers
 from registry.inspection.pydantic_classes import from_pydantic
 from registry.inspection.report import REQUEST_FILE, RESULT_FILE, Check
+from registry.inspection.sample import read_sample, require_inputs
 from registry.pipelines import calls
 from registry.pipelines.environment import installed_here
 from registry.pipelines.errors import NotJsonable, Unusable, WrongAnswerCount
@@ -26,7 +27,6 @@ from registry.pipelines.golden_comparison import same_answer
 from registry.pipelines.kept_values import first_changed_value
 from registry.pipelines.wrappers import as_pipeline
 from registry.sandbox.sandbox import Sandbox, enter
-from registry.schema import row_files
 from registry.schema.form_config import checked_form_config
 from registry.schema.privacy import description
 from registry.schema.record import RecordSchema, Row
@@ -57,6 +57,7 @@ class _Inspection:
     guessed: tuple[str, ...] = ()
     rows: list[Row] = field(default_factory=list)
     sample_size: int = 0
+    layout: str = ""  # of the sample's file, as a sentence behind others
     answers: dict[str, list[Any]] = field(default_factory=dict)
     version_fields: dict[str, Any] = field(default_factory=dict)
     not_run: list[str] = field(default_factory=list)
@@ -145,11 +146,11 @@ class _Inspection:
             self.schema = RecordSchema.from_stored(stored["schema"], stored["columns"], stored["container"])
             self.rows = stored["rows"]
             return Check("schema", "passed", f"{len(self.schema.columns)} columns, as registered.")
-        # The schema may need the sample, whose cells are text until the schema gives the types of its columns.
-        self.rows = self._sample(None)
         written = None
         try:
             written = self._written_schema()
+            # The schema may need the sample, whose cells are text until the schema gives the types of its columns.
+            self.rows = self._sample(None if written is None else RecordSchema.from_json_schema(written))
             if written is None:
                 read = schema_sources.from_pipeline(self.pipeline, self.rows)
             elif signatures.is_signature(written):
@@ -159,9 +160,9 @@ class _Inspection:
             _require_categories(read.schema)
         except BadUpload as error:
             fix = _SCHEMA_FIX if written is None else "Correct the schema."
-            raise _Failed(Check("schema", "failed", error.detail, fix)) from error
+            raise _Failed(Check("schema", "failed", f"{error.detail}{self.layout}", fix)) from error
         self.schema, self.guessed = read.schema, read.guessed
-        self.rows = self._sample(self.schema)
+        self.rows = self._sample(self.schema, is_final=True)
         source = signatures.source_of(written) or self.request["schema_kind"] or "the pipeline and the sample"
         detail = _described(read, source)
         doubts = [*read.doubts, *([f"Not run for rows: {'; '.join(self.not_run)}."] if self.not_run else [])]
@@ -182,21 +183,23 @@ class _Inspection:
         try:
             schema.validated(self.rows)
         except InvalidRows as error:
-            raise _Failed(_refused_sample(error, made_up)) from error
+            raise _Failed(_refused_sample(error, made_up, self.layout)) from error
         if made_up:
             return Check(
                 "accepts", "warning", "No sample rows were given; one was made up from the schema.", _SAMPLE_FIX
             )
         if shown := sorted(name for name in schema.marks if any(row.get(name) is not None for row in self.rows)):
-            return Check("accepts", "warning", f"{len(self.rows)} rows fit. {_shown_sample(shown)}", _MARKED_FIX)
+            fit = f"{len(self.rows)} rows fit. {_shown_sample(shown)}{self.layout}"
+            return Check("accepts", "warning", fit, _MARKED_FIX)
         if extra:
             return Check(
                 "accepts",
                 "warning",
-                f"{len(self.rows)} rows fit. The sample's {', '.join(extra)} is not an input and was left out.",
+                f"{len(self.rows)} rows fit. The sample's {', '.join(extra)} is not an input and was left out."
+                f"{self.layout}",
                 "Fine for the target column; otherwise add the column to the schema.",
             )
-        return Check("accepts", "passed", f"{len(self.rows)} sample rows fit.")
+        return Check("accepts", "passed", f"{len(self.rows)} sample rows fit.{self.layout}")
 
     def check_predicts(self) -> Check:
         rows, schema = self.version_fields["sample_rows"], self._require_schema()
@@ -299,19 +302,20 @@ class _Inspection:
             return schema
         return schema_sources.from_json_file(Path(path))
 
-    def _sample(self, schema: RecordSchema | None) -> list[Row]:
-        path = self.request["sample"]
+    def _sample(self, schema: RecordSchema | None, *, is_final: bool = False) -> list[Row]:
+        path, is_written = self.request["sample"], self.request["schema_kind"] is not None
         if path is None:
             return []
         try:
-            rows = row_files.read_rows(Path(path), schema)
+            sample = read_sample(Path(path), self.pipeline, schema, is_written=is_written)
+            if schema is not None and is_final:
+                require_inputs(sample.rows, schema, is_written=is_written)
         except BadUpload as error:
             raise _Failed(Check("accepts", "failed", error.detail, _READABLE_SAMPLE_FIX)) from error
-        if not rows:
-            raise _Failed(Check("accepts", "failed", "The sample holds no rows.", _READABLE_SAMPLE_FIX))
-        self.sample_size = len(rows)
+        self.layout = f" {sample.layout}" if sample.layout else ""
+        self.sample_size = len(sample.rows)
         try:
-            return answer_files.without_column(rows[:MAX_SAMPLE_ROWS], self.request["expected_column"], schema)
+            return answer_files.without_column(sample.rows[:MAX_SAMPLE_ROWS], self.request["expected_column"], schema)
         except BadUpload as error:
             raise _Failed(Check("answers", "failed", error.detail, _COLUMN_FIX)) from error
 
@@ -334,7 +338,10 @@ _COUNT_FIX = (
     "answers like this: let the pipeline begin with a ColumnTransformer that picks its columns."
 )
 _MARKED_FIX = "Replace them by invented values, unless they are invented already."
-_READABLE_SAMPLE_FIX = "Give rows as CSV with a header line, or as a JSON list of records."
+_READABLE_SAMPLE_FIX = (
+    "Give rows with the raw columns, named as in training: CSV with a header line, as to_csv(index=False) writes, or "
+    "JSON, as to_json(orient='records') does."
+)
 _PREDICTS_FIX = "Check that the pipeline takes the raw columns as they are, with these dtypes, in a fresh Python."
 _ARRAY_FIX = (
     "It gets an array, because it has n_features_in_ without feature_names_in_: if its first step is a class of your "
@@ -391,13 +398,13 @@ def _refused_names(refused: list[loading.Refusal]) -> Check:
     return Check("names", "failed", f"This file would {shown}{more}.", " ".join(fixes[:_SHOWN_FIXES]))
 
 
-def _refused_sample(error: InvalidRows, made_up: bool) -> Check:
+def _refused_sample(error: InvalidRows, made_up: bool, layout: str) -> Check:
     shown = "; ".join(f"{each.pointer} {each.detail}" for each in error.errors[:5])
     more = f" (and {error.total - 5} more)" if error.total > 5 else ""
     if made_up:
         return Check("accepts", "failed", f"No row could be made up from the schema: {shown}.", _SAMPLE_FIX)
     return Check(
-        "accepts", "failed", f"{shown}{more}.", "Correct the schema or the sample: they contradict each other."
+        "accepts", "failed", f"{shown}{more}.{layout}", "Correct the schema or the sample: they contradict each other."
     )
 
 

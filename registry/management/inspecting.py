@@ -9,6 +9,8 @@ from mlserve.errors import BadUpload
 from mlserve.terminal import TerminalCommand, cell, plain_table
 from registry.inspection.report import Report
 from registry.inspection.version_request import VersionRequest, version_request
+from registry.schema.options import any_of
+from registry.schema.row_files import SUFFIXES
 
 # How each status looks: its sign and its style on a terminal.
 _LOOKS: Mapping[str, tuple[str, str]] = {
@@ -17,7 +19,6 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
     "failed": ("✗", "bold red"),
     "skipped": ("–", "dim"),
 }
-_ROW_SUFFIXES = (".csv", ".json")
 _FILES = ("schema", "sample", "expected", "form")
 
 
@@ -43,7 +44,8 @@ class InspectingCommand(TerminalCommand):
             "--sample",
             type=Path,
             metavar="F",
-            help="some raw rows as JSON or CSV: the inspection predicts them, verify_models compares them later",
+            help="some raw rows as CSV or JSON, as spreadsheets, pandas and MLflow write them: the inspection predicts "
+            "them, verify_models compares them later",
         )
         expected = parser.add_mutually_exclusive_group()
         expected.add_argument(
@@ -105,8 +107,8 @@ def request_from(options: Mapping[str, Any]) -> VersionRequest:
     for name, what in (("sample", "sample"), ("expected", "file of expected answers")):
         if options[name] is not None:
             _require_file(options[name], what)
-            if options[name].suffix.lower() not in _ROW_SUFFIXES:
-                raise BadUpload(f"The {what} {options[name]} must end in {' or '.join(_ROW_SUFFIXES)}.")
+            if options[name].suffix.lower() not in SUFFIXES:
+                raise BadUpload(f"The {what} {options[name]} must end in {any_of(SUFFIXES)}.")
     if options["form"] is not None:
         _require_file(options["form"], "form")
     return version_request(options, {name: options[name] for name in _FILES if options[name]})

@@ -9,11 +9,12 @@ from typing import Any
 from django.core.files.uploadedfile import UploadedFile
 
 from mlserve.errors import BadUpload, TooLarge
+from registry.schema.options import any_of
+from registry.schema.row_files import SUFFIXES
 
 # Of a schema, a sample, expected answers or a form that goes through the web server, beside an artifact that does not.
 MAX_SMALL_FILE_BYTES = 5 * 2**20
-_ROWS = (".csv", ".json")
-_SUFFIXES = {"schema": (".py", ".json"), "sample": _ROWS, "expected": _ROWS, "form": (".json",)}
+_SUFFIXES = {"schema": (".py", ".json"), "sample": SUFFIXES, "expected": SUFFIXES, "form": (".json",)}
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def _saved(folder: Path, name: str, file: "UploadedFile[Any]") -> Path:
     suffix = Path(file.name or "").suffix.lower()
     allowed = _SUFFIXES.get(name)
     if allowed is not None and suffix not in allowed:
-        raise BadUpload(f"The {name} file must end in {' or '.join(allowed)}; this one is {file.name!r}.")
+        raise BadUpload(f"The {name} file must end in {any_of(allowed)}; this one is {file.name!r}.")
     path = folder / f"{name}{suffix if allowed else ''}"
     with path.open("wb") as target:
         for chunk in file.chunks():

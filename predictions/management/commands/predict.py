@@ -6,27 +6,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlserve.errors import FieldError, NoLiveVersion, NotFound, PredictionFailed
-from mlserve.terminal import TerminalCommand
+from mlserve.errors import BadUpload, FieldError, InvalidRows, NoLiveVersion, NotFound, PredictionFailed
+from mlserve.terminal import TerminalCommand, printable
 from predictions.batching.halving import Answers, RowFailure
-from predictions.management.row_files import read, require_writable, with_answers, write_whole
+from predictions.management.row_errors import by_column
+from predictions.management.row_files import only_columns, read, require_writable, with_answers, write_whole
 from predictions.runtime import loaded_models
 from predictions.runtime.execution import predict_rows
 from predictions.serving.submission import parse_outputs, require_outputs
 from registry.models import Model, ModelVersion
-from registry.schema.record import Row, RowWarning, row_pointer
+from registry.schema.record import RecordSchema, Row, RowWarning, row_pointer
+from registry.tables.columns import alike, listed
 
 
 class Command(TerminalCommand):
     help = (
-        "Predicts the rows of a JSON or CSV file with a registered model. Every row is validated first; "
+        "Predicts the rows of a CSV or JSON file with a registered model. Every row is validated first; columns that "
+        "the model does not have are not used; "
         "the answers are written whole or not at all."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", metavar="NAME", help="the model, as penguins")
         parser.add_argument(
-            "file", metavar="FILE", help="the rows: rows.csv with a header line, rows.json, or - for JSON on stdin"
+            "file",
+            metavar="FILE",
+            help="the rows: CSV with a header line or JSON, as spreadsheets, pandas and MLflow write them; - for stdin",
         )
         parser.add_argument("--tag", metavar="T", help="the version, as 1.1 (default: the live one)")
         parser.add_argument(
@@ -50,20 +55,43 @@ class Command(TerminalCommand):
         version = _version(options["name"], options["tag"])
         outputs = parse_outputs(options["outputs"])
         require_outputs(version, outputs)
-        with self.working(f"Reading {options['file']}") as begin:
+        with self.working(f"Reading {options['file']}"):
             file = read(options["file"], version.record_schema)
-            begin(f"Validating {len(file.rows)} rows")
-            version.record_schema.validated(file.rows)
-        answers = self._predict(version, file.rows, outputs)
-        warnings = version.record_schema.training_warnings(file.rows)
+            rows, others = only_columns(file.rows, version.record_schema, model=str(version))
+        self._say_how_it_was_read(options["file"], version, file.layout, others)
+        with self.working(f"Validating {len(rows)} rows"):
+            self._require_valid(rows, version.record_schema)
+        answers = self._predict(version, rows, outputs)
+        warnings = version.record_schema.training_warnings(rows)
         result = _result(version, answers, warnings)
         if out is None:
             self.show_json(result, indent=2 if self.is_terminal else None)
             return
         is_csv = out.suffix.lower() == ".csv"
         write_whole(out, with_answers(file.originals, answers) if is_csv else json.dumps(result, ensure_ascii=False))
-        what = "row" if len(file.rows) == 1 else "rows"
-        self.say(f"{version} predicted {len(file.rows)} {what} into {out}{_noted(warnings)}.")
+        what = "row" if len(rows) == 1 else "rows"
+        self.say(f"{version} predicted {len(rows)} {what} into {out}{_noted(warnings)}.")
+
+    def _require_valid(self, rows: list[Row], schema: RecordSchema) -> None:
+        """Raise BadUpload for rows that do not fit, after a line for each kind of mistake."""
+        try:
+            schema.validated(rows)
+        except InvalidRows as error:
+            if not rows:
+                raise
+            for line in by_column(rows, schema):
+                self.stderr.write(printable(line))
+            what = "1 error" if error.total == 1 else f"{error.total} errors"
+            raise BadUpload(f"{what} in the rows, which count from 0. Nothing was predicted: mend the file.") from error
+
+    def _say_how_it_was_read(self, file: str, version: ModelVersion, layout: str, others: Sequence[str]) -> None:
+        """On stderr, since the answers may go to stdout."""
+        if layout:
+            self.stderr.write(printable(f"{file}: {layout}"))
+        if others:
+            meant = list(alike(others, version.record_schema.names).values())
+            hint = f" Did you mean {listed(meant)}?" if meant else ""
+            self.stderr.write(printable(f"warning: not columns of {version} and not used: {listed(others)}.{hint}"))
 
     def _predict(self, version: ModelVersion, rows: Sequence[Row], outputs: Sequence[str]) -> Answers:
         with self.working(f"Loading {version}"):

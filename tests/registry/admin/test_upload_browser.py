@@ -148,7 +148,7 @@ def test_it_says_what_is_wrong_before_anything_is_sent(
     submit(page)
 
     expect(page.locator(".field-tag")).to_contain_text("'1/2' cannot be a tag.")
-    expect(page.locator(".field-sample")).to_contain_text("must end in .csv or .json")
+    expect(page.locator(".field-sample")).to_contain_text("must end in .csv, .tsv")
     expect(page.get_by_label("Tag:")).to_be_focused()
     assert not DirectUpload.objects.exists()
 

@@ -54,8 +54,8 @@ def test_it_checks_the_form_without_its_artifact(admin_client: Client) -> None:
         ({"model": "a b"}, "model", "cannot be a model name"),
         ({"tag": ""}, "tag", "required"),
         ({"schema_class": "a b"}, "schema_class", "not the name of a Python class"),
-        ({"sample": SimpleUploadedFile("rows.xlsx", b"PK")}, "sample", "must end in .csv or .json"),
-        ({"expected": SimpleUploadedFile("rows.txt", b"a")}, "expected", "must end in .csv or .json"),
+        ({"sample": SimpleUploadedFile("rows.xlsx", b"PK")}, "sample", "must end in .csv, .tsv"),
+        ({"expected": SimpleUploadedFile("rows.xlsx", b"PK")}, "expected", "must end in .csv, .tsv"),
         (
             {"expected": SimpleUploadedFile("rows.csv", b"a"), "expected_column": "y"},
             "expected_column",

@@ -188,7 +188,7 @@ def test_it_refuses_a_form_that_asks_for_an_unknown_column(
     [
         ({"model": "pen guins"}, "cannot be a model name"),
         ({"schema_class": "a b"}, "not the name of a Python class"),
-        ({"sample": SimpleUploadedFile("rows.xlsx", b"PK")}, "must end in .csv or .json"),
+        ({"sample": SimpleUploadedFile("rows.xlsx", b"PK")}, "must end in .csv, .tsv"),
         ({"artifact": ""}, "This field is required"),
     ],
 )

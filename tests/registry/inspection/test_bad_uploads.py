@@ -71,7 +71,7 @@ def test_it_names_the_field_at_fault(
     ("name", "file", "sentence"),
     [
         ("schema", a_file("schema.yaml", "{}"), "The schema file must end in .py or .json"),
-        ("sample", a_file("sample.xlsx", "x"), "The sample file must end in .csv or .json"),
+        ("sample", a_file("sample.xlsx", "x"), "The sample file must end in .csv, .tsv, .txt, .json"),
         ("form", a_file("form.txt", "{}"), "The form file must end in .json"),
         ("form", a_file("form.json", "{"), "The form configuration is not JSON"),
         ("form", a_file("form.json", "[]"), "The form configuration must be an object"),
@@ -107,7 +107,7 @@ def test_it_says_what_is_wrong_with_a_file(
         ),
         ("schema", a_file("validation.py", "x = 1"), "schema", "no pydantic class 'RawData'"),
         ("sample", a_file("sample.csv", "island,year\nDream\n"), "accepts", "line 2: 1 cells"),
-        ("sample", a_file("sample.csv", "a,b\n1,2\n"), "accepts", "#/0/island"),
+        ("sample", a_file("sample.csv", "a,b\n1,2\n"), "accepts", "needs are absent: island, year. It has a, b."),
         ("sample", a_file("sample.json", '[{"year": 1e999}]'), "accepts", "too large"),
         ("sample", a_file("sample.csv", "island,year\n"), "accepts", "holds no rows"),
         ("form", a_file("form.json", '{"titel": "x"}'), "form", "titel: "),

@@ -203,9 +203,9 @@ def test_it_refuses_what_cannot_predict(thing: object, sentence: str, tmp_path: 
     [
         (("--schema", "nowhere.py:RawData"), "nowhere.py does not exist"),
         (("--sample", "nowhere.csv"), "The sample nowhere.csv does not exist"),
-        (("--sample", __file__), "must end in .csv or .json"),
+        (("--sample", __file__), "must end in .csv, .tsv, .txt, .json, .jsonl or .ndjson"),
         (("--expected", "nowhere.csv"), "The file of expected answers nowhere.csv does not exist"),
-        (("--expected", __file__), "must end in .csv or .json"),
+        (("--expected", __file__), "must end in .csv, .tsv"),
         (("--form", "nowhere.json"), "The form nowhere.json does not exist"),
     ],
 )

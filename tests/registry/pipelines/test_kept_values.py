@@ -55,7 +55,8 @@ def test_it_finds_a_value_that_its_dtype_cannot_hold(node: dict[str, Any], value
 
 
 def test_it_finds_what_an_array_rounds() -> None:
-    found = changed({"type": "integer", "x-dtype": "Int64"}, 9007199254740993, container="array")
+    """Beside a column of floats, whole numbers become floats as well."""
+    found = changed({"type": "integer"}, 9007199254740993, container="array")
 
     assert found is not None
     assert found.held == 9007199254740992.0

@@ -144,6 +144,7 @@ def test_it_refuses_what_is_no_column(node: Any, sentence: str) -> None:
         {"type": "array", "items": {"type": "number"}},
         {"type": "object", "properties": {"a": {"type": "number"}}, "required": 5},
         {"type": "object", "properties": [1]},
+        {"type": "object", "properties": {"": {"type": "number"}}},
     ],
     ids=str,
 )
