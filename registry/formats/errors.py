@@ -6,8 +6,8 @@ HOW_TO_SAVE = (
 )
 OF_A_NOTEBOOK = (
     "A class, function or lambda was defined in the training script or notebook itself. Move it into a module that is "
-    "installed where mlserve runs, name that module in MLSERVE_TRUSTED_MODULES, train again and upload. If there is none, "
-    "save with joblib.dump instead of cloudpickle."
+    "installed where mlserve runs, name that module in MLSERVE_TRUSTED_MODULES, train again and upload. If there is "
+    "none, save with joblib.dump instead of cloudpickle."
 )
 
 

@@ -2,8 +2,8 @@
 
 NumPy asks every object for its array interface, which names an address in memory, and trusts the answer; scikit-learn
 calls the method that `__name__` says. Some classes look up attributes in their data: pandas' by a label,
-scikit-learn's by a key or in the object that they wrap. So a value of the file, or one that a pipeline computes from its
-caller's rows, could make NumPy read and write anywhere in the process, and scikit-learn call any method.
+scikit-learn's by a key or in the object that they wrap. So a value of the file, or one that a pipeline computes from
+its caller's rows, could make NumPy read and write anywhere in the process, and scikit-learn call any method.
 """
 
 from functools import cache, wraps

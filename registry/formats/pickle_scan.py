@@ -87,7 +87,7 @@ class _Found:
     def note_version(self, state: Any) -> None:
         version = state.get(VERSION_KEY) if isinstance(state, dict) else None
         if is_version(version) and len(self._versions) < _MAX_VERSIONS:
-            self._versions.add(version)
+            self._versions.add(str(version))
 
     def contents(self) -> Contents:
         names = tuple(Reference(*key, use) for key, use in sorted(self.uses.items()))

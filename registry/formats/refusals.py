@@ -20,9 +20,7 @@ _PYTHON = (
     "With functions of Python's own a file can do anything that the process that loads it may do. Do not load it "
     "anywhere, unless you know that the model needs this. Then: " + NAMED_FUNCTION
 )
-_HARMLESS_PYTHON = (
-    "mlserve takes no functions of Python's own from a file, for with some of them it could do anything. "
-)
+_HARMLESS_PYTHON = "mlserve takes no functions of Python's own from a file, for some of them can do anything. "
 _SHOWN_FIXES = 3
 
 
@@ -92,8 +90,9 @@ def _trusting(entries: Sequence[str], trusted: Sequence[str]) -> str:
     install = f"Install {', '.join(absent)} where mlserve runs: not installed here. " if absent else ""
     line = ",".join(dict.fromkeys((*trusted, *entries)))
     return (
-        f"{install}To trust {', '.join(entries)}, restart mlserve with MLSERVE_TRUSTED_MODULES={line} in its environment: "
-        "a model file may then call everything that is defined there, with the rights of the service. Or train without."
+        f"{install}To trust {', '.join(entries)}, restart mlserve with MLSERVE_TRUSTED_MODULES={line} in its "
+        "environment: a model file may then call everything that is defined there, with the rights of the service. "
+        "Or train without."
     )
 
 

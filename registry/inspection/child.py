@@ -15,7 +15,7 @@ from typing import Any
 from mlserve.errors import BadUpload, InvalidRows
 from mlserve.processes.orphans import end_with_parent
 from registry.formats import loading
-from registry.inspection import schema_sources
+from registry.inspection import schema_sources, versions
 from registry.inspection.report import REQUEST_FILE, RESULT_FILE, Check
 from registry.pipelines import calls
 from registry.pipelines.environment import installed_here
@@ -30,7 +30,7 @@ from registry.schema.record import RecordSchema, Row
 MAX_SAMPLE_ROWS = 10_000
 MAX_GOLDEN_ROWS = 100
 _ROWS_ONE_BY_ONE = 25
-_SHOWN_NAMES, _SHOWN_FIXES = 20, 3
+_SHOWN_NAMES = 20
 
 
 class _Failed(Exception):
@@ -46,6 +46,10 @@ class _Inspection:
     """The state that the checks share. Each `check_…` returns its Check or raises _Failed."""
 
     request: dict[str, Any]
+    # The other versions of scikit-learn by which it was trained, and that of here.
+    trained_with: tuple[str, ...] = ()
+    here: dict[str, str] = field(default_factory=installed_here)
+    _lacks_only_names: bool = False
     pipeline: Any = None
     schema: RecordSchema | None = None
     rows: list[Row] = field(default_factory=list)
@@ -70,14 +74,15 @@ class _Inspection:
         """Runs before the file is loaded. An unreadable file is reported as a failure of the next check, `loads`."""
         path, trusted = Path(self.request["artifact"]), self.request["trusted_modules"]
         try:
-            names = loading.read_names(path, max_bytes=self.request["memory_bytes"])
+            contents = loading.read_contents(path, max_bytes=self.request["memory_bytes"])
         except loading.Refused as error:
             raise _Failed(Check("names", "failed", error.detail, error.fix)) from error
         except loading.CannotLoad as error:
             raise _Failed(Check("loads", "failed", error.detail, error.fix)) from error
-        if refused := loading.refused(names, trusted):
-            raise _Failed(_refused_names(refused))
-        return Check("names", "passed", f"{len(names)} names, all of them trusted.")
+        self.trained_with = tuple(each for each in contents.trained_with if each != self.here["scikit-learn"])
+        if refused := loading.refused(contents.names, trusted):
+            raise _Failed(self._refused_names(refused))
+        return Check("names", "passed", f"{len(contents.names)} names, all of them trusted.")
 
     def check_loads(self) -> Check:
         started = time.monotonic()
@@ -108,26 +113,25 @@ class _Inspection:
         return Check("pipeline", "passed", f"{steps}; it can {', '.join(self.version_fields['outputs'])}.")
 
     def check_environment(self) -> Check:
-        here = installed_here()
         mismatches = self.version_fields.pop("mismatches")
         trained = sorted({mismatch["trained_with"] for mismatch in mismatches})
         # scikit-learn is the only package that writes its version into a pickle.
         self.version_fields["environment"] = {
-            "inspected_with": here,
-            "trained_with": {"scikit-learn": ", ".join(trained) or here["scikit-learn"]},
+            "inspected_with": self.here,
+            "trained_with": {"scikit-learn": ", ".join(trained) or self.here["scikit-learn"]},
         }
         if not mismatches:
-            return Check("environment", "passed", f"Trained with scikit-learn {here['scikit-learn']}, as is here.")
+            return Check("environment", "passed", f"Trained with scikit-learn {self.here['scikit-learn']}, as is here.")
         names = ", ".join(dict.fromkeys(mismatch["estimator"] for mismatch in mismatches))
         detail = (
-            f"Trained with scikit-learn {', '.join(trained)}, here is {here['scikit-learn']} ({names}). "
+            f"{versions.trained(trained, self.here['scikit-learn'])} ({names}). "
             "Loading across versions is not supported by scikit-learn and may change answers."
         )
-        fix = f"Train with scikit-learn {here['scikit-learn']}, or install {trained[0]} here."
+        fix = versions.mend(trained, self.here["scikit-learn"])
         if self.request["allow_other_versions"]:
             return Check("environment", "warning", f"{detail} It was allowed.", fix)
         # The other checks still run: a user who may allow it needs their results for the decision.
-        return Check("environment", "failed", detail, f"{fix} {_ALLOW}")
+        return Check("environment", "failed", detail, f"{fix}{versions.ALLOW}")
 
     def check_schema(self) -> Check:
         if (stored := self.request["stored"]) is not None:
@@ -233,6 +237,24 @@ class _Inspection:
             raise _Failed(Check("form", "failed", error.detail, "Correct the form file.")) from error
         return Check("form", "passed", "Every field is a column.")
 
+    def explained(self, check: Check) -> Check:
+        """A failed check, with the versions said first where another scikit-learn trained the artifact."""
+        if not self.trained_with:
+            return check
+        is_cause = check.name == "loads" or self._lacks_only_names
+        return versions.explained(check, self.trained_with, self.here["scikit-learn"], is_cause=is_cause)
+
+    def _refused_names(self, refused: list[loading.Refusal]) -> Check:
+        """Names that would be run come first, then those that would only be referred to."""
+        self._lacks_only_names = all(each.reference.module.partition(".")[0] == "sklearn" for each in refused)
+        if self.trained_with and self._lacks_only_names:
+            missing = ", ".join(str(each.reference) for each in refused[:_SHOWN_NAMES])
+            return Check("names", "failed", f"it refers to {missing}.")
+        shown = "; ".join(f"{each.does} {each.reference}" for each in refused[:_SHOWN_NAMES])
+        more = f" (and {len(refused) - _SHOWN_NAMES} more)" if len(refused) > _SHOWN_NAMES else ""
+        fix = loading.how_to_fix(refused, self.request["trusted_modules"])
+        return Check("names", "failed", f"This file would {shown}{more}.", fix)
+
     def _written_schema(self) -> dict[str, Any] | None:
         kind, path = self.request["schema_kind"], self.request["schema_path"]
         if kind is None:
@@ -259,12 +281,8 @@ class _Inspection:
         return self.schema
 
 
-_ALLOW = (
-    "To admit it nevertheless, with its golden answers as they are here: --allow-other-versions, or the box of that "
-    "name in the admin (permission registry.allow_other_versions)."
-)
-_SCHEMA_FIX = "Give --schema validation.py:RawData or a JSON Schema file that describes one raw record."
-_SAMPLE_FIX = "Give --sample with some real rows, so that the inspection and later checks mean something."
+_SCHEMA_FIX = "Give `schema`: a Python file with a pydantic class, or a JSON Schema file, of one raw record."
+_SAMPLE_FIX = "Give `sample`: some real rows, so that the inspection and later checks mean something."
 _MARKED_FIX = "Replace them by invented values, unless they are invented already."
 _READABLE_SAMPLE_FIX = "Give rows as CSV with a header line, or as a JSON list of records."
 _PREDICTS_FIX = "Check that the pipeline takes the raw columns as they are, with these dtypes, in a fresh Python."
@@ -288,15 +306,6 @@ def _shown_sample(names: Sequence[str]) -> str:
         f"They, at most {MAX_GOLDEN_ROWS}, are kept with the version and shown as examples, also {', '.join(names)}, "
         "which the schema redacts in predictions."
     )
-
-
-def _refused_names(refused: list[loading.Refusal]) -> Check:
-    """The most dangerous first: names that would be run, then those that would only be referred to."""
-    worst_first = sorted(refused, key=lambda each: -each.reference.use)
-    shown = "; ".join(f"{each.does} {each.reference}" for each in worst_first[:_SHOWN_NAMES])
-    more = f" (and {len(refused) - _SHOWN_NAMES} more)" if len(refused) > _SHOWN_NAMES else ""
-    fixes = list(dict.fromkeys(each.fix for each in worst_first))
-    return Check("names", "failed", f"This file would {shown}{more}.", " ".join(fixes[:_SHOWN_FIXES]))
 
 
 def _refused_sample(error: InvalidRows, made_up: bool) -> Check:
@@ -331,7 +340,7 @@ def main(arguments: Sequence[str]) -> None:
             try:
                 emit({"check": asdict(step())})
             except _Failed as failed:
-                emit({"check": asdict(failed.check)})
+                emit({"check": asdict(inspection.explained(failed.check))})
                 return
         schema = inspection._require_schema()
         emit(

@@ -83,7 +83,7 @@ def test_it_needs_nothing_but_the_artifact(save: Save) -> None:
 
     assert inspected.report.is_accepted
     assert [check.name for check in inspected.report.warnings] == ["accepts"]
-    assert check_of(inspected, "accepts").fix.startswith("Give --sample")
+    assert check_of(inspected, "accepts").fix.startswith("Give `sample`")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_it_refuses_another_scikit_learn_and_looks_at_the_rest(save: Save) -> No
     assert pipelines.OTHER_SKLEARN in check.detail
     assert sklearn.__version__ in check.detail
     assert "LinearRegression" in check.detail
-    assert "--allow-other-versions" in check.fix
+    assert "`allow_other_versions`" in check.fix
     assert check_of(inspected, "predicts").status == "passed"
     assert inspected.version_fields == {}
 
@@ -256,7 +256,7 @@ def test_it_fails_a_pattern_for_which_no_row_can_be_made_up(save: Save, tmp_path
 
     assert failed.name == "accepts"
     assert "must match the pattern" in failed.detail
-    assert failed.fix.startswith("Give --sample")
+    assert failed.fix.startswith("Give `sample`")
 
 
 def test_it_fails_a_pipeline_that_does_not_predict_the_sample(save: Save, tmp_path: Path) -> None:
