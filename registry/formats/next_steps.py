@@ -76,6 +76,8 @@ _STEPS: Mapping[str, str] = {
     "pandas.core.generic": NAMED_FUNCTION,
     "pandas.core.generic.NDFrame.fillna": _FILL,
     "pandas.core.generic.fillna": _FILL,
+    "pandas.DataFrame": NAMED_FUNCTION,
+    "pandas.Series": NAMED_FUNCTION,
     "pandas.core.frame": NAMED_FUNCTION,
     "pandas.core.series": NAMED_FUNCTION,
     "pandas.core.strings": NAMED_FUNCTION,

@@ -49,7 +49,8 @@ class _Inspection:
     # The other versions of scikit-learn by which it was trained, and that of here.
     trained_with: tuple[str, ...] = ()
     here: dict[str, str] = field(default_factory=installed_here)
-    _lacks_only_names: bool = False
+    # Whether nothing but the version explains what failed.
+    _is_by_version: bool = False
     pipeline: Any = None
     schema: RecordSchema | None = None
     rows: list[Row] = field(default_factory=list)
@@ -93,6 +94,7 @@ class _Inspection:
                 max_bytes=self.request["memory_bytes"],
             )
         except loading.CannotLoad as error:
+            self._is_by_version = not isinstance(error, loading.Refused)
             raise _Failed(Check("loads", "failed", error.detail, error.fix)) from error
         self.pipeline = loaded.pipeline
         seconds = time.monotonic() - started
@@ -239,15 +241,14 @@ class _Inspection:
 
     def explained(self, check: Check) -> Check:
         """A failed check, with the versions said first where another scikit-learn trained the artifact."""
-        if not self.trained_with:
+        if not self.trained_with or (check.name == "loads" and not self._is_by_version):
             return check
-        is_cause = check.name == "loads" or self._lacks_only_names
-        return versions.explained(check, self.trained_with, self.here["scikit-learn"], is_cause=is_cause)
+        return versions.explained(check, self.trained_with, self.here["scikit-learn"], is_cause=self._is_by_version)
 
     def _refused_names(self, refused: list[loading.Refusal]) -> Check:
         """Names that would be run come first, then those that would only be referred to."""
-        self._lacks_only_names = all(each.reference.module.partition(".")[0] == "sklearn" for each in refused)
-        if self.trained_with and self._lacks_only_names:
+        self._is_by_version = all(each.reference.module.partition(".")[0] == "sklearn" for each in refused)
+        if self.trained_with and self._is_by_version:
             missing = ", ".join(str(each.reference) for each in refused[:_SHOWN_NAMES])
             return Check("names", "failed", f"it refers to {missing}.")
         shown = "; ".join(f"{each.does} {each.reference}" for each in refused[:_SHOWN_NAMES])
