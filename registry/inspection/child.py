@@ -16,6 +16,8 @@ from mlserve.errors import BadUpload, InvalidRows
 from mlserve.processes.orphans import end_with_parent
 from registry.formats import loading
 from registry.inspection import schema_sources, versions
+from registry.inspection.child_report import why_not_stored
+from registry.inspection.predict_steps import step_for
 from registry.inspection.report import REQUEST_FILE, RESULT_FILE, Check
 from registry.pipelines import calls
 from registry.pipelines.environment import installed_here
@@ -195,7 +197,8 @@ class _Inspection:
             raise _Failed(Check("json", "failed", f"{where}{error}.", _JSON_FIX)) from error
         except Exception as error:  # the pipeline is the uploader's code, which may raise anything
             fix = _PREDICTS_FIX if schema.container == "frame" else f"{_PREDICTS_FIX} {_ARRAY_FIX}"
-            raise _Failed(Check("predicts", "failed", f"{type(error).__name__}: {error}", fix)) from error
+            detail = f"{type(error).__name__}: {error}"
+            raise _Failed(Check("predicts", "failed", detail, f"{fix}{step_for(error)}")) from error
         milliseconds = (time.monotonic() - started) * 1000
         shown = ", ".join(json.dumps(answer) for answer in self.answers["predictions"][:5])
         return Check("predicts", "passed", f"{len(rows)} rows in {milliseconds:.0f} ms: {shown}, …")
@@ -203,6 +206,11 @@ class _Inspection:
     def check_json(self) -> Check:
         if json.loads(json.dumps(self.answers, allow_nan=False)) != self.answers:
             raise _Failed(Check("json", "failed", "The answers change on their way through JSON.", _JSON_FIX))
+        # The parent would take them for a forgery.
+        kept = {"schema": self._require_schema().json_schema, **self.version_fields}
+        for name, value in kept.items():
+            if problem := why_not_stored(value):
+                raise _Failed(Check("json", "failed", f"Its {name.replace('_', ' ')} has {problem}.", _STORED_FIX))
         self.version_fields["golden_outputs"] = self.answers
         return Check("json", "passed", "The same before and after.")
 
@@ -292,6 +300,10 @@ _ARRAY_FIX = (
     "own that wants a frame, let it set neither."
 )
 _BATCHING_FIX = "Look for a step that computes something over the rows it is given instead of the training data."
+_STORED_FIX = (
+    "Replace it in the schema, the sample or the training data. A default of NaN says that a value may be missing: "
+    "let the column be nullable (float | None = None)."
+)
 _JSON_FIX = "Let the pipeline answer finite numbers, strings or booleans."
 
 

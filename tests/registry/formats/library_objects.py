@@ -51,6 +51,10 @@ _METRICS = ("euclidean", "manhattan", "chebyshev", "haversine", "hamming")
 _SPARSE = ("csr", "csc", "coo", "bsr", "dia", "dok", "lil")
 
 
+def _dtype(name: str) -> Any:
+    return pd.Series([], dtype=name).dtype
+
+
 def _routed() -> Any:
     import sklearn
 
@@ -70,9 +74,9 @@ LOADED: Mapping[str, Make] = {
     "NA": lambda: pd.NA,
     "NaT": lambda: pd.NaT,
     "NaN": lambda: {"a": float("nan"), "b": np.float32("inf"), "c": np.datetime64("NaT")},
-    **{f"a column of {name}": (lambda name=name: pd.Series([None], dtype=name)) for name in _DTYPES[:-3]},
-    **{f"dtype {name}": (lambda name=name: pd.Series([], dtype=name).dtype) for name in _DTYPES},
-    **{f"times every {each}": (lambda each=each: pd.date_range("2020", periods=3, freq=each)) for each in _FREQUENCIES},
+    **{f"a column of {name}": functools.partial(pd.Series, [None], dtype=name) for name in _DTYPES[:-3]},
+    **{f"dtype {name}": functools.partial(_dtype, name) for name in _DTYPES},
+    **{f"times every {each}": functools.partial(pd.date_range, "2020", periods=3, freq=each) for each in _FREQUENCIES},
     "times in UTC": lambda: pd.date_range("2020", periods=3, tz="UTC"),
     "Timestamp": lambda: [pd.Timestamp("2020"), pd.Timestamp("2020", tz="UTC"), pd.Timestamp("2020-01-01T00:00+02:00")],
     "Period": lambda: [pd.Period("2020-01"), pd.period_range("2020", periods=2, freq="M")],
@@ -82,8 +86,8 @@ LOADED: Mapping[str, Make] = {
     "Categorical": lambda: [pd.Categorical(["a", None], ordered=True), pd.Categorical([1, 2])],
     "RandomState": lambda: np.random.RandomState(3),
     "Generator": lambda: [np.random.default_rng(3), np.random.SeedSequence(3)],
-    **{f"{kind}_array": (lambda kind=kind: getattr(scipy.sparse, f"{kind}_array")(np.eye(3))) for kind in _SPARSE},
-    **{f"{kind}_matrix": (lambda kind=kind: getattr(scipy.sparse, f"{kind}_matrix")(np.eye(3))) for kind in _SPARSE},
+    **{f"{kind}_array": functools.partial(getattr(scipy.sparse, f"{kind}_array"), np.eye(3)) for kind in _SPARSE},
+    **{f"{kind}_matrix": functools.partial(getattr(scipy.sparse, f"{kind}_matrix"), np.eye(3)) for kind in _SPARSE},
     "memmap": _memmap,
     "masked arrays": lambda: [np.ma.masked, np.ma.array([1.0, 2], mask=[True, False])],
     "structured arrays": lambda: np.array([(1, "a")], dtype=[("a", int), ("b", "U5")]),

@@ -365,3 +365,17 @@ def test_it_refuses_a_class_of_a_json_file(tmp_path: Path) -> None:
 
     with pytest.raises(BadUpload, match="only a Python file has a class"):
         schema_source(f"{path}:RawData")
+
+
+def test_it_accuses_no_schema_of_forgery_for_its_defaults(save: Save, tmp_path: Path) -> None:
+    """NaN as a default, which pydantic writes into its schema."""
+    code = (
+        'from pydantic import BaseModel\nclass RawData(BaseModel):\n    a: float = float("nan")\n    b: float = 1.0\n'
+    )
+    schema = SchemaSource(written(tmp_path / "validation.py", code), "pydantic")
+    sample = written(tmp_path / "sample.json", [{"a": 1.0, "b": 0.0}])
+
+    inspected = inspect(save(two_columns()), VersionRequest(schema=schema, sample=sample))
+
+    assert "no inspection writes" not in str(inspected.report.failed)
+    assert all(each.name in {"schema", "json"} for each in inspected.report.failed)
