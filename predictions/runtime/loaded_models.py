@@ -173,6 +173,12 @@ def _load(admitted: Admitted, version_id: int) -> LoadedModel:
                     trusted=settings.MLSERVE_TRUSTED_MODULES,
                     max_bytes=settings.MLSERVE_INSPECTION_BYTES,
                 )
+        except formats.NotTrusted as error:
+            raise ArtifactUnavailable(
+                f"The {admitted.digest} was admitted, but this process does not trust {error.name}: it was started "
+                "before MLSERVE_TRUSTED_MODULES was changed, or without it. Restart mlserve with the value under which "
+                "the version was admitted, for web and workers alike."
+            ) from error
         except formats.CannotLoad as error:
             raise ArtifactUnavailable(f"{error.detail} {error.fix}") from error
         except TriedToEnd as error:

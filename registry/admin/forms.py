@@ -6,12 +6,14 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
 from django.core.exceptions import NON_FIELD_ERRORS
+from django.forms.utils import pretty_name
 
 from mlserve.errors import ArtifactRejected, MlserveError, TagTaken
 from registry.admin.comparison import Comparison, compare
 from registry.inspection.report import Report, report_from_json
 from registry.inspection.slots import inspect_in_request
 from registry.inspection.version_request import version_request
+from registry.inspection.wording import on_page
 from registry.models import Model, ModelVersion, validate_name
 from registry.publishing.publish import Published, log_published, publish
 from registry.schema.row_files import SUFFIXES
@@ -157,14 +159,20 @@ class UploadForm(DescriptionForm):
                 request = version_request(self.cleaned_data, paths)
                 published = publish(paths["artifact"], request, by=by, inspect=inspect_in_request)
         except ArtifactRejected as error:
-            self.report = report_from_json(error.report)
-            self.add_error(None, f"Refused, nothing was stored. {error.detail}")
+            self.report = report_from_json(error.report).worded(on_this_page)
+            self.add_error(None, f"Refused, nothing was stored. {on_this_page(error.detail)}")
             return None
         except MlserveError as error:
             self.add_error("tag" if isinstance(error, TagTaken) else None, error.detail)
             return None
         log_published(self.user, published, request, how="Uploaded")
         return published
+
+
+def on_this_page(text: str) -> str:
+    """A text of a report, with the fields of an upload called as in the form above."""
+    labels = {name: str(each.label or pretty_name(name)) for name, each in DescriptionForm.base_fields.items()}
+    return on_page(text, labels)
 
 
 class ComparisonForm(forms.Form):

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from mlserve.errors import MlserveError, Unavailable
+from registry.admin.forms import on_this_page
 from registry.admin.rows import Unchanging, confirm, row_or_404
 from registry.inspection.report import CHECKS, report_from_json
 from registry.models.direct_upload import DirectUpload, Status
@@ -88,7 +89,7 @@ class DirectUploadAdmin(Unchanging, admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="why")
     def why(self, upload: DirectUpload) -> str:
-        return (upload.problem or {}).get("detail") or "–"
+        return on_this_page((upload.problem or {}).get("detail") or "–")
 
     @admin.display(description="version")
     def version_link(self, upload: DirectUpload) -> str:
@@ -113,7 +114,7 @@ class DirectUploadAdmin(Unchanging, admin.ModelAdmin):  # type: ignore[type-arg]
         upload = self.get_object(request, object_id)
         context: dict[str, Any] = {}
         if upload is not None:
-            context["report"] = report_from_json(upload.report) if upload.report else None
+            context["report"] = report_from_json(upload.report).worded(on_this_page) if upload.report else None
             context["may_cancel"] = upload.status == Status.OPEN and self.has_cancel_permission(request)
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 

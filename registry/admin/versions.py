@@ -22,7 +22,14 @@ from django.utils.safestring import SafeString
 from mlserve.errors import MlserveError, NotFound
 from registry.admin.comparison import shown, tables_of
 from registry.admin.deletion import why_kept
-from registry.admin.forms import PROMOTE, ComparisonForm, DescriptionForm, UploadForm, has_permission
+from registry.admin.forms import (
+    PROMOTE,
+    ComparisonForm,
+    DescriptionForm,
+    UploadForm,
+    has_permission,
+    on_this_page,
+)
 from registry.admin.incidents import incidents_of, trust_view
 from registry.admin.rows import Unchanging, confirm, page, row_or_404
 from registry.admin.uploads import DirectUploadAdmin, allow_sending
@@ -286,7 +293,7 @@ class ModelVersionAdmin(_VersionCells, _RefusesDeletionOfUsed, admin.ModelAdmin)
         context = {
             **tables_of(version),
             **incidents_of(version, request.user),
-            "report": report_from_json(version.report),
+            "report": report_from_json(version.report).worded(on_this_page),
             "may_promote": may_promote and not version.is_live,
             "may_roll_back": may_promote and version.is_live and _earlier(version) is not None,
             "has_others": version.model.versions.exclude(pk=version.pk).exists(),

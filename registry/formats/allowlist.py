@@ -23,7 +23,7 @@ numpy._core.numeric: _frombuffer
 numpy.core.multiarray: _reconstruct scalar
 numpy.core.numeric: _frombuffer
 numpy.ma: MaskedArray
-numpy.ma.core: MaskedArray _mareconstruct
+numpy.ma.core: MaskedArray MaskedConstant _mareconstruct
 numpy.random._generator: Generator
 numpy.random._mt19937: MT19937
 numpy.random._pcg64: PCG64 PCG64DXSM
@@ -34,15 +34,15 @@ numpy.random.bit_generator: SeedSequence __pyx_unpickle_SeedSequence
 numpy.random.mtrand: RandomState
 pandas: BooleanDtype Categorical CategoricalDtype CategoricalIndex DataFrame DatetimeIndex DatetimeTZDtype
     Float32Dtype Float64Dtype Index Int16Dtype Int32Dtype Int64Dtype Int8Dtype Interval IntervalDtype IntervalIndex
-    MultiIndex PeriodDtype PeriodIndex RangeIndex Series SparseDtype StringDtype TimedeltaIndex UInt16Dtype
+    MultiIndex Period PeriodDtype PeriodIndex RangeIndex Series SparseDtype StringDtype TimedeltaIndex UInt16Dtype
     UInt32Dtype UInt64Dtype UInt8Dtype
 pandas._libs.arrays: __pyx_unpickle_NDArrayBacked
 pandas._libs.internals: _unpickle_block
 pandas._libs.interval: __pyx_unpickle_IntervalMixin
 pandas._libs.sparse: IntIndex
 pandas._libs.tslibs.nattype: _nat_unpickle
-pandas._libs.tslibs.offsets: BusinessDay Day Hour Minute MonthBegin MonthEnd QuarterBegin QuarterEnd Second Week
-    YearBegin YearEnd
+pandas._libs.tslibs.offsets: BusinessDay BusinessMonthBegin BusinessMonthEnd Day Hour Micro Milli Minute MonthBegin
+    MonthEnd Nano QuarterBegin QuarterEnd Second SemiMonthBegin SemiMonthEnd Week YearBegin YearEnd
 pandas._libs.tslibs.timedeltas: _timedelta_unpickle
 pandas._libs.tslibs.timestamps: _unpickle_timestamp
 pandas.arrays: BooleanArray DatetimeArray FloatingArray IntegerArray IntervalArray PeriodArray SparseArray StringArray
@@ -61,11 +61,11 @@ pandas.core.frame: DataFrame
 pandas.core.indexes.base: Index _new_Index
 pandas.core.indexes.category: CategoricalIndex
 pandas.core.indexes.datetimes: DatetimeIndex _new_DatetimeIndex
-pandas.core.indexes.interval: IntervalIndex
+pandas.core.indexes.interval: IntervalIndex _new_IntervalIndex
 pandas.core.indexes.multi: MultiIndex
 pandas.core.indexes.period: PeriodIndex
 pandas.core.indexes.range: RangeIndex
-pandas.core.indexes.timedeltas: TimedeltaIndex
+pandas.core.indexes.timedeltas: TimedeltaIndex _new_TimedeltaIndex
 pandas.core.internals.blocks: new_block
 pandas.core.internals.managers: BlockManager SingleBlockManager
 pandas.core.series: Series
@@ -244,34 +244,46 @@ xgboost.sklearn: XGBClassifier XGBRFClassifier XGBRFRegressor XGBRanker XGBRegre
 
 # May be values, which a FunctionTransformer calls with the caller's rows. None of them reads, writes or executes.
 MENTIONED = """
-numpy: abs absolute acos acosh add arccos arccosh arcsin arcsinh arctan arctan2 arctanh around array asarray asin
-    asinh atan atan2 atanh atleast_1d atleast_2d bitwise_and bitwise_count bitwise_invert bitwise_left_shift
-    bitwise_not bitwise_or bitwise_right_shift bitwise_xor cbrt ceil clip column_stack concatenate conj conjugate
-    copysign cos cosh cumsum deg2rad degrees diff divide divmod equal exp exp2 expm1 fabs float_power floating floor
-    floor_divide fmax fmin fmod frexp gcd generic greater greater_equal heaviside hstack hypot inexact integer invert
-    isfinite isinf isnan isnat lcm ldexp left_shift less less_equal log log10 log1p log2 logaddexp logaddexp2
-    logical_and logical_not logical_or logical_xor matmul matvec max maximum mean median min minimum mod modf multiply
-    nan_to_num negative nextafter not_equal number ones_like positive pow power prod rad2deg radians ravel reciprocal
-    remainder reshape right_shift rint round sign signbit signedinteger sin sinh sort spacing sqrt square squeeze std
-    subtract sum tan tanh transpose true_divide trunc unsignedinteger var vecdot vecmat where zeros_like
-pandas: NA
+builtins: Ellipsis abs len round
+numpy: abs absolute acos acosh add arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin around array
+    asarray ascontiguousarray asin asinh atan atan2 atanh atleast_1d atleast_2d bitwise_and bitwise_count
+    bitwise_invert bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor cbrt ceil clip
+    column_stack concatenate conj conjugate copysign cos cosh cumprod cumsum deg2rad degrees diff digitize divide
+    divmod equal exp exp2 expand_dims expm1 fabs flip float_power floating floor floor_divide fmax fmin fmod frexp gcd
+    generic greater greater_equal heaviside hstack hypot inexact integer interp invert isclose isfinite isinf isnan
+    isnat lcm ldexp left_shift less less_equal log log10 log1p log2 logaddexp logaddexp2 logical_and logical_not
+    logical_or logical_xor matmul matvec max maximum mean median min minimum mod modf multiply nan_to_num nanmax
+    nanmean nanmedian nanmin nanstd nansum negative nextafter not_equal number ones_like percentile positive pow power
+    prod ptp quantile rad2deg radians ravel reciprocal remainder reshape right_shift rint round sign signbit
+    signedinteger sin sinh sort spacing sqrt square squeeze std subtract sum tan tanh transpose true_divide trunc
+    unsignedinteger var vecdot vecmat vstack where zeros_like
+pandas: NA isna notna to_numeric
 pandas._libs.missing: NA
 scipy._lib.array_api_compat.numpy._aliases: asarray
+scipy.spatial.distance: braycurtis canberra chebyshev cityblock correlation cosine euclidean hamming jaccard minkowski
+    sqeuclidean
 scipy.special._logsumexp: log_softmax logsumexp softmax
 scipy.special._special_ufuncs: cbrt erf erfc exp10 expit gamma gammaln log_expit logit ndtr xlog1py xlogy
 scipy.special._ufuncs: boxcox boxcox1p cbrt erf erfc erfinv exp10 expit gamma gammaln inv_boxcox inv_boxcox1p
     log_expit logit ndtr ndtri xlog1py xlogy
 sklearn.cluster._kmeans: _kmeans_single_lloyd
+sklearn.feature_extraction.text: strip_accents_ascii strip_accents_unicode
 sklearn.feature_selection._mutual_info: mutual_info_classif mutual_info_regression
 sklearn.feature_selection._univariate_selection: chi2 f_classif f_regression r_regression
-sklearn.metrics._classification: accuracy_score balanced_accuracy_score brier_score_loss d2_brier_score
-    d2_log_loss_score f1_score jaccard_score log_loss matthews_corrcoef precision_score recall_score
-sklearn.metrics._ranking: average_precision_score roc_auc_score top_k_accuracy_score
-sklearn.metrics._regression: d2_absolute_error_score explained_variance_score max_error mean_absolute_error
-    mean_absolute_percentage_error mean_gamma_deviance mean_poisson_deviance mean_squared_error mean_squared_log_error
-    median_absolute_error r2_score root_mean_squared_error root_mean_squared_log_error
+sklearn.metrics._classification: accuracy_score balanced_accuracy_score brier_score_loss cohen_kappa_score
+    d2_brier_score d2_log_loss_score f1_score fbeta_score hamming_loss hinge_loss jaccard_score log_loss
+    matthews_corrcoef precision_score recall_score zero_one_loss
+sklearn.metrics._ranking: average_precision_score coverage_error dcg_score label_ranking_average_precision_score
+    label_ranking_loss ndcg_score roc_auc_score top_k_accuracy_score
+sklearn.metrics._regression: d2_absolute_error_score d2_pinball_score d2_tweedie_score explained_variance_score
+    max_error mean_absolute_error mean_absolute_percentage_error mean_gamma_deviance mean_pinball_loss
+    mean_poisson_deviance mean_squared_error mean_squared_log_error mean_tweedie_deviance median_absolute_error
+    r2_score root_mean_squared_error root_mean_squared_log_error
 sklearn.metrics._scorer: negative_likelihood_ratio positive_likelihood_ratio
 sklearn.metrics.cluster._supervised: adjusted_mutual_info_score adjusted_rand_score completeness_score
     fowlkes_mallows_score homogeneity_score mutual_info_score normalized_mutual_info_score rand_score v_measure_score
+sklearn.metrics.pairwise: additive_chi2_kernel chi2_kernel cosine_distances cosine_similarity euclidean_distances
+    haversine_distances laplacian_kernel linear_kernel manhattan_distances nan_euclidean_distances polynomial_kernel
+    rbf_kernel sigmoid_kernel
 sklearn.utils.validation: check_array
 """

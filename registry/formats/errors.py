@@ -6,7 +6,8 @@ HOW_TO_SAVE = (
 )
 OF_A_NOTEBOOK = (
     "A class, function or lambda was defined in the training script or notebook itself. Move it into a module that is "
-    "installed where mlserve runs, name that module in MLSERVE_TRUSTED_MODULES, train again and upload."
+    "installed where mlserve runs, name that module in MLSERVE_TRUSTED_MODULES, train again and upload. If there is "
+    "none, save with joblib.dump instead of cloudpickle."
 )
 
 
@@ -20,3 +21,11 @@ class CannotLoad(Exception):
 
 class Refused(CannotLoad):
     """An artifact that must not be loaded: it refers to a name that is not trusted, or hides its names."""
+
+
+class NotTrusted(Refused):
+    """A name of the file is not on the list of this process; `name` says which."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is not trusted.", "check_model says more about this file.")
+        self.name = name

@@ -7,10 +7,8 @@ its digest and loading enforces the list by itself. Each format is one row of `F
 """
 
 import importlib.metadata
-import importlib.util
 import pickle
 import re
-import sys
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from registry.formats import compression, pickle_scan, skops_load
-from registry.formats.errors import HOW_TO_SAVE, OF_A_NOTEBOOK, CannotLoad, Refused
-from registry.formats.pickle_scan import Reference
-from registry.formats.trust import Trust, Use
+from registry.formats.errors import HOW_TO_SAVE, OF_A_NOTEBOOK, CannotLoad, NotTrusted, Refused
+from registry.formats.refusals import Refusal, how_to_fix, refused
+from registry.formats.trust import Contents, Reference, Trust
 
-__all__ = ["CannotLoad", "Loaded", "Refused", "VersionMismatch", "load", "read_names", "recognize", "refused"]
+__all__ = [
+    "CannotLoad", "Contents", "Loaded", "NotTrusted", "Refusal", "Refused", "VersionMismatch",
+    "how_to_fix", "load", "read_contents", "read_names", "recognize", "refused",
+]  # fmt: skip
 
 _HEAD_BYTES = 256
 _DAMAGED = (*compression.DAMAGED, pickle.UnpicklingError)
@@ -101,17 +102,15 @@ def recognize(path: Path) -> str:
     raise CannotLoad(f"The file is not a skops, joblib or pickle file{looks_like}.", HOW_TO_SAVE)
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """A name that is not trusted: what the file would do with it (`does`), and how to fix that."""
-
-    reference: Reference
-    does: str
-    fix: str
-
-
 def read_names(path: Path, *, max_bytes: int = _MAX_BYTES) -> tuple[Reference, ...]:
-    """What loading the file would import and call, without doing so. Raises CannotLoad; Refused if it hides a name.
+    """What loading the file would import and call, as `read_contents` finds it."""
+    return read_contents(path, max_bytes=max_bytes).names
+
+
+def read_contents(path: Path, *, max_bytes: int = _MAX_BYTES) -> Contents:
+    """What loading the file would import and call, and by which scikit-learn it was written, without loading it.
+
+    Raises CannotLoad; Refused if it hides a name.
 
     Takes about as long as loading it; memory is small, for the bytes of arrays are skipped. At most `max_bytes` are
     unpacked.
@@ -119,59 +118,15 @@ def read_names(path: Path, *, max_bytes: int = _MAX_BYTES) -> tuple[Reference, .
     name = recognize(path)
     try:
         if name == skops_load.NAME:
-            return skops_load.read_names(path, max_bytes=max_bytes)
+            return skops_load.read(path, max_bytes=max_bytes)
         with compression.opened(path, name, max_bytes=max_bytes) as file:
-            return pickle_scan.read_names(file)
+            return pickle_scan.read(file)
     except CannotLoad:
         raise
     except MemoryError as error:
         raise CannotLoad("Reading the artifact needs more memory than is allowed.", _MORE_MEMORY) from error
     except Exception as error:  # for damaged bytes, decompressors and parsers raise any exception
         raise _damaged(error) from error
-
-
-def refused(references: Iterable[Reference], trusted: Iterable[str] = ()) -> list[Refusal]:
-    """Which of the names are not trusted. `trusted`: MLSERVE_TRUSTED_MODULES."""
-    trust = Trust.of(trusted)
-    return [_refusal(each, trust) for each in references if not trust.allows(each.module, each.name, each.use)]
-
-
-def _refusal(reference: Reference, trust: Trust) -> Refusal:
-    root = reference.module.partition(".")[0]
-    would = {Use.MENTIONED: "refer to", Use.INSTANTIATED: "make an object of", Use.CALLED: "run"}[reference.use]
-    if root == "__main__" or root in pickle_scan.CODE_WRITERS:
-        return Refusal(reference, would, OF_A_NOTEBOOK)
-    if trust.use_of(reference.module, reference.name) is not None:
-        return Refusal(reference, would, "No file that pickle or joblib wrote does that. Do not load it anywhere.")
-    if root in sys.stdlib_module_names:
-        return Refusal(
-            reference,
-            would,
-            "Such a file can do anything that the process that loads it may do. Do not load it anywhere.",
-        )
-    if root in _LIBRARIES:
-        return Refusal(
-            reference,
-            would,
-            f"mlserve does not trust this part of {root}. Train without it, or with the versions that are installed "
-            f"here. An operator who knows what it does may add {reference.module}:{reference.name} to "
-            "MLSERVE_TRUSTED_MODULES.",
-        )
-    if importlib.util.find_spec(root) is None:
-        return Refusal(
-            reference,
-            would,
-            f"The Python module {root!r} is not installed here. Install {root!r} where mlserve runs and add it to "
-            "MLSERVE_TRUSTED_MODULES, or train without it.",
-        )
-    return Refusal(
-        reference,
-        would,
-        f"If it is your own module, set MLSERVE_TRUSTED_MODULES={reference.module} where mlserve runs.",
-    )
-
-
-_LIBRARIES = frozenset({"numpy", "scipy", "pandas", "sklearn", "joblib", "skops", "lightgbm", "xgboost", "pyarrow"})
 
 
 def load(path: Path, *, trusted: Iterable[str] = (), max_bytes: int = _MAX_BYTES) -> Loaded:
@@ -200,10 +155,10 @@ def load(path: Path, *, trusted: Iterable[str] = (), max_bytes: int = _MAX_BYTES
 def _load(path: Path, name: str, trust: Trust, max_bytes: int) -> Any:
     try:
         # Imported here, because recognizing a format needs neither numpy nor joblib.
-        from registry.formats.numpy_interfaces import block_array_interface
+        from registry.formats.numpy_interfaces import block_special_attributes
         from registry.formats.object_scan import require_harmless
 
-        block_array_interface()
+        block_special_attributes()
         loaded = _load_object(path, name, trust, max_bytes)
         require_harmless(loaded)
         return loaded
@@ -226,8 +181,8 @@ def _load(path: Path, name: str, trust: Trust, max_bytes: int) -> Any:
     except Exception as error:  # unpickling runs code of the file, which may raise anything
         raise CannotLoad(
             f"The file cannot be loaded ({type(error).__name__}: {error}).",
-            f"Check that it loads with joblib.load in a fresh Python with scikit-learn "
-            f"{importlib.metadata.version('scikit-learn')}.",
+            f"Check that it loads in a fresh Python with scikit-learn {importlib.metadata.version('scikit-learn')}"
+            + (", or save with joblib.dump." if name == skops_load.NAME else "."),
         ) from error
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from registry.formats.errors import Refused
-from registry.formats.pickle_scan import NEVER
+from registry.formats.rules import NEVER
 
 # numpy's NPY_ITEM_REFCOUNT, NPY_LIST_PICKLE and NPY_ITEM_IS_POINTER; then all flags of a type of objects.
 _HOLDS_OBJECTS, _OF_OBJECTS = 0x07, 0x3F

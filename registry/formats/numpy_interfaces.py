@@ -1,18 +1,17 @@
-"""Keep NumPy from taking a memory address from data. Pure.
+"""Keep libraries from taking special attributes, as `__array_interface__` and `__name__`, from data. Pure.
 
-NumPy asks every object for its array interface, which names an address, and trusts the answer. Some classes look up
-attributes in their data: pandas' by a label, scikit-learn's by a key or in the object that they wrap. So a value that a
-pipeline computes from its caller's rows could make NumPy read and write anywhere in the process.
+NumPy asks every object for its array interface, which names an address in memory, and trusts the answer; scikit-learn
+calls the method that `__name__` says. Some classes look up attributes in their data: pandas' by a label,
+scikit-learn's by a key or in the object that they wrap. So a value of the file, or one that a pipeline computes from
+its caller's rows, could make NumPy read and write anywhere in the process, and scikit-learn call any method.
 """
 
 from functools import cache, wraps
 from typing import Any
 
-_INTERFACES = frozenset({"__array_interface__", "__array_struct__"})
-
 
 @cache
-def block_array_interface() -> None:
+def block_special_attributes() -> None:
     """Remove the attributes from these classes in this process, even if their data has an entry of that name."""
     from pandas.core.generic import NDFrame
     from sklearn.frozen import FrozenEstimator
@@ -27,7 +26,7 @@ def _block(holder: Any) -> None:
 
     @wraps(original)
     def attribute(self: Any, name: str) -> Any:
-        if name in _INTERFACES:
+        if name.startswith("__"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return original(self, name)
 

@@ -12,9 +12,10 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from registry.formats.errors import Refused
-from registry.formats.pickle_scan import NEVER
+from registry.formats.rules import NEVER
 from registry.formats.trust import Use, listed
 
 # They contain no other objects, and a model may have millions of them.
@@ -27,8 +28,12 @@ _CYTHON_FUNCTIONS = {"cython_function_or_method", "fused_cython_function"}
 _PYTHON = sys.stdlib_module_names - {"builtins", "collections", "functools"}
 _METHODS = {"auto", "predict", "predict_proba", "predict_log_proba", "decision_function"}
 # Attributes by which scikit-learn's classes choose a method to call.
-_CHOICES: Mapping[str, set[str]] = dict.fromkeys(("stack_method_", "response_method", "_response_method"), _METHODS)
-_HARMLESS_CLASSES = {("builtins", "object"), ("numpy", "ndarray")}
+_CHOICES: Mapping[str, set[str]] = dict.fromkeys(
+    ("chain_method", "chain_method_", "stack_method_", "response_method", "_response_method"), _METHODS
+)
+# The last two are values of repeated splitters; called with rows they only keep them.
+_SPLITTERS = {("sklearn.model_selection._split", name) for name in ("KFold", "StratifiedKFold")}
+_HARMLESS_CLASSES = {("builtins", "object"), ("numpy", "ndarray"), *_SPLITTERS}
 
 
 def require_harmless(root: Any) -> None:
@@ -60,7 +65,7 @@ def _parts(value: Any) -> Collection[Any]:
         return []
     if isinstance(value, _NAMED) or kind.__name__ in _CYTHON_FUNCTIONS:
         return []
-    if str(kind.__module__).partition(".")[0] in _PYTHON:
+    if str(kind.__module__).partition(".")[0] in _PYTHON or value is pd.NA or value is pd.NaT:
         return []
     attributes = _attributes(value)
     _require_plain(value, attributes)

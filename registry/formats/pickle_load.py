@@ -14,20 +14,21 @@ from typing import IO, Any, NoReturn
 import numpy as np
 from joblib.numpy_pickle import NumpyArrayWrapper
 
-from registry.formats.errors import Refused
+from registry.formats.errors import NotTrusted, Refused
 from registry.formats.numpy_dtypes import own_state, require_sound
-from registry.formats.pickle_scan import (
+from registry.formats.pickle_scan import PythonUnpickler
+from registry.formats.rules import (
     BIT_GENERATOR,
     DTYPE,
     GENERATORS,
     NEVER,
+    NEW_INDEX,
     NO_BIT_GENERATOR,
     PARTIAL,
     PARTIAL_FIX,
     PARTIAL_OF,
     UNFINISHED,
     WITHIN_DTYPE,
-    PythonUnpickler,
     renamed,
     require_builtin_base,
     require_dtype_by_name,
@@ -86,7 +87,7 @@ class _Unpickler(PythonUnpickler):  # type: ignore[misc]
     def find_class(self, module: str, name: str) -> Any:
         key = renamed(self.proto, module, name)
         if self._trust.use_of(*key) is None:
-            raise Refused(f"{'.'.join(key)} is not trusted.", "check_model says more about this file.")
+            raise NotTrusted(".".join(key))
         value = resolved(*key, self._trust)
         self._imported[id(value)] = (value, key)
         return value
@@ -125,6 +126,8 @@ class _Unpickler(PythonUnpickler):  # type: ignore[misc]
             self._require_partial(arguments)
         elif called in GENERATORS and any(self._name_of(each) != BIT_GENERATOR for each in arguments[1:]):
             raise Refused(NO_BIT_GENERATOR, NEVER)
+        elif called in NEW_INDEX:
+            self._required(arguments[0], Use.CALLED)
         elif called == DTYPE:
             require_dtype_by_name(arguments)
         super().load_reduce()
@@ -200,7 +203,7 @@ def _require_takes_items(target: Any, kind: Any) -> None:
 
 def _require_state(made: Any, state: Any) -> None:
     """Refuses mappings that are not dicts: their items would become attributes without having been checked."""
-    require_plain_state(state)
+    require_plain_state(state, f"{type(made).__module__}.{type(made).__qualname__}")
     is_pair = isinstance(state, tuple) and len(state) == 2 and not hasattr(type(made), "__setstate__")
     for part in state if is_pair else (state,):
         if type(part) is not dict and (hasattr(part, "keys") or hasattr(part, "items")):

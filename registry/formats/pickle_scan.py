@@ -10,91 +10,40 @@ CPU time and memory are not bounded here: it runs in the inspection's process, w
 import math
 import pickle
 import re
-from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import IO, Any, NoReturn
 
 from registry.formats.errors import OF_A_NOTEBOOK, CannotLoad, Refused
-from registry.formats.trust import Use
+from registry.formats.next_steps import step_for
+from registry.formats.rules import (
+    ARRAY_WRAPPER,
+    BIT_GENERATOR,
+    CODE_WRITERS,
+    DTYPE,
+    GENERATORS,
+    GETATTR,
+    NEVER,
+    NEW_INDEX,
+    NO_BIT_GENERATOR,
+    PARTIAL,
+    PARTIAL_FIX,
+    PARTIAL_OF,
+    UNFINISHED,
+    WITHIN_DTYPE,
+    renamed,
+    require_builtin_base,
+    require_dtype_by_name,
+    require_one_pickle,
+    require_plain_state,
+)
+from registry.formats.trust import Contents, Reference, Use
 
-# HistGradientBoosting's preprocessor holds one; any other could call any function with any arguments.
-PARTIAL, PARTIAL_OF = ("functools", "partial"), {("sklearn.utils.validation", "check_array")}
-PARTIAL_FIX = "Use a function of a module of your own (MLSERVE_TRUSTED_MODULES), or FunctionTransformer's kw_args."
-ARRAY_WRAPPER = ("joblib.numpy_pickle", "NumpyArrayWrapper")
-# NumPy's generators call the function that they are given; pickles give them this one.
-GENERATORS = {("numpy.random._pickle", name) for name in ("__generator_ctor", "__randomstate_ctor")}
-BIT_GENERATOR = ("numpy.random._pickle", "__bit_generator_ctor")
-NO_BIT_GENERATOR = "The file makes a random generator with something else than NumPy's own function."
-DTYPE = ("numpy", "dtype")
-# What pickling a `numpy.dtype` calls between making it and giving it its state.
-WITHIN_DTYPE = {DTYPE, ("_codecs", "encode"), ("builtins", "bytes")}
-UNFINISHED = "The file uses a numpy.dtype before it is complete, or changes one that is in use."
 MAX_NAMES = 10_000
 # How deep structured types may be nested.
 _MAX_DEPTH = 20
 # Longer values of bytes are skipped.
 _KEPT_BYTES = 2**16
 _BLOCK_BYTES = 2**20
-
-
-@dataclass(frozen=True)
-class Reference:
-    """One class or function that a file would import, and what it would do with it."""
-
-    module: str
-    name: str
-    use: Use
-
-    def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
-
-
-def renamed(protocol: int, module: str, name: str) -> tuple[str, str]:
-    """The present name for one that Python 2 wrote: `__builtin__` is `builtins`."""
-    if protocol >= 3:
-        return module, name
-    if (module, name) in NAME_MAPPING:
-        return NAME_MAPPING[module, name]
-    return IMPORT_MAPPING.get(module, module), name
-
-
-def require_one_pickle(file: IO[bytes]) -> None:
-    if file.read(1):
-        raise Refused("Something follows the end of the pickle.", "Save one object per file.")
-
-
-def require_plain_state(state: Any) -> None:
-    """Refuses `__class__` and the like, which would change an object's class to one that is not trusted, and an `input`
-    by which a CountVectorizer takes the caller's rows for names of files and reads these.
-    """
-    for part in state if isinstance(state, tuple) and len(state) == 2 else (state,):
-        if not isinstance(part, dict):
-            continue
-        if any(isinstance(key, str) and key.startswith("__") for key in part):
-            raise Refused("The file sets an attribute such as __class__ of an object.", NEVER)
-        if isinstance(given := part.get("input"), str) and given in ("filename", "file"):
-            raise Refused(
-                f"A step reads files whose names the caller gives (input={given!r}).",
-                "Give the text itself: input='content', which is the default.",
-            )
-
-
-# They write functions and classes as code instead of by name, such as the lambdas of a notebook.
-CODE_WRITERS = {"cloudpickle", "dill"}
-NEVER = "pickle, joblib and skops write no such files. Do not load it anywhere."
-
-
-def require_builtin_base(module: str) -> None:
-    """`copyreg._reconstructor(cls, base, state)` calls `base.__init__`, so the base must be a built-in class."""
-    if module != "builtins":
-        raise Refused("The file calls a class that it may only make objects of.", NEVER)
-
-
-def require_dtype_by_name(arguments: Any) -> None:
-    """Given another `numpy.dtype`, numpy would return that one, which arrays may use already."""
-    if not arguments or type(arguments[0]) is not str:
-        raise Refused(UNFINISHED, NEVER)
 
 
 class _Global:
@@ -122,17 +71,44 @@ class _CallResult:
     def __setitem__(self, key: Any, value: Any) -> None: ...
 
 
+# Estimators of scikit-learn write it into their state.
+VERSION_KEY = "_sklearn_version"
+_VERSION = re.compile(r"\d[\w.+-]{0,30}", re.ASCII)
+_MAX_VERSIONS = 10
+
+
+class _Found:
+    """What has been found so far, also in pickles inside of the pickle."""
+
+    def __init__(self) -> None:
+        self.uses: dict[tuple[str, str], Use] = {}
+        self._versions: set[str] = set()
+
+    def note_version(self, state: Any) -> None:
+        version = state.get(VERSION_KEY) if isinstance(state, dict) else None
+        if is_version(version) and len(self._versions) < _MAX_VERSIONS:
+            self._versions.add(str(version))
+
+    def contents(self) -> Contents:
+        names = tuple(Reference(*key, use) for key, use in sorted(self.uses.items()))
+        return Contents(names, tuple(sorted(self._versions)))
+
+
+def is_version(text: Any) -> bool:
+    return isinstance(text, str) and _VERSION.fullmatch(text) is not None
+
+
 _RECONSTRUCTOR = ("copyreg", "_reconstructor")
 _NEW_BY_COPYREG = {_RECONSTRUCTOR, ("copyreg", "__newobj__")}
 
 
-def read_names(file: IO[bytes]) -> tuple[Reference, ...]:
+def read(file: IO[bytes]) -> Contents:
     """Every name that loading `file` would import, sorted. Raises CannotLoad for a file that is not a complete pickle,
     and Refused for one that hides a name or breaks a rule.
     """
-    uses: dict[tuple[str, str], Use] = {}
+    found = _Found()
     try:
-        _Reader(file, uses).load()
+        _Reader(file, found).load()
     except (CannotLoad, MemoryError, OSError):
         raise
     except Exception as error:  # for damaged bytes, the unpickler raises any exception
@@ -141,7 +117,7 @@ def read_names(file: IO[bytes]) -> tuple[Reference, ...]:
             "Compare its size with the original and upload it again.",
         ) from error
     require_one_pickle(file)
-    return tuple(Reference(*key, use) for key, use in sorted(uses.items()))
+    return found.contents()
 
 
 # The Python version of the unpickler, which joblib loads with, too; typeshed knows only the one in C.
@@ -151,9 +127,9 @@ PythonUnpickler: Any = pickle._Unpickler
 class _Reader(PythonUnpickler):  # type: ignore[misc]
     dispatch = dict(PythonUnpickler.dispatch)
 
-    def __init__(self, file: IO[bytes], uses: dict[tuple[str, str], Use], *, is_inner: bool = False) -> None:
+    def __init__(self, file: IO[bytes], found: "_Found", *, is_inner: bool = False) -> None:
         super().__init__(file)
-        self._file, self._uses, self._is_inner = file, uses, is_inner
+        self._file, self._found, self._is_inner = file, found, is_inner
         self._unfinished: list[_CallResult] = []
         self._globals: dict[tuple[str, str], _Global] = {}
 
@@ -173,8 +149,9 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
         raise Refused("The file refers to objects outside of itself (persistent ids).", NEVER)
 
     def _use(self, key: tuple[str, str], use: Use) -> None:
-        self._uses[key] = max(use, self._uses.get(key, use))
-        if len(self._uses) > MAX_NAMES:
+        uses = self._found.uses
+        uses[key] = max(use, uses.get(key, use))
+        if len(uses) > MAX_NAMES:
             raise Refused(f"The file asks for more than {MAX_NAMES} names.", NEVER)
 
     def _used(self, value: Any, use: Use) -> tuple[str, str]:
@@ -210,10 +187,21 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
             self._require_partial(arguments)
         elif called in GENERATORS and any(getattr(each, "key", None) != BIT_GENERATOR for each in arguments[1:]):
             raise Refused(NO_BIT_GENERATOR, NEVER)
-        self.stack[-1] = made = _CallResult(key, arguments)
+        elif called in NEW_INDEX:
+            self._used(arguments[0], Use.CALLED)
+        self.stack[-1] = made = self._looked_up(called, arguments) or _CallResult(key, arguments)
         if called == DTYPE:
             require_dtype_by_name(arguments)
             self._unfinished.append(made)
+
+    def _looked_up(self, called: tuple[str, str], arguments: tuple[Any, ...]) -> Any:
+        """A method by its name, so that the report can say which. `getattr` itself stays among the names."""
+        owner = getattr(arguments[0], "key", None) if called == GETATTR and len(arguments) == 2 else None
+        if owner is None or type(arguments[1]) is not str or not arguments[1].isidentifier():
+            return None
+        key = (owner[0], f"{owner[1]}.{arguments[1]}")
+        self._use(key, Use.MENTIONED)
+        return _Global(key)
 
     def _require_finished(self, called: tuple[str, str] | None = None) -> None:
         if self._unfinished and called not in WITHIN_DTYPE:
@@ -237,7 +225,8 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
             self._finish_dtype(made, state)
             return
         self._require_finished()
-        require_plain_state(state)
+        require_plain_state(state, ".".join(made.key) if made.key else "an object")
+        self._found.note_version(state)
         if made.key == PARTIAL:
             self._require_partial(state)
         if made.key == ARRAY_WRAPPER and not self._is_inner:
@@ -289,7 +278,7 @@ class _Reader(PythonUnpickler):  # type: ignore[misc]
         """Skip what follows joblib's wrapper, which holds type and shape: the array's bytes, or a pickle of its own."""
         expected = _array_of(state)
         if expected is None:
-            _Reader(self._file, self._uses, is_inner=True).load()
+            _Reader(self._file, self._found, is_inner=True).load()
             return _CallResult(None)
         left = expected
         if state.get("numpy_array_alignment_bytes") is not None:
@@ -319,7 +308,10 @@ _Reader.dispatch |= {
 
 _TYPE = re.compile(r"[|<>=]?([biufcmMSUVO?])(\d*)", re.ASCII)
 _SIZES = {"b": {1}, "?": {1}, "i": {1, 2, 4, 8}, "u": {1, 2, 4, 8}, "f": {2, 4, 8, 12, 16}, "c": {8, 16, 24, 32}}
-_UNCLEAR = "The file holds an array whose size cannot be told from it."
+_UNCLEAR = (
+    "The file holds an array whose size cannot be told from it.",
+    f"{step_for('numpy.record')} A StringDType as objects: array.astype(object).",
+)
 
 
 def _array_of(state: Any) -> int | None:
@@ -329,36 +321,36 @@ def _array_of(state: Any) -> int | None:
     """
     # A key that is not text in this scan may become text when it is loaded, and set another shape.
     if not isinstance(state, dict) or not state.keys() >= {"shape", "dtype"} or set(map(type, state)) != {str}:
-        raise Refused(_UNCLEAR, NEVER)
+        raise Refused(*_UNCLEAR)
     shape, alignment = state["shape"], state.get("numpy_array_alignment_bytes")
     is_known = isinstance(shape, tuple) and all(type(each) is int and each >= 0 for each in shape)
     if not is_known or not (alignment is None or type(alignment) is int):
-        raise Refused(_UNCLEAR, NEVER)
+        raise Refused(*_UNCLEAR)
     item_bytes = _item_bytes(state["dtype"])
     total = None if item_bytes is None else math.prod(shape) * item_bytes
     if total is not None and total >= 2**63:
-        raise Refused(_UNCLEAR, NEVER)
+        raise Refused(*_UNCLEAR)
     return total
 
 
 def _item_bytes(dtype: Any, *, depth: int = 0) -> int | None:
     """Bytes of one item of a `numpy.dtype` as pickled; None for objects. Raises Refused where that is not certain."""
     if not isinstance(dtype, _CallResult) or dtype.key != DTYPE or depth > _MAX_DEPTH:
-        raise Refused(_UNCLEAR, NEVER)
+        raise Refused(*_UNCLEAR)
     match = _TYPE.fullmatch(dtype.arguments[0]) if dtype.arguments and type(dtype.arguments[0]) is str else None
     if match is None:
-        raise Refused(_UNCLEAR, NEVER)
+        raise Refused(*_UNCLEAR)
     kind, size = match[1], int(match[2] or 1)
     state = dtype.state
     if not isinstance(state, tuple) or len(state) not in (8, 9) or state[2] is not None:
-        raise Refused(_UNCLEAR, NEVER)
+        raise Refused(*_UNCLEAR)
     # The flags, not the type's name, decide whether an array of it holds objects.
     if type(state[7]) is not int or bool(state[7] & 1) != (kind == "O"):
-        raise Refused(_UNCLEAR, NEVER)
+        raise Refused(*_UNCLEAR)
     if kind == "O":
         return None
     if state[4] is not None and not _is_record(state[4], depth):
-        raise Refused(_UNCLEAR, NEVER)
+        raise Refused(*_UNCLEAR)
     return _checked_size(kind, size, state[5])
 
 
@@ -382,4 +374,4 @@ def _checked_size(kind: str, size: int, stated: Any) -> int:
         item_bytes = size * 4 if kind == "U" else size
         if item_bytes > 0 and stated in (-1, item_bytes):
             return item_bytes
-    raise Refused(_UNCLEAR, NEVER)
+    raise Refused(*_UNCLEAR)

@@ -13,9 +13,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from registry.formats.errors import HOW_TO_SAVE, CannotLoad, Refused
-from registry.formats.pickle_scan import NEVER, PARTIAL_FIX, PARTIAL_OF, Reference, require_plain_state
-from registry.formats.trust import Trust, Use
+from registry.formats.errors import HOW_TO_SAVE, CannotLoad, NotTrusted, Refused
+from registry.formats.next_steps import NAMED_FUNCTION, step_for
+from registry.formats.pickle_scan import VERSION_KEY, is_version
+from registry.formats.rules import NEVER, PARTIAL_FIX, PARTIAL_OF, require_plain_state
+from registry.formats.trust import Contents, Reference, Trust, Use
 
 NAME = "skops"
 SCHEMA = "schema.json"
@@ -56,7 +58,7 @@ _NODES: Mapping[str, Use] = {
 }
 
 
-def read_names(path: Path, *, max_bytes: int) -> tuple[Reference, ...]:
+def read(path: Path, *, max_bytes: int) -> Contents:
     """Every class and function that the file names. Raises CannotLoad; Refused for a node that models do not need."""
     nodes = list(_nodes(_schema(path, max_bytes)))
     _require_one_object_for_each_number(nodes)
@@ -64,17 +66,23 @@ def read_names(path: Path, *, max_bytes: int) -> tuple[Reference, ...]:
     for node in nodes:
         for key, use in (_checked(node), *_called_with_keys(node)):
             uses[key] = max(use, uses.get(key, use))
-    return tuple(Reference(*key, use) for key, use in sorted(uses.items()))
+    versions = {str(version) for node in nodes if is_version(version := _version_in(node))}
+    return Contents(tuple(Reference(*key, use) for key, use in sorted(uses.items())), tuple(sorted(versions)))
+
+
+def _version_in(node: dict[str, Any]) -> Any:
+    state = node.get("content")
+    return _text(state.get(VERSION_KEY)) if isinstance(state, dict) else None
 
 
 def load(path: Path, trust: Trust, *, max_bytes: int) -> Any:
     """The object. Raises Refused for a class that is not trusted, else what loading raises."""
     import skops.io
 
-    references = read_names(path, max_bytes=max_bytes)
+    references = read(path, max_bytes=max_bytes).names
     for each in references:
         if not trust.allows(each.module, each.name, each.use):
-            raise Refused(f"{each} is not trusted.", "check_model says more about this file.")
+            raise NotTrusted(str(each))
     return skops.io.load(path, trusted=[str(each) for each in references])
 
 
@@ -181,11 +189,14 @@ def _called_with_keys(node: dict[str, Any]) -> Iterator[tuple[tuple[str, str], U
 def _checked(node: dict[str, Any]) -> tuple[tuple[str, str], Use]:
     kind, module, name = node.get("__loader__"), node.get("__module__"), node.get("__class__")
     if not isinstance(kind, str) or kind not in _NODES:
-        raise Refused(f"The skops file holds a {kind!s:.50}, which models do not need.", NEVER)
+        raise Refused(
+            f"The skops file holds a {kind!s:.50} ({module!s:.50}.{name!s:.50}), by which it could call any method.",
+            step_for(f"{module!s:.50}.{name!s:.50}") or NAMED_FUNCTION,
+        )
     if not isinstance(module, str) or not isinstance(name, str) or not name.isidentifier():
-        raise Refused("The skops file holds an object without the name of its class.", NEVER)
+        raise Refused(f"The skops file holds an object whose class has no name: {name!s:.50}.", NAMED_FUNCTION)
     if kind == "ObjectNode" and isinstance(content := node.get("content"), dict):
-        require_plain_state(_texts(content.get("content")))
+        require_plain_state(_texts(content.get("content")), f"{module}.{name}")
     if kind == "PartialNode":
         _require_partial(node)
     if kind == "RandomGeneratorNode":

@@ -18,6 +18,26 @@ class Use(IntEnum):
     CALLED = 2
 
 
+@dataclass(frozen=True)
+class Reference:
+    """One class or function that a file would import, and what it would do with it."""
+
+    module: str
+    name: str
+    use: Use
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file would import, and the versions of scikit-learn that its estimators say they were written by."""
+
+    names: tuple[Reference, ...]
+    trained_with: tuple[str, ...] = ()
+
+
 # Packages of which no whole module can be trusted: they read files, execute text or call back. The same holds for
 # Python's standard library.
 _NEVER_WHOLE = {

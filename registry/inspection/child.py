@@ -15,7 +15,9 @@ from typing import Any
 from mlserve.errors import BadUpload, InvalidRows
 from mlserve.processes.orphans import end_with_parent
 from registry.formats import loading
-from registry.inspection import answer_files, probing, schema_sources, signatures, trainer_answers
+from registry.inspection import answer_files, probing, schema_sources, signatures, trainer_answers, versions
+from registry.inspection.child_report import why_not_stored
+from registry.inspection.predict_steps import step_for
 from registry.inspection.pydantic_classes import from_pydantic
 from registry.inspection.report import REQUEST_FILE, RESULT_FILE, Check
 from registry.inspection.sample import read_sample, require_inputs
@@ -34,7 +36,7 @@ from registry.schema.record import RecordSchema, Row
 MAX_SAMPLE_ROWS = 10_000
 MAX_GOLDEN_ROWS = 100
 _ROWS_ONE_BY_ONE = 25
-_SHOWN_NAMES, _SHOWN_FIXES, _SHOWN_COLUMNS = 20, 3, 30
+_SHOWN_NAMES, _SHOWN_COLUMNS = 20, 30
 # Of the time that an inspection may take: a slow pipeline must not fail because of what is only tried.
 _PROBING_SHARE = 0.25
 
@@ -52,6 +54,11 @@ class _Inspection:
     """The state that the checks share. Each `check_…` returns its Check or raises _Failed."""
 
     request: dict[str, Any]
+    # The other versions of scikit-learn by which it was trained, and that of here.
+    trained_with: tuple[str, ...] = ()
+    here: dict[str, str] = field(default_factory=installed_here)
+    # Whether nothing but the version explains what failed.
+    _is_by_version: bool = False
     pipeline: Any = None
     schema: RecordSchema | None = None
     guessed: tuple[str, ...] = ()
@@ -82,14 +89,15 @@ class _Inspection:
         """Runs before the file is loaded. An unreadable file is reported as a failure of the next check, `loads`."""
         path, trusted = Path(self.request["artifact"]), self.request["trusted_modules"]
         try:
-            names = loading.read_names(path, max_bytes=self.request["memory_bytes"])
+            contents = loading.read_contents(path, max_bytes=self.request["memory_bytes"])
         except loading.Refused as error:
             raise _Failed(Check("names", "failed", error.detail, error.fix)) from error
         except loading.CannotLoad as error:
             raise _Failed(Check("loads", "failed", error.detail, error.fix)) from error
-        if refused := loading.refused(names, trusted):
-            raise _Failed(_refused_names(refused))
-        return Check("names", "passed", f"{len(names)} names, all of them trusted.")
+        self.trained_with = tuple(each for each in contents.trained_with if each != self.here["scikit-learn"])
+        if refused := loading.refused(contents.names, trusted):
+            raise _Failed(self._refused_names(refused))
+        return Check("names", "passed", f"{len(contents.names)} names, all of them trusted.")
 
     def check_loads(self) -> Check:
         started = time.monotonic()
@@ -100,6 +108,7 @@ class _Inspection:
                 max_bytes=self.request["memory_bytes"],
             )
         except loading.CannotLoad as error:
+            self._is_by_version = not isinstance(error, loading.Refused)
             raise _Failed(Check("loads", "failed", error.detail, error.fix)) from error
         self.pipeline = as_pipeline(loaded.pipeline)
         seconds = time.monotonic() - started
@@ -120,26 +129,25 @@ class _Inspection:
         return Check("pipeline", "passed", f"{steps}; it can {', '.join(self.version_fields['outputs'])}.")
 
     def check_environment(self) -> Check:
-        here = installed_here()
         mismatches = self.version_fields.pop("mismatches")
         trained = sorted({mismatch["trained_with"] for mismatch in mismatches})
         # scikit-learn is the only package that writes its version into a pickle.
         self.version_fields["environment"] = {
-            "inspected_with": here,
-            "trained_with": {"scikit-learn": ", ".join(trained) or here["scikit-learn"]},
+            "inspected_with": self.here,
+            "trained_with": {"scikit-learn": ", ".join(trained) or self.here["scikit-learn"]},
         }
         if not mismatches:
-            return Check("environment", "passed", f"Trained with scikit-learn {here['scikit-learn']}, as is here.")
+            return Check("environment", "passed", f"Trained with scikit-learn {self.here['scikit-learn']}, as is here.")
         names = ", ".join(dict.fromkeys(mismatch["estimator"] for mismatch in mismatches))
         detail = (
-            f"Trained with scikit-learn {', '.join(trained)}, here is {here['scikit-learn']} ({names}). "
+            f"{versions.trained(trained, self.here['scikit-learn'])} ({names}). "
             "Loading across versions is not supported by scikit-learn and may change answers."
         )
-        fix = f"Train with scikit-learn {here['scikit-learn']}, or install {trained[0]} here."
+        fix = versions.mend(trained, self.here["scikit-learn"])
         if self.request["allow_other_versions"]:
             return Check("environment", "warning", f"{detail} It was allowed.", fix)
         # The other checks still run: a user who may allow it needs their results for the decision.
-        return Check("environment", "failed", detail, f"{fix} {_ALLOW}")
+        return Check("environment", "failed", detail, f"{fix}{versions.ALLOW}")
 
     def check_schema(self) -> Check:
         if (stored := self.request["stored"]) is not None:
@@ -216,7 +224,8 @@ class _Inspection:
             raise _Failed(Check("json", "failed", f"{where}{error}.", _JSON_FIX)) from error
         except Exception as error:  # the pipeline is the uploader's code, which may raise anything
             fix = _PREDICTS_FIX if schema.container == "frame" else f"{_PREDICTS_FIX} {_ARRAY_FIX}"
-            raise _Failed(Check("predicts", "failed", f"{type(error).__name__}: {error}", fix)) from error
+            detail = f"{type(error).__name__}: {error}"
+            raise _Failed(Check("predicts", "failed", detail, f"{fix}{step_for(error)}")) from error
         milliseconds = (time.monotonic() - started) * 1000
         shown = ", ".join(json.dumps(answer) for answer in self.answers["predictions"][:5])
         return Check("predicts", "passed", f"{len(rows)} rows in {milliseconds:.0f} ms: {shown}, …")
@@ -244,6 +253,11 @@ class _Inspection:
     def check_json(self) -> Check:
         if json.loads(json.dumps(self.answers, allow_nan=False)) != self.answers:
             raise _Failed(Check("json", "failed", "The answers change on their way through JSON.", _JSON_FIX))
+        # The parent would take them for a forgery.
+        kept = {"schema": self._require_schema().json_schema, **self.version_fields}
+        for name, value in kept.items():
+            if problem := why_not_stored(value):
+                raise _Failed(Check("json", "failed", f"Its {name.replace('_', ' ')} has {problem}.", _STORED_FIX))
         self.version_fields["golden_outputs"] = self.answers
         return Check("json", "passed", "The same before and after.")
 
@@ -293,6 +307,23 @@ class _Inspection:
             raise _Failed(Check("form", "failed", error.detail, "Correct the form file.")) from error
         return Check("form", "passed", "Every field is a column.")
 
+    def explained(self, check: Check) -> Check:
+        """A failed check, with the versions said first where another scikit-learn trained the artifact."""
+        if not self.trained_with or (check.name == "loads" and not self._is_by_version):
+            return check
+        return versions.explained(check, self.trained_with, self.here["scikit-learn"], is_cause=self._is_by_version)
+
+    def _refused_names(self, refused: list[loading.Refusal]) -> Check:
+        """Names that would be run come first, then those that would only be referred to."""
+        self._is_by_version = all(each.reference.module.partition(".")[0] == "sklearn" for each in refused)
+        if self.trained_with and self._is_by_version:
+            missing = ", ".join(str(each.reference) for each in refused[:_SHOWN_NAMES])
+            return Check("names", "failed", f"it refers to {missing}.")
+        shown = "; ".join(f"{each.does} {each.reference}" for each in refused[:_SHOWN_NAMES])
+        more = f" (and {len(refused) - _SHOWN_NAMES} more)" if len(refused) > _SHOWN_NAMES else ""
+        fix = loading.how_to_fix(refused, self.request["trusted_modules"])
+        return Check("names", "failed", f"This file would {shown}{more}.", fix)
+
     def _written_schema(self) -> dict[str, Any] | None:
         kind, path = self.request["schema_kind"], self.request["schema_path"]
         if kind is None:
@@ -325,18 +356,14 @@ class _Inspection:
         return self.schema
 
 
-_ALLOW = (
-    "To admit it nevertheless, with its golden answers as they are here: --allow-other-versions, or the box of that "
-    "name in the admin (permission registry.allow_other_versions)."
-)
-_SCHEMA_FIX = "Give --schema validation.py:RawData or a JSON Schema file that describes one raw record."
 _NOT_RUN_FIX = "Let the pipeline do what changes values; state limits with Field(ge=…, max_length=…) or Literal."
-_SAMPLE_FIX = "Give --sample with some real rows, so that the inspection and later checks mean something."
 _DOUBTS_FIX = "Compare this with the training data; a schema that is given can say it otherwise."
 _COUNT_FIX = (
     "Each row needs one answer. A step that wants another input than it gets, such as texts instead of a table, often "
     "answers like this: let the pipeline begin with a ColumnTransformer that picks its columns."
 )
+_SCHEMA_FIX = "Give `schema`: a Python file with a pydantic class, or a JSON Schema file, of one raw record."
+_SAMPLE_FIX = "Give `sample`: some real rows, so that the inspection and later checks mean something."
 _MARKED_FIX = "Replace them by invented values, unless they are invented already."
 _READABLE_SAMPLE_FIX = (
     "Give rows with the raw columns, named as in training: CSV with a header line, as to_csv(index=False) writes, or "
@@ -353,6 +380,10 @@ _CHANGED_FIX = (
 )
 _COLUMN_FIX = "Name the column of the sample that holds the answers, and no input of the pipeline."
 _BATCHING_FIX = "Look for a step that computes something over the rows it is given instead of the training data."
+_STORED_FIX = (
+    "Replace it in the schema, the sample or the training data. A default of NaN says that a value may be missing: "
+    "let the column be nullable (float | None = None)."
+)
 _JSON_FIX = "Let the pipeline answer finite numbers, strings or booleans."
 
 
@@ -389,15 +420,6 @@ def _shown_sample(names: Sequence[str]) -> str:
     )
 
 
-def _refused_names(refused: list[loading.Refusal]) -> Check:
-    """The most dangerous first: names that would be run, then those that would only be referred to."""
-    worst_first = sorted(refused, key=lambda each: -each.reference.use)
-    shown = "; ".join(f"{each.does} {each.reference}" for each in worst_first[:_SHOWN_NAMES])
-    more = f" (and {len(refused) - _SHOWN_NAMES} more)" if len(refused) > _SHOWN_NAMES else ""
-    fixes = list(dict.fromkeys(each.fix for each in worst_first))
-    return Check("names", "failed", f"This file would {shown}{more}.", " ".join(fixes[:_SHOWN_FIXES]))
-
-
 def _refused_sample(error: InvalidRows, made_up: bool, layout: str) -> Check:
     shown = "; ".join(f"{each.pointer} {each.detail}" for each in error.errors[:5])
     more = f" (and {error.total - 5} more)" if error.total > 5 else ""
@@ -430,7 +452,7 @@ def main(arguments: Sequence[str]) -> None:
             try:
                 emit({"check": asdict(step())})
             except _Failed as failed:
-                emit({"check": asdict(failed.check)})
+                emit({"check": asdict(inspection.explained(failed.check))})
                 return
         schema = inspection._require_schema()
         emit(

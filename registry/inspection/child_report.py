@@ -129,8 +129,8 @@ def _version_fields(given: Any) -> dict[str, Any]:
     """The fields of a version, each of its type and size. Raises NotAReport."""
     if not isinstance(given, dict) or set(given) != {*_FIELDS, "columns"}:
         raise NotAReport("other fields than a version has")
-    if b"\\u0000" in json.dumps(given).encode() or not _is_text(json.dumps(given, ensure_ascii=False)):
-        raise NotAReport("a text with characters that cannot be stored")
+    if problem := why_not_stored(given):
+        raise NotAReport(problem)
     for name, is_right in _FIELDS.items():
         if not is_right(given[name]):
             raise NotAReport(f"an impossible value of {name.replace('_', ' ')}")
@@ -158,6 +158,17 @@ def _require_answers(given: Mapping[str, Any]) -> None:
         raise NotAReport("answers of other outputs than it has")
     if any(not isinstance(each, list) or len(each) != len(given["sample_rows"]) for each in answers.values()):
         raise NotAReport("not one answer for each row")
+
+
+def why_not_stored(value: Any) -> str:
+    """Why a database would not take the value as JSON; '' for one that it takes."""
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except ValueError:
+        return "a number that JSON does not have: NaN or an infinite one"
+    if "\\u0000" in text or not _is_text(json.dumps(value, ensure_ascii=False)):
+        return "a text with characters that cannot be stored"
+    return ""
 
 
 def _is_text(text: str) -> bool:

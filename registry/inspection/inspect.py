@@ -19,6 +19,7 @@ from registry.bundles.bundle import Origin
 from registry.inspection.child_report import ChildReport, read_child_report, shown
 from registry.inspection.report import CHECKS, REQUEST_FILE, RESULT_FILE, Check, Report, with_skipped
 from registry.inspection.version_request import VersionRequest
+from registry.inspection.versions import without_vain_allowance
 
 # Only what an interpreter needs: the child must not see keys, passwords or addresses.
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT", "LD_LIBRARY_PATH")
@@ -84,7 +85,7 @@ def inspect(
     if not is_refused and (fields is None or ending):
         fields, checks = None, _with_end(child_report, ending)
     if fields is None or is_refused:
-        return Inspected(Report(with_skipped(checks), facts), {})
+        return Inspected(Report(with_skipped(without_vain_allowance(checks)), facts), {})
     report = Report(checks, {"load_seconds": fields.pop("load_seconds"), **facts})
     return Inspected(report, {**fields, "report": report.as_json()})
 

@@ -1,7 +1,7 @@
 """The report of an inspection: named checks with what was detail and what to do. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 Status = Literal["passed", "warning", "failed", "skipped"]
@@ -71,6 +71,11 @@ class Report:
         passed = sum(check.status == "passed" for check in self.checks)
         noted = f", {len(self.warnings)} with a warning" if self.warnings else ""
         return f"{passed + len(self.warnings)} of {len(self.checks)} checks passed{noted}"
+
+    def worded(self, render: Callable[[str], str]) -> "Report":
+        """With each text rendered for where it is shown (registry/inspection/wording.py)."""
+        checks = (replace(each, detail=render(each.detail), fix=render(each.fix)) for each in self.checks)
+        return replace(self, checks=tuple(checks))
 
     def as_json(self) -> dict[str, Any]:
         checks = [{**asdict(check), "question": check.question} for check in self.checks]

@@ -24,7 +24,7 @@ _KINDS = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 _HOW = (
     'pd.Series(pipeline.predict(X)).to_csv("expected.csv", index=False) where it was trained, X being the sample\'s '
-    "rows; then --expected expected.csv, or the field of expected answers in the admin and the API."
+    "rows; give that file as `expected`."
 )
 FIX = (
     "Look at what the pipeline gets: the schema's dtypes, its missing values, the order of columns. Or, if the file is "

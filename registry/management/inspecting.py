@@ -3,12 +3,13 @@
 from argparse import ArgumentParser, _ArgumentGroup
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from mlserve.errors import BadUpload
+from mlserve.errors import BadUpload, MlserveError
 from mlserve.terminal import TerminalCommand, cell, plain_table
 from registry.inspection.report import Report
 from registry.inspection.version_request import VersionRequest, version_request
+from registry.inspection.wording import in_shell
 from registry.schema.options import any_of
 from registry.schema.row_files import SUFFIXES
 
@@ -82,9 +83,14 @@ class InspectingCommand(TerminalCommand):
             "--private", dest="is_public", action="store_false", default=None, help="only signed-in users may use it"
         )
 
+    def _refuse(self, error: Exception) -> NoReturn:
+        if isinstance(error, MlserveError):
+            error.detail = in_shell(error.detail)
+        super()._refuse(error)
+
     def show_report(self, report: Report) -> None:
         table = plain_table("Check", "Status", "Found", may_wrap=("Check", "Found"))
-        for check in report.checks:
+        for check in report.worded(in_shell).checks:
             sign, style = _LOOKS[check.status]
             table.add_row(cell(check.question), cell(f"{sign} {check.status}", style), cell(check.detail))
             if check.fix and check.status in ("warning", "failed"):

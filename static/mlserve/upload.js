@@ -222,9 +222,17 @@ function reportRow(check) {
   question.textContent = check.question;
   status.textContent = `${SIGNS[check.status] ?? ""} ${check.status}`;
   status.classList.add(`mlserve-${check.status}`);
-  detail.textContent = check.detail;
-  fix.textContent = check.fix;
+  detail.textContent = onThisPage(check.detail);
+  fix.textContent = onThisPage(check.fix);
   return row;
+}
+
+// A report names the fields of an upload as the API does, in backticks; here they have labels.
+function onThisPage(text) {
+  return text.replace(/`(\w+)`/g, (written, name) => {
+    const label = form.elements.namedItem(name)?.labels?.[0]?.textContent.trim().replace(/:$/, "");
+    return label ? `“${label}”` : written;
+  });
 }
 
 function failed(error, file) {

@@ -7,6 +7,7 @@ from django.core.management.base import CommandError
 
 from mlserve.errors import NotFound
 from mlserve.terminal import TerminalCommand, shell_user
+from registry.inspection.wording import in_shell
 from registry.management.inspecting import add_allowance
 from registry.models import Model, ModelVersion
 from registry.publishing.admission import Admitted, why_not_admitted
@@ -78,5 +79,5 @@ def _nothing_to_do(count: int) -> str:
 
 def _line(readmission: Readmission) -> str:
     if readmission.refusal:
-        return f"✗ {readmission.version} refused: {readmission.refusal}"
+        return f"✗ {readmission.version} refused: {in_shell(readmission.refusal)}"
     return f"✓ {readmission.version} admitted{f', {readmission.note}' if readmission.note else ''}."

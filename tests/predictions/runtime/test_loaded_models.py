@@ -1,5 +1,6 @@
 """Loaded pipelines: once per process, bounded by bytes, one thread of BLAS."""
 
+import pickle
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from registry.publishing.admission import Admitted, admission_of
 from registry.storage.artifacts import store
 from registry.storage.digest import Digest, digest_of
 from tests.meanwhile import at_once
+from tests.pipelines import Stateless
 
 pytestmark = pytest.mark.django_db
 
@@ -161,3 +163,28 @@ def test_it_leaves_one_thread_to_blas_and_openmp(artifact: Callable[..., ModelVe
         loaded_models.load(artifact("a"))
 
         assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info()} == {1}
+
+
+def test_it_asks_for_a_restart_where_the_process_does_not_trust_what_was_admitted(
+    tmp_path: Path, settings: Any
+) -> None:
+    """It was started before MLSERVE_TRUSTED_MODULES was changed."""
+    path = tmp_path / "model.pickle"
+    path.write_bytes(pickle.dumps(Pipeline([("own", Stateless())])))
+    digest = digest_of(path)
+    store(path, digest)
+    version = _registered(
+        sha256=digest.sha256,
+        size_bytes=digest.size_bytes,
+        artifact_format="pickle",
+        admission=admission_of(Admitted(digest, "pickle")),
+    )
+    settings.MLSERVE_TRUSTED_MODULES = ()
+
+    with pytest.raises(
+        ArtifactUnavailable, match=r"was admitted, but this process does not trust tests\.pipelines\.Stateless"
+    ):
+        loaded_models.load(version)
+
+    settings.MLSERVE_TRUSTED_MODULES = ("tests.pipelines",)
+    assert loaded_models.load(version).pipeline.named_steps["own"] is not None

@@ -12,7 +12,8 @@ import pytest
 from sklearn.ensemble import StackingClassifier
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.model_selection import FixedThresholdClassifier, RepeatedKFold
+from sklearn.multioutput import RegressorChain
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -51,6 +52,7 @@ HOSTILE: dict[str, Callable[[], Any]] = {
     "any method of an array": lambda: stacking("predict", "tofile"),
     "a method by a word that is no text": lambda: stacking(np.array("eval")),
     "a method of a threshold": lambda: FixedThresholdClassifier(LogisticRegression(), response_method="to_csv"),
+    "a method of a chain": lambda: with_attributes(RegressorChain(LogisticRegression()), chain_method_="fit_transform"),
     "a reader of files": lambda: CountVectorizer(input="filename"),
     "a reader of what is open": lambda: HashingVectorizer(input="file"),
     "a reader of files by an array": lambda: CountVectorizer(input=np.array("filename")),
@@ -101,3 +103,17 @@ def test_it_survives_what_refers_to_itself() -> None:
     value[0]["a"] = value
 
     require_harmless(value)
+
+
+@pytest.mark.parametrize("value", [pd.NA, pd.NaT, RepeatedKFold(n_splits=2)])
+def test_it_lets_in_what_libraries_put_there(load: Any, value: Any) -> None:
+    assert repr(load(FunctionTransformer(kw_args={"a": [value]})).kw_args["a"][0]) == repr(value)
+
+
+def test_it_calls_no_method_by_a_name_in_data(load: Any) -> None:
+    """scikit-learn takes the method's name from `predict.__name__`, which a table answers by its labels."""
+    word = load(FunctionTransformer(kw_args={"a": pd.Series(["to_csv"], index=["__name__"])})).kw_args["a"]
+
+    with pytest.raises(AttributeError, match="__name__"):
+        _ = word.__name__
+    assert word["__name__"] == "to_csv"

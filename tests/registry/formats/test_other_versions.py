@@ -128,7 +128,12 @@ def test_it_ignores_the_box_of_those_who_may_not(uploader: User, old: Path) -> N
 
     assert form.is_valid()
     assert form.publish() is None
-    assert "Trained with scikit-learn" in str(form.non_field_errors())
+    errors = str(form.non_field_errors())
+    assert "Trained with scikit-learn" in errors
+    assert "“Admit although another scikit-learn trained it”" in errors
+    assert "--" not in errors
+    assert form.report is not None
+    assert not [each.fix for each in form.report.checks if "`" in each.fix or "--" in each.fix]
 
 
 def test_it_is_admitted_again_without_asking_again(db: None, old: Path, capsys: pytest.CaptureFixture[str]) -> None:

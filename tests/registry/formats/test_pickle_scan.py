@@ -22,7 +22,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from registry.formats import loading, pickle_scan
+from registry.formats import loading, pickle_scan, rules
 from registry.formats.loading import CannotLoad, Refused
 from registry.formats.pickle_scan import PythonUnpickler
 from registry.formats.trust import Use
@@ -294,7 +294,7 @@ def test_it_says_what_a_file_would_run(tmp_path: Path) -> None:
     ("module", "fix"),
     [
         ("tests.pipelines", "MLSERVE_TRUSTED_MODULES=tests.pipelines"),
-        ("not_here.at_all", "Install 'not_here' where mlserve runs"),
+        ("not_here.at_all", "Install not_here where mlserve runs"),
         ("sklearn.utils._testing", "sklearn.utils._testing:Name"),
     ],
 )
@@ -313,7 +313,7 @@ class _Recording(PythonUnpickler):  # type: ignore[misc]
         self.asked: set[tuple[str, str]] = set()
 
     def find_class(self, module: str, name: str) -> Any:
-        self.asked.add(pickle_scan.renamed(self.proto, module, name))
+        self.asked.add(rules.renamed(self.proto, module, name))
         raise LookupError
 
 
@@ -326,7 +326,7 @@ PLAIN = st.recursive(
 @given(value=PLAIN, protocol=st.sampled_from(range(2, 6)))
 @settings(deadline=None, max_examples=50)
 def test_it_finds_no_names_in_plain_values(value: Any, protocol: int) -> None:
-    names = pickle_scan.read_names(io.BytesIO(pickle.dumps(value, protocol)))
+    names = pickle_scan.read(io.BytesIO(pickle.dumps(value, protocol))).names
 
     assert {str(name) for name in names} <= {"_codecs.encode", "builtins.bytes"}
 
@@ -349,7 +349,7 @@ def test_it_survives_damage_and_overlooks_no_name(saved: list[bytes], data: st.D
     recording = _Recording(bytes(content))
 
     try:
-        names = {(each.module, each.name) for each in pickle_scan.read_names(io.BytesIO(bytes(content)))}
+        names = {(each.module, each.name) for each in pickle_scan.read(io.BytesIO(bytes(content))).names}
     except CannotLoad:
         return
     with pytest.raises(Exception):  # noqa: B017, PT011 - whatever damage leads to

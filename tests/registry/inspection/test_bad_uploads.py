@@ -167,3 +167,28 @@ def test_it_does_not_trust_the_name_of_a_file(
 
     assert response.status_code in {400, 422}
     assert "Traceback" not in response.content.decode()
+
+
+def test_it_gives_all_names_to_trust_in_one_line(as_owner: APIClient, form: dict[str, Any], settings: Any) -> None:
+    settings.MLSERVE_TRUSTED_MODULES = ("our_features",)
+    names = b"".join(
+        b"\x8c" + bytes([len(module)]) + module + b"\x8c\x05Thing\x93"
+        for module in (b"no_such_encoders.one", b"no_such_sampler.two", b"no_such_encoders.two")
+    )
+    form["artifact"] = a_file("model.pkl", b"\x80\x04(" + names + b"t.")
+
+    failed = failed_check(as_owner.post(URL, form, format="multipart").json())
+
+    assert failed["name"] == "names"
+    assert "MLSERVE_TRUSTED_MODULES=our_features,no_such_encoders,no_such_sampler in its environment" in failed["fix"]
+    assert failed["fix"].count("MLSERVE_TRUSTED_MODULES") == failed["fix"].count("may then call") == 1
+    assert "Install no_such_encoders, no_such_sampler where mlserve runs" in failed["fix"]
+
+
+def test_it_names_the_fields_of_the_api(as_owner: APIClient, form: dict[str, Any]) -> None:
+    form["schema"] = a_file("schema.json", "{}")
+
+    failed = failed_check(as_owner.post(URL, form, format="multipart").json())
+
+    assert "`schema`" in failed["fix"]
+    assert "--" not in failed["fix"]

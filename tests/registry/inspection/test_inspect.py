@@ -83,7 +83,7 @@ def test_it_needs_nothing_but_the_artifact(save: Save) -> None:
 
     assert inspected.report.is_accepted
     assert [check.name for check in inspected.report.warnings] == ["accepts", "answers"]
-    assert check_of(inspected, "accepts").fix.startswith("Give --sample")
+    assert check_of(inspected, "accepts").fix.startswith("Give `sample`")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_it_refuses_another_scikit_learn_and_looks_at_the_rest(save: Save) -> No
     assert pipelines.OTHER_SKLEARN in check.detail
     assert sklearn.__version__ in check.detail
     assert "LinearRegression" in check.detail
-    assert "--allow-other-versions" in check.fix
+    assert "`allow_other_versions`" in check.fix
     assert check_of(inspected, "predicts").status == "passed"
     assert inspected.version_fields == {}
 
@@ -256,7 +256,7 @@ def test_it_fails_a_pattern_for_which_no_row_can_be_made_up(save: Save, tmp_path
 
     assert failed.name == "accepts"
     assert "must match the pattern" in failed.detail
-    assert failed.fix.startswith("Give --sample")
+    assert failed.fix.startswith("Give `sample`")
 
 
 def test_it_fails_a_pipeline_that_does_not_predict_the_sample(save: Save, tmp_path: Path) -> None:
@@ -373,3 +373,17 @@ def test_it_refuses_a_class_of_a_json_file(tmp_path: Path) -> None:
 
     with pytest.raises(BadUpload, match="only a Python file has a class"):
         schema_source(f"{path}:RawData")
+
+
+def test_it_accuses_no_schema_of_forgery_for_its_defaults(save: Save, tmp_path: Path) -> None:
+    """NaN as a default, which pydantic writes into its schema."""
+    code = (
+        'from pydantic import BaseModel\nclass RawData(BaseModel):\n    a: float = float("nan")\n    b: float = 1.0\n'
+    )
+    schema = SchemaSource(written(tmp_path / "validation.py", code), "pydantic")
+    sample = written(tmp_path / "sample.json", [{"a": 1.0, "b": 0.0}])
+
+    inspected = inspect(save(two_columns()), VersionRequest(schema=schema, sample=sample))
+
+    assert "no inspection writes" not in str(inspected.report.failed)
+    assert all(each.name in {"schema", "json"} for each in inspected.report.failed)

@@ -156,7 +156,7 @@ UNUSABLE: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "The file is empty"),
     "text": (b"hello, world", "not a skops, joblib or pickle file; it looks like a Python source file or other text"),
     "zip": (b"PK\x03\x04" + bytes(60), "a zip archive, but no skops file"),
-    "not installed": (NOT_INSTALLED, "Install 'no_such_module' where mlserve runs and add it"),
+    "not installed": (NOT_INSTALLED, "Install no_such_module where mlserve runs"),
 }
 
 
