@@ -22,7 +22,7 @@ _TYPES: Mapping[str, dict[str, Any]] = {
     "boolean": {"type": "boolean"},
     "datetime": {"type": "string", "format": "date-time"},
 }
-# Marks a schema that the inspection completes with what the fitted pipeline knows (registry/inspection/signatures.py).
+# Marks a schema that the inspection completes with what the fitted pipeline knows (registry/sources/signatures.py).
 MARK = "x-made-from"
 MARK_OF_MLFLOW = "an MLflow signature"
 

@@ -11,9 +11,9 @@ from math import isclose
 from typing import Any
 
 from mlserve.errors import BadUpload
-from registry.inspection.answer_files import TrainerAnswers, texts_of
 from registry.inspection.report import Check
 from registry.schema.row_files import cell_value
+from registry.sources.answer_files import TrainerAnswers, texts_of
 
 _RELATIVE, _WITHIN = 1e-6, "labels equal, numbers within a relative 1e-6"
 # Sums in another order differ by so much of the largest number, where the sum itself is nearly zero.

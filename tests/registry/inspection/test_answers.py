@@ -151,7 +151,7 @@ def test_it_warns_without_answers(save: Save, sample: Path) -> None:
     inspected = inspect(save(two_columns()[0]), VersionRequest(sample=sample))
 
     assert answers_of(inspected).status == "warning"
-    assert "--expected expected.csv" in answers_of(inspected).fix
+    assert "give that file as `expected`" in answers_of(inspected).fix
 
 
 @pytest.mark.parametrize("name", ["sample.csv", "sample.json"])

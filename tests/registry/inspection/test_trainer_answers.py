@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from mlserve.errors import BadUpload
-from registry.inspection.answer_files import TrainerAnswers
 from registry.inspection.trainer_answers import absent, outputs_for, require_same
+from registry.sources.answer_files import TrainerAnswers
 
 
 def compare(given: list[Any], served: list[Any], *, labels: Any = None, is_text: bool = False) -> str:

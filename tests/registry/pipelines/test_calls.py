@@ -18,7 +18,6 @@ from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
-from registry.inspection.schema_sources import from_pipeline
 from registry.pipelines.calls import (
     available_outputs,
     class_labels,
@@ -27,6 +26,7 @@ from registry.pipelines.calls import (
     use_one_thread,
 )
 from registry.pipelines.errors import Unusable, WrongAnswerCount
+from registry.sources.schemas import from_pipeline
 from tests import pipelines
 
 X = pd.DataFrame({"a": [1.0, 2, 3, 4, 5, 6], "b": [10.0, 20, 30, 40, 50, 60], "c": [0.0, 1, 0, 1, 0, 1]})

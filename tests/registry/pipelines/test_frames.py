@@ -339,7 +339,7 @@ def by_hand() -> Callable[[list[dict[str, Any]]], pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def penguin_schema() -> RecordSchema:
-    from registry.inspection.pydantic_classes import from_pydantic
+    from registry.sources.pydantic_classes import from_pydantic
     from tests.pipelines import EXAMPLE
 
     return RecordSchema.from_json_schema(from_pydantic(EXAMPLE / "validation.py", "RawData").schema)

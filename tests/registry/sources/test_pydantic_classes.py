@@ -8,10 +8,10 @@ import pytest
 
 from mlserve.errors import BadUpload
 from registry.inspection.inspect import inspect
-from registry.inspection.pydantic_classes import PydanticSchema, from_pydantic
 from registry.inspection.version_request import VersionRequest, schema_source
 from registry.pipelines.frames import to_frame
 from registry.schema.record import RecordSchema
+from registry.sources.pydantic_classes import PydanticSchema, from_pydantic
 from tests import pipelines
 
 HEAD = """

@@ -31,9 +31,9 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
-from registry.inspection.schema_sources import from_pipeline
 from registry.pipelines.calls import available_outputs, run
 from registry.pipelines.wrappers import as_pipeline
+from registry.sources.schemas import from_pipeline
 
 ROWS = 40
 Y = np.arange(ROWS) % 3 % 2

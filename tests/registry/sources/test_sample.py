@@ -10,6 +10,7 @@ import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
@@ -35,8 +36,8 @@ def whole() -> Pipeline:
 
 
 def bare() -> Pipeline:
-    """Says nothing of its columns but their names."""
-    return make_pipeline(MODEL).fit(FRAME[["rooms", "area"]], PRICE)
+    """Says nothing of its columns but their names, and that it computes with them."""
+    return make_pipeline(LinearRegression()).fit(FRAME[["rooms", "area"]], PRICE)
 
 
 def inspected(artifact: Path, content: str | bytes, name: str, schema: SchemaSource | None = None) -> Inspected:

@@ -18,8 +18,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import is_typeddict
 
 from mlserve.errors import BadUpload
-from registry.inspection.pydantic_defaults import MISSING, default_of
-from registry.inspection.pydantic_notes import notes_of
+from registry.sources.pydantic_defaults import MISSING, default_of
+from registry.sources.pydantic_notes import notes_of
 
 _MODULE = "uploaded_validation"
 _CONTAINERS = (list, tuple, set, frozenset, dict)

@@ -11,11 +11,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from mlserve.errors import BadUpload
-from registry.inspection.pydantic_classes import from_pydantic
-from registry.inspection.schema_sources import explicit, from_json_file
 from registry.schema.record import RecordSchema
+from registry.sources.pydantic_classes import from_pydantic
+from registry.sources.schemas import explicit, from_json_file
 from tests import pipelines
-from tests.registry.inspection.test_schema_sources import CITIES, NUMBERS, Y, forest, many
+from tests.registry.sources.test_schemas import CITIES, NUMBERS, Y, forest, many
 
 
 def written(**properties: dict[str, Any]) -> dict[str, Any]:

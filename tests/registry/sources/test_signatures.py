@@ -12,8 +12,8 @@ from sklearn.preprocessing import OneHotEncoder
 
 from mlserve.errors import BadUpload
 from registry.bundles.signature import MARK, MARK_OF_MLFLOW
-from registry.inspection.signatures import from_signature, is_signature
 from registry.schema.record import RecordSchema
+from registry.sources.signatures import from_signature, is_signature
 
 FRAME = pd.DataFrame(
     {"plain": [1, 2], "gaps": [1.5, None], "city": ["a", "b"], "day": pd.to_datetime(["2026-01-31"] * 2)}

@@ -1,4 +1,4 @@
-"""registry/inspection/contradictions.py, through `explicit`."""
+"""registry/sources/contradictions.py, through `explicit`."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from mlserve.errors import BadUpload
-from registry.inspection.schema_sources import ReadSchema, explicit
+from registry.sources.schemas import ReadSchema, explicit
 
 Y = [0, 1, 0, 1, 0, 1]
 CLOSED, OPEN = OneHotEncoder(), OneHotEncoder(handle_unknown="ignore")

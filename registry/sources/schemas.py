@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from mlserve.errors import BadUpload
-from registry.inspection.contradictions import agreed, has_exact_floats, with_possible_dtype
 from registry.pipelines.containers import FittedInput, fitted_input
 from registry.pipelines.facts import Facts, Unreadable, column_facts, type_of_values
 from registry.pipelines.frames import label_text
 from registry.schema.flattening import DIALECT, IGNORED_KEY
 from registry.schema.json_files import read_json
 from registry.schema.record import RecordSchema, Row
+from registry.sources.contradictions import agreed, has_exact_floats, with_possible_dtype
 
 # The range of fewer rows would cause warnings about usual values.
 _ROWS_FOR_A_RANGE = 50

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from mlserve.errors import BadUpload
-from registry.inspection.answer_files import TrainerAnswers, from_column, from_file, without_column
 from registry.schema.record import RecordSchema
+from registry.sources.answer_files import TrainerAnswers, from_column, from_file, without_column
 
 ANSWERS = pd.Series(["a", "b"])
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from mlserve.errors import BadUpload
 from registry.bundles.signature import MARK, MARK_OF_MLFLOW
-from registry.inspection.schema_sources import ReadSchema, explicit, from_pipeline, order_counts
 from registry.pipelines.containers import feature_names
 from registry.schema.flattening import types_of
 from registry.schema.record import RecordSchema, Row
+from registry.sources.schemas import ReadSchema, explicit, from_pipeline, order_counts
 
 # A value of each kind, to stand for what the signature says where the pipeline says nothing.
 _VALUES: Mapping[str, Any] = {"integer": 1, "number": 0.5, "boolean": True, "string": "text"}
