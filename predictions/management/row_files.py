@@ -34,11 +34,13 @@ def read(file: str, schema: RecordSchema) -> RowFile:
 def only_columns(rows: list[Row], schema: RecordSchema, *, model: str) -> tuple[list[Row], list[str]]:
     """The rows with the columns of the schema only, and the names of the others.
 
-    Raises BadUpload for rows without a column that the schema requires, or without any of its columns.
+    Raises BadUpload for rows without a column that the schema requires, without any of its columns, or with one that
+    is only written otherwise.
     """
     columns, present = {*schema.names, *schema.ignored}, names_in(rows)
     if rows:
-        require_columns(rows, schema.names if columns.isdisjoint(present) else schema.json_schema["required"], model)
+        needed = schema.names if columns.isdisjoint(present) else schema.json_schema["required"]
+        require_columns(rows, needed, model, optional=schema.names)
     others = [name for name in present if name not in columns]
     if not others:
         return rows, []

@@ -32,7 +32,7 @@ def read_sample(path: Path, pipeline: Any, schema: RecordSchema | None, *, is_wr
 def require_inputs(rows: Sequence[Row], schema: RecordSchema, *, is_written: bool) -> None:
     """Raise BadUpload with the columns that are absent: any of a pipeline, or any that a written schema requires."""
     if is_written:
-        require_columns(rows, schema.json_schema["required"], "the schema")
+        require_columns(rows, schema.json_schema["required"], "the schema", optional=schema.names)
     elif schema.container != "records":  # where a key that is absent counts as nought
         require_columns(rows, schema.names, "the pipeline")
 

@@ -10,15 +10,20 @@ from mlserve.errors import BadUpload
 _SHOWN_NAMES, _SHOWN_CHARACTERS = 20, 120
 
 
-def require_columns(rows: Sequence[Mapping[str, Any]], needed: Sequence[str], source: str) -> None:
-    """Raise BadUpload with the `needed` columns that no row has. `source` is who needs them, as "the pipeline"."""
+def require_columns(
+    rows: Sequence[Mapping[str, Any]], needed: Sequence[str], source: str, *, optional: Sequence[str] = ()
+) -> None:
+    """Raise BadUpload with the columns that no row has. `source` is who needs them, as "the pipeline".
+
+    An `optional` column may be absent, unless one that is there is only written otherwise: it would stay unused.
+    """
     present = names_in(rows)
-    missing = [name for name in needed if name not in present]
+    taken = dict.fromkeys((*needed, *optional))
+    others = [name for name in present if name not in taken]
+    meant = alike(others, [name for name in taken if name not in present])
+    missing = [name for name in dict.fromkeys((*needed, *meant.values())) if name not in present]
     if not missing:
         return
-    taken = set(needed)
-    others = [name for name in present if name not in taken]
-    meant = alike(others, missing)
     hint = f"It has {listed(list(present))}." if present else "There are no columns."
     if meant:
         hint = f"It writes {listed([f'{other!r} for {name!r}' for other, name in meant.items()])}: name columns alike."

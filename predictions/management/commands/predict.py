@@ -16,7 +16,7 @@ from predictions.runtime.execution import predict_rows
 from predictions.serving.submission import parse_outputs, require_outputs
 from registry.models import Model, ModelVersion
 from registry.schema.record import RecordSchema, Row, RowWarning, row_pointer
-from registry.tables.columns import alike, listed
+from registry.tables.columns import listed
 
 
 class Command(TerminalCommand):
@@ -89,9 +89,7 @@ class Command(TerminalCommand):
         if layout:
             self.stderr.write(printable(f"{file}: {layout}"))
         if others:
-            meant = list(alike(others, version.record_schema.names).values())
-            hint = f" Did you mean {listed(meant)}?" if meant else ""
-            self.stderr.write(printable(f"warning: not columns of {version} and not used: {listed(others)}.{hint}"))
+            self.stderr.write(printable(f"warning: not columns of {version} and not used: {listed(others)}."))
 
     def _predict(self, version: ModelVersion, rows: Sequence[Row], outputs: Sequence[str]) -> Answers:
         with self.working(f"Loading {version}"):

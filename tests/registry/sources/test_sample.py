@@ -129,7 +129,9 @@ def test_it_reads_cells_as_a_written_schema_says_from_the_beginning(save: Save, 
 
 
 def test_it_does_not_take_an_empty_row_for_columns_that_may_be_empty(save: Save) -> None:
-    found = inspected(save(bare()), "rooms;area\n3;80,5\n;\n", "sample.csv")
+    pipeline = make_pipeline(LinearRegression()).fit(FRAME[["rooms", "area"]], PRICE)
+
+    found = inspected(save(pipeline), "rooms;area\n3;80,5\n;\n", "sample.csv")
 
     assert found.version_fields["sample_rows"] == [{"rooms": 3, "area": 80.5}]
     assert found.version_fields["schema"]["required"] == ["rooms", "area"]

@@ -10,6 +10,13 @@ def test_it_accepts_other_columns_and_gaps() -> None:
     require_columns([{"a": 1, "id": 7}, {"b": 2}], ["a", "b"], "the pipeline")
 
 
+def test_it_needs_an_optional_column_only_where_it_is_written_otherwise() -> None:
+    require_columns([{"a": 1, "id": 7}], ["a"], "the schema", optional=["a", "b"])
+
+    with pytest.raises(BadUpload, match=r"absent: b\. It writes 'B' for 'b'"):
+        require_columns([{"a": 1, "B": 7}], ["a"], "the schema", optional=["a", "b"])
+
+
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
