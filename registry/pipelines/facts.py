@@ -1,7 +1,8 @@
 """What fitted steps tell about the raw columns that reach them, as parts of a JSON Schema property. Pure.
 
 Beside the keys of the flat schema (registry/schema/flattening.py) a fact may say `nullable`: whether every step that
-meets a gap in the column can take it; and `numeric`: steps that make numbers of everything get it, which leaves open
+meets a gap in the column can take it; `must_be_given`: that the estimator itself does, for which a null is a value like
+others, so that a forgotten column must not become one; and `numeric`: steps that make numbers of everything get it, which leaves open
 whether they were fitted on booleans or numbers.
 """
 
@@ -30,8 +31,8 @@ def column_facts(pipeline: Any, names: Sequence[str]) -> dict[str, Facts]:
         for arrival in reached:
             for name, position in _raw_columns(arrival):
                 _add(known[name], read(arrival.step, position, len(arrival.origins)))
-    for name, verdicts in _gap_verdicts(reached).items():
-        known[name]["nullable"] = all(verdicts)
+    for name, ends in _ends_of_gaps(reached).items():
+        known[name] |= {"nullable": _REFUSED not in ends, "must_be_given": _TAKEN in ends}
     return known
 
 
@@ -172,31 +173,35 @@ _READERS: tuple[Callable[[Any, int, int], Facts], ...] = (
 # --- Gaps --------------------------------------------------------------------------------------------------------
 
 
-def _gap_verdicts(reached: Sequence[Arrival]) -> dict[str, list[bool]]:
-    """For each column, whether the steps that decide what becomes of its gaps can take them."""
-    verdicts: dict[str, list[bool]] = {}
+# What becomes of a gap: it is filled or known, an estimator computes with it, or it raises.
+_FILLED, _TAKEN, _REFUSED = "filled", "taken", "refused"
+
+
+def _ends_of_gaps(reached: Sequence[Arrival]) -> dict[str, set[str]]:
+    """For each column what becomes of its gaps, on all ways that it takes."""
+    ends: dict[str, set[str]] = {}
     for arrival in reached:
         for position, origin in enumerate(arrival.origins):
             if origin is not None and not origin.is_filled:
-                verdict = _takes_gaps(arrival.step, position, len(arrival.origins))
-                if verdict is not None:
-                    verdicts.setdefault(origin.name, []).append(verdict)
-    return verdicts
+                end = _end_of_gap(arrival.step, position, len(arrival.origins))
+                if end is not None:
+                    ends.setdefault(origin.name, set()).add(end)
+    return ends
 
 
-def _takes_gaps(step: Any, position: int, width: int) -> bool | None:
+def _end_of_gap(step: Any, position: int, width: int) -> str | None:
     """None for a step that hands on what is missing to the next one, or of which nothing is known."""
     if is_imputer(step):
-        return True
+        return _FILLED
     categories = getattr(step, "categories_", None)
     if categories is not None and len(categories) == width:
-        return any(is_missing(value) for value in categories[position].tolist())
+        return _FILLED if any(is_missing(value) for value in categories[position].tolist()) else _REFUSED
     tags = _input_tags(step) if _is_of_known_library(step) else None
     if tags is None or hasattr(step, "func"):
         return None
     if hasattr(step, "transform") and not hasattr(step, "predict"):
-        return None if tags.allow_nan else False
-    return bool(tags.allow_nan)
+        return None if tags.allow_nan else _REFUSED
+    return _TAKEN if tags.allow_nan else _REFUSED
 
 
 def _is_of_known_library(step: Any) -> bool:

@@ -86,7 +86,9 @@ def from_pipeline(pipeline: Any, sample: Sequence[Row]) -> ReadSchema:
     for name in fitted.inputs:
         properties[name], is_guessed = _property(known[name], [row.get(name) for row in sample])
         guessed += [name] if is_guessed else []
-    required = [name for name in fitted.inputs if "null" not in properties[name]["type"]]
+    required = [
+        name for name in fitted.inputs if known[name].get("must_be_given") or "null" not in properties[name]["type"]
+    ]
     if fitted.container == "records":  # a key that is absent counts as nought
         required = [name for name in required if sample and all(name in row for row in sample)]
     raw = {"$schema": DIALECT, "type": "object", "properties": properties, "required": required}
@@ -178,6 +180,7 @@ def _property(known: Facts, values: list[Any]) -> tuple[dict[str, Any], bool]:
     present = [value for value in values if value is not None]
     node = dict(known)
     takes_gaps, is_numeric = node.pop("nullable", False), node.pop("numeric", False)
+    node.pop("must_be_given", None)
     seen = type_of_values(present) if present else None
     is_guessed = "type" not in node and (seen == "string" or not is_numeric)
     nullable = len(present) < len(values) or (takes_gaps and not is_guessed)

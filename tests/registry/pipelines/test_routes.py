@@ -185,7 +185,7 @@ DROPPING = ColumnTransformer([("scale", StandardScaler(), ["c"]), ("drop", "drop
         ([StandardScaler().set_output(transform="pandas"), DROPPING], {"a", "b", "c"}),
         ([FeatureUnion([("one", DROPPING), ("two", "passthrough")])], {"a", "b", "c"}),
     ],
-    ids=str,
+    ids=["first", "behind passthrough", "nested", "union", "remainder", "behind a scaler", "beside passthrough"],
 )
 def test_it_knows_which_columns_are_used(steps: list[Any], used: set[str]) -> None:
     pipeline = make_pipeline(*steps, LogisticRegression()).fit(X, Y)

@@ -95,7 +95,7 @@ def test_it_refuses_a_sample_without_the_pipelines_columns(
 def test_it_lets_a_written_schema_say_which_columns_may_be_absent(save: Save, tmp_path: Path) -> None:
     nodes = {name: {"type": ["number", "null"]} for name in ("rooms", "area")}
     schema = tmp_path / "schema.json"
-    artifact = save(bare())
+    artifact = save(make_pipeline(MODEL).fit(FRAME[["rooms", "area"]], PRICE))
 
     schema.write_text(json.dumps({"type": "object", "properties": nodes, "required": ["rooms"]}))
     accepted = inspected(artifact, "rooms\n3\n", "sample.csv", SchemaSource(schema, "json_schema"))

@@ -219,6 +219,14 @@ def test_it_requires_what_may_not_be_missing() -> None:
     assert read(routed).json_schema["required"] == ["b"]
 
 
+def test_it_wants_a_column_that_an_imputer_does_not_fill_to_be_given_at_least_as_null() -> None:
+    """To a forest a gap is a value like others; one that was forgotten must not become one."""
+    schema = schema_of(forest())
+
+    assert schema.json_schema["required"] == ["a", "b"]
+    assert schema.validated({"a": None, "b": 1})
+
+
 def test_it_keeps_the_order_of_training() -> None:
     assert read(StandardScaler(), frame=NUMBERS[["b", "a"]]).names == ("b", "a")
 
