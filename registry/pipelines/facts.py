@@ -2,8 +2,8 @@
 
 Beside the keys of the flat schema (registry/schema/flattening.py) a fact may say `nullable`: whether every step that
 meets a gap in the column can take it; `must_be_given`: that the estimator itself does, for which a null is a value like
-others, so that a forgotten column must not become one; and `numeric`: steps that make numbers of everything get it, which leaves open
-whether they were fitted on booleans or numbers.
+others, so that a forgotten column must not become one; and `numeric`: steps that make numbers of everything get it,
+which leaves open whether they were fitted on booleans or numbers.
 """
 
 import math
