@@ -66,8 +66,8 @@ def check_accepts(inspection: Inspection) -> Check:
     made_up = not inspection.rows
     if made_up:
         inspection.rows = [schema.example()]
-    known = {*schema.names, *schema.ignored}
-    extra = sorted({name for row in inspection.rows for name in row if name not in known})
+    known = set(schema.names)
+    extra = sorted({name for row in inspection.rows for name in row} - known - set(schema.ignored))
     inspection.rows = [{name: value for name, value in row.items() if name in known} for row in inspection.rows]
     inspection.version_fields["sample_rows"] = inspection.rows[:MAX_GOLDEN_ROWS]
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from registry.schema.record import Column, RecordSchema, Row
+from registry.schema.record import IGNORED, Column, RecordSchema, Row
 
 # Comparing so many takes less than a second.
 _MOST_CELLS = 1_000_000
@@ -39,6 +39,8 @@ def first_changed_value(schema: RecordSchema, rows: Sequence[Row], data: Any) ->
     """
     compared = rows[: max(1, _MOST_CELLS // len(schema.columns))]
     for position, column in enumerate(schema.columns):
+        if column.dtype == IGNORED:
+            continue
         for row, (values, held) in enumerate(zip(compared, _values_of(data, position, column.name), strict=False)):
             given = values.get(column.name)
             if given is not None and not _is_kept(given, held, column.dtype):

@@ -114,7 +114,7 @@ class RecordSchema:
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.inputs)
 
-    @property
+    @cached_property
     def ignored(self) -> tuple[str, ...]:
         """The columns of the training data that the pipeline drops: accepted in a row, and not looked at."""
         return tuple(column.name for column in self.columns if column.dtype == IGNORED)
@@ -136,7 +136,7 @@ class RecordSchema:
         return example_record(self.json_schema)
 
     def validated(self, payload: Any) -> list[Row]:
-        """The rows of a request: one record or a list of records.
+        """The rows of a request, one record or a list of records, without the columns that are ignored.
 
         Raises InvalidRows with every error; pointers start at `#/column` for a single record, at
         `#/row/column` for a list.
@@ -144,14 +144,21 @@ class RecordSchema:
         if isinstance(payload, dict):
             if not (self._record_validator.is_valid(payload) and self._are_options([payload])):
                 self._errors.refuse([(payload, ())])
-            return [payload]
+            return self._inputs_of([payload])
         if not isinstance(payload, list):
             raise InvalidRows([FieldError("#", "must be one record {…} or a list of records [{…}, …]")], 1)
         if not payload:
             raise InvalidRows([FieldError("#", "must hold at least one record")], 1)
         if not (self._list_validator.is_valid(payload) and self._are_options(payload)):
             self._errors.refuse((row, (index,)) for index, row in enumerate(payload))
-        return payload
+        return self._inputs_of(payload)
+
+    def _inputs_of(self, rows: list[Row]) -> list[Row]:
+        """Nothing that the model does not look at is kept: it is often what tells one person from another."""
+        if not self.ignored:
+            return rows
+        names = frozenset(self.names)
+        return [{name: value for name, value in row.items() if name in names} for row in rows]
 
     def training_warnings(self, rows: Sequence[Row]) -> list[RowWarning]:
         """Values outside what the pipeline saw in training, at most `MAX_LISTED_WARNINGS`, in row order."""

@@ -17,7 +17,7 @@ _PYTHON_TYPES = {
     "boolean": "boolean (in Python bool)",
 }
 # Beyond this, a float64 cannot hold every whole number.
-_MOST_EXACT = 2**53
+MOST_EXACT = 2**53
 
 
 def agreed(name: str, node: dict[str, Any], known: Facts, *, is_required: bool) -> tuple[dict[str, Any], list[str]]:
@@ -35,7 +35,7 @@ def agreed(name: str, node: dict[str, Any], known: Facts, *, is_required: bool) 
 
 def has_exact_floats(known: Facts) -> bool:
     """Whether floats can hold the whole numbers that an encoder learned: with gaps, a column becomes one of floats."""
-    return known.get("type") != "integer" or all(abs(value) <= _MOST_EXACT for value in _learned(known))
+    return known.get("type") != "integer" or all(abs(value) <= MOST_EXACT for value in _learned(known))
 
 
 def with_possible_dtype(node: dict[str, Any], *, may_be_absent: bool = False) -> dict[str, Any]:

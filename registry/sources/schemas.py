@@ -13,7 +13,7 @@ from registry.pipelines.frames import label_text
 from registry.schema.flattening import DIALECT, IGNORED_KEY
 from registry.schema.json_files import read_json
 from registry.schema.record import RecordSchema, Row
-from registry.sources.contradictions import agreed, has_exact_floats, with_possible_dtype
+from registry.sources.contradictions import MOST_EXACT, agreed, has_exact_floats, with_possible_dtype
 
 # The range of fewer rows would cause warnings about usual values.
 _ROWS_FOR_A_RANGE = 50
@@ -175,7 +175,8 @@ def _facts_of(pipeline: Any, fitted: FittedInput, sample: Sequence[Row]) -> dict
 def _property(known: Facts, values: list[Any]) -> tuple[dict[str, Any], bool]:
     """A property of what the pipeline says and, where it says nothing, of the sample; and whether it is a guess.
 
-    A column that is only computed with gets floats, which no computation can tell from whole numbers.
+    A column that is only computed with gets floats, which no computation can tell from whole numbers that a float can
+    hold. Larger ones stay whole, and such a column has no gaps: with them it would have been one of floats.
     """
     present = [value for value in values if value is not None]
     node = dict(known)
@@ -184,13 +185,14 @@ def _property(known: Facts, values: list[Any]) -> tuple[dict[str, Any], bool]:
     seen = type_of_values(present) if present else None
     is_guessed = "type" not in node and (seen == "string" or not is_numeric)
     nullable = len(present) < len(values) or (takes_gaps and not is_guessed)
+    is_large = seen == "integer" and any(abs(value) > MOST_EXACT for value in present)
     if "type" not in node:
-        node["type"] = "number" if seen is None or (is_numeric and seen == "integer") else seen
+        node["type"] = "number" if seen is None or (is_numeric and seen == "integer" and not is_large) else seen
+        node |= {"x-dtype": "uint64"} if is_large and max(present) >= 2**63 else {}
     if is_numeric and node["type"] == "boolean":
         node = {key: value for key, value in node.items() if key not in _OF_NUMBERS}
         node |= {"x-dtype": "float64"} if nullable else {}
-    if nullable and not has_exact_floats(node):
-        nullable = False
+    nullable = nullable and has_exact_floats(node) and not (is_large and node["type"] == "integer")
     return with_possible_dtype({**node, "type": [node["type"], "null"] if nullable else node["type"]}), is_guessed
 
 

@@ -32,6 +32,8 @@ from sklearn.preprocessing import (
 )
 
 from registry.pipelines.calls import available_outputs, run
+from registry.pipelines.frames import to_input
+from registry.pipelines.kept_values import first_changed_value
 from registry.pipelines.wrappers import as_pipeline
 from registry.sources.schemas import from_pipeline
 
@@ -167,7 +169,9 @@ def require_same_answers(pipeline: Any, data: Any, rows: list[dict[str, Any]]) -
     outputs = available_outputs(pipeline)
 
     served = run(pipeline, schema, schema.validated(rows), outputs)
+    changed = first_changed_value(schema, rows, to_input(schema, rows))
 
+    assert changed is None
     assert served["predictions"] == pipeline.predict(data).tolist()
     if "predict_proba" in outputs:
         assert [list(each.values()) for each in served["probabilities"]] == pipeline.predict_proba(data).tolist()
