@@ -67,15 +67,17 @@ def check_answers(inspection: Inspection) -> Check:
     if inspection.request["stored"] is not None:
         return Check("answers", "passed", "As registered.")
     schema, found = inspection.require_schema(), inspection.version_fields
-    if changed := first_changed_value(schema, inspection.rows, to_input(schema, inspection.rows)):
-        raise Failed(Check("answers", "failed", changed.detail, _CHANGED_FIX))
     try:
+        if changed := first_changed_value(schema, inspection.rows, to_input(schema, inspection.rows)):
+            raise Failed(Check("answers", "failed", changed.detail, _CHANGED_FIX))
         trainer = answer_files.given_answers(inspection.request, found["class_labels"])
         if trainer is None:
             return trainer_answers.absent(guessed=inspection.guessed)
         outputs = trainer_answers.outputs_for(trainer, found["outputs"], row_count=inspection.sample_size)
         served = calls.run(inspection.pipeline, schema, inspection.rows, outputs)
         detail = trainer_answers.require_same(trainer, served, found["class_labels"])
+    except Failed:
+        raise
     except BadUpload as error:
         raise Failed(Check("answers", "failed", error.detail, trainer_answers.FIX)) from error
     except Exception as error:  # the pipeline is the uploader's code, which may raise anything

@@ -10,7 +10,9 @@ from typing import Any
 from mlserve.errors import BadUpload
 from registry.schema.json_files import read_json
 from registry.schema.record import RecordSchema, Row
-from registry.schema.row_files import read_rows
+from registry.schema.row_files import JSON_SUFFIXES, read_rows
+from registry.tables.numbers import with_point
+from registry.tables.text import text_of
 
 _PREDICTION, _PROBABILITIES, _PROBABILITY = "prediction", "probabilities", "probability_"
 _SHOWN_NAMES = 20
@@ -47,14 +49,12 @@ def given_answers(request: Mapping[str, Any], labels: Any) -> TrainerAnswers | N
 
 
 def from_file(path: Path) -> TrainerAnswers:
-    """The answers in a `.csv` or `.json` file. Raises BadUpload."""
+    """The answers in a file of CSV or JSON. Raises BadUpload."""
     try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadUpload(f"{path.name} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
+        text, _ = text_of(path.read_bytes(), path.name)
     except OSError as error:
         raise BadUpload(f"{path} cannot be read: {error.strerror}.") from error
-    return _from_csv(text, path.name) if path.suffix.lower() == ".csv" else _from_json(text, path.name)
+    return _from_json(text, path.name) if path.suffix.lower() in JSON_SUFFIXES else _from_csv(text, path.name)
 
 
 def without_column(rows: Sequence[Row], column: str | None, schema: RecordSchema | None) -> list[Row]:
@@ -79,8 +79,10 @@ def from_column(sample: Path, column: str, labels: Any) -> TrainerAnswers:
     if texts := texts_of(labels):
         node["enum"] = sorted(texts)
     schema = RecordSchema.from_json_schema({"type": "object", "properties": {column: node}})
-    rows = read_rows(sample, schema)
-    return TrainerAnswers([row.get(column) for row in rows], is_text=sample.suffix.lower() == ".csv")
+    answers = [row.get(column) for row in read_rows(sample, schema)]
+    if labels is None:  # numbers, perhaps with decimal commas as those of the other columns
+        answers = [with_point(answer) if isinstance(answer, str) else answer for answer in answers]
+    return TrainerAnswers(answers, is_text=sample.suffix.lower() not in JSON_SUFFIXES)
 
 
 def _from_json(text: str, name: str) -> TrainerAnswers:
@@ -101,7 +103,21 @@ def _from_json(text: str, name: str) -> TrainerAnswers:
 
 
 def _from_csv(text: str, name: str) -> TrainerAnswers:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    columns = _columns_of(text, name)
+    is_table = len(columns) > 1 and not any(map(_is_known, columns))
+    if len(columns) == 1 and not any(map(_is_known, columns)):
+        return TrainerAnswers(next(iter(columns.values())), is_text=True)
+    if is_table and list(columns) == [str(position) for position in range(len(columns))]:
+        # DataFrame(pipeline.predict(X)) of several outputs
+        return TrainerAnswers([list(cells) for cells in zip(*columns.values(), strict=True)], is_text=True)
+    return _from_columns(columns, name, is_text=True)
+
+
+def _columns_of(text: str, name: str) -> dict[str, list[str]]:
+    """The cells below each name of the header, without an index. Raises BadUpload."""
+    first_line = text.partition("\n")[0]
+    separator = next((each for each in ",;\t" if each in first_line), ",")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     try:
         # An empty line is an empty cell where there is one column; pandas writes "" then.
         header, *lines = [line for line in reader if line] or [[]]
@@ -117,13 +133,9 @@ def _from_csv(text: str, name: str) -> TrainerAnswers:
         raise BadUpload(f"{name} names a column more than once.")
     if len(header) > 1 and (header[0] in _INDEX_HEADERS or header[1:] == ["0"]):
         del columns[header[0]]
-    if any(_is_known(each) for each in columns):
-        return _from_columns(columns, name, is_text=True)
-    if len(columns) == 1:
-        return TrainerAnswers(next(iter(columns.values())), is_text=True)
-    if list(columns) == [str(position) for position in range(len(columns))]:  # DataFrame(predict(X)) of several outputs
-        return TrainerAnswers([list(cells) for cells in zip(*columns.values(), strict=True)], is_text=True)
-    return _from_columns(columns, name, is_text=True)
+    if separator == ",":
+        return columns
+    return {each: list(map(with_point, cells)) for each, cells in columns.items()}
 
 
 def _from_columns(columns: dict[str, list[Any]], name: str, *, is_text: bool) -> TrainerAnswers:

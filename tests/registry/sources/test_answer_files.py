@@ -58,6 +58,21 @@ def test_it_reads_probabilities(tmp_path: Path) -> None:
     assert read(tmp_path, cells) == TrainerAnswers(["a"], [{"a": "0.9", "b": "0.1"}], is_text=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("expected.csv", "prediction;probability_ä\n1,5;0,25\n".encode("cp1252")),
+        ("expected.tsv", "prediction\tprobability_ä\n1.5\t0.25\n".encode()),
+        ("expected.txt", "prediction,probability_ä\n1.5,0.25\n".encode("utf-16")),
+    ],
+)
+def test_it_reads_what_spreadsheets_write(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+
+    assert from_file(path) == TrainerAnswers(["1.5"], [{"ä": "0.25"}], is_text=True)
+
+
 def test_it_reads_several_outputs(tmp_path: Path) -> None:
     table = pd.DataFrame(np.array([[1, 2], [3, 4]]))
 
@@ -84,10 +99,10 @@ def test_it_says_what_it_cannot_read(tmp_path: Path, name: str, text: str, words
         read(tmp_path, text, name)
 
 
-def test_it_refuses_what_is_not_utf_8(tmp_path: Path) -> None:
-    (tmp_path / "expected.csv").write_bytes(b"0\n\xe4\n")
+def test_it_refuses_what_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "expected.csv").write_bytes(b"PK\x03\x04")
 
-    with pytest.raises(BadUpload, match="not UTF-8"):
+    with pytest.raises(BadUpload, match="an Excel workbook"):
         from_file(tmp_path / "expected.csv")
 
 
