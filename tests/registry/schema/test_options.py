@@ -58,7 +58,7 @@ def test_it_compares_with_a_few_only_but_always_ignores_case() -> None:
         ({"type": "boolean", "enum": [True]}, {True}),
         ({"type": "number", "enum": [2, [3]]}, {2}),
     ],
-    ids=str,
+    ids=["texts", "numbers", "boolean", "list"],
 )
 def test_it_reads_an_enum(node: dict[str, Any], values: set[Any]) -> None:
     options = enum_options(node)
