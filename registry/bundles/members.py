@@ -64,7 +64,9 @@ class Folder:
                     found.append(path.relative_to(self._root).as_posix())
             if len(found) > _MOST_FILES:
                 raise UnusableBundle(
-                    f"The folder holds more than {_MOST_FILES} files.", "Give the folder of one model."
+                    f"The artifact is a folder; give a file, or the folder of one model of MLflow. It holds more than "
+                    f"{_MOST_FILES:,} files.",
+                    "Give the file of the pipeline itself.",
                 )
         return sorted(found)
 

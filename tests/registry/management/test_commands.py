@@ -25,10 +25,10 @@ def test_it_lists_every_version(
     header, newest, oldest = capsys.readouterr().out.splitlines()
     assert header.split() == ["Model", "Tag", "Status", "Checks", "Size", "SHA-256", "Uploaded"]
     assert newest.split()[:3] == ["penguins", "1.1", "ready"]
-    assert "9 passed, 1 warning" in newest
+    assert "10 passed, 2 warnings" in newest
     assert "kB" in newest
     assert newest.endswith("by ada (shell)")
-    assert oldest.split()[:5] == ["penguins", "1.0", "live", "10", "passed"]
+    assert oldest.split()[:5] == ["penguins", "1.0", "live", "12", "passed"]
     assert penguins.sha256[:12] in oldest
 
 
@@ -42,7 +42,7 @@ def test_it_lists_as_json(penguins: ModelVersion, capsys: pytest.CaptureFixture[
         "status": "live",
         "is_live": True,
         "is_public": True,
-        "checks": {"passed": 10, "warnings": 0},
+        "checks": {"passed": 12, "warnings": 0},
         "size_bytes": penguins.size_bytes,
         "sha256": penguins.sha256,
         "uploaded_at": penguins.uploaded_at.isoformat(),

@@ -50,7 +50,7 @@ def test_it_stops_where_files_are_larger_than_an_artifact_may_be(
     settings.MLSERVE_MAX_ARTIFACT_BYTES = 2**20
     client.force_login(owner)
 
-    response = client.post("/api/models/penguins/versions", {"artifact": SimpleUploadedFile("a", bytes(2**24 + 2**21))})
+    response = client.post("/api/models/penguins/versions", {"artifact": SimpleUploadedFile("a", bytes(2**24 + 2**23))})
 
     assert response.status_code == 413, response.content
     assert "MLSERVE_MAX_ARTIFACT_BYTES" in response.json()["detail"]
