@@ -133,12 +133,12 @@ def _described(read: schemas.ReadSchema, source: str) -> str:
     schema, guessed = read.schema, set(read.guessed)
     shown = ", ".join(
         f"{column.name} ({column.dtype}{', guessed' if column.name in guessed else ''})"
-        for column in schema.inputs[:_SHOWN_COLUMNS]
+        for column in schema.columns[:_SHOWN_COLUMNS]
     )
-    more = f" and {len(schema.inputs) - _SHOWN_COLUMNS} more" if len(schema.inputs) > _SHOWN_COLUMNS else ""
+    more = f" and {len(schema.columns) - _SHOWN_COLUMNS} more" if len(schema.columns) > _SHOWN_COLUMNS else ""
     what = {"texts": ", given as texts", "records": ", given as dicts"}.get(schema.container, "")
-    hidden = sorted(guessed - {column.name for column in schema.inputs[:_SHOWN_COLUMNS]})
-    counted = "1 column" if len(schema.inputs) == 1 else f"{len(schema.inputs)} columns"
+    hidden = sorted(guessed - {column.name for column in schema.columns[:_SHOWN_COLUMNS]})
+    counted = "1 column" if len(schema.columns) == 1 else f"{len(schema.columns)} columns"
     parts = [f"{counted} from {source}{what}: {shown}{more}.{description(schema.marks)}"]
     if hidden:
         parts.append(f"Guessed as well: {', '.join(hidden)}.")

@@ -31,6 +31,9 @@ def column_facts(pipeline: Any, names: Sequence[str]) -> dict[str, Facts]:
         for arrival in reached:
             for name, position in _raw_columns(arrival):
                 _add(known[name], read(arrival.step, position, len(arrival.origins)))
+    for name in _singles(reached):
+        if known[name].get("numeric") and "type" not in known[name]:
+            known[name].setdefault("x-dtype", "float32")
     for name, ends in _ends_of_gaps(reached).items():
         known[name] |= {"nullable": _REFUSED not in ends, "must_be_given": _TAKEN in ends}
     return known
@@ -154,6 +157,21 @@ def _read_number(step: Any, position: int, _width: int) -> Facts:
     if is_other or (categorical is not None and categorical[position]):
         return {}
     return {"numeric": True} if _computes(step) else {}
+
+
+def _singles(reached: Iterable[Arrival]) -> set[str]:
+    """The columns that came as 32-bit floats to a step, whose results are such floats only if all columns were."""
+    return {
+        origin.name
+        for arrival in reached
+        if any(_dtype_of(value) == np.float32 for value in vars(arrival.step).values())
+        for origin in arrival.origins
+        if origin is not None
+    }
+
+
+def _dtype_of(value: Any) -> Any:
+    return value if isinstance(value, np.dtype) else getattr(value, "dtype", None)
 
 
 def _computes(step: Any) -> bool:

@@ -37,7 +37,7 @@ def to_input(schema: RecordSchema, rows: Sequence[Row]) -> Input:
 def to_frame(schema: RecordSchema, rows: Sequence[Row]) -> pd.DataFrame:
     """The rows as a frame of shape (n_rows, n_inputs) in training order with the training dtypes."""
     data = {}
-    for column in schema.inputs:
+    for column in schema.columns:
         node = schema.properties[column.name]
         default = node.get("default")
         values = [row.get(column.name, default) for row in rows]
@@ -58,7 +58,7 @@ def _to_array(schema: RecordSchema, frame: pd.DataFrame) -> npt.NDArray[Any]:
     dtypes = [dtype for dtype in frame.dtypes if isinstance(dtype, np.dtype)]
     kinds = {dtype.kind for dtype in dtypes}
     is_one = len(dtypes) == len(frame.columns) and (kinds <= set("biuf") or kinds == {"M"})
-    for position, column in enumerate(schema.columns):
+    for position, column in enumerate(schema.training_columns):
         if column.dtype == IGNORED:
             # Any value does that the dtype can hold.
             frame.insert(position, column.name, frame.iloc[:, 0])

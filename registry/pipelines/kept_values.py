@@ -38,7 +38,7 @@ def first_changed_value(schema: RecordSchema, rows: Sequence[Row], data: Any) ->
     Compares a million cells at most.
     """
     compared = rows[: max(1, _MOST_CELLS // len(schema.columns))]
-    for position, column in enumerate(schema.columns):
+    for position, column in enumerate(schema.training_columns):
         if column.dtype == IGNORED:
             continue
         for row, (values, held) in enumerate(zip(compared, _values_of(data, position, column.name), strict=False)):

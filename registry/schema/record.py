@@ -77,7 +77,7 @@ class RecordSchema:
     """A flat JSON Schema of one record together with the order, dtypes and container of the training data."""
 
     json_schema: dict[str, Any]
-    columns: tuple[Column, ...]
+    training_columns: tuple[Column, ...]
     container: Container = "frame"
 
     @classmethod
@@ -106,18 +106,18 @@ class RecordSchema:
         return cls(ordered, tuple(Column(**column) for column in columns), cast(Container, container))
 
     @cached_property
-    def inputs(self) -> tuple[Column, ...]:
+    def columns(self) -> tuple[Column, ...]:
         """The columns that a row may have, without those that are accepted and ignored."""
-        return tuple(column for column in self.columns if column.dtype != IGNORED)
+        return tuple(column for column in self.training_columns if column.dtype != IGNORED)
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(column.name for column in self.inputs)
+        return tuple(column.name for column in self.columns)
 
     @cached_property
     def ignored(self) -> tuple[str, ...]:
         """The columns of the training data that the pipeline drops: accepted in a row, and not looked at."""
-        return tuple(column.name for column in self.columns if column.dtype == IGNORED)
+        return tuple(column.name for column in self.training_columns if column.dtype == IGNORED)
 
     @property
     def properties(self) -> dict[str, dict[str, Any]]:
@@ -130,7 +130,7 @@ class RecordSchema:
         return marks_of(self.properties)
 
     def stored_columns(self) -> list[dict[str, Any]]:
-        return [asdict(column) for column in self.columns]
+        return [asdict(column) for column in self.training_columns]
 
     def example(self) -> Row:
         return example_record(self.json_schema)
@@ -210,7 +210,7 @@ class RecordSchema:
 
         A column that is ignored may hold anything.
         """
-        inputs = {column.name: _within_dtype(self.properties[column.name], column.dtype) for column in self.inputs}
+        inputs = {column.name: _within_dtype(self.properties[column.name], column.dtype) for column in self.columns}
         return {**inputs, **{name: {} for name in self.ignored}}
 
     @cached_property

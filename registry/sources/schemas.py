@@ -139,7 +139,7 @@ def order_counts(schema: RecordSchema) -> tuple[str, ...]:
     """A doubt about columns that are named by something else than the pipeline."""
     if schema.container != "array" or len(schema.names) < 2:
         return ()
-    order = _listed([column.name for column in schema.columns])
+    order = _listed([column.name for column in schema.training_columns])
     return (f"The pipeline was trained on an array, so the order of the columns counts. Here it is {order}.",)
 
 
@@ -190,7 +190,7 @@ def _property(known: Facts, values: list[Any]) -> tuple[dict[str, Any], bool]:
         node["type"] = "number" if seen is None or (is_numeric and seen == "integer" and not is_large) else seen
         node |= {"x-dtype": "uint64"} if is_large and max(present) >= 2**63 else {}
     if is_numeric and node["type"] == "boolean":
-        node = {key: value for key, value in node.items() if key not in _OF_NUMBERS}
+        node = {key: value for key, value in node.items() if key not in (*_OF_NUMBERS, "x-dtype")}
         node |= {"x-dtype": "float64"} if nullable else {}
     nullable = nullable and has_exact_floats(node) and not (is_large and node["type"] == "integer")
     return with_possible_dtype({**node, "type": [node["type"], "null"] if nullable else node["type"]}), is_guessed

@@ -64,7 +64,9 @@ class Kind:
 
     @property
     def steps(self) -> list[Callable[[Any], Any]]:
-        return [*ENCODERS, *(NUMERIC if self.is_numeric else ()), *([GUESSED] if self.is_plain else ())]
+        # That 32-bit floats were passed through beside others is not to be seen in the pipeline.
+        numeric = NUMERIC[:-1] if self.dtype == "float32" else NUMERIC
+        return [*ENCODERS, *(numeric if self.is_numeric else ()), *([GUESSED] if self.is_plain else ())]
 
 
 MOMENTS = (pd.Timestamp("2026-01-31T12:00:00.123456789"), pd.Timestamp("2026-02-28"))
@@ -114,8 +116,8 @@ NUMERIC: tuple[Callable[[Any], Any], ...] = (
     lambda _: make_pipeline(
         SimpleImputer(add_indicator=True), KBinsDiscretizer(2, quantile_method="averaged_inverted_cdf")
     ),
-    lambda _: "passthrough",
     lambda _: MinMaxScaler(),
+    lambda _: "passthrough",
 )
 MODELS: tuple[Callable[[], Any], ...] = (
     LogisticRegression,
