@@ -44,35 +44,35 @@ def encoded(*columns: str) -> Any:
     return ColumnTransformer([("encode", OneHotEncoder(handle_unknown="ignore"), list(columns))])
 
 
-def on_dropped_columns() -> tuple[Any, Any, list[dict[str, Any]]]:
+def on_dropped_columns() -> tuple[Any, Any, list[Any]]:
     data = FRAME[["ticket", "town", "age"]]
     columns = ColumnTransformer([("town", OneHotEncoder(), ["town"]), ("age", StandardScaler(), ["age"])])
     return make_pipeline(columns, LogisticRegression()).fit(data, Y), data, data.to_dict("records")
 
 
-def on_dropped_positions() -> tuple[Any, Any, list[dict[str, Any]]]:
+def on_dropped_positions() -> tuple[Any, Any, list[Any]]:
     data = FRAME[["ticket", "town", "age"]].to_numpy(dtype=object)
     columns = ColumnTransformer([("town", OneHotEncoder(), [1])])
     return make_pipeline(columns, LogisticRegression()).fit(data, Y), data, FRAME[["town"]].to_dict("records")
 
 
-def on_texts() -> tuple[Any, Any, list[dict[str, Any]]]:
+def on_texts() -> tuple[Any, Any, list[Any]]:
     data = FRAME["town"].tolist()
     return make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(data, Y), data, [{"text": each} for each in data]
 
 
-def on_dicts() -> tuple[Any, Any, list[dict[str, Any]]]:
+def on_dicts() -> tuple[Any, Any, list[Any]]:
     data = FRAME[["town", "age"]].to_dict("records")
     return make_pipeline(DictVectorizer(), RandomForestClassifier(3, random_state=0)).fit(data, Y), data, data
 
 
-def on_moments_of_a_zone() -> tuple[Any, Any, list[dict[str, Any]]]:
+def on_moments_of_a_zone() -> tuple[Any, Any, list[Any]]:
     data = FRAME[["at"]]
     rows = [{"at": moment.isoformat()} for moment in FRAME["at"]]
     return make_pipeline(encoded("at"), LogisticRegression()).fit(data, Y), data, rows
 
 
-def on_several_labels() -> tuple[Any, Any, list[dict[str, Any]]]:
+def on_several_labels() -> tuple[Any, Any, list[Any]]:
     data = FRAME[["age"]]
     return make_pipeline(OneVsRestClassifier(LogisticRegression())).fit(data, LABELS), data, data.to_dict("records")
 
