@@ -200,6 +200,8 @@ def _property(known: Facts, values: list[Any]) -> tuple[dict[str, Any], bool]:
     if seen == "boolean" and node.get("type") in ("integer", "number"):
         node = _as_booleans(node)
     is_guessed = "type" not in node and (seen == "string" or is_opaque or not is_numeric)
+    # Whether a gap was None or NaN is no matter to a step that computes, and to a function it is.
+    is_guessed = is_guessed or (is_opaque and len(present) < len(values) and "x-missing" not in node)
     # With a gap, whole numbers would become floats, which a function may tell from them.
     nullable = len(present) < len(values) or (takes_gaps and not is_guessed and not is_opaque)
     is_large = seen == "integer" and any(abs(value) > MOST_EXACT for value in present)

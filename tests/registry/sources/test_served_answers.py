@@ -420,3 +420,10 @@ def test_it_doubts_the_order_where_the_pipeline_names_no_columns() -> None:
     doubts = from_pipeline(pipeline, as_json(NUMBERED[["size", "code"]])).doubts
 
     assert doubts == ("The pipeline does not name its columns, so their order may count. Here it is size, code.",)
+
+
+def test_a_gap_that_a_function_sees_is_a_guess() -> None:
+    frame = pd.DataFrame({"a": pd.Series(["a", "b", None, "c"] * 10, dtype=object)})
+    pipeline = make_pipeline(SimpleImputer(strategy="most_frequent"), LENGTHS, LogisticRegression()).fit(frame, Y)
+
+    assert from_pipeline(pipeline, as_json(frame)).guessed == ("a",)
