@@ -47,11 +47,19 @@ def fitted_input(pipeline: Any, given: Sequence[str] = ()) -> FittedInput:
     ignored = _ignored(pipeline, numbered)
     if len(given) == width - len(ignored):
         rest = iter(given)
-        numbered = [name if name in ignored else next(rest) for name in numbered]
+        numbered = [_unlike(name, given) if name in ignored else next(rest) for name in numbered]
+        ignored = {numbered[position]: position for position in ignored.values()}
     elif len(given) == width:
         numbered = list(given)
         ignored = _ignored(pipeline, numbered)
     return FittedInput("array", tuple(numbered), width, ignored)
+
+
+def _unlike(name: str, given: Sequence[str]) -> str:
+    """A name for a column that is dropped, which is none of those that are given."""
+    while name in given:
+        name += "_"
+    return name
 
 
 def feature_names(pipeline: Any) -> list[str] | None:

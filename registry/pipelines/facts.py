@@ -2,8 +2,9 @@
 
 Beside the keys of the flat schema (registry/schema/flattening.py) a fact may say `nullable`: whether every step that
 meets a gap in the column can take it; `must_be_given`: that the estimator itself does, for which a null is a value like
-others, so that a forgotten column must not become one; and `numeric`: steps that make numbers of everything get it,
-which leaves open whether they were fitted on booleans or numbers.
+others, so that a forgotten column must not become one; `numeric`: steps that make numbers of everything get it, which
+leaves open whether they were fitted on booleans or numbers; `is_opaque`: a step of which nothing is known gets it, too,
+which may tell 1 from 1.0; and `has_two_gaps`: that an encoder learned both None and NaN.
 """
 
 import math
@@ -34,6 +35,10 @@ def column_facts(pipeline: Any, names: Sequence[str]) -> dict[str, Facts]:
     for name in _singles(reached):
         if known[name].get("numeric") and "type" not in known[name]:
             known[name].setdefault("x-dtype", "float32")
+    for name in {name for arrival in reached if _is_opaque(arrival.step) for name, _ in _raw_columns(arrival)}:
+        known[name]["is_opaque"] = True
+    for name in known.keys() - _read_unfilled(reached):
+        _add_marker(known[name])
     for name, ends in _ends_of_gaps(reached).items():
         known[name] |= {"nullable": _REFUSED not in ends, "must_be_given": _TAKEN in ends}
     return known
@@ -43,6 +48,30 @@ def _raw_columns(arrival: Arrival) -> Iterable[tuple[str, int]]:
     for position, origin in enumerate(arrival.origins):
         if origin is not None and origin.is_raw:
             yield origin.name, position
+
+
+def _read_unfilled(reached: Sequence[Arrival]) -> set[str]:
+    """The columns that encoders get with what stands for a missing value."""
+    encoders = [arrival for arrival in reached if hasattr(arrival.step, "categories_")]
+    return {origin.name for arrival in encoders for origin in arrival.origins if origin and not origin.is_filled}
+
+
+def _add_marker(known: Facts) -> None:
+    """What an imputer in front of the encoder takes for missing is a value of the raw data, too."""
+    marker = known.get("x-missing")
+    if not isinstance(marker, dict) or isinstance(marker["value"], str) != (known.get("type") == "string"):
+        return
+    for key in ("enum", "x-training-values"):
+        if key in known and marker["value"] not in known[key]:
+            known[key] = [*known[key], marker["value"]]
+
+
+def _is_opaque(step: Any) -> bool:
+    """Whether a step is a function, a class of another library, or a wrapper that is not looked into around such."""
+    if not _is_of_known_library(step) or getattr(step, "func", None) is not None:
+        return True
+    inner = step.get_params().values() if hasattr(step, "predict") else ()
+    return any(hasattr(each, "get_params") and not isinstance(each, type) and _is_opaque(each) for each in inner)
 
 
 def _add(known: Facts, facts: Facts) -> None:
@@ -66,6 +95,8 @@ def _read_encoder(step: Any, position: int, width: int) -> Facts:
     facts = _kind_of(learned, present)
     if any(value is None for value in learned.tolist()):
         facts |= {"x-missing": "none"}
+        if any(isinstance(value, float) and math.isnan(value) for value in learned.tolist()):
+            facts["has_two_gaps"] = True
     values = facts.pop("values")
     if values is not None:
         # An encoder that raises on unknown values allows only these. One that ignores unknown values, as those without
@@ -75,18 +106,28 @@ def _read_encoder(step: Any, position: int, width: int) -> Facts:
     return facts
 
 
+_LEARNED = "an encoder learned values of the type"
+
+
 def _kind_of(learned: Any, present: Sequence[Any]) -> Facts:
     """Type, format and dtype of an encoder's categories, and `values`: the JSON value of each, or None."""
+    if learned.dtype.kind == "m":
+        raise Unreadable(f"{_LEARNED} timedelta, which JSON cannot carry. Train it on numbers of seconds or days")
     if learned.dtype.kind == "M":
-        return _dates(pd.DatetimeIndex(learned).dropna(), str(learned.dtype))
+        moments = pd.DatetimeIndex(learned).dropna()
+        # An array may count days, which no frame does.
+        is_of_frame = np.datetime_data(learned.dtype)[0] in ("s", "ms", "us", "ns")
+        return _dates(moments, str(learned.dtype) if is_of_frame else "datetime64[us]")
     if present and all(isinstance(value, pd.Timestamp) and value.tzinfo for value in present):
-        moments = pd.DatetimeIndex(list(present))
+        try:
+            moments = pd.DatetimeIndex(list(present))
+        except ValueError as error:
+            raise Unreadable("an encoder learned times of several time zones. Train it on one zone") from error
         return _dates(moments, str(moments.dtype))
     if not all(isinstance(value, str | bool | int | float) for value in present):
         kind = next(type(value).__name__ for value in present if not isinstance(value, str | bool | int | float))
         raise Unreadable(
-            f"an encoder learned values of the type {kind}, which JSON cannot carry. Train it on texts, numbers, "
-            "booleans or datetime64 columns"
+            f"{_LEARNED} {kind}, which JSON cannot carry. Train it on texts, numbers, booleans or datetime64 columns"
         )
     kind = type_of_values(present)
     dtype = str(learned.dtype)
@@ -120,8 +161,10 @@ def _read_imputer(step: Any, position: int, width: int) -> Facts:
     facts: Facts = {}
     statistics = getattr(step, "statistics_", None)
     if not _computes(step) and statistics is not None and len(statistics) == width:
+        # Numbers are floats there, whatever they were in training; a constant tells nothing of the values.
         kind = type_of_values([statistics[position]])
-        facts["type"] = "number" if kind == "integer" else kind
+        if kind in ("string", "boolean") and getattr(step, "strategy", "") != "constant":
+            facts["type"] = kind
     if marker is None:
         facts |= {"x-missing": "none", "x-dtype": "object"}
     elif marker is pd.NA:

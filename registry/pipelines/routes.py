@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from registry.pipelines.wrappers import wrapped
+from registry.pipelines.wrappers import takes_whole_rows, wrapped
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ def arrivals(pipeline: Any, columns: Sequence[str]) -> Iterator[Arrival]:
 
 def used_columns(estimator: Any, columns: Sequence[str]) -> set[str]:
     """The columns that a pipeline asks for: all, unless ColumnTransformers stand at its entry, which drop some."""
+    if takes_whole_rows(estimator):
+        return set(columns)
     steps, routes = getattr(estimator, "steps", None), getattr(estimator, "transformers_", None)
     if steps is not None:
         first = next((step for _, step in steps if not _is_passthrough(step)), None)

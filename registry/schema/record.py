@@ -259,6 +259,11 @@ def _within_dtype(node: dict[str, Any], dtype: str) -> dict[str, Any]:
     return node
 
 
+def is_of_format(name: str, value: Any) -> bool:
+    """Whether a value is a text of the format `date` or `date-time`."""
+    return isinstance(value, str) and _FORMATS[name](value)
+
+
 def _format_within(name: str, dtype: str) -> str:
     """A moment needs an offset where the column has a time zone, and has none where it does not."""
     zone = "" if name == "date" else "-zoned" if "," in dtype else "-local"

@@ -165,8 +165,9 @@ def _notes(
 
 
 def _without_markers(cells: Sequence[str], node: Mapping[str, Any] | None) -> list[str]:
-    """The cells of a column, "" for a missing value; "NA" is Namibia where the schema says so."""
-    allowed = node.get("enum", ()) if node else ()
+    """The cells of a column, "" for a missing value; "NA" is Namibia where the schema or the training says so."""
+    known = [*node.get("enum", ()), *node.get("x-training-values", ())] if node else []
+    allowed = frozenset(value for value in known if isinstance(value, str))
     return ["" if cell.strip() in _MISSING and cell not in allowed else cell for cell in cells]
 
 

@@ -7,6 +7,7 @@ from mlserve.errors import BadUpload
 from registry.pipelines.facts import Facts
 from registry.schema import privacy
 from registry.schema.flattening import NEVER_MISSING, types_of
+from registry.schema.record import is_of_format
 
 _NUMBERS = frozenset({"number", "integer", "boolean"})
 _SHOWN = 6
@@ -26,6 +27,7 @@ def agreed(name: str, node: dict[str, Any], known: Facts, *, is_required: bool) 
     Raises BadUpload where both cannot be true: text against numbers, or no value in common.
     """
     _require_same_kind(name, node, known)
+    node = _as_learned_text(name, node, known)
     node, doubts = _with_known_values(name, node, known)
     node = {**_annotations_for(node, known), **node}
     if types_of(node)[0] == "number" and known.get("type") == "integer" and not has_exact_floats(known):
@@ -63,22 +65,36 @@ def _require_same_kind(name: str, node: dict[str, Any], known: Facts) -> None:
     )
 
 
+def _as_learned_text(name: str, node: dict[str, Any], known: Facts) -> dict[str, Any]:
+    """A column of dates that the pipeline learned as texts stays text: no datetime would be known to it."""
+    is_date = node.get("format") in ("date", "date-time")
+    if not is_date or "x-dtype" in node or known.get("type") != "string" or known.get("format"):
+        return node
+    learned = _learned(known)
+    if learned and not any(is_of_format(node["format"], value) for value in learned):
+        raise BadUpload(
+            f"The schema's column {name!r} is a {node['format']}, but the encoder learned the texts {_shown(learned)}: "
+            "no value would be known to it. Declare it as string (in Python str), as the training data had it."
+        )
+    return {**node, "x-dtype": "str"}
+
+
 def _with_known_values(name: str, node: dict[str, Any], known: Facts) -> tuple[dict[str, Any], list[str]]:
     """An enum of the schema without what the encoder refuses. A column without enum gets that of such an encoder."""
-    learned, is_closed = _learned(known), "enum" in known
+    learned, is_closed = _in_type(types_of(node)[0], _learned(known)), "enum" in known
     is_redacted = bool(privacy.marks_of({"": node}))
-    if not learned:
+    if not learned and not _learned(known):
         return node, []
-    if "enum" not in node:
-        add = is_closed and not is_redacted and known.get("format") == (node.get("format") or known.get("format"))
+    if learned and "enum" not in node:
+        is_alike = node.get("x-dtype") == "str" or known.get("format") == (node.get("format") or known.get("format"))
         null = [None] if types_of(node)[1] else []
-        return ({**node, "enum": [*learned, *null]} if add else node), []
-    offered = [value for value in node["enum"] if value is not None]
+        return ({**node, "enum": [*learned, *null]} if is_closed and not is_redacted and is_alike else node), []
+    offered = [value for value in node.get("enum", (True, False)) if value is not None]
     unknown = [value for value in offered if value not in learned]
     if len(unknown) == len(offered):
         raise BadUpload(
-            f"The schema's column {name!r} allows {_shown(offered)}, but the encoder learned {_shown(learned)}: they "
-            "have no value in common. Write the values as the training data had them."
+            f"The schema's column {name!r} allows {_shown(offered)}, but the encoder learned "
+            f"{_shown(_learned(known))}: they have no value in common. Write the values as the training data had them."
         )
     if not unknown:
         return node, []
@@ -88,6 +104,13 @@ def _with_known_values(name: str, node: dict[str, Any], known: Facts) -> tuple[d
     return {**node, "enum": kept}, [
         f"{name}: the encoder refuses {_shown(unknown)}, so requests with it are refused, too."
     ]
+
+
+def _in_type(kind: str, learned: Sequence[Any]) -> Sequence[Any]:
+    """Learned booleans as the numbers that a schema says, and the reverse: JSON tells true from 1, encoders do not."""
+    if kind == "boolean":
+        return [bool(value) for value in learned if value in (0, 1)]
+    return [int(value) if isinstance(value, bool) else value for value in learned]
 
 
 def _annotations_for(node: dict[str, Any], known: Facts) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The sources of a record schema, beside a pydantic class: a JSON Schema file, and the pipeline with the sample."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,8 @@ def explicit(raw: dict[str, Any], pipeline: Any, sample: Sequence[Row]) -> ReadS
     ignored = {name: position for name, position in fitted.ignored.items() if name not in properties}
     whole = {**written.json_schema, "properties": properties, **({IGNORED_KEY: ignored} if ignored else {})}
     schema = RecordSchema.from_json_schema(whole, order=names, container=fitted.container)
-    return ReadSchema(schema, (), (*doubts, *order_counts(schema)))
+    is_named = fitted.width is not None
+    return ReadSchema(schema, (), (*doubts, *_two_gaps(known), *order_counts(schema, is_named=is_named)))
 
 
 def from_pipeline(pipeline: Any, sample: Sequence[Row]) -> ReadSchema:
@@ -95,7 +96,8 @@ def from_pipeline(pipeline: Any, sample: Sequence[Row]) -> ReadSchema:
     raw |= {IGNORED_KEY: fitted.ignored} if fitted.ignored else {}
     schema = RecordSchema.from_json_schema(raw, container=fitted.container)
     unseen = _unseen(schema, sample)
-    return ReadSchema(schema, tuple(guessed), (*unseen, *(order_counts(schema) if given else ())))
+    order = order_counts(schema, is_named=fitted.width is not None) if given else ()
+    return ReadSchema(schema, tuple(guessed), (*unseen, *_two_gaps(known), *order))
 
 
 _TEXTS = "The pipeline was trained on a sequence of texts"
@@ -135,11 +137,21 @@ def _is_required(schema: RecordSchema, name: str) -> bool:
     return name in schema.json_schema["required"] or schema.properties[name].get("default") is not None
 
 
-def order_counts(schema: RecordSchema) -> tuple[str, ...]:
+def _two_gaps(known: Mapping[str, Facts]) -> tuple[str, ...]:
+    """A doubt about columns in which training had two kinds of missing values, of which JSON has one."""
+    names = [name for name, facts in known.items() if facts.get("has_two_gaps")]
+    what = f"Training had None and NaN in {_listed(names)}, and the encoder tells them apart; null stands for None."
+    return (what,) if names else ()
+
+
+def order_counts(schema: RecordSchema, *, is_named: bool = True) -> tuple[str, ...]:
     """A doubt about columns that are named by something else than the pipeline."""
-    if schema.container != "array" or len(schema.names) < 2:
+    if schema.container not in ("array", "frame") or len(schema.names) < 2:
         return ()
     order = _listed([column.name for column in schema.training_columns])
+    if schema.container == "frame":
+        unnamed = f"The pipeline does not name its columns, so their order may count. Here it is {order}."
+        return () if is_named else (unnamed,)
     return (f"The pipeline was trained on an array, so the order of the columns counts. Here it is {order}.",)
 
 
@@ -180,20 +192,38 @@ def _property(known: Facts, values: list[Any]) -> tuple[dict[str, Any], bool]:
     """
     present = [value for value in values if value is not None]
     node = dict(known)
-    takes_gaps, is_numeric = node.pop("nullable", False), node.pop("numeric", False)
+    takes_gaps, is_opaque = node.pop("nullable", False), node.pop("is_opaque", False)
+    is_numeric = node.pop("numeric", False)
     node.pop("must_be_given", None)
+    node.pop("has_two_gaps", None)
     seen = type_of_values(present) if present else None
-    is_guessed = "type" not in node and (seen == "string" or not is_numeric)
-    nullable = len(present) < len(values) or (takes_gaps and not is_guessed)
+    if seen == "boolean" and node.get("type") in ("integer", "number"):
+        node = _as_booleans(node)
+    is_guessed = "type" not in node and (seen == "string" or is_opaque or not is_numeric)
+    # Whether a gap was None or NaN is no matter to a step that computes, and to a function it is.
+    is_guessed = is_guessed or (is_opaque and len(present) < len(values) and "x-missing" not in node)
+    # With a gap, whole numbers would become floats, which a function may tell from them.
+    nullable = len(present) < len(values) or (takes_gaps and not is_guessed and not is_opaque)
     is_large = seen == "integer" and any(abs(value) > MOST_EXACT for value in present)
     if "type" not in node:
-        node["type"] = "number" if seen is None or (is_numeric and seen == "integer" and not is_large) else seen
+        is_computed = is_numeric and not is_opaque
+        node["type"] = "number" if seen is None or (is_computed and seen == "integer" and not is_large) else seen
         node |= {"x-dtype": "uint64"} if is_large and max(present) >= 2**63 else {}
-    if is_numeric and node["type"] == "boolean":
-        node = {key: value for key, value in node.items() if key not in (*_OF_NUMBERS, "x-dtype")}
-        node |= {"x-dtype": "float64"} if nullable else {}
+    if node["type"] in ("boolean", "string"):
+        node = {key: value for key, value in node.items() if key not in _OF_NUMBERS and value != "float32"}
+    if is_numeric and node["type"] == "boolean" and nullable and "x-missing" not in node:
+        node |= {"x-dtype": "float64"}
     nullable = nullable and has_exact_floats(node) and not (is_large and node["type"] == "integer")
     return with_possible_dtype({**node, "type": [node["type"], "null"] if nullable else node["type"]}), is_guessed
+
+
+def _as_booleans(node: dict[str, Any]) -> dict[str, Any]:
+    """What an encoder learned of pandas' nullable booleans, which it takes for numbers: true and false in JSON."""
+    keys = [key for key in ("enum", "x-training-values") if key in node]
+    if not keys or not all(value in (0, 1) for key in keys for value in node[key]):
+        return node
+    dtype = node.get("x-dtype", "int64" if node["type"] == "integer" else "float64")
+    return {**node, **{key: [bool(value) for value in node[key]] for key in keys}, "type": "boolean", "x-dtype": dtype}
 
 
 def _listed(names: Sequence[str], most: int = 20) -> str:

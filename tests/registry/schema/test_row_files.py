@@ -21,6 +21,7 @@ SCHEMA = RecordSchema.from_json_schema(
             "member": {"type": ["boolean", "null"]},
             "postcode": {"type": ["string", "null"]},
             "country": {"enum": ["NA", "CH", None]},
+            "origin": {"type": ["string", "null"], "x-training-values": ["NA", "CH"]},
         },
     }
 )
@@ -101,6 +102,8 @@ def test_it_guesses_what_a_column_is(cells: list[str], values: list[Any]) -> Non
         ("postcode", "none", "none"),
         ("country", "NA", "NA"),
         ("country", "", None),
+        ("origin", "NA", "NA"),
+        ("origin", "N/A", None),
         ("other", "", None),
     ],
 )

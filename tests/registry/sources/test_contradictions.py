@@ -138,3 +138,46 @@ def test_it_refuses_a_sample_with_and_without_a_zone() -> None:
 
     with pytest.raises(BadUpload, match="some times of the column 'a' have an offset"):
         written({"type": "string", "format": "date-time"}, NUMBERS, StandardScaler(), sample=sample)
+
+
+WRITTEN_DAYS = ["2026-01-31", "2026-02-28", "2026-03-31"] * 2
+
+
+@pytest.mark.parametrize("format_", ["date", "date-time"])
+@pytest.mark.parametrize("encoder", [CLOSED, OPEN], ids=["closed", "open"])
+def test_dates_that_were_learned_as_texts_stay_texts(encoder: Any, format_: str) -> None:
+    imputer = SimpleImputer(strategy="most_frequent")
+
+    schema = written({"type": "string", "format": format_}, WRITTEN_DAYS, imputer, encoder).schema
+
+    assert [column.dtype for column in schema.columns] == ["str"]
+    assert schema.properties["a"].get("enum") == (WRITTEN_DAYS[:3] if encoder is CLOSED else None)
+
+
+def test_it_refuses_dates_where_the_encoder_learned_other_texts() -> None:
+    with pytest.raises(BadUpload, match=r"is a date, but the encoder learned the texts '28\.02"):
+        written({"type": "string", "format": "date"}, ["31.01.2026", "28.02.2026"] * 3, OPEN)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "enum"),
+    [("boolean", [0, 1] * 3, [False, True]), ("integer", [False, True] * 3, [0, 1])],
+    ids=["numbers", "booleans"],
+)
+def test_booleans_and_the_numbers_0_and_1_are_the_same_to_an_encoder(kind: str, values: Any, enum: list[Any]) -> None:
+    schema = written({"type": kind}, values, CLOSED).schema
+
+    assert [(type(value), value) for value in schema.properties["a"]["enum"]] == [(type(each), each) for each in enum]
+    assert schema.validated([{"a": enum[1]}])
+
+
+def test_it_refuses_booleans_where_the_encoder_learned_other_numbers() -> None:
+    with pytest.raises(BadUpload, match="allows True, False, but the encoder learned 2, 3"):
+        written({"type": "boolean"}, [2, 3] * 3, CLOSED)
+
+
+def test_it_refuses_times_of_several_zones() -> None:
+    moments = [pd.Timestamp("2026-01-31T10:00+02:00"), pd.Timestamp("2026-01-31T10:00+05:00")] * 3
+
+    with pytest.raises(BadUpload, match="several time zones"):
+        written({"type": "string", "format": "date-time"}, pd.Series(moments, dtype=object), CLOSED)
