@@ -76,6 +76,8 @@ def check_answers(inspection: Inspection) -> Check:
         outputs = trainer_answers.outputs_for(trainer, found["outputs"], row_count=inspection.sample_size)
         served = calls.run(inspection.pipeline, schema, inspection.rows, outputs)
         detail = trainer_answers.require_same(trainer, served, found["class_labels"])
+        if trainer.probabilities is None and "predict_proba" in found["outputs"]:
+            detail += " Probabilities were not given, so they were not compared."
     except Failed:
         raise
     except BadUpload as error:

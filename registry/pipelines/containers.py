@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from registry.pipelines.facts import Facts, takes_records, takes_texts
+from registry.pipelines.facts import Facts
 from registry.pipelines.routes import entries, used_columns
+from registry.pipelines.tags import takes_records, takes_texts
 from registry.schema.record import Container
 
 # The column of a pipeline that was fitted on texts, where nothing names it.

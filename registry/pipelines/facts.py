@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from registry.pipelines.gaps import REFUSED, TAKEN, ends_of_gaps, is_missing
 from registry.pipelines.routes import Arrival, arrivals, is_imputer
+from registry.pipelines.tags import input_tags, is_of_known_library, takes_texts
 
 Facts = dict[str, Any]
 
@@ -39,8 +41,8 @@ def column_facts(pipeline: Any, names: Sequence[str]) -> dict[str, Facts]:
         known[name]["is_opaque"] = True
     for name in known.keys() - _read_unfilled(reached):
         _add_marker(known[name])
-    for name, ends in _ends_of_gaps(reached).items():
-        known[name] |= {"nullable": _REFUSED not in ends, "must_be_given": _TAKEN in ends}
+    for name, ends in ends_of_gaps(reached).items():
+        known[name] |= {"nullable": REFUSED not in ends, "must_be_given": TAKEN in ends}
     return known
 
 
@@ -68,7 +70,7 @@ def _add_marker(known: Facts) -> None:
 
 def _is_opaque(step: Any) -> bool:
     """Whether a step is a function, a class of another library, or a wrapper that is not looked into around such."""
-    if not _is_of_known_library(step) or getattr(step, "func", None) is not None:
+    if not is_of_known_library(step) or getattr(step, "func", None) is not None:
         return True
     inner = step.get_params().values() if hasattr(step, "predict") else ()
     return any(hasattr(each, "get_params") and not isinstance(each, type) and _is_opaque(each) for each in inner)
@@ -194,7 +196,7 @@ def _numeric(annotation: str, *values: float) -> Facts:
 
 def _read_number(step: Any, position: int, _width: int) -> Facts:
     """Steps of scikit-learn, LightGBM and XGBoost that are not made for texts or categories compute with numbers."""
-    tags = _input_tags(step) if _is_of_known_library(step) else None
+    tags = input_tags(step) if is_of_known_library(step) else None
     is_other = tags is None or tags.categorical or tags.string or not tags.two_d_array or hasattr(step, "func")
     categorical = getattr(step, "is_categorical_", None)
     if is_other or (categorical is not None and categorical[position]):
@@ -229,70 +231,6 @@ _READERS: tuple[Callable[[Any, int, int], Facts], ...] = (
     _read_range,
     _read_number,
 )
-
-
-# --- Gaps --------------------------------------------------------------------------------------------------------
-
-
-# What becomes of a gap: it is filled or known, an estimator computes with it, or it raises.
-_FILLED, _TAKEN, _REFUSED = "filled", "taken", "refused"
-
-
-def _ends_of_gaps(reached: Sequence[Arrival]) -> dict[str, set[str]]:
-    """For each column what becomes of its gaps, on all ways that it takes."""
-    ends: dict[str, set[str]] = {}
-    for arrival in reached:
-        for position, origin in enumerate(arrival.origins):
-            if origin is not None and not origin.is_filled:
-                end = _end_of_gap(arrival.step, position, len(arrival.origins))
-                if end is not None:
-                    ends.setdefault(origin.name, set()).add(end)
-    return ends
-
-
-def _end_of_gap(step: Any, position: int, width: int) -> str | None:
-    """None for a step that hands on what is missing to the next one, or of which nothing is known."""
-    if is_imputer(step):
-        return _FILLED
-    categories = getattr(step, "categories_", None)
-    if categories is not None and len(categories) == width:
-        return _FILLED if any(is_missing(value) for value in categories[position].tolist()) else _REFUSED
-    tags = _input_tags(step) if _is_of_known_library(step) else None
-    if tags is None or hasattr(step, "func"):
-        return None
-    if hasattr(step, "transform") and not hasattr(step, "predict"):
-        return None if tags.allow_nan else _REFUSED
-    return _TAKEN if tags.allow_nan else _REFUSED
-
-
-def _is_of_known_library(step: Any) -> bool:
-    return type(step).__module__.partition(".")[0] in ("sklearn", "lightgbm", "xgboost")
-
-
-def _input_tags(step: Any) -> Any:
-    """What a step says of its input; None for one that says nothing."""
-    from sklearn.utils import get_tags
-
-    try:
-        return get_tags(step).input_tags
-    except Exception:  # noqa: BLE001 - a class of the uploader's own may raise anything
-        return None
-
-
-def takes_texts(step: Any) -> bool:
-    """Whether a step was fitted on a sequence of texts, as the vectorizers are."""
-    tags = _input_tags(step)
-    return tags is not None and tags.string and not tags.two_d_array and not tags.dict
-
-
-def takes_records(step: Any) -> bool:
-    """Whether a step was fitted on a sequence of dicts, as DictVectorizer and FeatureHasher are."""
-    tags = _input_tags(step)
-    return tags is not None and tags.dict
-
-
-def is_missing(value: Any) -> bool:
-    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
 
 
 def type_of_values(values: Sequence[Any]) -> str:

@@ -23,7 +23,7 @@ def to_input(schema: RecordSchema, rows: Sequence[Row]) -> Input:
     """What `predict` gets, in the container that the pipeline was fitted on.
 
     A frame of shape (n_rows, n_inputs) with columns in training order and the training dtypes; an array of shape
-    (n_rows, n_columns); the texts of the one column; or dicts without what is absent or null. An absent value becomes
+    (n_rows, n_columns); the texts of the one column; or dicts without what is absent. An absent value becomes
     the column's default; null, or absent without default, its missing value.
     """
     if schema.container == "records":
@@ -46,8 +46,9 @@ def to_frame(schema: RecordSchema, rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def _record(schema: RecordSchema, row: Row) -> Row:
-    given = {name: row.get(name, node.get("default")) for name, node in schema.properties.items()}
-    return {name: value for name, value in given.items() if value is not None}
+    """A null that was given is None, as it was to the trainer; a key that is absent stays so."""
+    defaults = {name: node["default"] for name, node in schema.properties.items() if node.get("default") is not None}
+    return {**defaults, **{name: row[name] for name in schema.names if name in row}}
 
 
 def _to_array(schema: RecordSchema, frame: pd.DataFrame) -> npt.NDArray[Any]:

@@ -10,7 +10,7 @@ from mlserve.errors import BadUpload
 from registry.pipelines.containers import FittedInput, fitted_input
 from registry.pipelines.facts import Facts, Unreadable, column_facts, type_of_values
 from registry.pipelines.frames import label_text
-from registry.schema.flattening import DIALECT, IGNORED_KEY
+from registry.schema.flattening import DIALECT, IGNORED_KEY, types_of
 from registry.schema.json_files import read_json
 from registry.schema.record import RecordSchema, Row
 from registry.sources.contradictions import MOST_EXACT, agreed, has_exact_floats, with_possible_dtype
@@ -56,6 +56,7 @@ def explicit(raw: dict[str, Any], pipeline: Any, sample: Sequence[Row]) -> ReadS
     properties = {}
     for name in names:
         node = _with_zone(name, written.properties[name], known[name], [row.get(name) for row in sample])
+        doubts += _rounded(name, node, known[name], sample)
         properties[name], found = agreed(name, node, known[name], is_required=_is_required(written, name))
         doubts += found
     ignored = {name: position for name, position in fitted.ignored.items() if name not in properties}
@@ -116,6 +117,15 @@ def _require_columns_of(fitted: FittedInput, written: RecordSchema) -> list[str]
             f"The schema has {_listed(unknown)}, which the pipeline was not trained on. Its columns: {_listed(names)}."
         )
     return [name for name in names if name in written.properties]
+
+
+def _rounded(name: str, node: Mapping[str, Any], known: Facts, sample: Sequence[Row]) -> list[str]:
+    """A doubt about whole numbers that a function would see as floats: to it, 1 and 1.0 may differ."""
+    present = [row[name] for row in sample if row.get(name) is not None]
+    is_whole = bool(present) and type_of_values(present) == "integer"
+    if types_of(node)[0] != "number" or "x-dtype" in node or not (known.get("is_opaque") and is_whole):
+        return []
+    return [f"{name}: the sample has whole numbers, and a function gets floats. If training had integers, say so."]
 
 
 def _with_zone(name: str, node: dict[str, Any], known: Facts, values: Sequence[Any]) -> dict[str, Any]:
