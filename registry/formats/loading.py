@@ -83,6 +83,7 @@ FORMATS: tuple[Format, ...] = (
 )
 _NOT_ACCEPTED: tuple[Format, ...] = (
     Format("HDF5 (a Keras model?)", _magic(b"\x89HDF")),
+    Format("an empty zip archive", _magic(b"PK\x05\x06")),
     Format("a joblib file from before 2014", _magic(b"ZF")),
     Format("joblib's lz4 compression", _magic(b"\x04\x22\x4d\x18")),
     Format("a Python source file or other text", lambda head: head.isascii() and head[:1].isalpha()),

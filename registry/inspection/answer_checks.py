@@ -59,8 +59,9 @@ def check_predicts(inspection: Inspection) -> Check:
         detail = f"{type(error).__name__}: {error}"
         raise Failed(Check("predicts", "failed", detail, f"{fix}{step_for(error)}")) from error
     milliseconds = (time.monotonic() - started) * 1000
-    shown = ", ".join(json.dumps(answer) for answer in inspection.answers["predictions"][:5])
-    return Check("predicts", "passed", f"{len(rows)} rows in {milliseconds:.0f} ms: {shown}, …")
+    shown = ", ".join(json.dumps(answer, ensure_ascii=False) for answer in inspection.answers["predictions"][:5])
+    counted, more = ("1 row", "") if len(rows) == 1 else (f"{len(rows)} rows", ", …" if len(rows) > 5 else "")
+    return Check("predicts", "passed", f"{counted} in {milliseconds:.0f} ms: {shown}{more}")
 
 
 def check_answers(inspection: Inspection) -> Check:
@@ -70,10 +71,9 @@ def check_answers(inspection: Inspection) -> Check:
     try:
         if changed := first_changed_value(schema, inspection.rows, to_input(schema, inspection.rows)):
             raise Failed(Check("answers", "failed", changed.detail, _CHANGED_FIX))
-        trainer = answer_files.given_answers(inspection.request, found["class_labels"])
+        trainer, outputs = _trainer_and_outputs(inspection)
         if trainer is None:
             return trainer_answers.absent(guessed=inspection.guessed)
-        outputs = trainer_answers.outputs_for(trainer, found["outputs"], row_count=inspection.sample_size)
         served = calls.run(inspection.pipeline, schema, inspection.rows, outputs)
         detail = trainer_answers.require_same(trainer, served, found["class_labels"])
         if trainer.probabilities is None and "predict_proba" in found["outputs"]:
@@ -86,6 +86,20 @@ def check_answers(inspection: Inspection) -> Check:
         detail = f"The {len(inspection.rows)} sample rows cannot be predicted: {type(error).__name__}: {error}"
         raise Failed(Check("answers", "failed", detail, _PREDICTS_FIX)) from error
     return Check("answers", "passed", detail)
+
+
+def _trainer_and_outputs(inspection: Inspection) -> tuple[answer_files.TrainerAnswers | None, list[str]]:
+    """The answers that were given, and the methods that they are of. Raises Failed for what cannot be compared."""
+    found, schema = inspection.version_fields, inspection.require_schema()
+    names = {*inspection.sample_names, *schema.names, *schema.ignored}
+    try:
+        trainer = answer_files.given_answers(inspection.request, found["class_labels"], names)
+        if trainer is None:
+            return None, []
+        return trainer, trainer_answers.outputs_for(trainer, found["outputs"], row_count=inspection.sample_size)
+    except BadUpload as error:
+        how = f"Answers are written so: {trainer_answers.HOW}"
+        raise Failed(Check("answers", "failed", error.detail, how)) from error
 
 
 def check_json(inspection: Inspection) -> Check:

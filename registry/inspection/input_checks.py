@@ -11,6 +11,7 @@ from registry.inspection.report import Check
 from registry.schema.form_config import checked_form_config
 from registry.schema.privacy import description
 from registry.schema.record import RecordSchema, Row
+from registry.schema.violations import pointer
 from registry.sources import answer_files, schemas, signatures
 from registry.sources.pydantic_classes import from_pydantic
 from registry.sources.sample import read_sample, require_inputs
@@ -25,8 +26,9 @@ _SAMPLE_FIX = "Give `sample`: some real rows, so that the inspection and later c
 _MARKED_FIX = "Replace them by invented values, unless they are invented already."
 _READABLE_SAMPLE_FIX = (
     "Give rows with the raw columns, named as in training: CSV with a header line, as to_csv(index=False) writes, or "
-    "JSON, as to_json(orient='records') does."
+    "JSON, as to_json(orient='records', date_format='iso') does."
 )
+_DATES_FIX = "Write dates as text, as to_csv does, and to_json(orient='records', date_format='iso')."
 _COLUMN_FIX = "Name the column of the sample that holds the answers, and no input of the pipeline."
 
 
@@ -52,7 +54,8 @@ def check_schema(inspection: Inspection) -> Check:
         raise Failed(Check("schema", "failed", f"{error.detail}{inspection.layout}", fix)) from error
     inspection.schema, inspection.guessed = read.schema, read.guessed
     inspection.rows = _sample(inspection, inspection.schema, is_final=True)
-    source = signatures.source_of(written) or inspection.request["schema_kind"] or "the pipeline and the sample"
+    read_from = "the pipeline and the sample" if inspection.rows else "the pipeline"
+    source = signatures.source_of(written) or inspection.request["schema_kind"] or read_from
     detail = _described(read, source)
     doubts = [*read.doubts, *([f"Not run for rows: {'; '.join(inspection.not_run)}."] if inspection.not_run else [])]
     if doubts:
@@ -69,11 +72,11 @@ def check_accepts(inspection: Inspection) -> Check:
     known = set(schema.names)
     extra = sorted({name for row in inspection.rows for name in row} - known - set(schema.ignored))
     inspection.rows = [{name: value for name, value in row.items() if name in known} for row in inspection.rows]
-    inspection.version_fields["sample_rows"] = inspection.rows[:MAX_GOLDEN_ROWS]
     try:
-        schema.validated(inspection.rows)
+        inspection.rows = schema.validated(inspection.rows)
     except InvalidRows as error:
-        raise Failed(_refused_sample(error, made_up, inspection.layout)) from error
+        raise Failed(_refused_sample(error, schema, made_up, inspection.layout)) from error
+    inspection.version_fields["sample_rows"] = inspection.rows[:MAX_GOLDEN_ROWS]
     if made_up:
         return Check("accepts", "warning", "No sample rows were given; one was made up from the schema.", _SAMPLE_FIX)
     if shown := sorted(name for name in schema.marks if any(row.get(name) is not None for row in inspection.rows)):
@@ -122,6 +125,7 @@ def _sample(inspection: Inspection, schema: RecordSchema | None, *, is_final: bo
         raise Failed(Check("accepts", "failed", error.detail, _READABLE_SAMPLE_FIX)) from error
     inspection.layout = f" {sample.layout}" if sample.layout else ""
     inspection.sample_size = len(sample.rows)
+    inspection.sample_names = frozenset(name for row in sample.rows for name in row)
     try:
         return answer_files.without_column(sample.rows[:MAX_SAMPLE_ROWS], inspection.request["expected_column"], schema)
     except BadUpload as error:
@@ -161,11 +165,14 @@ def _shown_sample(names: Sequence[str]) -> str:
     )
 
 
-def _refused_sample(error: InvalidRows, made_up: bool, layout: str) -> Check:
+def _refused_sample(error: InvalidRows, schema: RecordSchema, made_up: bool, layout: str) -> Check:
     shown = "; ".join(f"{each.pointer} {each.detail}" for each in error.errors[:5])
     more = f" (and {error.total - 5} more)" if error.total > 5 else ""
     if made_up:
         return Check("accepts", "failed", f"No row could be made up from the schema: {shown}.", _SAMPLE_FIX)
-    return Check(
-        "accepts", "failed", f"{shown}{more}.{layout}", "Correct the schema or the sample: they contradict each other."
+    days = {pointer(name)[1:] for name, node in schema.properties.items() if "format" in node}
+    is_epoch = any(
+        each.detail.startswith("must be a string") and each.pointer.endswith(tuple(days)) for each in error.errors
     )
+    fix = _DATES_FIX if days and is_epoch else "Correct the schema or the sample: they contradict each other."
+    return Check("accepts", "failed", f"{shown}{more}.{layout}", fix)

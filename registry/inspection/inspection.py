@@ -31,6 +31,7 @@ class Inspection:
     guessed: tuple[str, ...] = ()
     rows: list[Row] = field(default_factory=list)
     sample_size: int = 0
+    sample_names: frozenset[str] = frozenset()
     layout: str = ""  # of the sample's file, as a sentence behind others
     answers: dict[str, list[Any]] = field(default_factory=dict)
     version_fields: dict[str, Any] = field(default_factory=dict)

@@ -22,13 +22,13 @@ _SHOWN_ROWS, _SHOWN_TEXT, _SHOWN_NAMES = 5, 80, 20
 _NO_VALUE = frozenset({"", "na", "n/a", "<na>", "nan", "null", "none"})
 _KINDS = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
-_HOW = (
+HOW = (
     'pd.Series(pipeline.predict(X)).to_csv("expected.csv", index=False) where it was trained, X being the sample\'s '
     "rows; give that file as `expected`."
 )
 FIX = (
     "Look at what the pipeline gets: the schema's dtypes, its missing values, the order of columns. Or, if the file is "
-    f"wrong, write it again: {_HOW}"
+    f"wrong, write it again: {HOW}"
 )
 
 
@@ -38,7 +38,7 @@ def absent(guessed: Sequence[str]) -> Check:
     if guessed:
         more = f" and {len(guessed) - _SHOWN_NAMES} more" if len(guessed) > _SHOWN_NAMES else ""
         detail += f" Guessed from the sample: the type of {', '.join(guessed[:_SHOWN_NAMES])}{more}."
-    return Check("answers", "warning", detail, f"Give them: {_HOW}")
+    return Check("answers", "warning", detail, f"Give them: {HOW}")
 
 
 def outputs_for(trainer: TrainerAnswers, available: Sequence[str], *, row_count: int) -> list[str]:

@@ -114,7 +114,7 @@ def request_from(options: Mapping[str, Any]) -> VersionRequest:
         if options[name] is not None:
             _require_file(options[name], what)
             if options[name].suffix.lower() not in SUFFIXES:
-                raise BadUpload(f"The {what} {options[name]} must end in {any_of(SUFFIXES)}.")
+                raise BadUpload(f"The {what} {options[name]} must end in {any_of(SUFFIXES)}; save it as CSV.")
     if options["form"] is not None:
         _require_file(options["form"], "form")
     return version_request(options, {name: options[name] for name in _FILES if options[name]})

@@ -42,6 +42,7 @@ _EXACT_INTEGERS = {"float64": 2**53, "float32": 2**24, "float16": 2**11}
 # 64 bits of nanoseconds, to the second.
 _FIRST_NANOSECOND = datetime(1677, 9, 21, 0, 12, 44, tzinfo=UTC)
 _LAST_NANOSECOND = datetime(2262, 4, 11, 23, 47, 16, tzinfo=UTC)
+_MIDNIGHT = re.compile(r"\d{4}-\d\d-\d\d[T ]00:00(:00(\.0{1,9})?)?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 # What pandas reads as Python does; the standard library's reader takes any separator and offsets with seconds.
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:?\d\d(:?\d\d([.,]\d{1,9})?)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
@@ -141,6 +142,7 @@ class RecordSchema:
         Raises InvalidRows with every error; pointers start at `#/column` for a single record, at
         `#/row/column` for a list.
         """
+        payload = self.with_days(payload)
         if isinstance(payload, dict):
             if not (self._record_validator.is_valid(payload) and self._are_options([payload])):
                 self._errors.refuse([(payload, ())])
@@ -152,6 +154,25 @@ class RecordSchema:
         if not (self._list_validator.is_valid(payload) and self._are_options(payload)):
             self._errors.refuse((row, (index,)) for index, row in enumerate(payload))
         return self._inputs_of(payload)
+
+    def with_days(self, payload: Any) -> Any:
+        """Midnights of columns of days as days: pandas writes a day as either, and knows one of them."""
+        if not self._days:
+            return payload
+        if isinstance(payload, list):
+            return [self.with_days(row) if isinstance(row, dict) else row for row in payload]
+        if not isinstance(payload, dict):
+            return payload
+        midnights = {
+            name: payload[name][:10]
+            for name in self._days
+            if isinstance(payload.get(name), str) and _MIDNIGHT.fullmatch(payload[name])
+        }
+        return {**payload, **midnights} if midnights else payload
+
+    @cached_property
+    def _days(self) -> list[str]:
+        return [column.name for column in self.columns if self.properties[column.name].get("format") == "date"]
 
     def _inputs_of(self, rows: list[Row]) -> list[Row]:
         """Nothing that the model does not look at is kept: it is often what tells one person from another."""

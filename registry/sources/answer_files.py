@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ from registry.tables.numbers import with_point
 from registry.tables.text import text_of
 
 _PREDICTION, _PROBABILITIES, _PROBABILITY = "prediction", "probabilities", "probability_"
+_OUTPUT = re.compile(r"prediction_[0-9]+", re.ASCII)
+# What `predict` and its CSV write beside the answers.
+_BESIDE = frozenset({"warnings", "error"})
+_DECIMALS = re.compile(r"[^,;\t\n]*\n(-?[0-9]+,[0-9]+\s*\n?)+", re.ASCII)
 _SHOWN_NAMES = 20
 # Headers of the index that pandas writes before the values.
 _INDEX_HEADERS = ("", "index", "Unnamed: 0")
@@ -38,23 +43,29 @@ class TrainerAnswers:
         return len(next(iter(self.given.values()), ()))
 
 
-def given_answers(request: Mapping[str, Any], labels: Any) -> TrainerAnswers | None:
-    """What the request of an inspection names: a file, a column of its sample, or nothing. Raises BadUpload."""
+def given_answers(request: Mapping[str, Any], labels: Any, inputs: Collection[str]) -> TrainerAnswers | None:
+    """What the request of an inspection names: a file, a column of its sample, or nothing. Raises BadUpload.
+
+    `inputs` are columns of the sample, which may stand beside the answers in a file.
+    """
     sample, expected, column = (request[name] for name in ("sample", "expected", "expected_column"))
     if expected is None and column is None:
         return None
     if sample is None:
-        raise BadUpload("Expected answers were given without the sample rows that they are the answers to.")
-    return from_column(Path(sample), column, labels) if expected is None else from_file(Path(expected))
+        raise BadUpload(
+            "Expected answers were given without `sample`, the rows that they are the answers to. Give both."
+        )
+    return from_column(Path(sample), column, labels) if expected is None else from_file(Path(expected), inputs)
 
 
-def from_file(path: Path) -> TrainerAnswers:
+def from_file(path: Path, inputs: Collection[str] = ()) -> TrainerAnswers:
     """The answers in a file of CSV or JSON. Raises BadUpload."""
     try:
         text, _ = text_of(path.read_bytes(), path.name)
     except OSError as error:
         raise BadUpload(f"{path} cannot be read: {error.strerror}.") from error
-    return _from_json(text, path.name) if path.suffix.lower() in JSON_SUFFIXES else _from_csv(text, path.name)
+    read = _from_json if path.suffix.lower() in JSON_SUFFIXES else _from_csv
+    return read(text, path.name, frozenset(inputs))
 
 
 def without_column(rows: Sequence[Row], column: str | None, schema: RecordSchema | None) -> list[Row]:
@@ -85,7 +96,7 @@ def from_column(sample: Path, column: str, labels: Any) -> TrainerAnswers:
     return TrainerAnswers(answers, is_text=sample.suffix.lower() not in JSON_SUFFIXES)
 
 
-def _from_json(text: str, name: str) -> TrainerAnswers:
+def _from_json(text: str, name: str, inputs: frozenset[str]) -> TrainerAnswers:
     try:
         loaded = read_json(text)
     except ValueError as error:
@@ -99,10 +110,11 @@ def _from_json(text: str, name: str) -> TrainerAnswers:
     for row, entry in enumerate(entries):
         if names is None or not isinstance(entry, dict) or entry.keys() != set(names):
             raise BadUpload(f"{name}: the answer of row {row} has other parts than the first one.")
-    return _from_columns({each: [entry[each] for entry in entries] for each in names or ()}, name, is_text=False)
+    columns = {each: [entry[each] for entry in entries] for each in names or ()}
+    return _from_columns(columns, name, inputs, is_text=False)
 
 
-def _from_csv(text: str, name: str) -> TrainerAnswers:
+def _from_csv(text: str, name: str, inputs: frozenset[str]) -> TrainerAnswers:
     columns = _columns_of(text, name)
     is_table = len(columns) > 1 and not any(map(_is_known, columns))
     if len(columns) == 1 and not any(map(_is_known, columns)):
@@ -110,13 +122,14 @@ def _from_csv(text: str, name: str) -> TrainerAnswers:
     if is_table and list(columns) == [str(position) for position in range(len(columns))]:
         # DataFrame(pipeline.predict(X)) of several outputs
         return TrainerAnswers([list(cells) for cells in zip(*columns.values(), strict=True)], is_text=True)
-    return _from_columns(columns, name, is_text=True)
+    return _from_columns(columns, name, inputs, is_text=True)
 
 
 def _columns_of(text: str, name: str) -> dict[str, list[str]]:
     """The cells below each name of the header, without an index. Raises BadUpload."""
     first_line = text.partition("\n")[0]
-    separator = next((each for each in ",;\t" if each in first_line), ",")
+    # Under a single name, a comma can only be one of decimals.
+    separator = next((each for each in ",;\t" if each in first_line), ";" if _DECIMALS.fullmatch(text) else ",")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     try:
         # An empty line is an empty cell where there is one column; pandas writes "" then.
@@ -138,24 +151,35 @@ def _columns_of(text: str, name: str) -> dict[str, list[str]]:
     return {each: list(map(with_point, cells)) for each, cells in columns.items()}
 
 
-def _from_columns(columns: dict[str, list[Any]], name: str, *, is_text: bool) -> TrainerAnswers:
-    """The columns named prediction, probabilities and probability_<class>; others, such as the inputs, do not count."""
+def _from_columns(columns: dict[str, list[Any]], name: str, inputs: frozenset[str], *, is_text: bool) -> TrainerAnswers:
+    """The columns named prediction (of several outputs prediction_1, prediction_2, …), probabilities and
+    probability_<class>. Those of the inputs may stand beside them, and what `predict` writes beside its answers.
+    """
     if not any(map(_is_known, columns)):
         listed = ", ".join(list(columns)[:_SHOWN_NAMES])
         raise BadUpload(
             f"{name} has {listed}. Expected answers are one column of values, or prediction and probability_<class>; "
             'in JSON a list of values or of {"prediction": …, "probabilities": {…}}.'
         )
+    if other := [each for each in columns if not _is_known(each) and each not in inputs | _BESIDE]:
+        raise BadUpload(
+            f"{name} has {', '.join(other[:_SHOWN_NAMES])}, which is neither an answer nor a column of the sample. "
+            "Correct the name, or leave the column out."
+        )
     probabilities = columns.get(_PROBABILITIES)
     by_class = {each.removeprefix(_PROBABILITY): columns[each] for each in columns if each.startswith(_PROBABILITY)}
     if by_class:
         cells = zip(*by_class.values(), strict=True)
         probabilities = [dict(zip(by_class, row, strict=True)) for row in cells]
-    return TrainerAnswers(columns.get(_PREDICTION), probabilities, is_text)
+    predictions: Sequence[Any] | None = columns.get(_PREDICTION)
+    if outputs := sorted((each for each in columns if _OUTPUT.fullmatch(each)), key=lambda each: int(each[11:])):
+        predictions = [list(row) for row in zip(*(columns[each] for each in outputs), strict=True)]
+    return TrainerAnswers(predictions, probabilities, is_text)
 
 
 def _is_known(column: str) -> bool:
-    return column in (_PREDICTION, _PROBABILITIES) or column.startswith(_PROBABILITY)
+    is_output = _OUTPUT.fullmatch(column) is not None
+    return is_output or column in (_PREDICTION, _PROBABILITIES) or column.startswith(_PROBABILITY)
 
 
 def texts_of(labels: Any) -> frozenset[str]:

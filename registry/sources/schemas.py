@@ -167,9 +167,9 @@ def order_counts(schema: RecordSchema, *, is_named: bool = True) -> tuple[str, .
 
 def _unseen(schema: RecordSchema, sample: Sequence[Row]) -> tuple[str, ...]:
     """Columns of which the sample has values, and training saw none of them."""
-    odd = []
+    odd, rows = [], schema.with_days(list(sample))
     for name, node in schema.properties.items():
-        present = {row[name] for row in sample if isinstance(row.get(name), str | int | float)}
+        present = {row[name] for row in rows if isinstance(row.get(name), str | int | float)}
         if node.get("x-training-values") and present and present.isdisjoint(node["x-training-values"]):
             odd.append(name)
     return (

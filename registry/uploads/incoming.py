@@ -40,7 +40,7 @@ def _saved(folder: Path, name: str, file: "UploadedFile[Any]") -> Path:
     suffix = Path(file.name or "").suffix.lower()
     allowed = _SUFFIXES.get(name)
     if allowed is not None and suffix not in allowed:
-        raise BadUpload(f"The {name} file must end in {any_of(allowed)}; this one is {file.name!r}.")
+        raise BadUpload(f"The {name} file must end in {any_of(allowed)}; this one is {file.name!r}. Save it so.")
     path = folder / f"{name}{suffix if allowed else ''}"
     with path.open("wb") as target:
         for chunk in file.chunks():

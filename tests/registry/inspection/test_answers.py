@@ -144,7 +144,7 @@ def test_it_refuses_answers_to_nothing(save: Save, tmp_path: Path) -> None:
 
     inspected = inspect(save(two_columns()[0]), VersionRequest(expected=tmp_path / "expected.json"))
 
-    assert "without the sample rows" in answers_of(inspected).detail
+    assert "without `sample`" in answers_of(inspected).detail
 
 
 def test_it_warns_without_answers(save: Save, sample: Path) -> None:

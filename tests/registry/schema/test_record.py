@@ -127,6 +127,16 @@ def test_it_takes_dates_and_times_as_iso_8601(value: str) -> None:
     assert SCHEMA.validated({**VALID, "seen": value})
 
 
+@pytest.mark.parametrize("moment", ["2026-01-31T00:00:00", "2026-01-31 00:00", "2026-01-31T00:00:00.000"])
+def test_it_takes_the_midnight_of_a_day_as_the_day(moment: str) -> None:
+    """to_json(date_format="iso") and MLflow write a column of days so."""
+    born = {**VALID, "born": "2026-01-31"}
+
+    assert SCHEMA.validated({**VALID, "born": moment}) == [born]
+    assert SCHEMA.validated([VALID, {**VALID, "born": moment}]) == [VALID, born]
+    assert set(refused({**VALID, "born": moment.replace("00:00", "01:00", 1)})) == {"#/born"}
+
+
 @pytest.mark.parametrize("offset", ["Z", "+01:00", ".123456-0530"])
 def test_it_takes_an_offset_where_the_column_has_a_zone_and_only_there(offset: str) -> None:
     """Without a zone, the offset would have to be dropped or calculated with, and training did one of the two."""
@@ -149,7 +159,9 @@ def test_it_refuses_other_spellings_of_times(value: str) -> None:
     assert set(refused({**VALID, "seen": value})) == {"#/seen"}
 
 
-@pytest.mark.parametrize("value", ["2026-01-31T00:00:00", "20260131", "2026-W05-1", "2026-02-29", "31/01/2026", ""])
+@pytest.mark.parametrize(
+    "value", ["2026-01-31T00:00:01", "2026-01-31T00:00:00Z", "20260131", "2026-W05-1", "2026-02-29", "31/01/2026", ""]
+)
 def test_it_refuses_other_spellings_of_dates(value: str) -> None:
     assert set(refused({**VALID, "born": value})) == {"#/born"}
 

@@ -31,7 +31,6 @@ def read(folder: Path, text: str, name: str = "expected.csv") -> TrainerAnswers:
         ANSWERS.rename("prediction").to_csv(index=False),
         ANSWERS.set_axis(pd.Index([17, 3], name="id")).to_csv(),
         "\ufeff" + ANSWERS.to_csv(index=False),
-        pd.DataFrame({"age": [1, 2], "prediction": ["a", "b"]}).to_csv(),
     ],
 )
 def test_it_reads_what_pandas_writes_as_csv(tmp_path: Path, text: str) -> None:
@@ -71,6 +70,32 @@ def test_it_reads_what_spreadsheets_write(tmp_path: Path, name: str, content: by
     path.write_bytes(content)
 
     assert from_file(path) == TrainerAnswers(["1.5"], [{"ä": "0.25"}], is_text=True)
+
+
+def test_it_reads_answers_beside_the_inputs(tmp_path: Path) -> None:
+    path = tmp_path / "expected.csv"
+    pd.DataFrame({"age": [1, 2], "prediction": ["a", "b"], "warnings": ["", "odd"]}).to_csv(path)
+
+    assert from_file(path, ["age"]) == TrainerAnswers(["a", "b"], is_text=True)
+
+
+def test_it_refuses_a_column_that_is_neither_answer_nor_input(tmp_path: Path) -> None:
+    """It would not be compared, and nobody would know."""
+    (tmp_path / "expected.csv").write_text("age,prediction,probabilty_a\n1,a,0.9\n")
+
+    with pytest.raises(BadUpload, match="has probabilty_a, which is neither an answer nor a column of the sample"):
+        from_file(tmp_path / "expected.csv", ["age"])
+
+
+def test_it_reads_the_outputs_that_predict_writes(tmp_path: Path) -> None:
+    header = ",".join(f"prediction_{number}" for number in range(1, 12))
+    cells = ",".join(map(str, range(1, 12)))
+
+    assert read(tmp_path, f"{header}\n{cells}\n").predictions == [[str(number) for number in range(1, 12)]]
+
+
+def test_it_reads_decimal_commas_under_a_single_name(tmp_path: Path) -> None:
+    assert read(tmp_path, "0\n12,5\n-3,25\n").predictions == ["12.5", "-3.25"]
 
 
 def test_it_reads_several_outputs(tmp_path: Path) -> None:
