@@ -17,9 +17,10 @@ from registry.sources.contradictions import MOST_EXACT, agreed, has_exact_floats
 
 # The range of fewer rows would cause warnings about usual values.
 _ROWS_FOR_A_RANGE = 50
-# Annotations from the fitted pipeline, which take precedence over the range of the sample.
+# How a moment ends that has an offset from UTC.
 _OFFSET = re.compile(r":\d\d.*(Z|[+-]\d\d(:?\d\d)?)$")
 _OF_NUMBERS = ("x-training-range", "x-training-usual")
+# Annotations from the fitted pipeline, which take precedence over the range of the sample.
 _KNOWN_VALUES = frozenset({"enum", "x-training-values", "x-training-range", "x-training-usual"})
 
 

@@ -132,5 +132,5 @@ def test_it_is_shown_everywhere(
     posted = client.post("/models/kind", {name: value for name, value in row.items() if name != "ticket"}, follow=True)
 
     assert statuses == dict.fromkeys(addresses, 200)
-    assert "Result" in posted.text
+    assert "Permalink of this prediction" in posted.text
     assert "A/0" not in json.dumps(asked)

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from mlserve.errors import InvalidRows
 from registry.inspection.tightening import Kind, Refused, tighten
 from registry.schema.record import RecordSchema, Row
+from tests.registry.inspection.test_probing import is_valid
 
 
 def tightened(
@@ -14,14 +14,6 @@ def tightened(
 ) -> tuple[RecordSchema, Refused]:
     raw = {"type": "object", "properties": {"a": node, "b": {"type": "number"}}, "required": ["a"] if required else []}
     return tighten(RecordSchema.from_json_schema(raw), rows or [{"a": None, "b": 1}][:0], {(kind, "a")})
-
-
-def is_valid(schema: RecordSchema, row: Row) -> bool:
-    try:
-        schema.validated([row])
-    except InvalidRows:
-        return False
-    return True
 
 
 def test_it_refuses_null_and_what_stands_for_it() -> None:
