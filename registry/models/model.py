@@ -133,7 +133,9 @@ class ModelVersion(models.Model):
     # PostgreSQL's jsonb does not keep the order of names, so `columns` has the order of columns.
     schema = models.JSONField(help_text="JSON Schema 2020-12 of one record.")
     columns = models.JSONField(help_text="Columns in training order with their pandas dtypes.")
-    container = models.CharField(max_length=10, help_text="What the pipeline was fitted on: frame or array.")
+    container = models.CharField(
+        max_length=10, help_text="What the pipeline was fitted on: a frame, an array, texts or records (dicts)."
+    )
     form_config = models.JSONField(null=True, blank=True)
     outputs = models.JSONField(help_text="Methods the pipeline has, of predict, predict_proba, …")
     class_labels = models.JSONField(null=True, blank=True)
