@@ -8,9 +8,7 @@ import gzip
 import io
 import lzma
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import IO, Any, cast
 
 from registry.formats.errors import CannotLoad
@@ -78,12 +76,10 @@ _UNPACKED: Mapping[str, Callable[[IO[bytes]], IO[bytes]]] = {
 }
 
 
-@contextmanager
-def opened(path: Path, kind: str, *, max_bytes: int) -> Iterator[io.BufferedReader]:
-    """The pickle inside of a file of this format. Reading raises CannotLoad beyond `max_bytes`, or one of DAMAGED."""
-    with path.open("rb") as file:
-        unpacked = _UNPACKED.get(kind)
-        if unpacked is None:
-            yield file
-        else:
-            yield io.BufferedReader(_Limited(unpacked(file), max_bytes), _BUFFER_BYTES)
+def unpacked(file: IO[bytes], kind: str, *, max_bytes: int) -> IO[bytes]:
+    """The pickle inside of a file of this format, from its begin. Reading raises CannotLoad beyond `max_bytes`, or one
+    of DAMAGED.
+    """
+    file.seek(0)
+    unpack = _UNPACKED.get(kind)
+    return file if unpack is None else io.BufferedReader(_Limited(unpack(file), max_bytes), _BUFFER_BYTES)

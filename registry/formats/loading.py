@@ -10,10 +10,11 @@ import importlib.metadata
 import pickle
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from registry.formats import compression, pickle_scan, skops_load
 from registry.formats.errors import HOW_TO_SAVE, OF_A_NOTEBOOK, CannotLoad, NotTrusted, Refused
@@ -71,6 +72,9 @@ def _is_zlib(head: bytes) -> bool:
     return len(head) > 1 and head[0] == 0x78 and (head[0] * 256 + head[1]) % 31 == 0
 
 
+# A path, or an open file that can seek: a model process may open none.
+Artifact = Path | IO[bytes]
+
 # The order matters only where prefixes overlap. Uncompressed joblib files are pickles with arrays in between.
 FORMATS: tuple[Format, ...] = (
     Format("pickle", _is_pickle),
@@ -90,9 +94,9 @@ _NOT_ACCEPTED: tuple[Format, ...] = (
 )
 
 
-def recognize(path: Path) -> str:
+def recognize(artifact: Artifact) -> str:
     """The name of the file's format by its first bytes. Raises CannotLoad."""
-    with path.open("rb") as file:
+    with _opened(artifact) as file:
         head = file.read(_HEAD_BYTES)
     if not head:
         raise CannotLoad("The file is empty.", HOW_TO_SAVE)
@@ -103,12 +107,23 @@ def recognize(path: Path) -> str:
     raise CannotLoad(f"The file is not a skops, joblib or pickle file{looks_like}.", HOW_TO_SAVE)
 
 
-def read_names(path: Path, *, max_bytes: int = _MAX_BYTES) -> tuple[Reference, ...]:
+@contextmanager
+def _opened(artifact: Artifact) -> Iterator[IO[bytes]]:
+    """The artifact's bytes from their begin."""
+    if isinstance(artifact, Path):
+        with artifact.open("rb") as file:
+            yield file
+    else:
+        artifact.seek(0)
+        yield artifact
+
+
+def read_names(artifact: Artifact, *, max_bytes: int = _MAX_BYTES) -> tuple[Reference, ...]:
     """What loading the file would import and call, as `read_contents` finds it."""
-    return read_contents(path, max_bytes=max_bytes).names
+    return read_contents(artifact, max_bytes=max_bytes).names
 
 
-def read_contents(path: Path, *, max_bytes: int = _MAX_BYTES) -> Contents:
+def read_contents(artifact: Artifact, *, max_bytes: int = _MAX_BYTES) -> Contents:
     """What loading the file would import and call, and by which scikit-learn it was written, without loading it.
 
     Raises CannotLoad; Refused if it hides a name.
@@ -116,12 +131,12 @@ def read_contents(path: Path, *, max_bytes: int = _MAX_BYTES) -> Contents:
     Takes about as long as loading it; memory is small, for the bytes of arrays are skipped. At most `max_bytes` are
     unpacked.
     """
-    name = recognize(path)
+    name = recognize(artifact)
     try:
-        if name == skops_load.NAME:
-            return skops_load.read(path, max_bytes=max_bytes)
-        with compression.opened(path, name, max_bytes=max_bytes) as file:
-            return pickle_scan.read(file)
+        with _opened(artifact) as file:
+            if name == skops_load.NAME:
+                return skops_load.read(file, max_bytes=max_bytes)
+            return pickle_scan.read(compression.unpacked(file, name, max_bytes=max_bytes))
     except CannotLoad:
         raise
     except MemoryError as error:
@@ -130,17 +145,17 @@ def read_contents(path: Path, *, max_bytes: int = _MAX_BYTES) -> Contents:
         raise _damaged(error) from error
 
 
-def load(path: Path, *, trusted: Iterable[str] = (), max_bytes: int = _MAX_BYTES) -> Loaded:
+def load(artifact: Artifact, *, trusted: Iterable[str] = (), max_bytes: int = _MAX_BYTES) -> Loaded:
     """Load the artifact with what is trusted. Raises CannotLoad, and Refused before it would import anything else.
 
     `trusted`: MLSERVE_TRUSTED_MODULES. Memory is about twice the file's size; at most `max_bytes` are unpacked.
     """
     from sklearn.exceptions import InconsistentVersionWarning
 
-    name = recognize(path)
-    with warnings.catch_warnings(record=True) as caught:
+    name = recognize(artifact)
+    with warnings.catch_warnings(record=True) as caught, _opened(artifact) as file:
         warnings.simplefilter("always")
-        loaded = _load(path, name, Trust.of(trusted), max_bytes)
+        loaded = _load(file, name, Trust.of(trusted), max_bytes)
     mismatches = {
         VersionMismatch(
             warning.message.estimator_name,
@@ -153,14 +168,14 @@ def load(path: Path, *, trusted: Iterable[str] = (), max_bytes: int = _MAX_BYTES
     return Loaded(loaded, name, tuple(sorted(mismatches, key=lambda each: each.estimator)))
 
 
-def _load(path: Path, name: str, trust: Trust, max_bytes: int) -> Any:
+def _load(file: IO[bytes], name: str, trust: Trust, max_bytes: int) -> Any:
     try:
         # Imported here, because recognizing a format needs neither numpy nor joblib.
         from registry.formats.numpy_interfaces import block_special_attributes
         from registry.formats.object_scan import require_harmless
 
         block_special_attributes()
-        loaded = _load_object(path, name, trust, max_bytes)
+        loaded = _load_object(file, name, trust, max_bytes)
         require_harmless(loaded)
         return loaded
     except CannotLoad:
@@ -187,13 +202,12 @@ def _load(path: Path, name: str, trust: Trust, max_bytes: int) -> Any:
         ) from error
 
 
-def _load_object(path: Path, name: str, trust: Trust, max_bytes: int) -> Any:
+def _load_object(file: IO[bytes], name: str, trust: Trust, max_bytes: int) -> Any:
     if name == skops_load.NAME:
-        return skops_load.load(path, trust, max_bytes=max_bytes)
+        return skops_load.load(file, trust, max_bytes=max_bytes)
     from registry.formats.pickle_load import unpickled
 
-    with compression.opened(path, name, max_bytes=max_bytes) as file:
-        return unpickled(file, trust)
+    return unpickled(compression.unpacked(file, name, max_bytes=max_bytes), trust)
 
 
 def _damaged(error: Exception) -> CannotLoad:

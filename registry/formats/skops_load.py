@@ -10,8 +10,7 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from registry.formats.errors import HOW_TO_SAVE, CannotLoad, NotTrusted, Refused
 from registry.formats.next_steps import NAMED_FUNCTION, step_for
@@ -58,9 +57,9 @@ _NODES: Mapping[str, Use] = {
 }
 
 
-def read(path: Path, *, max_bytes: int) -> Contents:
+def read(file: IO[bytes], *, max_bytes: int) -> Contents:
     """Every class and function that the file names. Raises CannotLoad; Refused for a node that models do not need."""
-    nodes = list(_nodes(_schema(path, max_bytes)))
+    nodes = list(_nodes(_schema(file, max_bytes)))
     _require_one_object_for_each_number(nodes)
     uses: dict[tuple[str, str], Use] = {}
     for node in nodes:
@@ -75,21 +74,21 @@ def _version_in(node: dict[str, Any]) -> Any:
     return _text(state.get(VERSION_KEY)) if isinstance(state, dict) else None
 
 
-def load(path: Path, trust: Trust, *, max_bytes: int) -> Any:
+def load(file: IO[bytes], trust: Trust, *, max_bytes: int) -> Any:
     """The object. Raises Refused for a class that is not trusted, else what loading raises."""
     import skops.io
 
-    references = read(path, max_bytes=max_bytes).names
+    references = read(file, max_bytes=max_bytes).names
     for each in references:
         if not trust.allows(each.module, each.name, each.use):
             raise NotTrusted(str(each))
-    return skops.io.load(path, trusted=[str(each) for each in references])
+    return skops.io.load(file, trusted=[str(each) for each in references])
 
 
-def _schema(path: Path, max_bytes: int) -> dict[str, Any]:
+def _schema(file: IO[bytes], max_bytes: int) -> dict[str, Any]:
     """The description, once the zip has only files that skops writes, and no more bytes than allowed."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             _require_plain_zip(archive.infolist(), max_bytes)
             schema = json.loads(archive.read(SCHEMA))
     except (zipfile.BadZipFile, NotImplementedError, RecursionError, ValueError, EOFError, OSError, KeyError) as error:
