@@ -138,9 +138,9 @@ def _load() -> None:
     logs.name_process("lambda")
     start_monitoring()
     if os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "").endswith("-worker"):
-        from predictions.runtime.warming import warm_libraries
+        from predictions.runtime import host_access
 
-        warm_libraries()
+        host_access.client()  # starts the model host, which imports libraries meanwhile
     else:
         from django.urls import get_resolver
 

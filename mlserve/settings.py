@@ -275,8 +275,6 @@ MLSERVE_WEB_THREADS = env.number(
 MLSERVE_BATCH_ROWS = env.number("MLSERVE_BATCH_ROWS", default=512, at_least=1)
 # The longest that one batch may take before its worker is replaced.
 MLSERVE_BATCH_SECONDS = env.number("MLSERVE_BATCH_SECONDS", default=60, at_least=1)
-# Call markers: which version each process of this machine calls, for the process that replaces a crashed one.
-MLSERVE_CALLS_DIR = VAR_DIR / "calls"
 MLSERVE_MAX_ATTEMPTS = env.number("MLSERVE_MAX_ATTEMPTS", default=3, at_least=1)
 # A prediction that is queued for longer ends as `expired`: its caller will not read an answer that late.
 MLSERVE_QUEUE_SECONDS = env.number("MLSERVE_QUEUE_SECONDS", default=24 * 3600, at_least=10)

@@ -18,7 +18,6 @@ from mlserve.processes.orphans import end_with_parent
 from predictions.metrics import totals
 from predictions.models import Prediction
 from predictions.queue import heartbeat, wake_ups
-from predictions.runtime import call_marker, incidents
 from predictions.store.payload_sweep import delete_unreferenced
 from predictions.store.retention import delete_what_is_too_old
 from predictions.worker.draining import drain as drain  # noqa: PLC0414 - a task's own word for it
@@ -61,7 +60,6 @@ def _attend() -> int:
     if _Late.is_unknown:
         introduce()
         _Late.is_unknown = False
-    call_marker.renew()
     wake_ups.clear_pending_wake_up()
     with WakeUpListener() as listener:
         ended = drain(deadline, listener)
@@ -148,7 +146,6 @@ def sweep_now() -> dict[str, int]:
     """
     now = timezone.now()
     heartbeat.see_living_workers()
-    incidents.report_left_behind()
     counts = {
         "released": Prediction.objects.requeue_expired(now=now) + heartbeat.requeue_of_dead_workers(),
         "expired": Prediction.objects.expire(now=now),
@@ -175,7 +172,6 @@ def start_worker(**_: Any) -> None:
     # Without its cluster it would wait for a task for ever, and it leaves SIGTERM to the cluster.
     cluster = multiprocessing.parent_process()
     end_with_parent(cluster.pid if cluster else None, by=signal.SIGKILL)
-    incidents.begin_marking()
     try:
         introduce()
     except (OperationalError, InterfaceError) as error:
@@ -189,7 +185,6 @@ def introduce() -> None:
     It does not sweep, or the first task would wait for that: a cluster that starts looks at the schedule at once.
     """
     heartbeat.see_this_worker()
-    incidents.report_left_behind()
     wake_ups.clear_pending_wake_up()
     heartbeat.requeue_of_dead_workers()
     _call_for_what_waits()

@@ -37,7 +37,7 @@ def _own_files(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """Artifacts and caches of a test lie in its own folder, and nothing that a process remembers outlives it."""
     from mlserve.operations import health
     from predictions.models import payloads
-    from predictions.runtime import call_marker, incidents, loaded_models
+    from predictions.runtime import incidents, loaded_models
     from predictions.serving import in_place
     from predictions.worker import draining
     from registry.publishing import lookup
@@ -50,9 +50,6 @@ def _own_files(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         },
     }
     settings.MLSERVE_CACHE_DIR = tmp_path / "cache"
-    settings.MLSERVE_CALLS_DIR = tmp_path / "calls"
-    # Where a process notes what it calls, a watchdog may end it, and all tests with it.
-    monkeypatch.setattr(call_marker, "begin", lambda *_: None)
     monkeypatch.setattr(health, "_recent", health.RecentAnswer(health._check_all))
     loaded_models.forget_all()
     incidents.forget_all()

@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -20,8 +20,7 @@ from mlserve.aws_lambda.time_limit import GRACE_SECONDS, TimeLimitReached, time_
 from predictions import tasks
 from predictions.metrics import totals
 from predictions.queue import heartbeat, wake_ups
-from predictions.runtime import incidents
-from predictions.worker.golden_environment_check import GoldenChecks
+from predictions.runtime.golden_checks import check_live_versions
 
 log = logging.getLogger(__name__)
 
@@ -58,19 +57,11 @@ def deliver(records: Iterable[Mapping[str, Any]], seconds_left: SecondsLeft) -> 
 
     `records` are SQS records (`messageId`, `body`); `seconds_left` tells when the caller will be ended.
     """
-    _begin()
     asked, failed = _read(records)
     for name, task in _TASKS.items():
         if asked[name] and not _is_done(f"Task {name!r}", partial(_run, task, seconds_left)):
             failed += asked[name]
     return failed
-
-
-@cache
-def _begin() -> None:
-    """Once per process: what the one before it was at, in the same sandbox, when a model took it along."""
-    incidents.report_left_behind()
-    incidents.begin_marking()
 
 
 def _read(records: Iterable[Mapping[str, Any]]) -> tuple[defaultdict[str, list[str]], list[str]]:
@@ -106,7 +97,7 @@ def _attend(seconds: float) -> None:
     """Like `tasks.attend`, but without listening, for no submission reaches this process."""
     batch_seconds: int = settings.MLSERVE_BATCH_SECONDS
     wake_ups.clear_pending_wake_up()
-    tasks.drain(time.monotonic() + seconds - batch_seconds, limit=partial(time_limit, batch_seconds))
+    tasks.drain(time.monotonic() + seconds - batch_seconds)
     totals.flush_if_due(after_seconds=0)
 
 
@@ -125,7 +116,7 @@ _TASKS: Mapping[str, _Task] = {
 def _sweep() -> None:
     heartbeat.see_this_worker()
     tasks.sweep_now()
-    GoldenChecks().check_one()
+    check_live_versions()
 
 
 def _is_done(what: str, work: Callable[[], object]) -> bool:

@@ -13,9 +13,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Protocol
 
+from mlserve.processes.naming import name_this_process
 from mlserve.processes.orphans import end_with_parent
 
 log = logging.getLogger(__name__)
@@ -91,9 +91,7 @@ def _run(name: str, main: Callable[[], None], parent: int) -> None:
         signal.signal(each, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     end_with_parent(parent)
-    # `ps` and `top` show this name, also for the child's own children; the command line stays that of the parent.
-    with contextlib.suppress(OSError):
-        Path("/proc/self/comm").write_text(f"mlserve {name}"[:15])
+    name_this_process(name)
     try:
         main()
     except Exception:  # multiprocessing would print it in lines of its own

@@ -43,12 +43,9 @@ def import_web_server() -> None:
     import granian  # noqa: F401
 
     from mlserve import wsgi  # noqa: F401
-    from predictions.runtime.warming import warm_libraries
     from registry.schema import form_config  # noqa: F401 - otherwise imported by the first page
 
     _ = get_resolver().url_patterns  # imports the views
-    if settings.MLSERVE_IN_PLACE_BYTES:
-        warm_libraries()
 
 
 def load_application() -> Callable[..., Any]:
@@ -62,18 +59,9 @@ def load_application() -> Callable[..., Any]:
 
     from mlserve.wsgi import application
     from predictions.metrics.totals import flush_in_background
-    from predictions.runtime.incidents import begin_marking, report_left_behind
-    from predictions.runtime.warming import warm_models_in_background
-    from predictions.serving.watchdog import Watchdog
 
-    if settings.MLSERVE_IN_PLACE_BYTES:
-        # Before the first request: a model may have crashed the process that this one replaces.
-        report_left_behind()
-        begin_marking()
-        Watchdog().start()
     start_monitoring()
     flush_in_background()
-    warm_models_in_background(largest_bytes=settings.MLSERVE_IN_PLACE_BYTES)
     return traced(application)
 
 
@@ -99,7 +87,7 @@ def run_web_server(host: str, port: int, processes: int) -> None:
         backlog=1024,
         http1_settings=HTTP1Settings(header_read_timeout=30_000),
         respawn_failed_workers=True,
-        # A pipeline may leak; a process that has grown answers its requests and is replaced.
+        # A library may leak; a process that has grown answers its requests and is replaced.
         workers_max_rss=settings.MLSERVE_PROCESS_BYTES // 2**20,
         workers_kill_timeout=settings.MLSERVE_MAX_WAIT + _SECONDS_BEYOND_WAIT,
         log_access=False,

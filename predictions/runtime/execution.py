@@ -13,12 +13,13 @@ from django.conf import settings
 from mlserve.errors import FieldError, MlserveError, PredictionFailed, Unavailable
 from mlserve.http.problems import stored_problem
 from predictions.batching.halving import Answers, RowFailure, call_in_batches
+from predictions.model_host.errors import ModelEnded, WrongAnswers, described
 from predictions.models import Prediction
 from predictions.models.completion import Completion
 from predictions.models.redaction import kept_text
-from predictions.runtime import loaded_models
+from predictions.runtime import incidents, loaded_models
 from registry.models import ModelVersion
-from registry.pipelines.errors import WrongAnswerCount
+from registry.models.incident import Kind
 from registry.schema.record import Row, row_pointer
 
 log = logging.getLogger(__name__)
@@ -57,14 +58,21 @@ def execute(version: ModelVersion, batch: Sequence[Work]) -> list[Completion]:
     """Predict a batch with one version: a completion for each prediction, also where rows fail.
 
     Those that ask for the same outputs share their calls; a bad row fails its own prediction only. Raises Unavailable
-    when the pipeline is unreachable at the moment; then none of them has a completion.
+    when the pipeline is unreachable at the moment, and ModelEnded, once it is reported as an incident, when it took
+    longer than MLSERVE_BATCH_SECONDS or its process ended; then none of them has a completion.
     """
+    deadline = time.monotonic() + settings.MLSERVE_BATCH_SECONDS
     by_outputs: dict[str, list[Work]] = {}
     for work in batch:
         by_outputs.setdefault(work.outputs, []).append(work)
     completions: list[Completion] = []
     for outputs, works in by_outputs.items():
-        completions += _execute_same_outputs(version, works, outputs.split(","))
+        try:
+            completions += _execute_same_outputs(version, works, outputs.split(","), deadline)
+        except ModelEnded as ended:
+            if ended.is_first:
+                incidents.report(version.pk, Kind(ended.kind), ended.detail)
+            raise
     return completions
 
 
@@ -73,34 +81,40 @@ def predict_rows(
     rows: Sequence[Row],
     outputs: Sequence[str],
     *,
+    deadline: float | None = None,
     when_called: Callable[[int], None] = lambda _rows: None,
 ) -> tuple[Answers, dict[int, RowFailure]]:
     """Answers and failures of any number of rows; `predictions` is always among the answers.
 
-    `when_called` gets the number of rows of each call that succeeded.
+    `when_called` gets the number of rows of each call that succeeded. Raises Unavailable, and ModelEnded, also when
+    `deadline`, a time of the monotonic clock, has passed before all were asked for.
     """
     asked = ["predict", *(name for name in outputs if name != "predict")]
 
     def call(part: Sequence[Row]) -> Answers:
-        answers = loaded_models.predict(version, part, asked)
+        if deadline is not None and time.monotonic() > deadline:
+            raise ModelEnded(Kind.HUNG, f"Its calls took longer than {settings.MLSERVE_BATCH_SECONDS} s together.")
+        answers = loaded_models.predict(version, part, asked, deadline=deadline)
         when_called(len(part))
         return answers
 
     batch_rows = settings.MLSERVE_BATCH_ROWS if version.is_batchable else 1
-    return call_in_batches(call, rows, batch_rows=batch_rows, undivided=(WrongAnswerCount,))
+    return call_in_batches(call, rows, batch_rows=batch_rows, undivided=(WrongAnswers,), passing=(Unavailable,))
 
 
-def _execute_same_outputs(version: ModelVersion, works: Sequence[Work], outputs: Sequence[str]) -> list[Completion]:
+def _execute_same_outputs(
+    version: ModelVersion, works: Sequence[Work], outputs: Sequence[str], deadline: float
+) -> list[Completion]:
     spans, rows = _lay_out(works)
     try:
-        loaded_models.load(version)
+        loaded_models.load(version, deadline=deadline)
+        started = time.monotonic()
+        answers, failures = predict_rows(version, rows, outputs, deadline=deadline)
     except Unavailable as error:
         if error.may_pass:
             raise
         log.warning("%s cannot be loaded: %s", version, error.detail)
         return [_failed(version, span, error, 0.0) for span in spans]
-    started = time.monotonic()
-    answers, failures = predict_rows(version, rows, outputs)
     seconds = time.monotonic() - started
     return [_outcome(version, span, answers, failures, seconds) for span in spans]
 
@@ -135,17 +149,12 @@ def _failed(version: ModelVersion, span: _Span, error: MlserveError, seconds: fl
 
 
 def _describe(version: ModelVersion, span: _Span, wrong: dict[int, RowFailure]) -> MlserveError:
-    """The error of a prediction from its failed rows. What broke the artifact keeps its own kind."""
-    causes = [failure.error for failure in wrong.values()]
-    if isinstance(causes[0], Unavailable):
-        if causes[0].may_pass:
-            raise causes[0]
-        return causes[0]
+    """The error of a prediction from its failed rows."""
     sentence = partial(_sentence, names_value=not version.record_schema.marks)
     named = [FieldError(row_pointer(row), sentence(wrong[row].error)) for row in sorted(wrong)[:_MOST_NAMED_ROWS]]
     row_count = len(span.work.rows)
     if row_count == 1:
-        return PredictionFailed(f"The model could not predict this row: {sentence(causes[0])}")
+        return PredictionFailed(f"The model could not predict this row: {sentence(next(iter(wrong.values())).error)}")
     return PredictionFailed(
         f"The model could not predict {len(wrong)} of {row_count} rows. Correct or leave them out and send again.",
         named,
@@ -156,8 +165,8 @@ def _sentence(error: Exception, *, names_value: bool) -> str:
     """The error as text, without its message for a version with redacted columns, since libraries quote values: “could
     not convert string to float: 'Smith'”.
     """
-    kind = type(error).__name__
+    kind, message = described(error)
     if not names_value:
         return f"{kind} (its message may contain redacted values)"
-    words = f"{kind}: {error}"
+    words = f"{kind}: {message}"
     return words if len(words) <= _MOST_WORDS else f"{words[: _MOST_WORDS - 1]}…"

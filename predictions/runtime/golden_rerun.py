@@ -1,14 +1,17 @@
 """Whether a version still answers as it did at its inspection: its golden rows, predicted again and compared."""
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 
 from mlserve.errors import Unavailable
 from predictions.batching.halving import RowFailure, call_in_batches
+from predictions.model_host.errors import ModelEnded, described
 from predictions.runtime import loaded_models
 from registry.models import ModelVersion
 from registry.models.golden_check import GoldenCheck, Verdict
@@ -83,13 +86,19 @@ def verify(version: ModelVersion) -> GoldenRerun:
     """
     rows, stored = version.sample_rows, version.golden_outputs
     changes = tuple(_environment_changes(version.environment.get("inspected_with", {})))
+    deadline = time.monotonic() + settings.MLSERVE_INSPECTION_SECONDS
     try:
-        loaded_models.load(version)
+        loaded_models.load(version, deadline=deadline)
+        now, failures = call_in_batches(
+            lambda part: loaded_models.predict(version, part, version.outputs, deadline=deadline),
+            rows,
+            batch_rows=max(len(rows), 1),
+            passing=(Unavailable,),
+        )
     except Unavailable as error:
         return GoldenRerun(version, len(rows), problem=error.detail, may_pass=error.may_pass, changes=changes)
-    now, failures = call_in_batches(
-        lambda part: loaded_models.predict(version, part, version.outputs), rows, batch_rows=max(len(rows), 1)
-    )
+    except ModelEnded as ended:
+        return GoldenRerun(version, len(rows), problem=ended.detail, changes=changes)
     differences = tuple(_differences(stored, now, failures, len(rows)))
     return GoldenRerun(version, len(rows), differences, changes=changes)
 
@@ -99,8 +108,7 @@ def _differences(
 ) -> Iterator[Difference]:
     for row in range(row_count):
         if row in failures:
-            error = failures[row].error
-            yield Difference(row, "error", None, f"{type(error).__name__}: {error}")
+            yield Difference(row, "error", None, ": ".join(described(failures[row].error)))
             continue
         for output, answers in stored.items():
             yield from _value_differences(row, output, answers[row], now[output][row] if output in now else None)

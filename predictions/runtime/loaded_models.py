@@ -1,208 +1,148 @@
-"""Loaded pipelines, and calls of them: the only place outside of the inspection that runs a model.
+"""Calls of versions, each in its model process: the only place outside of the inspection that has a pipeline called.
 
-A pipeline is loaded once per process (single-flight), kept up to MLSERVE_MODEL_CACHE_BYTES by last use, and
-called by one thread at a time: on small batches a second thread or BLAS helper costs more than it saves.
+1. the artifact was admitted, and is there: registry/publishing, registry/storage    2. its descriptor goes to the model
+host, which has a process load it, once per machine    3. rows go there, and JSON values come back
 """
 
 import os
-import signal
-import threading
 import time
-from collections import OrderedDict, defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections import OrderedDict
+from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 
 from django.conf import settings
 
-from mlserve.errors import ArtifactUnavailable, NotAdmitted, Unavailable
+from mlserve.errors import ArtifactUnavailable, Unavailable
 from mlserve.observability.tracing import span
 from predictions.batching.backoff import Backoff
 from predictions.metrics.counters import count_load
-from predictions.runtime.call_marker import CALL, LOAD, noted
+from predictions.model_host.client import Loaded
+from predictions.model_host.contents import Specification, packed_call, read_answers, read_raised
+from predictions.model_host.errors import HostUnavailable, ModelRefused
+from predictions.model_host.protocol import Kind
+from predictions.runtime import host_access
 from registry.models import ModelVersion
-from registry.publishing.admission import Admitted
+from registry.pipelines.outputs import RESULT_NAMES
 from registry.publishing.lookup import require_admitted
 from registry.schema.record import Row
 from registry.storage.artifacts import local_copy
-from registry.storage.digest import Digest
 
-# What a loaded pipeline takes at the least, where memory cannot be measured.
-_MEMORY_PER_FILE_BYTE = 2
-# Packages whose exceptions end a call from outside.
-_OURS = frozenset({"django_q", "mlserve", "predictions"})
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A pipeline ready to be called; keyed by digest, so two versions of the same bytes share it."""
-
-    pipeline: Any
-    size_bytes: int
-    load_seconds: float
-
-
-class _Cache:
-    """Least recently used first; at least one pipeline stays, however large."""
-
-    def __init__(self) -> None:
-        self._models: OrderedDict[str, LoadedModel] = OrderedDict()
-        self._loading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._lock = threading.Lock()
-
-    def get(self, version: ModelVersion) -> LoadedModel:
-        """The loaded pipeline. Threads wait for a pipeline that another thread is loading, but not for other ones."""
-        digest = Digest(version.sha256, version.size_bytes)
-        model = self._find(digest)
-        if model is None:
-            with self._lock:
-                loading = self._loading[digest.sha256]
-            with loading:
-                model = self._find(digest) or self._keep(digest, _load_and_count(version))
-        return model
-
-    def clear(self) -> None:
-        with self._lock:
-            self._models.clear()
-
-    def _find(self, digest: Digest) -> LoadedModel | None:
-        with self._lock:
-            model = self._models.get(digest.sha256)
-            if model is not None:
-                self._models.move_to_end(digest.sha256)
-            return model
-
-    def _keep(self, digest: Digest, model: LoadedModel) -> LoadedModel:
-        with self._lock:
-            self._models[digest.sha256] = model
-            while len(self._models) > 1 and self._size_bytes() > settings.MLSERVE_MODEL_CACHE_BYTES:
-                self._models.popitem(last=False)
-            self._loading.pop(digest.sha256, None)
-        return model
-
-    def _size_bytes(self) -> int:
-        return sum(model.size_bytes for model in self._models.values())
-
-
-class TriedToEnd(Exception):
-    """The pipeline raised what would have ended the process."""
+# A process may be ended for want of memory between two requests of this one for it.
+_MOST_LOADS = 3
+_MOST_KEYS = 1_000
 
 
 # Versions whose artifact was unreachable when it was last loaded.
 unreachable: Backoff[int] = Backoff()
-_cache = _Cache()
-_one_at_a_time = threading.Lock()
+# Under what the host knows a version: to it, the same bytes with another schema are another model.
+_keys: OrderedDict[tuple[int, str], str] = OrderedDict()
+# What this process has seen loaded, under the host's keys; it may be ended meanwhile.
+_loaded: dict[str, Loaded] = {}
 
 
-def predict(version: ModelVersion, rows: Sequence[Row], outputs: Sequence[str]) -> dict[str, list[Any]]:
+def predict(
+    version: ModelVersion, rows: Sequence[Row], outputs: Sequence[str], *, deadline: float | None = None
+) -> dict[str, list[Any]]:
     """One call per output: {"predictions": …} with one JSON value per row, in the rows' order.
 
-    Raises Unavailable when the pipeline is unreachable, else what the pipeline raises.
+    Raises Unavailable when the pipeline is unreachable, ModelEnded when its process hung or ended, else what stands for
+    what the pipeline raised. `deadline` is a time of the monotonic clock; without one a call may take
+    MLSERVE_BATCH_SECONDS.
     """
-    from registry.pipelines.calls import run
+    limit: float = settings.MLSERVE_BATCH_SECONDS
+    seconds = limit if deadline is None else max(deadline - time.monotonic(), 0.1)
+    body = packed_call(rows, outputs)
+    with span("predict", rows=len(rows)):
+        for _ in range(_MOST_LOADS):
+            try:
+                answer = host_access.client().call(_key_of(version), body, seconds=seconds, patience_seconds=limit)
+            except HostUnavailable as error:
+                raise Unavailable(str(error)) from error
+            if answer is not None:
+                break
+            _loaded.pop(_key_of(version), None)
+            load(version, deadline=deadline)
+        else:
+            raise Unavailable(f"There is not memory enough for all models that are asked for; {version} waits.")
+    if answer.kind is Kind.RAISED:
+        raise read_raised(answer.body)
+    names = [RESULT_NAMES[output] for output in outputs]
+    return read_answers(answer.body, names=names, row_count=len(rows))
 
-    model = load(version)
-    with _one_at_a_time, span("predict", rows=len(rows)), noted(CALL, version.pk), _protected_from_exit():
-        return run(model.pipeline, version.record_schema, rows, outputs)
 
+def load(version: ModelVersion, *, deadline: float | None = None) -> Loaded:
+    """Have the version's pipeline in a process, which takes nothing where this process knows that there is one.
 
-def load(version: ModelVersion) -> LoadedModel:
-    """The version's pipeline, loaded at most once per process. Raises Unavailable.
-
-    Only what this service admitted is read at all. What is in memory is not asked for again: it was admitted, perhaps
-    under another version of the same bytes.
+    Raises Unavailable, or ModelEnded if its process did not survive loading it. Only what this service admitted is
+    read at all. What is loaded is not asked for again: it was admitted.
     """
+    key = _key_of(version)
+    if (known := _loaded.get(key)) is not None:
+        return known
+    limit: float = settings.MLSERVE_BATCH_SECONDS
+    seconds = limit if deadline is None else max(deadline - time.monotonic(), 0.1)
     try:
-        model = _cache.get(version)
+        with span("load", model=version.model.name, version=version.tag):
+            loaded = _load(version, seconds)
     except Unavailable as error:
         if error.may_pass:
             unreachable.begin(version.pk)
         raise
     unreachable.end(version.pk)
-    return model
-
-
-@contextmanager
-def _protected_from_exit() -> Iterator[None]:
-    """Turn what would end the process into TriedToEnd, an error of the rows. Time limits of mlserve are not caught."""
-    try:
-        yield
-    except Exception:
-        raise
-    except BaseException as error:
-        if type(error).__module__.partition(".")[0] in _OURS or _is_keyboard_interrupt(error):
-            raise
-        raise TriedToEnd(f"{type(error).__name__}: {error}") from error
-
-
-def _is_keyboard_interrupt(error: BaseException) -> bool:
-    """Ctrl-C in a command; the processes of the service handle that signal themselves."""
-    is_main = threading.current_thread() is threading.main_thread()
-    by_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    return isinstance(error, KeyboardInterrupt) and is_main and by_default
+    if loaded.is_new:
+        count_load(version, loaded.seconds)
+    _loaded[key] = loaded
+    return loaded
 
 
 def forget_all() -> None:
-    """Drop every loaded pipeline, and what is known of those that could not be loaded."""
-    _cache.clear()
+    """End all model processes, and forget what is known of versions that could not be loaded."""
+    if host_access.is_started():
+        host_access.client().forget_all()
+    _keys.clear()
+    _loaded.clear()
     unreachable.forget_all()
 
 
-def _load_and_count(version: ModelVersion) -> LoadedModel:
-    with span("load", model=version.model.name, version=version.tag):
-        model = _load(require_admitted(version), version.pk)
-    count_load(version, model.load_seconds)
-    return model
-
-
-def _load(admitted: Admitted, version_id: int) -> LoadedModel:
-    from registry.formats import loading as formats
-    from registry.pipelines.calls import use_one_thread
-    from registry.pipelines.wrappers import as_pipeline
-
-    started, resident_before = time.monotonic(), _resident_bytes()
+def _load(version: ModelVersion, seconds: float) -> Loaded:
+    admitted = require_admitted(version)
+    specification = _specification(version, admitted.artifact_format)
     with local_copy(admitted.digest) as path:
+        artifact = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            if formats.recognize(path) != admitted.artifact_format:
-                raise NotAdmitted(f"The {admitted.digest} was admitted as {admitted.artifact_format}, which it is not.")
-            with noted(LOAD, version_id), _protected_from_exit():
-                loaded = formats.load(
-                    path,
-                    trusted=settings.MLSERVE_TRUSTED_MODULES,
-                    max_bytes=settings.MLSERVE_INSPECTION_BYTES,
-                )
-        except formats.NotTrusted as error:
-            raise ArtifactUnavailable(
-                f"The {admitted.digest} was admitted, but this process does not trust {error.name}: it was started "
-                "before MLSERVE_TRUSTED_MODULES was changed, or without it. Restart mlserve with the value under which "
-                "the version was admitted, for web and workers alike."
-            ) from error
-        except formats.CannotLoad as error:
-            raise ArtifactUnavailable(f"{error.detail} {error.fix}") from error
-        except TriedToEnd as error:
-            raise ArtifactUnavailable(f"The {admitted.digest} cannot be loaded: {error}") from error
-    pipeline = as_pipeline(loaded.pipeline)
-    use_one_thread(pipeline)
-    _limit_threads()
-    seconds = time.monotonic() - started
-    # The file may be compressed many times over, so what the process has grown by counts where that is more.
-    grown_bytes = _resident_bytes() - resident_before
-    return LoadedModel(pipeline, max(admitted.digest.size_bytes * _MEMORY_PER_FILE_BYTE, grown_bytes), seconds)
+            return host_access.client().load(_key_of(version), artifact, specification, seconds=seconds)
+        except HostUnavailable as error:
+            raise Unavailable(str(error)) from error
+        except ModelRefused as error:
+            if error.untrusted:
+                raise ArtifactUnavailable(
+                    f"The {admitted.digest} was admitted, but this process does not trust {error.untrusted}: it was "
+                    "started before MLSERVE_TRUSTED_MODULES was changed, or without it. Restart mlserve with the value "
+                    "under which the version was admitted, for web and workers alike."
+                ) from error
+            raise ArtifactUnavailable(error.detail) from error
+        finally:
+            os.close(artifact)
 
 
-def _resident_bytes() -> int:
-    """Of this process; 0 where there is no /proc."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+def _key_of(version: ModelVersion) -> str:
+    known = _keys.get((version.pk, version.sha256))
+    if known is None:
+        specified = version.sha256.encode() + _specification(version, "").packed()
+        known = _keys[version.pk, version.sha256] = f"{version.pk} {sha256(specified).hexdigest()}"
+        while len(_keys) > _MOST_KEYS:
+            _keys.popitem(last=False)
+    return known
 
 
-def _limit_threads() -> None:
-    """BLAS and OpenMP on one thread from now on. Unpickling may have loaded a library with threads of its own."""
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(limits=1)
+def _specification(version: ModelVersion, artifact_format: str) -> Specification:
+    schema = version.record_schema
+    return Specification(
+        artifact_format=artifact_format,
+        schema=schema.json_schema,
+        columns=schema.stored_columns(),
+        container=schema.container,
+        trusted=list(settings.MLSERVE_TRUSTED_MODULES),
+        most_bytes=settings.MLSERVE_INSPECTION_BYTES,
+    )

@@ -1,4 +1,4 @@
-"""Predict in the web process for callers that wait: their requests share calls, and never meet the queue.
+"""Predict for callers that wait without the queue: requests of a web process share calls of a model process.
 
 A call costs about the same for one row and for some hundred. So whatever has gathered while the last call ran is the
 next call, and its finished rows are stored together before any of its callers is answered.
@@ -31,7 +31,7 @@ from registry.schema.record import Row
 
 log = logging.getLogger(__name__)
 
-# A request that comes while a call runs for longer is served sooner by a worker than by the next call.
+# Who comes or waits while a call runs for longer is served sooner by a worker than by the next call.
 _LONG_CALL_SECONDS = 2.0
 # Of versions, as the calls of this process have met them.
 paces = Paces()
@@ -50,13 +50,13 @@ class _Waiting:
 def fits_in_place(version: ModelVersion, rows: Sequence[Row]) -> bool:
     """Whether the request is better predicted here than by a worker.
 
-    Large requests would hold up the small ones, and large artifacts would take memory in each web process. While a
-    call takes long, a worker is sooner ready. Workers can be replaced, so versions that hung are always theirs.
+    Large requests would hold up the small ones, and large artifacts take long to load. While a call takes long, a
+    worker is sooner ready. Versions that hung are left to the workers, which call them one prediction at a time.
     """
     return (
         version.size_bytes <= settings.MLSERVE_IN_PLACE_BYTES
         and len(rows) <= _most_rows(version.pk)
-        and shared_calls.seconds_in_call() < min(settings.MLSERVE_BATCH_SECONDS, _LONG_CALL_SECONDS)
+        and shared_calls.seconds_in_call(version.pk) < min(settings.MLSERVE_BATCH_SECONDS, _LONG_CALL_SECONDS)
         and version.pk not in incidents.standing().not_in_web
         and version.pk not in loaded_models.unreachable.paused()
     )
@@ -71,20 +71,21 @@ def _most_rows(version_id: Any) -> int:
 def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_seconds: float) -> bool:
     """Predict, and store the ended prediction; False when that is left to the workers: nothing is stored then.
 
-    It is when the time ran out first, when the artifact cannot be had at the moment, or when the call was ended from
-    outside. Raises Overloaded when too many wait already.
+    It is when the time ran out first, when the artifact cannot be had at the moment, or when the model's process hung
+    or ended. Raises Overloaded when too many wait already.
     """
     version = prediction.version
     waiting = _Waiting(prediction, Work(prediction.pk, rows, prediction.outputs))
     try:
         is_settled = shared_calls.submit(
             waiting,
-            key=version.pk if version.is_batchable else None,
+            key=version.pk,
             weight=len(rows),
             timeout_seconds=timeout_seconds,
+            is_alone=not version.is_batchable,
         )
     except CallEnded as error:
-        log.warning("A call of %s was ended from outside (%s)", version, error)
+        log.warning("A prediction of %s is left to the workers: %s", version, str(error).partition("\n")[0])
         return False
     except ArtifactUnreachable as error:
         log.warning("%s waits for the storage: %s", version, error)
@@ -101,29 +102,13 @@ def approaching() -> AbstractContextManager[None]:
     return shared_calls.approach()
 
 
-def send_away_from_a_long_call() -> int:
-    """Requests that wait behind a call that takes long are queued instead; how many there were."""
-    return shared_calls.send_away() if shared_calls.seconds_in_call() > _LONG_CALL_SECONDS else 0
-
-
-def version_in_call() -> ModelVersion | None:
-    """Of the present call, or of the last one."""
-    return _Called.version
-
-
-class _Called:
-    """By the one thread that calls."""
-
-    version: ModelVersion | None = None
-
-
 class ArtifactUnreachable(Exception):
     """The artifact: its storage does not answer."""
 
 
 def _call(batch: Sequence[_Waiting]) -> None:
     started_at = timezone.now()
-    version = _Called.version = batch[0].prediction.version
+    version = batch[0].prediction.version
     with about_batch([waiting.prediction for waiting in batch], begun_at=started_at):
         try:
             completions = execute(version, [waiting.work for waiting in batch])
@@ -161,4 +146,6 @@ def _record_ended(predictions: Sequence[Prediction]) -> None:
 
 
 # Of this process.
-shared_calls: MicroBatcher[_Waiting] = MicroBatcher(_call, _settle, most_waiting=MOST_WAITING, most_weight=_most_rows)
+shared_calls: MicroBatcher[_Waiting] = MicroBatcher(
+    _call, _settle, most_waiting=MOST_WAITING, most_weight=_most_rows, long_call_seconds=_LONG_CALL_SECONDS
+)

@@ -30,9 +30,6 @@ from mlserve.processes.orphans import end_with_parent
 from predictions.metrics import totals
 from predictions.models import Prediction
 from predictions.queue import heartbeat, wake_ups
-from predictions.runtime import incidents
-from predictions.runtime.warming import warm_libraries, warm_models_in_background
-from predictions.worker.golden_environment_check import GoldenChecks
 from registry.models.direct_upload import DirectUpload
 
 log = logging.getLogger(__name__)
@@ -130,8 +127,8 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
         """
         timer = getattr(process, "timer", None)
         is_out_of_time = timer is not None and timer.value == 0
-        if timer is not None:
-            self._note_end(process, is_out_of_time=is_out_of_time)
+        if is_out_of_time:
+            self._end_for_good(process)
         status = process.exitcode or 0  # negative: the signal that ended it
         if status < 0 and not is_out_of_time:
             what = "Worker" if timer is not None else "Helper"
@@ -140,25 +137,15 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
         self._leaving = timer
         super().reincarnate(process)
 
-    def _note_end(self, process: BaseProcess, *, is_out_of_time: bool) -> None:
-        """Record what the worker was calling as an incident of that version. Kills a worker that hangs in a library:
-        it does not handle the SIGTERM that django-q2 sends.
-        """
-        process.join(_LAST_SECONDS if is_out_of_time else 0)
-        has_to_be_killed = is_out_of_time and process.is_alive()
-        if has_to_be_killed:
+    def _end_for_good(self, process: BaseProcess) -> None:
+        """Kill a worker that hangs in a library: it does not handle the SIGTERM that django-q2 sends."""
+        process.join(_LAST_SECONDS)
+        if process.is_alive():
             process.kill()
             process.join(_LAST_SECONDS)
-        status = process.exitcode
-        if process.pid is not None and status is not None:
-            ending = incidents.Ending(process.pid, status, is_out_of_time=has_to_be_killed)
-            incidents.report_left_behind(ending)
 
     def kill_what_is_left(self) -> None:
-        """Kill the remaining processes, and record no incidents of the versions that they were calling.
-
-        No other process ends them. This one would wait for them at its end, and they ignore SIGTERM.
-        """
+        """Kill the remaining processes. They ignore SIGTERM, no other process ends them, and this one would wait."""
         left = [each for each in (*self.pool, self.monitor, self.pusher) if each is not None and each.is_alive()]
         if not left:
             return
@@ -167,7 +154,6 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 has no types
             each.kill()
             each.join(5)
         _requeue_held_by(pids)
-        incidents.forget_left_behind(each.pid for each in self.pool if each.pid is not None)
 
 
 def _requeue_held_by(killed: Sequence[int]) -> None:
@@ -232,20 +218,13 @@ def run_cluster(worker_count: int, *, when_spawned: Callable[[], None] = lambda:
 
     `when_spawned` runs in each new worker process.
     """
-    warm_libraries()
 
     def spawned(**_: Any) -> None:
         when_spawned()
 
     post_spawn.connect(spawned, weak=False, dispatch_uid="mlserve-spawned-worker")
-    post_spawn.connect(_warm_worker, dispatch_uid="mlserve-warm-worker")
-    beat, golden_checks = _Heartbeat(), GoldenChecks()
-
-    def at_each_wait() -> None:
-        beat()
-        golden_checks()
-
-    stop = _StopFlag(at_each_wait)
+    post_spawn.connect(_flush_totals, dispatch_uid="mlserve-flush-totals")
+    stop = _StopFlag(_Heartbeat())
     sentinel = GuardedSentinel(stop, Event(), uuid.uuid4(), timeout=Conf.TIMEOUT, start=False)
     sentinel.pool_size = worker_count
 
@@ -258,7 +237,6 @@ def run_cluster(worker_count: int, *, when_spawned: Callable[[], None] = lambda:
     try:
         sentinel.start()
     finally:
-        golden_checks.stop()
         sentinel.kill_what_is_left()
 
 
@@ -268,7 +246,6 @@ def _store_results(result_queue: Any, broker: Any) -> None:
     monitor(result_queue, broker)
 
 
-def _warm_worker(**_: Any) -> None:
+def _flush_totals(**_: Any) -> None:
     """Runs in each new worker process (django-q2's `post_spawn`)."""
     totals.flush_by_itself()
-    warm_models_in_background()

@@ -5,8 +5,8 @@ When the storage or the database is unreachable, predictions are requeued withou
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from uuid import UUID
 
 from django.conf import settings
@@ -17,16 +17,15 @@ from django.utils import timezone
 from mlserve.errors import Unavailable
 from mlserve.http.problems import stored_problem
 from predictions.batching.pace import FIRST_ROWS, Paces
+from predictions.model_host.errors import ModelEnded
 from predictions.models import Prediction, payloads
 from predictions.models.completion import Completion
 from predictions.queue import heartbeat, wake_ups
-from predictions.runtime import call_marker, incidents, loaded_models
+from predictions.runtime import incidents, loaded_models
 from predictions.runtime.accounting import about_batch, count_finished
 from predictions.runtime.execution import Work, execute
 from predictions.worker.claiming import Precedence, claim
 from predictions.worker.wake_up_listener import WakeUpListener
-from registry.models import ModelVersion
-from registry.models.incident import Kind
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +42,7 @@ class _State:
     """The state of this worker, in which one thread drains."""
 
     last_turn = time.monotonic()
-    # The version whose artifact and rows are being fetched, and whether its results wait for the database. A time limit
-    # that ends either is not caused by the prediction.
-    fetching: int | None = None
+    # Whether results wait for the database. A time limit that ends that is not caused by the prediction.
     waits_for_database = False
     # Rows are claimed by this worker that it could not requeue.
     has_claimed_rows = False
@@ -54,22 +51,19 @@ class _State:
 def drain(
     deadline: float | None = None,
     listener: WakeUpListener | None = None,
-    *,
-    limit: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> int:
     """Predict what is queued, batch by batch, until nothing is left or the time is up; how many ended.
 
     1. claim    2. call other workers, if anything is left for them    3. fetch rows from the storage    4. execute
     5. finish    6. again; when the time is up, call another worker
 
-    `limit` is entered around each execution, for a process that no guard replaces when it hangs.
     """
     ended = 0
     try:
         _requeue_remaining()
         while batch := _claim():
             _share_work(batch, listener)
-            with limit(), about_batch(batch, begun_at=timezone.now()):
+            with about_batch(batch, begun_at=timezone.now()):
                 completions = _execute(batch, listener)
             ended += _finish(batch, completions)
             if deadline is not None and time.monotonic() > deadline:
@@ -140,9 +134,12 @@ def _execute(batch: Sequence[Prediction], listener: WakeUpListener | None) -> li
             fetched = time.monotonic()
             completions += execute(version, works)
         except Unavailable as error:
-            _State.fetching = None
-            log.warning("%s waits for the storage: %s", version, error.detail)
+            log.warning("%s waits: %s", version, error.detail)
             _requeue([prediction.pk for prediction in batch])
+            return []
+        except ModelEnded as ended:
+            log.warning("A call of %s is repeated: %s", version, ended.detail.partition("\n")[0])
+            Prediction.objects.requeue_held_by([heartbeat.worker_name()], now=timezone.now())
             return []
     ended = time.monotonic()
     called_rows = sum(len(work.rows) for work in works)
@@ -151,12 +148,11 @@ def _execute(batch: Sequence[Prediction], listener: WakeUpListener | None) -> li
 
 
 def _fetched(batch: Sequence[Prediction]) -> tuple[list[Work], list[Completion]]:
-    """What can be executed, with the pipeline in memory, and the completions of those whose rows are lost.
+    """What can be executed, and the completions of those whose rows are lost.
 
-    Those whose rows are unreachable at the moment are requeued. Raises Unavailable when the pipeline is.
+    Those whose rows are unreachable at the moment are requeued.
     """
     works, lost, waiting = [], [], []
-    _State.fetching = batch[0].version_id
     for prediction in batch:
         try:
             works.append(Work.of(prediction))
@@ -166,18 +162,7 @@ def _fetched(batch: Sequence[Prediction]) -> tuple[list[Work], list[Completion]]
             else:
                 lost.append(Completion(prediction.pk, error=stored_problem(error)))
     _requeue(waiting)
-    if works:
-        _load(batch[0].version)
-    _State.fetching = None
     return works, lost
-
-
-def _load(version: ModelVersion) -> None:
-    try:
-        loaded_models.load(version)
-    except Unavailable as error:
-        if error.may_pass:
-            raise
 
 
 def _finish(batch: Sequence[Prediction], completions: Sequence[Completion]) -> int:
@@ -211,32 +196,18 @@ def _requeue(ids: Sequence[UUID]) -> None:
 
 def _requeue_held(error: BaseException) -> None:
     """Requeue what is claimed; it has used an attempt unless a part of the service was unreachable."""
-    is_waiting = _State.fetching is not None or _State.waits_for_database
-    keeps_attempt = isinstance(error, _UNREACHABLE_DATABASE) or (is_waiting and not isinstance(error, Exception))
-    version_id, now = _interrupted(error), timezone.now()
-    if version_id is not None:
-        limit = settings.MLSERVE_BATCH_SECONDS
-        incidents.report(version_id, Kind.HUNG, f"A worker waited for it for longer than {limit} s.")
-        keeps_attempt = False
-    _State.fetching, _State.waits_for_database = None, False
+    is_time_up = not isinstance(error, Exception)
+    keeps_attempt = isinstance(error, _UNREACHABLE_DATABASE) or (_State.waits_for_database and is_time_up)
+    _State.waits_for_database = False
     try:
         _drop_broken_connection()
         if keeps_attempt:
             Prediction.objects.requeue_without_attempt(holder=heartbeat.worker_name())
         else:
-            Prediction.objects.requeue_held_by([heartbeat.worker_name()], now=now)
+            Prediction.objects.requeue_held_by([heartbeat.worker_name()], now=timezone.now())
     except DatabaseError as also:
         log.warning("The predictions of this worker stay claimed until the database answers: %s", also)
         _State.has_claimed_rows = True
-
-
-def _interrupted(error: BaseException) -> int | None:
-    """The version whose call or load has taken too long, if one has."""
-    version_id, fetching = call_marker.take_interrupted(), _State.fetching
-    is_loaded_beside = fetching is not None and call_marker.is_loading(fetching)
-    if version_id is None and is_loaded_beside and not isinstance(error, Exception):
-        return fetching  # this thread only waited for the thread that loads live versions in advance
-    return version_id
 
 
 def _drop_broken_connection() -> None:

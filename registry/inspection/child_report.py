@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 from mlserve.errors import BadUpload, InvalidRows
 from registry.inspection.report import CHECKS, Check
+from registry.pipelines.outputs import RESULT_NAMES
 from registry.sandbox.sandbox import MAX_FILE_BYTES, PARTS
 from registry.schema.record import Container, RecordSchema
 
@@ -22,7 +23,6 @@ _MAX_SHOWN = 4000
 # Each becomes an object of about 60 bytes; 100 sample rows with 10,000 columns have a third of this number.
 _MAX_VALUES = 3_000_000
 _MAX_LABELS = 100_000
-_OUTPUTS = {"predict": "predictions", "predict_proba": "probabilities", "decision_function": "decision_function"}
 # Control characters could clear, rename or overwrite the terminal that shows the report. Line ends and tabs may stay.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _STATUSES = ("passed", "warning", "failed")
@@ -154,7 +154,7 @@ def _schema(given: Mapping[str, Any]) -> RecordSchema:
 
 def _require_answers(given: Mapping[str, Any]) -> None:
     outputs, answers = given["outputs"], given["golden_outputs"]
-    if set(answers) != {_OUTPUTS[output] for output in outputs}:
+    if set(answers) != {RESULT_NAMES[output] for output in outputs}:
         raise NotAReport("answers of other outputs than it has")
     if any(not isinstance(each, list) or len(each) != len(given["sample_rows"]) for each in answers.values()):
         raise NotAReport("not one answer for each row")
@@ -184,7 +184,7 @@ def _is_rows(value: Any) -> bool:
 
 
 def _is_outputs(value: Any) -> bool:
-    return isinstance(value, list) and value != [] and value == [name for name in _OUTPUTS if name in value]
+    return isinstance(value, list) and value != [] and value == [name for name in RESULT_NAMES if name in value]
 
 
 def _is_environment(value: Any) -> bool:

@@ -20,17 +20,7 @@ from registry.inspection.child_report import ChildReport, read_child_report, sho
 from registry.inspection.report import CHECKS, REQUEST_FILE, RESULT_FILE, Check, Report, with_skipped
 from registry.inspection.version_request import VersionRequest
 from registry.inspection.versions import without_vain_allowance
-
-# Only what an interpreter needs: the child must not see keys, passwords or addresses.
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT", "LD_LIBRARY_PATH")
-
-# On so few rows, threads and processes cost more than they save, and the sandbox may refuse them. joblib then runs
-# its tasks one after the other.
-_ONE_THREAD = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-    **dict.fromkeys(("NUMEXPR_MAX_THREADS", "RAYON_NUM_THREADS", "POLARS_MAX_THREADS"), "1"),
-    "JOBLIB_MULTIPROCESSING": "0",
-}
+from registry.sandbox.environment import clean_environment
 
 _SHOWN_OUTPUT_BYTES = 10_000
 # How often the parent polls a running inspection.
@@ -130,14 +120,7 @@ def _write_request(folder: Path, artifact: Path, request: VersionRequest, stored
 
 def _run_child(folder: Path, on_check: OnCheck | None, on_look: Callable[[], None]) -> str:
     """Run the child to its end; '' when it ended by itself, else how it ended."""
-    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    search = [str(settings.BASE_DIR), *filter(None, [environment.get("PYTHONPATH")])]
-    environment |= {
-        "PYTHONPATH": os.pathsep.join(search),
-        "HOME": str(folder),
-        "TMPDIR": str(folder),
-        **_ONE_THREAD,
-    }
+    environment = clean_environment(settings.BASE_DIR, folder)
     command = [sys.executable, "-m", "registry.inspection.child", str(folder)]
     with (folder / "output.txt").open("wb") as output:
         child = subprocess.Popen(

@@ -6,14 +6,8 @@ from typing import Any
 
 from registry.pipelines.errors import Unusable, WrongAnswerCount
 from registry.pipelines.frames import predictions_to_json, probabilities_to_json, to_input
+from registry.pipelines.outputs import RESULT_NAMES
 from registry.schema.record import RecordSchema, Row
-
-# The methods that a caller may ask for with `?outputs=`, with the name of each in the result.
-RESULT_NAMES: Mapping[str, str] = {
-    "predict": "predictions",
-    "predict_proba": "probabilities",
-    "decision_function": "decision_function",
-}
 
 
 def require_fitted_pipeline(candidate: Any) -> None:

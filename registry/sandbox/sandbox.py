@@ -47,7 +47,7 @@ class Sandbox:
     """`readable` are files and folders beside Python's own; `keep_open` descriptors beside 0, 1 and 2."""
 
     memory_bytes: int
-    cpu_seconds: int
+    cpu_seconds: int | None
     readable: tuple[Path, ...] = ()
     keep_open: tuple[int, ...] = ()
 
@@ -78,7 +78,7 @@ def _close_all_but(kept: Collection[int]) -> None:
                 os.close(number)
 
 
-def _limit(memory_bytes: int, cpu_seconds: int) -> bool:
+def _limit(memory_bytes: int, cpu_seconds: int | None) -> bool:
     """Set the limits. Whether threads may be started: only where the kernel limits their number, which it never does
     for root.
     """
@@ -86,10 +86,11 @@ def _limit(memory_bytes: int, cpu_seconds: int) -> bool:
     limits = {
         resource.RLIMIT_CORE: (0, 0),
         resource.RLIMIT_FSIZE: (MAX_FILE_BYTES, MAX_FILE_BYTES),
-        # The soft limit sends SIGXCPU, which differs from running out of memory; the hard one sends SIGKILL.
-        resource.RLIMIT_CPU: (cpu_seconds, cpu_seconds + 5),
         resource.RLIMIT_NOFILE: (_MAX_OPEN_FILES, _MAX_OPEN_FILES),
     }
+    if cpu_seconds is not None:
+        # The soft limit sends SIGXCPU, which differs from running out of memory; the hard one sends SIGKILL.
+        limits[resource.RLIMIT_CPU] = (cpu_seconds, cpu_seconds + 5)
     if sys.platform == "linux":  # macOS refuses a limit of the address space, and has none of threads
         limits[resource.RLIMIT_AS] = (memory_bytes, memory_bytes)
         if not is_root:

@@ -1,5 +1,6 @@
-"""`manage.py serve`: the web server and the prediction workers under one supervisor."""
+"""`manage.py serve`: the model host, the prediction workers and the web server under one supervisor."""
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -23,11 +24,13 @@ from mlserve.server.greeting import Greeting
 from mlserve.server.webserver import PortTaken, import_web_server, require_free_port, run_web_server
 from mlserve.terminal import TerminalCommand
 
+_MODELS_STOP_SECONDS = 5.0
+
 
 class Command(TerminalCommand):
     help = (
-        "Runs the web server and the prediction workers until Ctrl-C or SIGTERM. Whichever dies is started again; "
-        "when one dies for good, both stop. Requests that were accepted are answered before the end."
+        "Runs the web server, the prediction workers and the processes of models until Ctrl-C or SIGTERM. Whichever "
+        "dies is started again; when one dies for good, all stop. Requests that were accepted are answered before the end."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -97,44 +100,56 @@ def _run_worker(options: dict[str, Any]) -> None:
     run_cluster(options["workers"], when_spawned=start_monitoring)
 
 
-_PARTS: dict[str, Callable[[dict[str, Any]], None]] = {"web": _run_web, "worker": _run_worker}
+def _run_models(_options: dict[str, Any]) -> None:
+    from predictions.runtime.keeper import Keeper
+
+    logs.name_process("models")
+    Keeper().run()
+
+
+_PARTS: dict[str, Callable[[dict[str, Any]], None]] = {"web": _run_web, "worker": _run_worker, "models": _run_models}
 
 
 def _run_alone(options: dict[str, Any]) -> None:
-    """granian starts its processes again by itself; workers, which models may take along, need a supervisor."""
-    part, is_supervised = options["only"], bool(os.environ.get("MLSERVE_SUPERVISED"))
-    if is_supervised:
+    part = options["only"]
+    if os.environ.get("MLSERVE_SUPERVISED"):
         end_with_input()
-    if is_supervised or part == "web":
         _PARTS[part](options)
     else:
         sys.exit(Supervisor(_programs(options, [part])).run())
 
 
 def _programs(options: dict[str, Any], parts: Sequence[str]) -> list[Program]:
+    """The parts, behind the one with the processes of models, which stops last: the others need it."""
+    from predictions.model_host.start import new_address
+    from predictions.runtime.host_access import use_host_at
     from predictions.worker.cluster import WORKER_DIED_STATUS
 
+    use_host_at(new_address())
     start = _by_forking(options, parts) if CAN_FORK else _by_executing(options)
     task_seconds: int = settings.MLSERVE_DRAIN_SECONDS + settings.MLSERVE_BATCH_SECONDS
     programs = {
-        # A model that takes its process along must not take the service along, however often it is tried.
+        "models": Program("keeper of models", lambda: start("models"), stop_seconds=_MODELS_STOP_SECONDS),
+        # A worker that is killed must not take the service along, however often that happens.
         "worker": Program(
             "worker", lambda: start("worker"), stop_seconds=task_seconds + 10, restart_status=WORKER_DIED_STATUS
         ),
         "web": Program("web server", lambda: start("web"), stop_seconds=settings.MLSERVE_MAX_WAIT + 20),
     }
-    return [programs[part] for part in parts]
+    return [programs[part] for part in dict.fromkeys(["models", *parts])]
 
 
 def _by_forking(options: dict[str, Any], parts: Sequence[str]) -> Callable[[str], Child]:
     """All is imported once, here; the parts and their processes share it."""
+    import predictions.runtime.keeper
     import predictions.worker.cluster  # noqa: F401
-    from predictions.runtime.warming import warm_libraries
 
     if "web" in parts:
         import_web_server()
-    warm_libraries()
     connections.close_all()
+    gc.freeze()  # the collector writes into each object that it visits, and a page that was written is shared no more
+    # A request makes some thousand objects; looking through them every 700 costs it a twelfth of its time.
+    gc.set_threshold(10_000, 20, 20)
     return lambda part: fork(part, lambda: _PARTS[part](options))
 
 

@@ -3,9 +3,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from predictions.runtime.rehearsal import rehearse
 
 from predictions.runtime import loaded_models
-from predictions.runtime.rehearsal import rehearse
 from predictions.runtime.warming import warm_models
 from registry.models import ModelVersion
 from registry.publishing.publish import Published

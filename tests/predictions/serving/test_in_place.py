@@ -12,6 +12,7 @@ from django.db import IntegrityError, connection
 from django.test import Client
 from django.utils import timezone
 from django_q.models import OrmQ
+from predictions.serving.watchdog import Watchdog
 from rest_framework.test import APIClient
 
 from mlserve.prepared import execute_many
@@ -19,7 +20,6 @@ from predictions.models import Prediction
 from predictions.runtime import incidents, loaded_models
 from predictions.runtime.execution import Work
 from predictions.serving import in_place, recording
-from predictions.serving.watchdog import Watchdog
 from predictions.status import Status
 from registry.inspection.version_request import VersionRequest
 from registry.models import Incident, ModelVersion

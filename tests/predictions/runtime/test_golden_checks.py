@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from django.core.files.storage import storages
 from django.utils import timezone
+from predictions.worker.golden_environment_check import GoldenChecks
 
 from mlserve.processes.children import CAN_FORK
 from predictions.worker import golden_environment_check
-from predictions.worker.golden_environment_check import GoldenChecks
 from registry.models import ModelVersion
 from registry.models.golden_check import GoldenCheck, Verdict
 from registry.pipelines import environment

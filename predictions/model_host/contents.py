@@ -1,0 +1,90 @@
+"""What the bodies of messages hold: a specification, a call, an answer. Pure."""
+
+import marshal
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any
+
+import jiter
+
+from predictions.model_host.errors import ModelRaised, ModelRefused, WrongAnswers
+
+_MOST_KIND, _MOST_WORDS = 100, 2_000
+
+Answers = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Specification:
+    """What a client says of an artifact, in plain values, which marshal carries."""
+
+    artifact_format: str
+    schema: dict[str, Any]
+    columns: list[dict[str, Any]]
+    container: str
+    trusted: list[str]
+    most_bytes: int
+
+    def packed(self) -> bytes:
+        return marshal.dumps(astuple(self))
+
+    @classmethod
+    def unpacked(cls, body: bytes) -> "Specification":
+        return cls(*marshal.loads(body))  # noqa: S302 - of this service
+
+
+def packed_call(rows: Sequence[Mapping[str, Any]], outputs: Sequence[str]) -> bytes:
+    """Validated rows, and the names of methods."""
+    return marshal.dumps((rows, outputs))
+
+
+def unpacked_call(body: bytes) -> tuple[list[dict[str, Any]], list[str]]:
+    rows, outputs = marshal.loads(body)  # noqa: S302 - of this service
+    return rows, outputs
+
+
+def read_answers(body: bytes, *, names: Sequence[str], row_count: int) -> Answers:
+    """One list of `row_count` JSON values for each of `names`. Raises WrongAnswers for anything else."""
+    answers = _json(body)
+    if not isinstance(answers, dict) or set(answers) != set(names):
+        raise WrongAnswers("It gave other answers than it was asked for.")
+    for name, values in answers.items():
+        if not isinstance(values, list) or len(values) != row_count:
+            raise WrongAnswers(f"It gave no list of {row_count} {name}.")
+    return answers
+
+
+def read_raised(body: bytes) -> Exception:
+    """What the pipeline raised for the rows of a call."""
+    facts = _texts(body)
+    kind, message = facts.get("kind", ""), facts.get("message", "")
+    if kind == WrongAnswers.RAISED_AS:
+        return WrongAnswers(message[:_MOST_WORDS])
+    return ModelRaised(kind[:_MOST_KIND], message[:_MOST_WORDS])
+
+
+def read_refused(body: bytes) -> ModelRefused:
+    """Why an artifact was not loaded."""
+    facts = _texts(body)
+    return ModelRefused(facts.get("detail", "")[:_MOST_WORDS], facts.get("untrusted", "")[:_MOST_WORDS])
+
+
+def read_ready(body: bytes) -> dict[str, Any]:
+    """How long loading took, and the parts of the sandbox that are in force."""
+    facts = _json(body)
+    seconds, held = facts.get("seconds"), facts.get("sandbox")
+    if not isinstance(seconds, int | float) or not isinstance(held, list) or not all(isinstance(x, str) for x in held):
+        raise WrongAnswers("It did not say how it was loaded.")
+    return {"seconds": float(seconds), "sandbox": tuple(held)}
+
+
+def _texts(body: bytes) -> dict[str, str]:
+    facts = _json(body)
+    return {name: value for name, value in facts.items() if isinstance(value, str)} if isinstance(facts, dict) else {}
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return jiter.from_json(body, allow_inf_nan=False, cache_mode="keys")
+    except ValueError as error:
+        raise WrongAnswers("It wrote what is no JSON.") from error

@@ -1,0 +1,396 @@
+"""The model host: the one process of a machine that starts, limits, ends and replaces model processes.
+
+It passes rows and answers on between clients and model processes without looking at them; it has one thread, never
+waits, and holds no connection, secret or pipeline.
+
+| what happens | what the host does |
+|---|---|
+| a call, and a process of its version is idle | hands it over |
+| a call, and none is idle | the call waits; after a while, where a core is idle, a further process is started |
+| a call or a load takes too long | its process writes its stack and is killed; its client is told that it hung |
+| a process ends, crashes, or writes no answer | its client is told how; calls that only waited get a new process |
+| the processes take more than the cache may have | idle ones are ended, least recently used first |
+| a client is gone | its waiting call is dropped; a running one ends, and its answer is dropped |
+"""
+
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from predictions.model_host.endings import explained, hung
+from predictions.model_host.memory import private_bytes, times_out_of_memory
+from predictions.model_host.peer import Peer
+from predictions.model_host.pool import (
+    Call,
+    Ending,
+    Limits,
+    Model,
+    ModelProcess,
+    State,
+    needs_process,
+    not_needed,
+    processes_of,
+    to_evict,
+)  # fmt: skip
+from predictions.model_host.protocol import Kind, Message, ProtocolError, of_model, of_ours, send_with_descriptors
+
+_READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+# While something runs or waits, and otherwise.
+_BUSY_LOOK_SECONDS, _IDLE_LOOK_SECONDS = 0.05, 5.0
+# For a process that hangs to write its stack, and for one that closed its connection to end.
+_LAST_SECONDS = 0.5
+_MEASURE_SECONDS = 2.0
+# Of what an ended process has written: more than the largest answer.
+_MOST_READS = 1024
+
+
+class Host:
+    """`fork_server` is the connection to it; `run` returns never."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        fork_server: socket.socket,
+        limits: Limits,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limits, self._clock = limits, clock
+        self._models: dict[str, Model] = {}
+        self._forking: deque[ModelProcess] = deque()
+        self._by_pid: dict[int, ModelProcess] = {}
+        self._listener, self._fork_server = listener, Peer(fork_server, of_ours())
+        fork_server.setblocking(True)  # it always reads, and descriptors cannot be sent in parts
+        listener.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(listener, _READ, self._accept)
+        self._selector.register(fork_server, _READ, self._read_fork_server)
+
+    def run(self) -> NoReturn:
+        while True:
+            self.step()
+
+    def step(self) -> None:
+        """Wait for what comes next, do it, and look at what is due."""
+        is_busy = any(
+            process.state is not State.IDLE or process.model.waiting for process in processes_of(self._models.values())
+        )
+        for key, events in self._selector.select(_BUSY_LOOK_SECONDS if is_busy else _IDLE_LOOK_SECONDS):
+            if self._selector.get_map().get(key.fd) is key:  # the last event may have closed it
+                key.data() if callable(key.data) else self._serve_peer(key.data, events)
+        self._look(self._clock())
+
+    def end_with(self, descriptor: int) -> None:
+        """End this process when the descriptor does: it is held by the process that started this one."""
+        self._selector.register(descriptor, _READ, lambda: os.read(descriptor, 1) or os._exit(0))
+
+    # Connections
+
+    def _accept(self) -> None:
+        with suppress(BlockingIOError):
+            connection, _ = self._listener.accept()
+            self._watch(Peer(connection, of_ours()), self._read_client)
+
+    def _watch(self, peer: Peer, read: Callable[[Peer], None]) -> None:
+        self._selector.register(peer.connection, _READ, (peer, read))
+
+    def _serve_peer(self, data: tuple[Peer, Callable[[Peer], None]], events: int) -> None:
+        peer, read = data
+        if events & _WRITE:
+            peer.write()
+            self._expect(peer)
+        if events & _READ:
+            read(peer)
+
+    def _send(self, peer: Peer, message: Message) -> None:
+        if peer.connection.fileno() >= 0:  # a client may be gone
+            peer.send(message)
+            self._expect(peer)
+
+    def _expect(self, peer: Peer) -> None:
+        key = self._selector.get_key(peer.connection)
+        events = _READ | _WRITE if peer.has_more else _READ
+        if key.events != events:
+            self._selector.modify(peer.connection, events, key.data)
+
+    def _close(self, peer: Peer) -> None:
+        if peer.connection.fileno() >= 0:
+            self._selector.unregister(peer.connection)
+            peer.close()
+
+    # Clients
+
+    def _read_client(self, peer: Peer) -> None:
+        try:
+            for message in peer.read():
+                self._answer_client(peer, message)
+        except (EOFError, ProtocolError):
+            self._close(peer)
+            for model in self._models.values():
+                model.waiting = deque(call for call in model.waiting if call.client is not peer)
+                model.loading = [each for each in model.loading if each is not peer]
+
+    def _answer_client(self, peer: Peer, message: Message) -> None:
+        match message.kind:
+            case Kind.LOAD:
+                self._load(peer, message.head, message.body)
+            case Kind.CALL:
+                self._call(peer, message.head, message.body)
+            case Kind.STATE:
+                self._send(peer, Message(Kind.STATE, self._state()))
+            case Kind.FORGET_ALL:
+                self._forget_all()
+                self._send(peer, Message(Kind.FORGET_ALL))
+            case _:
+                raise ProtocolError(f"a {message.kind.name} of a client")
+
+    def _load(self, peer: Peer, head: Mapping[str, Any], body: bytes) -> None:
+        artifact = peer.take_descriptor()
+        if artifact is None:
+            raise ProtocolError("a LOAD without an artifact")
+        model = self._models.get(head["key"])
+        if model is None:
+            model = self._models[head["key"]] = Model(head["key"], body, artifact, head["seconds"])
+        else:
+            os.close(artifact)
+        ready = next((each for each in model.living if each.state is not State.LOADING), None)
+        if ready is not None:
+            self._send(peer, Message(Kind.LOADED, {**ready.facts, "bytes": ready.size_bytes, "is_new": False}))
+            return
+        model.loading.append(peer)
+        self._supply(model)
+
+    def _call(self, peer: Peer, head: Mapping[str, Any], body: bytes) -> None:
+        model = self._models.get(head["key"])
+        if model is None:
+            self._send(peer, Message(Kind.NOT_LOADED))
+            return
+        now = self._clock()
+        model.waiting.append(Call(peer, body, head["seconds"], now, now + head["patience"]))
+        self._supply(model)
+
+    def _supply(self, model: Model) -> None:
+        """Hand waiting calls to idle processes, and start a process where one is needed."""
+        while model.waiting and (process := model.idle()) is not None:
+            call = model.waiting.popleft()
+            process.state, process.call = State.BUSY, call
+            process.until = self._clock() + call.seconds
+            self._send(process.peer, Message(Kind.CALL, None, call.body))
+        if needs_process(model, self._models.values(), self._limits, self._clock()):
+            self._start(model)
+
+    def _state(self) -> dict[str, Any]:
+        facts = [
+            {"key": each.model.key, "pid": each.pid, "state": each.state.value, "bytes": each.size_bytes, **each.facts}
+            for each in processes_of(self._models.values())
+        ]
+        return {"pid": os.getpid(), "processes": facts}
+
+    def _forget_all(self) -> None:
+        for model in list(self._models.values()):
+            for process in list(model.processes):
+                self._end(process, None)
+            for peer in self._take_all(model):
+                self._send(peer, Message(Kind.NOT_LOADED))
+
+    # Model processes
+
+    def _start(self, model: Model) -> None:
+        own, theirs = socket.socketpair()
+        dump, dump_of_theirs = os.pipe()
+        os.set_blocking(dump, False)
+        until = self._clock() + model.load_seconds
+        process = ModelProcess(model, Peer(own, of_model()), dump, until, times_out_of_memory())
+        model.processes.append(process)
+        self._forking.append(process)
+        self._watch(process.peer, lambda _: self._read_process(process))
+        self._send(process.peer, Message(Kind.LOAD, None, model.specification))
+        with theirs:
+            send_with_descriptors(
+                self._fork_server.connection, Message(Kind.FORK), (theirs.fileno(), model.artifact, dump_of_theirs)
+            )
+        os.close(dump_of_theirs)
+
+    def _read_fork_server(self) -> None:
+        try:
+            for message in self._fork_server.read():
+                match message.kind:
+                    case Kind.FORKED:
+                        process = self._forking.popleft()
+                        process.pid = message.head["pid"]
+                        self._by_pid[process.pid] = process
+                        if process.state is State.ENDING:
+                            self._kill(process, signal.SIGKILL)
+                    case Kind.FAILED:
+                        self._failed_to_start(self._forking.popleft(), message.head)
+                    case Kind.EXITED:
+                        process = self._by_pid.pop(message.head["pid"])
+                        self._ended(process, message.head["status"])
+        except EOFError:
+            sys.exit("The fork server of model processes has ended.")
+
+    def _failed_to_start(self, process: ModelProcess, head: Mapping[str, Any]) -> None:
+        model = process.model
+        self._discard(process)
+        if not model.living:
+            for peer in self._take_all(model):
+                self._send(peer, Message(Kind.FAILED, head))
+
+    def _read_process(self, process: ModelProcess) -> None:
+        try:
+            for message in process.peer.read():
+                self._take_from(process, message)
+        except EOFError:
+            self._selector.unregister(process.peer.connection)
+            process.is_closed = True
+            # Usually it has ended, and how is known in a moment; else it closed its connection and is killed for that.
+            process.until = min(process.until, self._clock() + _LAST_SECONDS)
+        except ProtocolError as error:
+            self._end(process, Ending("crashed", f"Its process wrote what is no answer: {error}."))
+
+    def _take_from(self, process: ModelProcess, message: Message) -> None:
+        call, model = process.call, process.model
+        if process.state is State.ENDING:
+            return
+        if process.state is State.LOADING and message.kind is Kind.READY:
+            self._ready(process, message.body)
+        elif process.state is State.LOADING and message.kind is Kind.REFUSED:
+            self._end(process, None)
+            if not model.living:
+                for peer in self._take_all(model):
+                    self._send(peer, Message(Kind.REFUSED, None, message.body))
+        elif call is not None and message.kind in (Kind.ANSWER, Kind.RAISED):
+            process.call = None
+            self._send(call.client, Message(message.kind, None, message.body))
+            self._now_idle(process)
+            self._measure(process)
+        else:
+            raise ProtocolError(f"a {message.kind.name} that nobody asked for")
+        self._supply(model)
+
+    def _ready(self, process: ModelProcess, body: bytes) -> None:
+        process.facts = {"ready": body}
+        self._now_idle(process)
+        self._measure(process)
+        process.loaded_bytes = process.size_bytes
+        loading, process.model.loading = process.model.loading, []
+        for position, peer in enumerate(loading):
+            facts = {**process.facts, "bytes": process.size_bytes, "is_new": position == 0}
+            self._send(peer, Message(Kind.LOADED, facts))
+
+    def _now_idle(self, process: ModelProcess) -> None:
+        process.state, process.until, process.idle_since = State.IDLE, float("inf"), self._clock()
+
+    def _measure(self, process: ModelProcess) -> None:
+        """After a call, now and then: it takes a millisecond."""
+        now = self._clock()
+        if now < process.measured_at + _MEASURE_SECONDS:
+            return
+        process.measured_at, process.size_bytes = now, private_bytes(process.pid) if process.pid else 0
+        for each in to_evict(self._models.values(), self._limits):
+            self._end(each, None)
+        if process.state is State.IDLE and process.loaded_bytes and process.has_leaked:
+            self._end(process, None)
+
+    def _end(self, process: ModelProcess, verdict: Ending | None) -> None:
+        """End a process: for a `verdict`, which its call gets, or because it is not needed any more."""
+        if process.state is State.ENDING:
+            return
+        process.verdict = verdict
+        if verdict is None and process.call is not None:
+            self._send(process.call.client, Message(Kind.NOT_LOADED))
+            process.call = None
+        if verdict is None or process.is_idle:
+            process.state = State.ENDING
+        if process.pid:
+            # Python writes the stack for this signal, and the process ends.
+            is_hung = verdict is not None and verdict.kind == "hung"
+            self._kill(process, signal.SIGABRT if is_hung else signal.SIGKILL)
+        process.until = self._clock() + _LAST_SECONDS
+        self._forget_if_unused(process.model)
+
+    def _kill(self, process: ModelProcess, number: signal.Signals) -> None:
+        self._send_to_fork_server(Message(Kind.KILL, {"pid": process.pid, "signal": int(number)}))
+
+    def _send_to_fork_server(self, message: Message) -> None:
+        send_with_descriptors(self._fork_server.connection, message, ())
+
+    def _ended(self, process: ModelProcess, status: int) -> None:
+        model, was = process.model, process.state
+        self._read_rest(process)
+        ending = explained(process, status, was)
+        self._discard(process)
+        if process.call is not None:
+            self._send(process.call.client, Message(Kind.ENDED, _facts(ending, is_first=True)))
+        elif was is State.LOADING and not model.living:
+            for position, peer in enumerate(self._take_all(model)):
+                self._send(peer, Message(Kind.ENDED, _facts(ending, is_first=position == 0)))
+        self._supply(model)
+        self._forget_if_unused(model)
+
+    def _read_rest(self, process: ModelProcess) -> None:
+        """An answer may have come together with the end of its process."""
+        if not process.is_closed:
+            process.is_closed = True
+            self._selector.unregister(process.peer.connection)
+            with suppress(EOFError, ProtocolError):
+                for _ in range(_MOST_READS):
+                    for message in process.peer.read():
+                        self._take_from(process, message)
+
+    def _take_all(self, model: Model) -> list[Peer]:
+        """The clients that wait for the model, which wait no longer."""
+        peers = [*model.loading, *(call.client for call in model.waiting)]
+        model.loading.clear()
+        model.waiting.clear()
+        self._forget_if_unused(model)
+        return peers
+
+    def _discard(self, process: ModelProcess) -> None:
+        process.state = State.ENDING
+        process.model.processes.remove(process)
+        if not process.is_closed:
+            process.is_closed = True
+            self._selector.unregister(process.peer.connection)
+        process.peer.close()
+        os.close(process.dump)
+        self._forget_if_unused(process.model)
+
+    def _forget_if_unused(self, model: Model) -> None:
+        if self._models.get(model.key) is model and not (model.living or model.waiting or model.loading):
+            del self._models[model.key]
+            os.close(model.artifact)
+
+    # Time
+
+    def _look(self, now: float) -> None:
+        for model in list(self._models.values()):
+            for process in list(model.processes):
+                if now >= process.until:
+                    self._out_of_time(process)
+            while model.waiting and now >= model.waiting[0].until:
+                self._send(model.waiting.popleft().client, Message(Kind.BUSY))
+            for process in list(not_needed(model, now)):
+                self._end(process, None)
+            self._supply(model)
+
+    def _out_of_time(self, process: ModelProcess) -> None:
+        if process.verdict is not None or process.is_closed or process.state is State.ENDING:
+            process.until = self._clock() + _LAST_SECONDS
+            if process.pid:
+                self._kill(process, signal.SIGKILL)
+            return
+        seconds = process.call.seconds if process.call is not None else process.model.load_seconds
+        self._end(process, hung(seconds, process.state))
+
+
+def _facts(ending: Ending, *, is_first: bool) -> dict[str, Any]:
+    """`is_first`: of all clients that are told of it, so that one of them reports it."""
+    return {"kind": ending.kind, "detail": ending.detail, "is_first": is_first}

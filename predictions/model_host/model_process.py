@@ -1,0 +1,96 @@
+"""What runs in a model process: it enters the sandbox, loads one artifact, then answers calls until it is ended.
+
+It was forked from a parent that has imported libraries and nothing else, and knows one connection, to the model host.
+"""
+
+import faulthandler
+import json
+import os
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from predictions.model_host.contents import Specification, unpacked_call
+from predictions.model_host.protocol import Kind, Message, of_ours, packed, receive, write_all
+from registry.formats import loading
+from registry.pipelines import calls
+from registry.pipelines.wrappers import as_pipeline
+from registry.sandbox.sandbox import Sandbox, enter
+from registry.schema.record import RecordSchema
+
+# Of an exception's message; its caller shows less.
+_MOST_WORDS = 2_000
+_MOST_NAME = 100
+
+
+def run(connection: int, artifact: int, dump: int, readable: Sequence[Path] = ()) -> None:
+    """Serve until the connection ends. `dump` is where faulthandler writes when the process crashes."""
+    reader, read = of_ours(), partial(os.read, connection)
+    specification = Specification.unpacked(receive(read, reader).body)
+    faulthandler.enable(dump, all_threads=True)
+    write = partial(write_all, connection)
+    held = enter(Sandbox(specification.most_bytes, None, tuple(readable), keep_open=(connection, artifact, dump)))
+    started = time.monotonic()
+    try:
+        pipeline, schema = _load(artifact, specification)
+    except loading.CannotLoad as error:
+        untrusted = error.name if isinstance(error, loading.NotTrusted) else ""
+        write(_json(Kind.REFUSED, {"detail": f"{error.detail} {error.fix}", "untrusted": untrusted}))
+        return
+    except BaseException as error:  # noqa: BLE001 - code of the artifact may raise anything
+        write(
+            _json(
+                Kind.REFUSED,
+                {"detail": f"It cannot be loaded: {type(error).__name__}: {_message(error)}", "untrusted": ""},
+            )
+        )
+        return
+    write(_json(Kind.READY, {"seconds": time.monotonic() - started, "sandbox": held}))
+    while True:
+        message = receive(read, reader)
+        write(_answer(pipeline, schema, message.body))
+
+
+def _load(artifact: int, specification: Specification) -> tuple[Any, RecordSchema]:
+    with open(artifact, "rb") as file:
+        found = loading.recognize(file)
+        if found != specification.artifact_format:
+            raise loading.CannotLoad(f"It was admitted as {specification.artifact_format}, and is {found}.", "")
+        loaded = loading.load(file, trusted=specification.trusted, max_bytes=specification.most_bytes)
+    pipeline = as_pipeline(loaded.pipeline)
+    calls.use_one_thread(pipeline)
+    _limit_threads()
+    schema = RecordSchema.from_stored(specification.schema, specification.columns, specification.container)
+    return pipeline, schema
+
+
+def _limit_threads() -> None:
+    """BLAS and OpenMP on one thread from now on. Unpickling may have loaded a library with threads of its own."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(limits=1)
+
+
+def _answer(pipeline: Any, schema: RecordSchema, body: bytes) -> bytes:
+    rows, outputs = unpacked_call(body)
+    try:
+        return _json(Kind.ANSWER, calls.run(pipeline, schema, rows, outputs))
+    except BaseException as error:  # noqa: BLE001 - also SystemExit: what a pipeline raises is an error of its rows
+        return _json(Kind.RAISED, {"kind": type(error).__name__[:_MOST_NAME], "message": _message(error)})
+
+
+def _message(error: BaseException) -> str:
+    return str(error)[:_MOST_WORDS].encode(errors="backslashreplace").decode()
+
+
+def _json(kind: Kind, value: Any) -> bytes:
+    """A message for the host. Whole numbers beyond 64 bits, which orjson refuses, take the slower way."""
+    try:
+        body = orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        body = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    return packed(Message(kind, None, body))

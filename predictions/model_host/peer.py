@@ -1,0 +1,68 @@
+"""One connection of the host: messages in and out, without ever waiting. Pure."""
+
+import os
+import socket
+from collections import deque
+from collections.abc import Iterator
+
+from predictions.model_host.protocol import Message, Reader, packed, receive_with_descriptors
+
+_READ_BYTES = 2**18
+
+
+class Peer:
+    """A client, or a model process. `has_more` tells whether it waits to be written to."""
+
+    def __init__(self, connection: socket.socket, reader: Reader) -> None:
+        connection.setblocking(False)
+        self.connection, self._reader = connection, reader
+        self._unsent: deque[memoryview] = deque()
+        self.descriptors: list[int] = []
+
+    @property
+    def has_more(self) -> bool:
+        return bool(self._unsent)
+
+    def send(self, message: Message) -> None:
+        """At once as far as the system takes it; the rest at the next `write`. What cannot be sent is noticed when it
+        is read from.
+        """
+        self._unsent.append(memoryview(packed(message)))
+        self.write()
+
+    def write(self) -> None:
+        try:
+            while self._unsent:
+                sent = self.connection.send(self._unsent[0])
+                if sent == len(self._unsent[0]):
+                    self._unsent.popleft()
+                else:
+                    self._unsent[0] = self._unsent[0][sent:]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent.clear()
+
+    def read(self) -> Iterator[Message]:
+        """What has come completely. Raises ProtocolError, and EOFError at the end."""
+        try:
+            data, descriptors = receive_with_descriptors(self.connection)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise EOFError from error
+        self.descriptors += descriptors
+        if not data:
+            raise EOFError
+        self._reader.feed(data)
+        while (message := self._reader.next()) is not None:
+            yield message
+
+    def take_descriptor(self) -> int | None:
+        """The one that came first."""
+        return self.descriptors.pop(0) if self.descriptors else None
+
+    def close(self) -> None:
+        self.connection.close()
+        while self.descriptors:
+            os.close(self.descriptors.pop())

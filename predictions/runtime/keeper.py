@@ -1,0 +1,78 @@
+"""The part `models` of `serve`: keeps the model host running, and has it load live versions before they are asked for.
+
+It holds the connections that the host must not have, and is no parent of model processes: the host is executed anew.
+"""
+
+import logging
+import signal
+import subprocess
+import threading
+import time
+from typing import Any
+
+from django import db
+
+from predictions.model_host.start import listen_at, remove, start_host
+from predictions.runtime import host_access
+from predictions.runtime.golden_checks import check_live_versions
+from predictions.runtime.warming import warm_models
+
+log = logging.getLogger(__name__)
+
+# How often a newly promoted version is looked for, and what had no verdict is tried again.
+_SEARCH_SECONDS, _RETRY_SECONDS = 15.0, 60.0
+_LOOK_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 5.0
+
+
+class Keeper:
+    """Of the host at the address that this process was given."""
+
+    def __init__(self) -> None:
+        self._listener = listen_at(host_access.given_address())
+        self._deaths = 0
+        # No Event: a signal handler must not touch a lock that its thread may hold.
+        self._is_stopping = False
+
+    def run(self) -> None:
+        """Blocks until SIGTERM or SIGINT; then the host and all model processes end."""
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, self._stop)
+        host = start_host(self._listener, host_access.host_options())
+        threading.Thread(target=self._look_after_versions, name="live-versions", daemon=True).start()
+        try:
+            while not self._is_stopping:
+                time.sleep(_LOOK_SECONDS)
+                if host.poll() is not None:
+                    host = self._restarted(host)
+        finally:
+            host.kill()
+            host.wait()
+            remove(host_access.given_address())
+
+    def _stop(self, *_: Any) -> None:
+        self._is_stopping = True
+
+    def _restarted(self, host: "subprocess.Popen[bytes]") -> "subprocess.Popen[bytes]":
+        self._deaths += 1
+        pause = min(0.1 * 2**self._deaths, _LONGEST_PAUSE_SECONDS)
+        log.error("The model host ended (status %s); starting it again in %.1f s", host.returncode, pause)
+        time.sleep(pause)
+        return start_host(self._listener, host_access.host_options())
+
+    def _look_after_versions(self) -> None:
+        while not self._is_stopping:
+            seconds = _SEARCH_SECONDS
+            try:
+                if not check_live_versions(lambda: self._is_stopping):
+                    seconds = _RETRY_SECONDS
+                warm_models()
+            except db.Error as error:
+                log.warning("Live versions cannot be read, so they are loaded when they are asked for: %s", error)
+                seconds = _RETRY_SECONDS
+            except Exception:  # the thread has to go on
+                log.exception("Live versions could not be looked after")
+                seconds = _RETRY_SECONDS
+            finally:
+                db.connections.close_all()
+            time.sleep(seconds)
