@@ -20,6 +20,7 @@ from predictions.models import Prediction
 from predictions.queue import heartbeat, wake_ups
 from predictions.store.payload_sweep import delete_unreferenced
 from predictions.store.retention import delete_what_is_too_old
+from predictions.worker import stopping
 from predictions.worker.draining import drain as drain  # noqa: PLC0414 - a task's own word for it
 from predictions.worker.draining import seconds_to_next_try
 from predictions.worker.wake_up_listener import WakeUpListener
@@ -63,7 +64,7 @@ def _attend() -> int:
     wake_ups.clear_pending_wake_up()
     with WakeUpListener() as listener:
         ended = drain(deadline, listener)
-        while _waits(listener, deadline):
+        while not stopping.is_asked() and _waits(listener, deadline):
             ended += drain(deadline, listener)
     ended += _look_once_more(deadline)
     totals.flush_if_due(after_seconds=0)

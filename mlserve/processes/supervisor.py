@@ -43,10 +43,19 @@ class _Running:
 
 
 class Supervisor:
-    """Programs start in the given order and stop in the reverse one, each after the previous one has ended."""
+    """Programs start in the given order and stop in the reverse one, each after the previous one has ended.
 
-    def __init__(self, programs: Sequence[Program], *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._programs = programs
+    `when_stopping` is called before the first of them is asked to stop.
+    """
+
+    def __init__(
+        self,
+        programs: Sequence[Program],
+        *,
+        when_stopping: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._programs, self._when_stopping = programs, when_stopping
         self._clock = clock
         self._asked_to_stop = 0
         self._running: list[_Running] = []
@@ -69,6 +78,7 @@ class Supervisor:
                 self._running.append(_Running(program, program.start()))
             return self._guard(at_each_look)
         finally:
+            self._when_stopping()
             for running in reversed(self._running):
                 self._end(running)
             for each, handler in zip(signals, before, strict=True):

@@ -85,6 +85,11 @@ class HostClient:
         facts: dict[str, Any] = self._ask(lambda connection: connection.sendall(data), 0, timeout_seconds).head
         return facts
 
+    def hurry(self, seconds: float) -> None:
+        """From now on no call takes longer; what would is given back to its client. Raises HostUnavailable."""
+        data = packed(Message(Kind.HURRY, {"seconds": seconds}))
+        self._ask(lambda connection: connection.sendall(data), 0, patience_seconds=0)
+
     def forget_all(self) -> None:
         """End all model processes. Raises HostUnavailable."""
         data = packed(Message(Kind.FORGET_ALL))
@@ -153,8 +158,6 @@ def _error(answer: Message) -> BaseException:
     match answer.kind:
         case Kind.ENDED:
             return ModelEnded(answer.head["kind"], answer.head["detail"], is_first=answer.head["is_first"])
-        case Kind.FAILED:
+        case Kind.FAILED | Kind.BUSY:
             return HostUnavailable(answer.head["detail"])
-        case Kind.BUSY:
-            return HostUnavailable("Other calls of the model took too long.")
     return HostUnavailable(f"The model host answered {answer.kind.name}.")

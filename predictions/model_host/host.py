@@ -10,6 +10,7 @@ waits, and holds no connection, secret or pipeline.
 | a call or a load takes too long | its process writes its stack and is killed; its client is told that it hung |
 | a process ends, crashes, or writes no answer | its client is told how; calls that only waited get a new process |
 | the processes take more than the cache may have | idle ones are ended, least recently used first |
+| the service is about to stop | calls get some seconds more; what takes longer is given back, without blame |
 | a client is gone | its waiting call is dropped; a running one ends, and its answer is dropped |
 """
 
@@ -22,6 +23,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from math import inf
 from typing import Any, NoReturn
 
 from predictions.model_host.endings import explained, hung
@@ -63,6 +65,7 @@ class Host:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limits, self._clock = limits, clock
+        self._most_seconds = inf
         self._models: dict[str, Model] = {}
         self._forking: deque[ModelProcess] = deque()
         self._by_pid: dict[int, ModelProcess] = {}
@@ -143,6 +146,9 @@ class Host:
                 self._load(peer, message.head, message.body)
             case Kind.CALL:
                 self._call(peer, message.head, message.body)
+            case Kind.HURRY:
+                self._hurry(message.head["seconds"])
+                self._send(peer, Message(Kind.HURRY))
             case Kind.STATE:
                 self._send(peer, Message(Kind.STATE, self._state()))
             case Kind.FORGET_ALL:
@@ -181,7 +187,7 @@ class Host:
         while model.waiting and (process := model.idle()) is not None:
             call = model.waiting.popleft()
             process.state, process.call = State.BUSY, call
-            process.until = self._clock() + call.seconds
+            process.until = self._clock() + min(call.seconds, self._most_seconds)
             self._send(process.peer, Message(Kind.CALL, None, call.body))
         if needs_process(model, self._models.values(), self._limits, self._clock()):
             self._start(model)
@@ -200,13 +206,19 @@ class Host:
             for peer in self._take_all(model):
                 self._send(peer, Message(Kind.NOT_LOADED))
 
+    def _hurry(self, seconds: float) -> None:
+        self._most_seconds, until = seconds, self._clock() + seconds
+        for process in processes_of(self._models.values()):
+            if process.state in (State.LOADING, State.BUSY):
+                process.until = min(process.until, until)
+
     # Model processes
 
     def _start(self, model: Model) -> None:
         own, theirs = socket.socketpair()
         dump, dump_of_theirs = os.pipe()
         os.set_blocking(dump, False)
-        until = self._clock() + model.load_seconds
+        until = self._clock() + min(model.load_seconds, self._most_seconds)
         process = ModelProcess(model, Peer(own, of_model()), dump, until, times_out_of_memory())
         model.processes.append(process)
         self._forking.append(process)
@@ -286,7 +298,7 @@ class Host:
             self._send(peer, Message(Kind.LOADED, facts))
 
     def _now_idle(self, process: ModelProcess) -> None:
-        process.state, process.until, process.idle_since = State.IDLE, float("inf"), self._clock()
+        process.state, process.until, process.idle_since = State.IDLE, inf, self._clock()
 
     def _measure(self, process: ModelProcess) -> None:
         """After a call, now and then: it takes a millisecond."""
@@ -376,7 +388,8 @@ class Host:
                 if now >= process.until:
                     self._out_of_time(process)
             while model.waiting and now >= model.waiting[0].until:
-                self._send(model.waiting.popleft().client, Message(Kind.BUSY))
+                busy = Message(Kind.BUSY, {"detail": "Other calls of the model took too long."})
+                self._send(model.waiting.popleft().client, busy)
             for process in list(not_needed(model, now)):
                 self._end(process, None)
             self._supply(model)
@@ -388,7 +401,14 @@ class Host:
                 self._kill(process, signal.SIGKILL)
             return
         seconds = process.call.seconds if process.call is not None else process.model.load_seconds
-        self._end(process, hung(seconds, process.state))
+        if seconds <= self._most_seconds:
+            self._end(process, hung(seconds, process.state))
+            return
+        given_back = self._take_all(process.model) if process.call is None else [process.call.client]
+        process.call = None
+        for peer in given_back:
+            self._send(peer, Message(Kind.BUSY, {"detail": "The service is stopping."}))
+        self._end(process, None)
 
 
 def _facts(ending: Ending, *, is_first: bool) -> dict[str, Any]:

@@ -4,8 +4,8 @@
 
  client → host      LOAD     head: key, seconds   body: the specification, with the artifact's descriptor (SCM_RIGHTS)
                     CALL     head: key, seconds, patience   body: rows, as `calls` packs them
-                    STATE, FORGET_ALL
- host → client      LOADED, STATE, ENDED, BUSY, FAILED   head: facts      NOT_LOADED, FORGET_ALL
+                    HURRY    head: seconds                                       STATE, FORGET_ALL
+ host → client      LOADED, STATE, ENDED, BUSY, FAILED   head: facts      NOT_LOADED, HURRY, FORGET_ALL
                     ANSWER, RAISED, REFUSED   body: as it came from the model process
  host → model       LOAD, CALL   body: as it came from the client
  model → host       READY, ANSWER, RAISED, REFUSED   body: JSON; there is no head
@@ -54,6 +54,7 @@ class Kind(IntEnum):
     FORKED = 15
     KILL = 16
     EXITED = 17
+    HURRY = 18
 
 
 FROM_MODEL = frozenset({Kind.READY, Kind.ANSWER, Kind.RAISED, Kind.REFUSED})

@@ -30,6 +30,7 @@ from mlserve.processes.orphans import end_with_parent
 from predictions.metrics import totals
 from predictions.models import Prediction
 from predictions.queue import heartbeat, wake_ups
+from predictions.worker import stopping
 from registry.models.direct_upload import DirectUpload
 
 log = logging.getLogger(__name__)
@@ -228,8 +229,11 @@ def run_cluster(worker_count: int, *, when_spawned: Callable[[], None] = lambda:
     sentinel = GuardedSentinel(stop, Event(), uuid.uuid4(), timeout=Conf.TIMEOUT, start=False)
     sentinel.pool_size = worker_count
 
+    stopping.ask(False)
+
     def ask_to_stop(*_: Any) -> None:
         stop.set()
+        stopping.ask()
         wake_ups.listener_socket().dismiss()  # without this, a listening worker would delay the end by seconds
 
     signal.signal(signal.SIGTERM, ask_to_stop)

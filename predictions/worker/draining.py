@@ -24,6 +24,7 @@ from predictions.queue import heartbeat, wake_ups
 from predictions.runtime import incidents, loaded_models
 from predictions.runtime.accounting import about_batch, count_finished
 from predictions.runtime.execution import Work, execute
+from predictions.worker import stopping
 from predictions.worker.claiming import Precedence, claim
 from predictions.worker.wake_up_listener import WakeUpListener
 
@@ -61,7 +62,7 @@ def drain(
     ended = 0
     try:
         _requeue_remaining()
-        while batch := _claim():
+        while not stopping.is_asked() and (batch := _claim()):
             _share_work(batch, listener)
             with about_batch(batch, begun_at=timezone.now()):
                 completions = _execute(batch, listener)

@@ -7,6 +7,7 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,14 @@ from mlserve.server.webserver import PortTaken, import_web_server, require_free_
 from mlserve.terminal import TerminalCommand
 
 _MODELS_STOP_SECONDS = 5.0
+# For calls of models that run when the service is asked to stop.
+_LAST_CALLS_SECONDS = 4.0
 
 
 class Command(TerminalCommand):
     help = (
         "Runs the web server, the prediction workers and the processes of models until Ctrl-C or SIGTERM. Whichever "
-        "dies is started again; when one dies for good, all stop. Requests that were accepted are answered before the end."
+        "dies is started again; when one dies for good, all stop. Accepted requests are answered before the end."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -70,7 +73,7 @@ class Command(TerminalCommand):
             raise CommandError(str(error)) from error
         lines = _prepare_in_a_thread() if options["prepare"] else []
         # The web server ends first: requests that wait for a result still need the workers.
-        supervisor = Supervisor(_programs(options, ["worker", "web"]))
+        supervisor = Supervisor(_programs(options, ["worker", "web"]), when_stopping=_hurry_models)
         sys.exit(supervisor.run(Greeting(options["host"], options["port"], lines, self.stdout)))
 
 
@@ -116,7 +119,16 @@ def _run_alone(options: dict[str, Any]) -> None:
         end_with_input()
         _PARTS[part](options)
     else:
-        sys.exit(Supervisor(_programs(options, [part])).run())
+        sys.exit(Supervisor(_programs(options, [part]), when_stopping=_hurry_models).run())
+
+
+def _hurry_models() -> None:
+    """A model that hangs must not hold up the end; a host that does not answer ends with its keeper."""
+    from predictions.model_host.errors import HostUnavailable
+    from predictions.runtime import host_access
+
+    with suppress(HostUnavailable):
+        host_access.client().hurry(_LAST_CALLS_SECONDS)
 
 
 def _programs(options: dict[str, Any], parts: Sequence[str]) -> list[Program]:
