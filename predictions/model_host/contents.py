@@ -1,7 +1,7 @@
 """What the bodies of messages hold: a specification, a call, an answer. Pure."""
 
 import marshal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ class Specification:
         return cls(*marshal.loads(body))  # noqa: S302 - of this service
 
 
-def packed_call(rows: Sequence[Mapping[str, Any]], outputs: Sequence[str]) -> bytes:
+def packed_call(rows: Any, outputs: Sequence[str]) -> bytes:
     """Validated rows, and the names of methods."""
     return marshal.dumps((rows, outputs))
 

@@ -107,7 +107,8 @@ def _become_model(descriptors: Sequence[int], readable: Sequence[Path]) -> NoRet
             os.execv(sys.executable, [*sys.orig_argv[:4], "--model", *map(str, descriptors)])  # noqa: S606
         name_this_process("model")
         end_with_parent(by=signal.SIGKILL)
-        model_process.run(*descriptors, readable)
+        connection, artifact, dump = descriptors
+        model_process.run(connection, artifact, dump, readable)
         status = 0
     except BaseException:  # noqa: BLE001 - it ends here, whatever it was
         with suppress(BaseException):

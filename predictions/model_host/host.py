@@ -15,7 +15,6 @@ waits, and holds no connection, secret or pipeline.
 """
 
 import os
-import selectors
 import signal
 import socket
 import sys
@@ -27,6 +26,7 @@ from math import inf
 from typing import Any, NoReturn
 
 from predictions.model_host.endings import explained, hung
+from predictions.model_host.loop import Loop
 from predictions.model_host.memory import private_bytes, times_out_of_memory
 from predictions.model_host.peer import Peer
 from predictions.model_host.pool import (
@@ -43,7 +43,6 @@ from predictions.model_host.pool import (
 )  # fmt: skip
 from predictions.model_host.protocol import Kind, Message, ProtocolError, of_model, of_ours, send_with_descriptors
 
-_READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 # While something runs or waits, and otherwise.
 _BUSY_LOOK_SECONDS, _IDLE_LOOK_SECONDS = 0.05, 5.0
 # For a process that hangs to write its stack, and for one that closed its connection to end.
@@ -72,9 +71,9 @@ class Host:
         self._listener, self._fork_server = listener, Peer(fork_server, of_ours())
         fork_server.setblocking(True)  # it always reads, and descriptors cannot be sent in parts
         listener.setblocking(False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(listener, _READ, self._accept)
-        self._selector.register(fork_server, _READ, self._read_fork_server)
+        self._loop = Loop()
+        self._loop.call_when_readable(listener, self._accept)
+        self._loop.call_when_readable(fork_server, self._read_fork_server)
 
     def run(self) -> NoReturn:
         while True:
@@ -85,57 +84,26 @@ class Host:
         is_busy = any(
             process.state is not State.IDLE or process.model.waiting for process in processes_of(self._models.values())
         )
-        for key, events in self._selector.select(_BUSY_LOOK_SECONDS if is_busy else _IDLE_LOOK_SECONDS):
-            if self._selector.get_map().get(key.fd) is key:  # the last event may have closed it
-                key.data() if callable(key.data) else self._serve_peer(key.data, events)
+        self._loop.step(_BUSY_LOOK_SECONDS if is_busy else _IDLE_LOOK_SECONDS)
         self._look(self._clock())
 
     def end_with(self, descriptor: int) -> None:
         """End this process when the descriptor does: it is held by the process that started this one."""
-        self._selector.register(descriptor, _READ, lambda: os.read(descriptor, 1) or os._exit(0))
+        self._loop.call_when_readable(descriptor, lambda: os.read(descriptor, 1) or os._exit(0))
 
-    # Connections
+    # Clients
 
     def _accept(self) -> None:
         with suppress(BlockingIOError):
             connection, _ = self._listener.accept()
-            self._watch(Peer(connection, of_ours()), self._read_client)
-
-    def _watch(self, peer: Peer, read: Callable[[Peer], None]) -> None:
-        self._selector.register(peer.connection, _READ, (peer, read))
-
-    def _serve_peer(self, data: tuple[Peer, Callable[[Peer], None]], events: int) -> None:
-        peer, read = data
-        if events & _WRITE:
-            peer.write()
-            self._expect(peer)
-        if events & _READ:
-            read(peer)
-
-    def _send(self, peer: Peer, message: Message) -> None:
-        if peer.connection.fileno() >= 0:  # a client may be gone
-            peer.send(message)
-            self._expect(peer)
-
-    def _expect(self, peer: Peer) -> None:
-        key = self._selector.get_key(peer.connection)
-        events = _READ | _WRITE if peer.has_more else _READ
-        if key.events != events:
-            self._selector.modify(peer.connection, events, key.data)
-
-    def _close(self, peer: Peer) -> None:
-        if peer.connection.fileno() >= 0:
-            self._selector.unregister(peer.connection)
-            peer.close()
-
-    # Clients
+            self._loop.watch(Peer(connection, of_ours()), self._read_client)
 
     def _read_client(self, peer: Peer) -> None:
         try:
             for message in peer.read():
                 self._answer_client(peer, message)
         except (EOFError, ProtocolError):
-            self._close(peer)
+            self._loop.close(peer)
             for model in self._models.values():
                 model.waiting = deque(call for call in model.waiting if call.client is not peer)
                 model.loading = [each for each in model.loading if each is not peer]
@@ -148,12 +116,12 @@ class Host:
                 self._call(peer, message.head, message.body)
             case Kind.HURRY:
                 self._hurry(message.head["seconds"])
-                self._send(peer, Message(Kind.HURRY))
+                self._loop.send(peer, Message(Kind.HURRY))
             case Kind.STATE:
-                self._send(peer, Message(Kind.STATE, self._state()))
+                self._loop.send(peer, Message(Kind.STATE, self._state()))
             case Kind.FORGET_ALL:
                 self._forget_all()
-                self._send(peer, Message(Kind.FORGET_ALL))
+                self._loop.send(peer, Message(Kind.FORGET_ALL))
             case _:
                 raise ProtocolError(f"a {message.kind.name} of a client")
 
@@ -168,7 +136,7 @@ class Host:
             os.close(artifact)
         ready = next((each for each in model.living if each.state is not State.LOADING), None)
         if ready is not None:
-            self._send(peer, Message(Kind.LOADED, {**ready.facts, "bytes": ready.size_bytes, "is_new": False}))
+            self._loop.send(peer, Message(Kind.LOADED, {**ready.facts, "bytes": ready.size_bytes, "is_new": False}))
             return
         model.loading.append(peer)
         self._supply(model)
@@ -176,7 +144,7 @@ class Host:
     def _call(self, peer: Peer, head: Mapping[str, Any], body: bytes) -> None:
         model = self._models.get(head["key"])
         if model is None:
-            self._send(peer, Message(Kind.NOT_LOADED))
+            self._loop.send(peer, Message(Kind.NOT_LOADED))
             return
         now = self._clock()
         model.waiting.append(Call(peer, body, head["seconds"], now, now + head["patience"]))
@@ -188,7 +156,7 @@ class Host:
             call = model.waiting.popleft()
             process.state, process.call = State.BUSY, call
             process.until = self._clock() + min(call.seconds, self._most_seconds)
-            self._send(process.peer, Message(Kind.CALL, None, call.body))
+            self._loop.send(process.peer, Message(Kind.CALL, None, call.body))
         if needs_process(model, self._models.values(), self._limits, self._clock()):
             self._start(model)
 
@@ -204,7 +172,7 @@ class Host:
             for process in list(model.processes):
                 self._end(process, None)
             for peer in self._take_all(model):
-                self._send(peer, Message(Kind.NOT_LOADED))
+                self._loop.send(peer, Message(Kind.NOT_LOADED))
 
     def _hurry(self, seconds: float) -> None:
         self._most_seconds, until = seconds, self._clock() + seconds
@@ -222,8 +190,8 @@ class Host:
         process = ModelProcess(model, Peer(own, of_model()), dump, until, times_out_of_memory())
         model.processes.append(process)
         self._forking.append(process)
-        self._watch(process.peer, lambda _: self._read_process(process))
-        self._send(process.peer, Message(Kind.LOAD, None, model.specification))
+        self._loop.watch(process.peer, lambda _: self._read_process(process))
+        self._loop.send(process.peer, Message(Kind.LOAD, None, model.specification))
         with theirs:
             send_with_descriptors(
                 self._fork_server.connection, Message(Kind.FORK), (theirs.fileno(), model.artifact, dump_of_theirs)
@@ -253,14 +221,14 @@ class Host:
         self._discard(process)
         if not model.living:
             for peer in self._take_all(model):
-                self._send(peer, Message(Kind.FAILED, head))
+                self._loop.send(peer, Message(Kind.FAILED, head))
 
     def _read_process(self, process: ModelProcess) -> None:
         try:
             for message in process.peer.read():
                 self._take_from(process, message)
         except EOFError:
-            self._selector.unregister(process.peer.connection)
+            self._loop.unwatch(process.peer)
             process.is_closed = True
             # Usually it has ended, and how is known in a moment; else it closed its connection and is killed for that.
             process.until = min(process.until, self._clock() + _LAST_SECONDS)
@@ -277,10 +245,10 @@ class Host:
             self._end(process, None)
             if not model.living:
                 for peer in self._take_all(model):
-                    self._send(peer, Message(Kind.REFUSED, None, message.body))
+                    self._loop.send(peer, Message(Kind.REFUSED, None, message.body))
         elif call is not None and message.kind in (Kind.ANSWER, Kind.RAISED):
             process.call = None
-            self._send(call.client, Message(message.kind, None, message.body))
+            self._loop.send(call.client, Message(message.kind, None, message.body))
             self._now_idle(process)
             self._measure(process)
         else:
@@ -295,7 +263,7 @@ class Host:
         loading, process.model.loading = process.model.loading, []
         for position, peer in enumerate(loading):
             facts = {**process.facts, "bytes": process.size_bytes, "is_new": position == 0}
-            self._send(peer, Message(Kind.LOADED, facts))
+            self._loop.send(peer, Message(Kind.LOADED, facts))
 
     def _now_idle(self, process: ModelProcess) -> None:
         process.state, process.until, process.idle_since = State.IDLE, inf, self._clock()
@@ -317,7 +285,7 @@ class Host:
             return
         process.verdict = verdict
         if verdict is None and process.call is not None:
-            self._send(process.call.client, Message(Kind.NOT_LOADED))
+            self._loop.send(process.call.client, Message(Kind.NOT_LOADED))
             process.call = None
         if verdict is None or process.is_idle:
             process.state = State.ENDING
@@ -340,10 +308,10 @@ class Host:
         ending = explained(process, status, was)
         self._discard(process)
         if process.call is not None:
-            self._send(process.call.client, Message(Kind.ENDED, _facts(ending, is_first=True)))
+            self._loop.send(process.call.client, Message(Kind.ENDED, _facts(ending, is_first=True)))
         elif was is State.LOADING and not model.living:
             for position, peer in enumerate(self._take_all(model)):
-                self._send(peer, Message(Kind.ENDED, _facts(ending, is_first=position == 0)))
+                self._loop.send(peer, Message(Kind.ENDED, _facts(ending, is_first=position == 0)))
         self._supply(model)
         self._forget_if_unused(model)
 
@@ -351,7 +319,7 @@ class Host:
         """An answer may have come together with the end of its process."""
         if not process.is_closed:
             process.is_closed = True
-            self._selector.unregister(process.peer.connection)
+            self._loop.unwatch(process.peer)
             with suppress(EOFError, ProtocolError):
                 for _ in range(_MOST_READS):
                     for message in process.peer.read():
@@ -370,7 +338,7 @@ class Host:
         process.model.processes.remove(process)
         if not process.is_closed:
             process.is_closed = True
-            self._selector.unregister(process.peer.connection)
+            self._loop.unwatch(process.peer)
         process.peer.close()
         os.close(process.dump)
         self._forget_if_unused(process.model)
@@ -389,7 +357,7 @@ class Host:
                     self._out_of_time(process)
             while model.waiting and now >= model.waiting[0].until:
                 busy = Message(Kind.BUSY, {"detail": "Other calls of the model took too long."})
-                self._send(model.waiting.popleft().client, busy)
+                self._loop.send(model.waiting.popleft().client, busy)
             for process in list(not_needed(model, now)):
                 self._end(process, None)
             self._supply(model)
@@ -407,7 +375,7 @@ class Host:
         given_back = self._take_all(process.model) if process.call is None else [process.call.client]
         process.call = None
         for peer in given_back:
-            self._send(peer, Message(Kind.BUSY, {"detail": "The service is stopping."}))
+            self._loop.send(peer, Message(Kind.BUSY, {"detail": "The service is stopping."}))
         self._end(process, None)
 
 

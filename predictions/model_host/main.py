@@ -22,7 +22,8 @@ from predictions.model_host.pool import Limits
 
 def main(arguments: Sequence[str]) -> None:
     if arguments[0] == "--model":
-        model_process.run(*map(int, arguments[1:]))
+        connection, artifact, dump = map(int, arguments[1:])
+        model_process.run(connection, artifact, dump)
         return
     listener, cache_bytes, cores = map(int, arguments)
     end_with_parent(by=signal.SIGKILL)

@@ -138,8 +138,8 @@ def _execute(batch: Sequence[Prediction], listener: WakeUpListener | None) -> li
             log.warning("%s waits: %s", version, error.detail)
             _requeue([prediction.pk for prediction in batch])
             return []
-        except ModelEnded as ended:
-            log.warning("A call of %s is repeated: %s", version, ended.detail.partition("\n")[0])
+        except ModelEnded as error:
+            log.warning("A call of %s is repeated: %s", version, error.detail.partition("\n")[0])
             Prediction.objects.requeue_held_by([heartbeat.worker_name()], now=timezone.now())
             return []
     ended = time.monotonic()
