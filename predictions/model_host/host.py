@@ -14,6 +14,7 @@ waits, and holds no connection, secret or pipeline.
 | a client is gone | its waiting call is dropped; a running one ends, and its answer is dropped |
 """
 
+import marshal
 import os
 import signal
 import socket
@@ -25,7 +26,7 @@ from contextlib import suppress
 from math import inf
 from typing import Any, NoReturn
 
-from predictions.model_host.endings import explained, hung
+from predictions.model_host.endings import CLOSED, explained, hung
 from predictions.model_host.loop import Loop
 from predictions.model_host.memory import private_bytes, times_out_of_memory
 from predictions.model_host.peer import Peer
@@ -96,7 +97,7 @@ class Host:
     def _accept(self) -> None:
         with suppress(BlockingIOError):
             connection, _ = self._listener.accept()
-            self._loop.watch(Peer(connection, of_ours()), self._read_client)
+            self._loop.watch(Peer(connection, of_ours(), may_send_descriptors=True), self._read_client)
 
     def _read_client(self, peer: Peer) -> None:
         try:
@@ -118,7 +119,7 @@ class Host:
                 self._hurry(message.head["seconds"])
                 self._loop.send(peer, Message(Kind.HURRY))
             case Kind.STATE:
-                self._loop.send(peer, Message(Kind.STATE, self._state()))
+                self._loop.send(peer, Message(Kind.STATE, None, marshal.dumps(self._state())))
             case Kind.FORGET_ALL:
                 self._forget_all()
                 self._loop.send(peer, Message(Kind.FORGET_ALL))
@@ -162,7 +163,7 @@ class Host:
 
     def _state(self) -> dict[str, Any]:
         facts = [
-            {"key": each.model.key, "pid": each.pid, "state": each.state.value, "bytes": each.size_bytes, **each.facts}
+            {"key": each.model.key, "pid": each.pid, "state": each.state.value, "bytes": each.size_bytes}
             for each in processes_of(self._models.values())
         ]
         return {"pid": os.getpid(), "processes": facts}
@@ -237,8 +238,8 @@ class Host:
 
     def _take_from(self, process: ModelProcess, message: Message) -> None:
         call, model = process.call, process.model
-        if process.state is State.ENDING:
-            return
+        if process.state is State.ENDING or process.verdict is not None:
+            return  # also an answer that comes too late, for the process is being killed
         if process.state is State.LOADING and message.kind is Kind.READY:
             self._ready(process, message.body)
         elif process.state is State.LOADING and message.kind is Kind.REFUSED:
@@ -355,15 +356,17 @@ class Host:
             for process in list(model.processes):
                 if now >= process.until:
                     self._out_of_time(process)
-            while model.waiting and now >= model.waiting[0].until:
+            for call in [call for call in model.waiting if now >= call.until]:
+                model.waiting.remove(call)
                 busy = Message(Kind.BUSY, {"detail": "Other calls of the model took too long."})
-                self._loop.send(model.waiting.popleft().client, busy)
+                self._loop.send(call.client, busy)
             for process in list(not_needed(model, now)):
                 self._end(process, None)
             self._supply(model)
 
     def _out_of_time(self, process: ModelProcess) -> None:
         if process.verdict is not None or process.is_closed or process.state is State.ENDING:
+            process.verdict = process.verdict or CLOSED
             process.until = self._clock() + _LAST_SECONDS
             if process.pid:
                 self._kill(process, signal.SIGKILL)

@@ -60,6 +60,12 @@ def start_host(listener: socket.socket, options: Options) -> "subprocess.Popen[b
     )
 
 
+def end_host(host: "subprocess.Popen[bytes]") -> None:
+    """At once, with all model processes."""
+    host.kill()
+    host.communicate()
+
+
 class OwnHost:
     """A host for this process and its children; it ends with this process."""
 
@@ -77,6 +83,5 @@ class OwnHost:
 
     def stop(self) -> None:
         if os.getpid() == self._pid:
-            self._process.kill()
-            self._process.wait()
+            end_host(self._process)
             remove(self.address)
