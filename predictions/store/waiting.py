@@ -7,11 +7,14 @@ from uuid import UUID
 
 from django.conf import settings
 
+from mlserve.processes.stopping import seconds_since_stop
 from predictions.models import Prediction
 from predictions.status import ENDED
 
 # The first looks come quickly, because an idle worker needs some ten milliseconds; later ones spare the database.
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _GROWTH = 0.004, 0.1, 1.3
+# Calls that run when the service is asked to stop get a little less. What has not ended then waits for the next start.
+_STOPPING_SECONDS = 5.0
 # Each waiting request holds a thread of the web server; the others stay free for requests that do not wait.
 MOST_WAITING = settings.MLSERVE_WEB_THREADS * 3 // 4
 _places = threading.BoundedSemaphore(MOST_WAITING)
@@ -24,7 +27,9 @@ def wait_until_ended(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Whether the prediction ended within the time. False at once when too many requests wait already."""
+    """Whether the prediction ended within the time. False at once when too many requests wait already, and soon when
+    the service is stopping.
+    """
     if timeout_seconds <= 0 or not _places.acquire(blocking=False):
         return False
     try:
@@ -38,7 +43,7 @@ def _poll(prediction_id: UUID, deadline: float, clock: Callable[[], float], slee
     pause = _FIRST_PAUSE_SECONDS
     while not ended.exists():
         left = deadline - clock()
-        if left <= 0:
+        if left <= 0 or seconds_since_stop() > _STOPPING_SECONDS:
             return False
         sleep(min(pause, left))
         pause = min(pause * _GROWTH, _LONGEST_PAUSE_SECONDS)
