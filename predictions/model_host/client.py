@@ -109,7 +109,9 @@ class HostClient:
                 raise HostUnavailable("The model host does not answer.") from error
             except (OSError, Closed) as error:
                 if time.monotonic() > give_up_at:
-                    raise HostUnavailable(f"The model host cannot be reached: {str(error) or 'it has ended'}.") from error
+                    raise HostUnavailable(
+                        f"The model host cannot be reached: {str(error) or 'it has ended'}."
+                    ) from error
                 time.sleep(_PAUSE_SECONDS)
             except ProtocolError as error:
                 raise HostUnavailable(f"The model host answered what is no message: {error}.") from error

@@ -7,14 +7,12 @@ It is executed anew, with an environment of its own, by a process of the service
 import gc
 import os
 import resource
-import signal
 import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
 from mlserve.processes.naming import name_this_process
-from mlserve.processes.orphans import end_with_parent
 from predictions.model_host import fork_server, model_process
 from predictions.model_host.host import Host
 from predictions.model_host.pool import Limits
@@ -26,7 +24,6 @@ def main(arguments: Sequence[str]) -> None:
         model_process.run(connection, artifact, dump)
         return
     listener, cache_bytes, cores = map(int, arguments)
-    end_with_parent(by=signal.SIGKILL)
     name_this_process("model host")
     _allow_many_files()
     _import_libraries()

@@ -20,10 +20,10 @@ def test_it_leaves_to_workers_what_would_take_too_long(
     settings.MLSERVE_BATCH_SECONDS = 4
     predict, api, sizes = loaded_models.predict, APIClient(), list[int]()
 
-    def slow(version: ModelVersion, rows: Any, outputs: Any) -> Any:
+    def slow(version: ModelVersion, rows: Any, outputs: Any, **more: Any) -> Any:
         sizes.append(len(rows))
         time.sleep(0.1 * len(rows))
-        return predict(version, rows, outputs)
+        return predict(version, rows, outputs, **more)
 
     monkeypatch.setattr(loaded_models, "predict", slow)
     few = api.post(URL, [penguin] * 2, headers=WAIT)
