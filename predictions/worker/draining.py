@@ -44,8 +44,8 @@ class _State:
     """The state of this worker, in which one thread drains."""
 
     last_turn = time.monotonic()
-    # Whether an artifact or rows are being fetched, or results wait for the database. A time limit that ends one of them
-    # is not caused by the prediction.
+    # Whether an artifact or rows are being fetched, or results wait for the database. A time limit that ends one of
+    # them is not caused by the prediction.
     is_fetching = False
     waits_for_database = False
     # Rows are claimed by this worker that it could not requeue.

@@ -347,7 +347,7 @@ def test_it_notes_a_version_that_hangs_and_answers_others_meanwhile(
     wait_until(lambda: in_place.shared_calls.seconds_in_call(version.pk) > 0)
 
     assert api.post(URL, penguin, headers=WAIT).status_code == 200
-    wait_until(lambda: Incident.objects.exists())
+    wait_until(Incident.objects.exists)
     assert [response.status_code for response in requests.join()] == [202]
     assert [(each.version, each.kind) for each in Incident.objects.all()] == [(version, Kind.HUNG)]
 
