@@ -6,6 +6,7 @@ no open database connection, and no unpickled model, because the effects of its 
 """
 
 import contextlib
+import ctypes
 import logging
 import multiprocessing
 import os
@@ -13,13 +14,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from mlserve.processes.orphans import end_with_parent
 
 log = logging.getLogger(__name__)
 
+_PR_SET_NAME = 15
 CAN_FORK = sys.platform == "linux"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -92,8 +93,8 @@ def _run(name: str, main: Callable[[], None], parent: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     end_with_parent(parent)
     # `ps` and `top` show this name, also for the child's own children; the command line stays that of the parent.
-    with contextlib.suppress(OSError):
-        Path("/proc/self/comm").write_text(f"mlserve {name}"[:15])
+    # /proc/self/comm would do the same, but belongs to root where `hide_memory` was called.
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, f"mlserve {name}"[:15].encode())
     try:
         main()
     except Exception:  # multiprocessing would print it in lines of its own
