@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.registry.sandbox.ways_out import MARK, Targets
+from tests.registry.sandbox.targets import MARK, Targets
 
 _KEY = 0x600D
 _PLACES = ("/tmp", "/dev/shm", "/dev/mqueue", ".")

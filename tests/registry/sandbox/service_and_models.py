@@ -17,7 +17,8 @@ from typing import Any
 
 from registry.sandbox import sandbox
 from tests.registry.sandbox.outside_world import OutsideWorld
-from tests.registry.sandbox.ways_out import WAYS, Targets
+from tests.registry.sandbox.targets import Targets
+from tests.registry.sandbox.ways_out import WAYS
 
 _LONGEST_SECONDS = 20
 _DUMPABLE = 4

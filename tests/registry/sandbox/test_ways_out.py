@@ -69,6 +69,7 @@ def test_it_tries_ways_that_lead_out_without_a_sandbox() -> None:
     assert len(effects(user, FILES, SYSTEM_CALLS, LIMITS, NAMESPACE, is_hidden=False)) > len(WAYS) * 2 / 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("is_root", [True, False])
 def test_it_keeps_from_all_but_reading_files_without_landlock(is_root: bool) -> None:
     user = None if is_root else nobody()
@@ -84,12 +85,14 @@ def test_it_keeps_from_a_hidden_process_without_landlock_and_namespaces() -> Non
     assert "see_what_the_parent_has_open" not in reached
 
 
+@pytest.mark.long
 def test_it_would_read_the_memory_of_a_process_that_is_not_hidden() -> None:
     reached = effects(nobody(), FILES, NAMESPACE, is_hidden=False)
 
     assert "the secret" in reached["read_memory_as_a_file"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("is_root", [True, False])
 def test_it_keeps_from_what_is_in_files_and_memory_without_seccomp(is_root: bool) -> None:
     reached = effects(None if is_root else nobody(), SYSTEM_CALLS)
