@@ -25,9 +25,9 @@ Event = Mapping[str, Any]
 # They run code that comes with the event, or wait for keyboard input.
 _NOT_IN_A_FUNCTION = frozenset({"shell", "dbshell"})
 # The settings have read them. AWS's own variables stay, for boto3 reads them again for each client.
-_SECRETS = (
+_SECRETS = {
     "SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASE_URL", "MLSERVE_QUEUE", "MLSERVE_METRICS_TOKEN", "SENTRY_DSN",
-)  # fmt: skip
+}  # fmt: skip
 
 
 class UnknownEvent(Exception):

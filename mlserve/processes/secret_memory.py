@@ -30,8 +30,8 @@ def forget_variables(names: Collection[str]) -> None:
 
     To be called while there is no other thread, because the C library's environment is in no lock.
     """
-    for name in names:
-        os.environ.pop(name, None)
+    for name in os.environ.keys() & set(names):
+        del os.environ[name]
     if sys.platform != "linux":
         return
     for name, value in os.environ.items():

@@ -40,14 +40,14 @@ def test_it_would_leave_a_variable_where_the_kernel_shows_it() -> None:
 
 
 def test_it_removes_a_variable_from_everywhere() -> None:
-    told, seen = environment_of("forget_variables(['SECRET_KEY', 'ABSENT'])", reader=_NAMES_AFTER)
+    told, seen = environment_of("forget_variables({'SECRET_KEY', 'ABSENT'})", reader=_NAMES_AFTER)
 
     assert not seen.strip(b"\0")
     assert "SECRET_KEY" not in told
 
 
 def test_it_keeps_other_variables_for_the_process_and_its_children() -> None:
-    told, _ = environment_of("forget_variables(['SECRET_KEY'])", reader=f"print(os.environ['KEPT']); {_NAMES_AFTER}")
+    told, _ = environment_of("forget_variables({'SECRET_KEY'})", reader=f"print(os.environ['KEPT']); {_NAMES_AFTER}")
 
     assert told.startswith("kept-value\n")
     assert "KEPT=kept-value" in told

@@ -96,15 +96,14 @@ def try_way(name: str, targets: Targets, writing: int, without: list[str]) -> No
 
 def leave_out(parts: list[str]) -> None:
     """As if this system lacked them. `namespace` is the user namespace, which is no part by itself."""
-    if sandbox.FILES in parts:
-        sandbox.refuse_files = lambda _: False
-    if sandbox.SYSTEM_CALLS in parts:
-        sandbox.refuse_system_calls = lambda *_, **__: False
-    if "namespace" in parts:
-        sandbox._NEW_USER_NAMESPACE = 0
-    if sandbox.LIMITS in parts:
-        sandbox._limit = lambda *_: None
-        sandbox._give_up_privileges = lambda **_: None
+    instead: dict[str, dict[str, Any]] = {
+        sandbox.FILES: {"refuse_files": lambda _: False},
+        sandbox.SYSTEM_CALLS: {"refuse_system_calls": lambda *_, **__: False},
+        sandbox.LIMITS: {"_limit": lambda *_: None, "_give_up_privileges": lambda **_: None},
+        "namespace": {"_NEW_USER_NAMESPACE": 0},
+    }
+    for part in parts:
+        vars(sandbox).update(instead[part])
 
 
 if __name__ == "__main__":
