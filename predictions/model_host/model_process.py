@@ -7,9 +7,7 @@ import faulthandler
 import json
 import os
 import time
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -27,13 +25,14 @@ _MOST_WORDS = 2_000
 _MOST_NAME = 100
 
 
-def run(connection: int, artifact: int, dump: int, readable: Sequence[Path] = ()) -> None:
+def run(connection: int, artifact: int, dump: int) -> None:
     """Serve until the connection ends. `dump` is where faulthandler writes when the process crashes."""
     reader, read = of_ours(), partial(os.read, connection)
     specification = Specification.unpacked(receive(read, reader).body)
+    artifact = _opened_anew(artifact)
     faulthandler.enable(dump, all_threads=True)
     write = partial(write_all, connection)
-    held = enter(Sandbox(specification.most_bytes, None, tuple(readable), keep_open=(connection, artifact, dump)))
+    held = enter(Sandbox(specification.most_bytes, None, keep_open=(connection, artifact, dump)))
     started = time.monotonic()
     try:
         pipeline, schema = _load(artifact, specification)
@@ -53,6 +52,14 @@ def run(connection: int, artifact: int, dump: int, readable: Sequence[Path] = ()
     while True:
         message = receive(read, reader)
         write(_answer(pipeline, schema, message.body))
+
+
+def _opened_anew(artifact: int) -> int:
+    """With a position of its own: another process of the same version may read through the same descriptor."""
+    try:
+        return os.open(f"/proc/self/fd/{artifact}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # not Linux
+        return artifact
 
 
 def _load(artifact: int, specification: Specification) -> tuple[Any, RecordSchema]:

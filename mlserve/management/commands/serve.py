@@ -20,10 +20,13 @@ from mlserve.observability.log_lines import log_uncaught_errors
 from mlserve.observability.monitoring import require_packages, start_monitoring
 from mlserve.processes.children import CAN_FORK, Child, execute, fork
 from mlserve.processes.orphans import end_with_input
+from mlserve.processes.secret_memory import hide_memory
 from mlserve.processes.supervisor import Program, Supervisor
 from mlserve.server.greeting import Greeting
 from mlserve.server.webserver import PortTaken, import_web_server, require_free_port, run_web_server
 from mlserve.terminal import TerminalCommand
+from registry.sandbox.measurement import parts_in_force
+from registry.sandbox.sandbox import FILES
 
 _MODELS_STOP_SECONDS = 5.0
 # For calls of models that run when the service is asked to stop.
@@ -62,6 +65,8 @@ class Command(TerminalCommand):
             # Python 3.14 would start the processes of granian and django-q2 anew instead, and share nothing.
             multiprocessing.set_start_method("fork", force=True)
         logs.name_process("supervisor")
+        if FILES not in parts_in_force():
+            hide_memory()  # a model's process, which runs as the same user, could look into those of the service
         log_uncaught_errors(quotes_values=settings.ON_LAPTOP)
         require_packages()
         if options["only"]:

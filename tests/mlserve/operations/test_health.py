@@ -12,6 +12,7 @@ from mlserve.operations import health
 from predictions.queue import heartbeat, wake_ups
 from registry.models import Model, ModelVersion
 from registry.models.golden_check import GoldenCheck, Verdict
+from registry.sandbox import measurement
 
 pytestmark = pytest.mark.django_db
 
@@ -46,8 +47,22 @@ def test_it_is_ready_when_every_part_answers(client: Client, penguins: ModelVers
 
     assert response.status_code == 200
     assert {name for name, check in response.json()["checks"].items() if check["ok"]} == {
-        "database", "storage", "queue", "workers", "models",
+        "database", "storage", "queue", "workers", "models", "sandbox",
     }  # fmt: skip
+
+
+def test_it_tells_which_parts_of_the_sandbox_hold(
+    client: Client, penguins: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heartbeat.see_this_worker()
+    monkeypatch.setattr(measurement, "parts_in_force", lambda: ("limits",))
+    monkeypatch.setattr(health, "parts_in_force", lambda: ("limits",))
+
+    response = client.get("/readyz")
+
+    assert response.status_code == 200
+    expected = {"ok": True, "holds": ["limits"], "missing": ["system calls", "files"]}
+    assert response.json()["checks"]["sandbox"] == expected
 
 
 def test_it_is_not_ready_without_a_worker(client: Client, penguins: ModelVersion) -> None:
