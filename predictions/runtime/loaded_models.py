@@ -101,11 +101,11 @@ def predict(version: ModelVersion, rows: Sequence[Row], outputs: Sequence[str]) 
 
     Raises Unavailable when the pipeline is unreachable, else what the pipeline raises.
     """
-    from registry.pipelines.calls import run
+    from registry.pipelines.calls import run_rows
 
     model = load(version)
     with _one_at_a_time, span("predict", rows=len(rows)), noted(CALL, version.pk), _protected_from_exit():
-        return run(model.pipeline, version.record_schema, rows, outputs)
+        return run_rows(model.pipeline, version.record_schema, rows, outputs)
 
 
 def load(version: ModelVersion) -> LoadedModel:
