@@ -237,6 +237,10 @@ def test_it_makes_an_object_array_when_a_column_is_text() -> None:
         (pd.Series([1, 2]), [1, 2]),
         (pd.DataFrame({"a": [1], "b": [2]}), [[1, 2]]),
         ([1, 2], [1, 2]),
+        (np.array([2**64 - 1], dtype=np.uint64), [2**64 - 1]),
+        (np.array([2**70, -1], dtype=object), [2**70, -1]),
+        (np.array([0.1], dtype=np.float32), [float(np.float32(0.1))]),
+        (np.array([["a", None], ["b", np.int64(1)]], dtype=object), [["a", None], ["b", 1]]),
     ],
     ids=repr,
 )
@@ -256,6 +260,8 @@ def test_it_makes_json_of_predictions(answers: Any, expected: list[Any]) -> None
         (np.array([0, np.float32("nan")], dtype=object), "answered nan"),
         (np.array([0, datetime(2026, 1, 1)], dtype=object), "answered a datetime"),  # noqa: DTZ001
         (np.array([0, 1j]), "answered a complex"),
+        (np.array([0, 1], dtype=np.longdouble), "answered a longdouble"),
+        (np.array([b"a"]), "answered a bytes"),
     ],
     ids=repr,
 )
