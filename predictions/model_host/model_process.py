@@ -4,6 +4,7 @@ It was forked from a parent that has imported libraries and nothing else, and kn
 """
 
 import faulthandler
+import gc
 import json
 import os
 import time
@@ -71,6 +72,7 @@ def _load(artifact: int, specification: Specification) -> tuple[Any, RecordSchem
     pipeline = as_pipeline(loaded.pipeline)
     calls.use_one_thread(pipeline)
     _limit_threads()
+    gc.freeze()  # or each call would look through the objects of a large model
     schema = RecordSchema.from_stored(specification.schema, specification.columns, specification.container)
     return pipeline, schema
 
@@ -83,9 +85,9 @@ def _limit_threads() -> None:
 
 
 def _answer(pipeline: Any, schema: RecordSchema, body: bytes) -> bytes:
-    rows, outputs = unpacked_call(body)
+    columns, row_count, outputs = unpacked_call(body)
     try:
-        return _json(Kind.ANSWER, calls.run(pipeline, schema, rows, outputs))
+        return _json(Kind.ANSWER, calls.run(pipeline, schema, columns, row_count, outputs))
     except BaseException as error:  # noqa: BLE001 - also SystemExit: what a pipeline raises is an error of its rows
         return _json(Kind.RAISED, {"kind": type(error).__name__[:_MOST_NAME], "message": _message(error)})
 

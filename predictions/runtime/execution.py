@@ -94,7 +94,7 @@ def predict_rows(
         when_called(len(part))
         return answers
 
-    batch_rows = settings.MLSERVE_BATCH_ROWS if version.is_batchable else 1
+    batch_rows = settings.MLSERVE_CALL_ROWS if version.is_batchable else 1
     return call_in_batches(call, rows, batch_rows=batch_rows, undivided=(WrongAnswers,), passing=(Unavailable,))
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import islice
 from typing import Any, Literal, cast
 
 import jsonschema_rs
@@ -43,6 +42,7 @@ _EXACT_INTEGERS = {"float64": 2**53, "float32": 2**24, "float16": 2**11}
 _FIRST_NANOSECOND = datetime(1677, 9, 21, 0, 12, 44, tzinfo=UTC)
 _LAST_NANOSECOND = datetime(2262, 4, 11, 23, 47, 16, tzinfo=UTC)
 _MIDNIGHT = re.compile(r"\d{4}-\d\d-\d\d[T ]00:00(:00(\.0{1,9})?)?", re.ASCII)
+_DAY_CHARACTERS = 10
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 # What pandas reads as Python does; the standard library's reader takes any separator and offsets with seconds.
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:?\d\d(:?\d\d([.,]\d{1,9})?)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
@@ -164,9 +164,11 @@ class RecordSchema:
         if not isinstance(payload, dict):
             return payload
         midnights = {
-            name: payload[name][:10]
+            name: value[:_DAY_CHARACTERS]
             for name in self._days
-            if isinstance(payload.get(name), str) and _MIDNIGHT.fullmatch(payload[name])
+            if isinstance(value := payload.get(name), str)
+            and len(value) > _DAY_CHARACTERS
+            and _MIDNIGHT.fullmatch(value)
         }
         return {**payload, **midnights} if midnights else payload
 
@@ -183,16 +185,16 @@ class RecordSchema:
 
     def training_warnings(self, rows: Sequence[Row]) -> list[RowWarning]:
         """Values outside what the pipeline saw in training, at most `MAX_LISTED_WARNINGS`, in row order."""
-        odd = [(name, node) for name, node in self._annotated if not _are_usual([row.get(name) for row in rows], node)]
-        if not odd:
-            return []
-        warnings = (
-            warning
-            for index, row in enumerate(rows)
-            for name, node in odd
-            if (warning := _training_warning(index, name, node, row.get(name))) is not None
-        )
-        return list(islice(warnings, MAX_LISTED_WARNINGS))
+        found = [
+            (row, position)
+            for position, (name, node) in enumerate(self._annotated)
+            for row in _unusual_rows(rows, name, node)[:MAX_LISTED_WARNINGS]
+        ]
+        warnings = []
+        for row, position in sorted(found)[:MAX_LISTED_WARNINGS]:
+            name, node = self._annotated[position]
+            warnings.append(RowWarning(row, name, _training_sentence(node, rows[row][name])))
+        return warnings
 
     def _are_options(self, rows: Sequence[Row]) -> bool:
         """Whether otherwise valid rows hold only options, where the validator was not given the enum."""
@@ -341,32 +343,26 @@ _FORMATS: dict[str, Callable[[str], bool]] = {
 }
 
 
-def _are_usual(values: Iterable[Any], node: Mapping[str, Any]) -> bool:
-    """Whether no value of a column deserves a warning, told by its smallest and largest or its distinct values."""
-    present = [value for value in values if value is not None]
-    if not present:
-        return True
-    if _VALUES in node and "x-training-range" not in node:
-        return set(present).issubset(node[_VALUES])
-    return all(_training_warning(0, "", node, value) is None for value in (min(present), max(present)))
-
-
-def _training_warning(index: int, name: str, node: Mapping[str, Any], value: Any) -> RowWarning | None:
-    if value is None:
-        return None
+def _unusual_rows(rows: Sequence[Row], name: str, node: Mapping[str, Any]) -> list[int]:
+    """The rows with a value that deserves a warning, in ascending order."""
+    values = [row.get(name) for row in rows]
     if "x-training-range" in node:
         low, high = node["x-training-range"]
-        if value < low:
-            return RowWarning(index, name, f"below the training minimum {low:g}")
-        if value > high:
-            return RowWarning(index, name, f"above the training maximum {high:g}")
-    elif _VALUES in node:
-        if value not in node[_VALUES]:
-            # A warning is stored with its prediction and must not hold a redacted value.
-            what = "the value" if MARK_KEY in node else shown(value)
-            return RowWarning(index, name, f"{what} was not seen in training")
-    else:
-        mean, deviation = node["x-training-usual"]
-        if abs(value - mean) > _UNUSUAL_DEVIATIONS * deviation:
-            return RowWarning(index, name, f"far from what training saw (mean {mean:.4g}, deviation {deviation:.4g})")
-    return None
+        return [row for row, value in enumerate(values) if value is not None and not low <= value <= high]
+    if _VALUES in node:
+        seen = node[_VALUES]
+        return [row for row, value in enumerate(values) if value is not None and value not in seen]
+    mean, deviation = node["x-training-usual"]
+    most = _UNUSUAL_DEVIATIONS * deviation
+    return [row for row, value in enumerate(values) if value is not None and abs(value - mean) > most]
+
+
+def _training_sentence(node: Mapping[str, Any], value: Any) -> str:
+    if "x-training-range" in node:
+        low, high = node["x-training-range"]
+        return f"below the training minimum {low:g}" if value < low else f"above the training maximum {high:g}"
+    if _VALUES in node:
+        # A warning is stored with its prediction and must not hold a redacted value.
+        return f"{'the value' if MARK_KEY in node else shown(value)} was not seen in training"
+    mean, deviation = node["x-training-usual"]
+    return f"far from what training saw (mean {mean:.4g}, deviation {deviation:.4g})"

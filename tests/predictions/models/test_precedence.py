@@ -144,7 +144,7 @@ def test_it_gives_each_output_what_was_asked_although_a_step_writes_into_its_inp
 
     rows = [dict.fromkeys((column.name for column in penguins.record_schema.columns), None) | {"year": 2007}]
 
-    answers = calls.run(Writes(), penguins.record_schema, rows, ["predict", "predict_proba"])
+    answers = calls.run_rows(Writes(), penguins.record_schema, rows, ["predict", "predict_proba"])
 
     assert answers["predictions"] == [0]
     assert 2007.0 in answers["probabilities"][0].values()

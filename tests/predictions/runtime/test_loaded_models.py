@@ -13,6 +13,7 @@ from predictions.runtime import host_access, loaded_models
 from registry.inspection.version_request import VersionRequest
 from registry.models import ModelVersion
 from registry.publishing.publish import publish
+from registry.sandbox.measurement import parts_in_force
 from tests import pipelines
 from tests.meanwhile import at_once
 
@@ -129,7 +130,7 @@ def test_it_asks_for_a_restart_where_the_process_does_not_trust_what_was_admitte
 
 
 def test_it_says_which_parts_of_the_sandbox_hold(penguins: ModelVersion) -> None:
-    assert loaded_models.load(penguins).sandbox == tuple(penguins.report["sandbox"])
+    assert loaded_models.load(penguins).sandbox == parts_in_force()
 
 
 def test_it_is_unavailable_without_a_host(penguins: ModelVersion, tmp_path: Path, monkeypatch: Any) -> None:
