@@ -64,11 +64,8 @@ def fits_in_place(version: ModelVersion, rows: Sequence[Row]) -> bool:
 
 def _most_own_rows(version_id: int) -> int:
     """That one request may have. They cannot be divided among calls, so nearly all of the time is theirs."""
-    rows: int = settings.MLSERVE_CALL_ROWS
-    first: int = settings.MLSERVE_BATCH_ROWS
-    return paces.rows_within(
-        version_id, settings.MLSERVE_BATCH_SECONDS, at_first=min(first, rows), most=rows, share=0.8
-    )
+    limit_seconds, most = settings.MLSERVE_BATCH_SECONDS, settings.MLSERVE_CALL_ROWS
+    return paces.rows_within(version_id, limit_seconds, at_first=settings.MLSERVE_BATCH_ROWS, most=most, share=0.8)
 
 
 def _most_rows(version_id: Any) -> int:
