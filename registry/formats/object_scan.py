@@ -27,9 +27,9 @@ _PLAIN |= {kind for kind in np.sctypeDict.values() if kind not in (np.void, np.o
 # Functions of Python, C and NumPy, which were checked by name; Cython has a type of its own in each module.
 _NAMED = FunctionType | BuiltinFunctionType | ModuleType | np.ufunc | type(np.clip)
 _CYTHON_FUNCTIONS = {"cython_function_or_method", "fused_cython_function"}
-# Standard modules whose objects are not searched: no file has one, so what a trusted class refers to there belongs to
-# the process.
-_PYTHON = sys.stdlib_module_names - {module.partition(".")[0] for module, _ in listed()}
+# Standard modules whose objects are not searched, unless a file may name their class; what else a trusted class refers
+# to belongs to the process.
+_PYTHON = sys.stdlib_module_names - {"builtins", "collections", "functools"}
 _RESPONSES = {"predict", "predict_proba", "predict_log_proba", "decision_function"}
 _METHODS = {"auto", *_RESPONSES}
 # Attributes by which scikit-learn's classes choose a method to call; tests/registry/formats/test_scikit_learn_words.py
@@ -59,16 +59,14 @@ def require_harmless(root: Any) -> None:
 
     Takes about a second for ten million objects; arrays of numbers cost nothing.
     """
-    pending, seen, kept = [root], set(), []
+    # The objects themselves are kept, too: some exist only while they are looked at, as an attribute dict that Python
+    # makes when it is asked for, and a later one with the same id would be passed over.
+    pending, seen = [root], dict[int, Any]()
     while pending:
         value = pending.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        parts = _parts(value)
-        if isinstance(value, np.ndarray | np.void | np.dtype):
-            kept.append(parts)  # new objects, kept alive so that no later one gets their ids
-        pending.extend(part for part in parts if type(part) not in _PLAIN)
+        if id(value) not in seen:
+            seen[id(value)] = value
+            pending.extend(part for part in _parts(value) if type(part) not in _PLAIN)
 
 
 def _parts(value: Any) -> Collection[Any]:
@@ -83,12 +81,17 @@ def _parts(value: Any) -> Collection[Any]:
         return []
     if isinstance(value, _NAMED) or kind.__name__ in _CYTHON_FUNCTIONS:
         return []
-    if str(kind.__module__).partition(".")[0] in _PYTHON or value is pd.NA or value is pd.NaT:
+    if _is_python_own(kind) or value is pd.NA or value is pd.NaT:
         return []
     attributes = _attributes(value)
     _require_plain(value, attributes)
     require_sound_positions(value)
     return [attributes, *_objects_in(value), *(each for each in gc.get_referents(value) if each is not kind)]
+
+
+def _is_python_own(kind: type) -> bool:
+    module = str(kind.__module__)
+    return module.partition(".")[0] in _PYTHON and (module, kind.__qualname__) not in listed()
 
 
 def _attributes(value: Any) -> dict[Any, Any]:

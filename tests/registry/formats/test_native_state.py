@@ -128,6 +128,11 @@ def lists() -> Any:
     return made
 
 
+def longer(polynomials: Any) -> Any:
+    polynomials.x = np.arange(9.0)
+    return polynomials
+
+
 def vectors(machine: Any, **attributes: Any) -> Any:
     return changed(machine.fit(ROWS @ ROWS.T, TARGET), **attributes)
 
@@ -202,7 +207,7 @@ HOSTILE: Mapping[str, Change] = {
     "a list's values": lambda: changed(lists(), data=np.array([[], [1.0], [1.0]], dtype=object)),
     "a key of a matrix": lambda: sparse("dok", _dict={(FAR, 0): 1.0}),
     "a spline's coefficients": lambda: changed(BSpline(np.arange(9.0), np.ones(5), 3), _c=np.ones(1)),
-    "a piece's end": lambda: changed(PPoly(np.ones((2, 3)), np.arange(4.0)), _x=np.arange(9.0)),
+    "a piece's end": lambda: longer(PPoly(np.ones((2, 3)), np.arange(4.0))),
     "a twister's position": lambda: generator("MT19937", "state", position=FAR),
     "a twister's negative position": lambda: generator("MT19937", "state", position=-2),
     "a buffer's position": lambda: generator("Philox", position=FAR),
