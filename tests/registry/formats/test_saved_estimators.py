@@ -99,19 +99,26 @@ def test_it_lets_in_frames(tmp_path: Path) -> None:
 
 
 def fitted(cls: type, data: tuple[np.ndarray, np.ndarray]) -> Any | None:
-    """With its defaults on a little data; None for one that cannot predict that."""
+    """With its defaults on a little data; None for one that cannot learn from that."""
     try:
-        pipeline = Pipeline([("scale", StandardScaler(with_mean=False)), ("model", cls())])
-        pipeline.fit(*data).predict(data[0])
+        pipeline = Pipeline([("scale", StandardScaler(with_mean=False)), ("model", cls())]).fit(*data)
+        answer_of(pipeline, data[0])
     except (TypeError, ValueError, AttributeError, NotImplementedError):
         return None
     return pipeline
 
 
+def answer_of(pipeline: Any, rows: np.ndarray) -> np.ndarray:
+    """What is left to ask of one that only clusters its rows is how many features they had."""
+    ways = ("predict", "transform")
+    answer = next((getattr(pipeline, way)(rows) for way in ways if hasattr(pipeline, way)), pipeline.n_features_in_)
+    return answer.toarray() if hasattr(answer, "toarray") else np.asarray(answer)
+
+
 @pytest.mark.filterwarnings("ignore")  # of estimators on so little data
 def test_it_lets_in_every_estimator(tmp_path: Path, data: tuple[np.ndarray, np.ndarray]) -> None:
     tried, refused = 0, []
-    for _, cls in all_estimators(type_filter=["classifier", "regressor"]):
+    for _, cls in all_estimators():
         pipeline = fitted(cls, data)
         if pipeline is None:
             continue
@@ -120,8 +127,10 @@ def test_it_lets_in_every_estimator(tmp_path: Path, data: tuple[np.ndarray, np.n
             path = tmp_path / "model"
             WAYS[way](pipeline, path)
             names = loading.refused(loading.read_names(path))
-            if names or not np.array_equal(loading.load(path).pipeline.predict(data[0]), pipeline.predict(data[0])):
+            if names or not np.array_equal(
+                answer_of(loading.load(path).pipeline, data[0]), answer_of(pipeline, data[0]), equal_nan=True
+            ):
                 refused.append((cls.__name__, way, [str(each.reference) for each in names]))
 
     assert refused == []
-    assert tried > 60
+    assert tried > 140
