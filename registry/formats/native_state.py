@@ -23,11 +23,12 @@ def require_sound_positions(value: Any) -> None:
 
     Takes a pass over the nodes, indices and vocabularies; parts that are missing, as before `fit`, are not required.
     """
-    for check in _checks_of(type(value)):
+    kind: Any = type(value)
+    for check in _checks_of(kind):
         try:
             check(value)
         except _UNSOUND as error:
-            raise Refused(f"A {type(value).__name__} of the file is inconsistent: {error!s:.100}.", NEVER) from error
+            raise Refused(f"A {kind.__name__} of the file is inconsistent: {error!s:.100}.", NEVER) from error
 
 
 @cache

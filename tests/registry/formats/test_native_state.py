@@ -1,5 +1,6 @@
 """Positions that compiled code would follow out of its memory, each put into the state of a fitted model."""
 
+import functools
 import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -161,7 +162,7 @@ HOSTILE: Mapping[str, Change] = {
     "no node": lambda: histogram(lambda each: changed(each, nodes=each.nodes[:0])),
     "a bin mapper": bin_mapper,
     **{
-        f"{kind.__name__}: {name}": (lambda kind=kind, place=place, change=change: neighbours(kind, place, change))
+        f"{kind.__name__}: {name}": functools.partial(neighbours, kind, place, change)
         for kind in (KDTree, BallTree)
         for name, place, change in (
             ("a row", 1, first(FAR)),

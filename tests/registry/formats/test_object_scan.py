@@ -63,7 +63,7 @@ def itself(value: Any) -> list[Any]:
 
 
 def described(value: Any) -> np.dtype[Any]:
-    return np.dtype("f8", metadata={"a": value})  # type: ignore[call-overload, no-any-return]
+    return np.dtype("f8", metadata={"a": value})
 
 
 def stacking(*methods: Any) -> Any:

@@ -146,7 +146,7 @@ def word_of(call: ast.Call) -> ast.expr | None:
     if name not in BY_NAME:
         return None
     by_keyword = [each.value for each in call.keywords if each.arg == "response_method"]
-    return (by_keyword or call.args[BY_NAME[name] :] or [None])[0]
+    return next(iter([*by_keyword, *call.args[BY_NAME[name] :]]), None)
 
 
 def words_in(node: ast.AST, function: str = "") -> Iterator[str]:
