@@ -279,7 +279,7 @@ def test_it_answers_503_when_too_many_wait(
 def test_it_leaves_large_requests_to_the_workers(
     api: APIClient, penguins: ModelVersion, penguin: dict[str, Any], settings: Any
 ) -> None:
-    settings.MLSERVE_BATCH_ROWS = 3
+    settings.MLSERVE_CALL_ROWS = 3
 
     assert api.post(URL, [penguin] * 3, headers={"Prefer": "wait=1"}).status_code == 200
     assert api.post(URL, [penguin] * 4, headers={"Prefer": "wait=1"}).status_code == 202

@@ -27,7 +27,7 @@ def test_it_leaves_to_workers_what_would_take_too_long(
 
     monkeypatch.setattr(loaded_models, "predict", slow)
     few = api.post(URL, [penguin] * 2, headers=WAIT)
-    many = api.post(URL, [penguin] * 20, headers={"Prefer": "wait=1"})
+    many = api.post(URL, [penguin] * 50, headers={"Prefer": "wait=1"})
 
     assert (few.status_code, few.json()["status"]) == (200, "succeeded")
     assert (many.status_code, many.json()["status"]) == (202, "queued")
