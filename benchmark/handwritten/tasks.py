@@ -1,4 +1,4 @@
-"""The queue of the hand-written asynchronous server: Celery, with Redis for tasks and for results that nobody stores."""
+"""The queue of the hand-written asynchronous server: Celery with Redis, also for results without a database."""
 
 import os
 from typing import Any
