@@ -1,7 +1,7 @@
 """Store new predictions. When `record` returns, the rows are in the database, and the caller may be answered.
 
 The rows of requests that meet here share a transaction. SQLite lets one connection write at a time. PostgreSQL commits
-several at once, and faster than one of them could commit for all; beyond some, more only cost more (decision 0011).
+several at once, and faster than one of them could commit for all; beyond some, more only cost more (decision 0017).
 """
 
 from collections.abc import Callable, Sequence
