@@ -60,10 +60,9 @@ def fetch(sql: str, parameters: Sequence[Any], *, keeps_plan: bool = False) -> S
             cursor.execute(sql, parameters)
             return list(cursor.fetchall())
     with database.wrap_database_errors:
-        driver = _driver(database)
-        if keeps_plan and database.vendor == "postgresql":
-            return _kept(driver, sql, parameters).fetchall()
-        rows: list[tuple[Any, ...]] = driver.execute(_native(sql, database), parameters).fetchall()
+        driver, keeps_plan = _driver(database), keeps_plan and database.vendor == "postgresql"
+        cursor = _kept(driver, sql, parameters) if keeps_plan else driver.execute(_native(sql, database), parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
 
 
