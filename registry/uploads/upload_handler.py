@@ -1,10 +1,12 @@
 """Files in a posted form, before anything of them is written to disk: who may send them, and how much."""
 
+import tempfile
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.core.files.uploadhandler import FileUploadHandler
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
 
 from mlserve.errors import TooLarge
 from registry.uploads.incoming import MAX_SMALL_FILE_BYTES
@@ -52,3 +54,19 @@ class FilesOfUploaders(FileUploadHandler):
 
     def file_complete(self, file_size: int) -> None:
         """The handlers behind this one have it."""
+
+
+class NamelessFiles(TemporaryFileUploadHandler):
+    """The last of FILE_UPLOAD_HANDLERS: files on the disk without a name there, which end with the process.
+
+    Django's own have names, and stay when the process is killed.
+    """
+
+    def new_file(self, *args: Any, **options: Any) -> None:
+        FileUploadHandler.new_file(self, *args, **options)
+        file = tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115 - Django closes it
+        self.file = UploadedFile(file, self.file_name, self.content_type, 0, self.charset, self.content_type_extra)
+
+    def upload_interrupted(self) -> None:
+        if hasattr(self, "file"):
+            self.file.close()
