@@ -39,9 +39,9 @@ def exit_when_stopped() -> None:
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # under nohup, the end of the terminal is ignored
-            signal.signal(number, _exit)
+            signal.signal(number, _end)
 
 
-def _exit(number: int, _frame: object) -> None:
+def _end(number: int, _frame: object) -> None:
     signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)

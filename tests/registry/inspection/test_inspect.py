@@ -136,22 +136,6 @@ def test_it_refuses_another_scikit_learn_and_looks_at_the_rest(save: Save) -> No
     assert inspected.version_fields == {}
 
 
-def test_it_warns_of_a_pattern_that_takes_too_long(save: Save, tmp_path: Path) -> None:
-    frame = pd.DataFrame({"code": ["aa", "aaa"]})
-    pipeline = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LinearRegression()).fit(frame, [1.0, 2.0])
-    node = {"type": "string", "pattern": "^((?!x)a+)+$"}
-    schema = written(tmp_path / "s.json", {"type": "object", "properties": {"code": node}, "required": ["code"]})
-    sample = written(tmp_path / "sample.csv", "code\naa\naaa\n")
-
-    inspected = inspect(save(pipeline), VersionRequest(schema=SchemaSource(schema, "json_schema"), sample=sample))
-
-    check = check_of(inspected, "schema")
-    assert check.status == "warning"
-    assert "The pattern of the column 'code' takes too long for some texts, such as 'aaaaaaaaaa" in check.detail
-    assert "one way only" in check.fix
-    assert inspected.version_fields["schema"]["properties"]["code"]["maxLength"] == 1_000
-
-
 def test_it_warns_of_another_scikit_learn_that_was_allowed(save: Save) -> None:
     path = pipelines.with_other_sklearn(save(two_columns()))
 
