@@ -54,6 +54,7 @@ def test_it_gives_files_no_name_that_a_killed_process_would_leave(folder: Path) 
 
     assert list(folder.iterdir()) == []
     file = handler.file_complete(7)
+    assert file is not None
     assert (b"".join(file.chunks()), file.size, file.name) == (b"content", 7, "large")
     handler.upload_interrupted()
     assert file.closed
