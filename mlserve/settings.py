@@ -260,7 +260,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MLSERVE_MAX_BODY_BYTES
 FILE_UPLOAD_HANDLERS = [
     "registry.uploads.upload_handler.FilesOfUploaders",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
-    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+    "registry.uploads.upload_handler.NamelessFiles",
 ]
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # one field per column of a form page
 MLSERVE_MAX_ROWS = env.number("MLSERVE_MAX_ROWS", default=50_000, at_least=1)

@@ -13,6 +13,8 @@ from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 
 from mlserve.errors import MlserveError
+from mlserve.observability.database_files import require_database_files
+from mlserve.operations.disks import DiskTrial
 from predictions.models import Prediction
 from predictions.queue import heartbeat, wake_ups
 from registry.models import ModelVersion
@@ -22,6 +24,7 @@ log = logging.getLogger(__name__)
 
 # Longer than a worker tries a version that hangs (MLSERVE_INSPECTION_SECONDS, unless raised).
 _PENDING_HOLDS_SECONDS = 180.0
+_disk_trial = DiskTrial()
 _STARTED = time.monotonic()
 _MOST_NAMED = 10
 # Longer would hide a failure from a balancer that asks every second.
@@ -99,12 +102,18 @@ def _probe(check: Callable[[], Facts]) -> Facts:
 
 
 def _database() -> Facts:
+    require_database_files()
     return {"oldest_queued_seconds": round(Prediction.objects.oldest_queued_seconds(now=timezone.now()), 3)}
 
 
 def _storage() -> Facts:
     storages["artifacts"].exists("ready")
     return {"kind": "bucket" if settings.MLSERVE_BUCKET else "files"}
+
+
+def _disk() -> Facts:
+    _disk_trial()
+    return {}
 
 
 def _queue() -> Facts:
@@ -155,6 +164,7 @@ def _sandbox() -> Facts:
 _CHECKS: Mapping[str, Callable[[], Facts]] = {
     "database": _database,
     "storage": _storage,
+    "disk": _disk,
     "queue": _queue,
     "workers": _workers,
     "models": _models,

@@ -35,8 +35,9 @@ def wait_until_ended(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Whether the prediction ended within the time. False at once when too many requests wait already, and soon once the
-    server was asked to stop: the caller gets the address of the result instead.
+    """Whether the prediction ended within the time.
+
+    False at once when too many requests wait already, and soon once the server was asked to stop.
     """
     if timeout_seconds <= 0 or not _places.acquire(blocking=False):
         return False

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 import jsonschema_rs
 
 from mlserve.errors import BadUpload, FieldError, InvalidRows
+from registry.schema import patterns
 from registry.schema.flattening import (
     IGNORED_KEY,
     column_dtype,
@@ -87,6 +88,7 @@ class RecordSchema:
     ) -> "RecordSchema":
         """Flatten and compile `raw`; inputs follow `order` (default: as written). Raises BadUpload."""
         flat = flat_record_schema(raw)
+        flat["properties"] = {name: patterns.bounded(node) for name, node in flat["properties"].items()}
         ordered = in_column_order(flat, order or flat["properties"])
         columns = [Column(name, column_dtype(ordered, name), _missing(node)) for name, node in _nodes(ordered)]
         for name, position in sorted(ordered.get(IGNORED_KEY, {}).items(), key=lambda each: each[1]):
@@ -94,6 +96,7 @@ class RecordSchema:
         schema = cls(ordered, tuple(columns), container)
         try:
             schema._record_validator.is_valid({})
+            _ = schema._slow
         except (ValueError, jsonschema_rs.ReferencingError) as error:
             raise BadUpload(f"The schema cannot be used: {getattr(error, 'message', error)}.") from error
         return schema
@@ -136,23 +139,27 @@ class RecordSchema:
     def example(self) -> Row:
         return example_record(self.json_schema)
 
+    def slow_texts(self) -> dict[str, str]:
+        """For each column whose pattern takes too long for some text: such a text. Takes two seconds at most."""
+        return patterns.slow_texts(self._within_dtypes, self._slow)
+
     def validated(self, payload: Any) -> list[Row]:
         """The rows of a request, one record or a list of records, without the columns that are ignored.
 
         Raises InvalidRows with every error; pointers start at `#/column` for a single record, at
         `#/row/column` for a list.
         """
-        payload = self.with_days(payload)
+        payload, effort = self.with_days(payload), patterns.Effort()
         if isinstance(payload, dict):
-            if not (self._record_validator.is_valid(payload) and self._are_options([payload])):
-                self._errors.refuse([(payload, ())])
+            if not (self._record_validator.is_valid(payload) and self._are_allowed([payload], effort)):
+                self._errors.refuse([(payload, ())], effort)
             return self._inputs_of([payload])
         if not isinstance(payload, list):
             raise InvalidRows([FieldError("#", "must be one record {…} or a list of records [{…}, …]")], 1)
         if not payload:
             raise InvalidRows([FieldError("#", "must hold at least one record")], 1)
-        if not (self._list_validator.is_valid(payload) and self._are_options(payload)):
-            self._errors.refuse((row, (index,)) for index, row in enumerate(payload))
+        if not (self._list_validator.is_valid(payload) and self._are_allowed(payload, effort)):
+            self._errors.refuse(((row, (index,)) for index, row in enumerate(payload)), effort)
         return self._inputs_of(payload)
 
     def with_days(self, payload: Any) -> Any:
@@ -196,11 +203,15 @@ class RecordSchema:
             warnings.append(RowWarning(row, name, _training_sentence(node, rows[row][name])))
         return warnings
 
-    def _are_options(self, rows: Sequence[Row]) -> bool:
-        """Whether otherwise valid rows hold only options, where the validator was not given the enum."""
+    def _are_allowed(self, rows: Sequence[Row], effort: patterns.Effort) -> bool:
+        """Whether rows that the validator accepts have what it was not asked for: options, slow patterns."""
         for name, values in self._enums:
             for row in rows:
                 if name in row and row[name] not in values:
+                    return False
+        for name, validator in self._slow.items():
+            for row in rows:
+                if name in row and (effort.is_spent or not effort.spent_on(validator.is_valid, row[name])):
                     return False
         return True
 
@@ -211,7 +222,13 @@ class RecordSchema:
 
     @cached_property
     def _errors(self) -> RowErrors:
-        return RowErrors(self._within_dtypes, self.json_schema["required"], _compile)
+        return RowErrors(self._within_dtypes, self.json_schema["required"], _compile, self._slow)
+
+    @cached_property
+    def _slow(self) -> dict[str, Any]:
+        """The validators of columns that are slow to compare with their patterns."""
+        slow = {name: node for name, node in self._within_dtypes.items() if patterns.most_characters(node) is not None}
+        return {name: _compile(without_enum(node)) for name, node in slow.items()}
 
     @cached_property
     def _record_validator(self) -> Any:
@@ -225,16 +242,20 @@ class RecordSchema:
         nodes = self._within_dtypes.items()
         left = {name for name, node in self.properties.items() if is_left_to_validator(node)}
         properties = {name: node if name in left else without_enum(node) for name, node in nodes}
+        for name in self._slow:
+            properties[name] = {key: value for key, value in properties[name].items() if key in ("type", "enum")}
         return {**self.json_schema, "properties": properties}
 
     @cached_property
     def _within_dtypes(self) -> dict[str, dict[str, Any]]:
-        """The properties with the limits of each column's dtype, beyond which a frame cannot hold a value.
+        """The properties with the limits of each column's dtype, beyond which a frame cannot hold a value, and of
+        what is compared with its pattern.
 
         A column that is ignored may hold anything.
         """
         inputs = {column.name: _within_dtype(self.properties[column.name], column.dtype) for column in self.columns}
-        return {**inputs, **{name: {} for name in self.ignored}}
+        bounded = {name: patterns.bounded(node) for name, node in inputs.items()}
+        return {**bounded, **{name: {} for name in self.ignored}}
 
     @cached_property
     def _annotated(self) -> list[tuple[str, dict[str, Any]]]:
@@ -261,7 +282,9 @@ def _missing(node: Mapping[str, Any]) -> Missing:
 
 
 def _compile(schema: dict[str, Any]) -> Any:
-    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, offline=True, formats=_FORMATS)
+    return jsonschema_rs.Draft202012Validator(
+        schema, validate_formats=True, offline=True, formats=_FORMATS, pattern_options=patterns.OPTIONS
+    )
 
 
 def _within_dtype(node: dict[str, Any], dtype: str) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -47,7 +49,7 @@ def test_it_is_ready_when_every_part_answers(client: Client, penguins: ModelVers
 
     assert response.status_code == 200
     assert {name for name, check in response.json()["checks"].items() if check["ok"]} == {
-        "database", "storage", "queue", "workers", "models", "sandbox",
+        "database", "storage", "disk", "queue", "workers", "models", "sandbox",
     }  # fmt: skip
 
 
@@ -99,6 +101,24 @@ def test_it_keeps_names_of_hosts_to_the_log(
 
     assert part["detail"].startswith(shown)
     assert "db.internal is gone" in caplog.text
+
+
+def test_it_says_that_a_file_of_the_database_was_deleted(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("a server looks after its own files")
+    path = tmp_path / "database.sqlite3"
+    monkeypatch.setitem(connection.settings_dict, "NAME", str(path))
+    with path.open("w"):
+        assert client.get("/readyz").json()["checks"]["database"]["ok"]
+        path.unlink()
+        clock.now += 1
+
+        part = client.get("/readyz").json()["checks"]["database"]
+
+    assert not part["ok"]
+    assert part["detail"].startswith("database.sqlite3 was deleted or replaced while the service has it open")
 
 
 def test_it_names_no_bucket(client: Client, settings: Any) -> None:
