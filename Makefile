@@ -73,8 +73,9 @@ check: $(DEV) ## lint, formatting, types, Django's deployment checks, migrations
 	$(BIN)/python -m pytest tests/test_architecture.py -q
 
 # An option is given when its variable is neither empty nor 0.
-bench: $(BENCH) ## measure mlserve beside hand-written servers (QUICK=1: shorter; STORED=1000000: also with so many stored)
+bench: $(BENCH) ## measure mlserve beside hand-written servers (QUICK=1, DATABASE=postgres, STORED=1000000: also with so many stored)
 	@exec $(BIN)/python -m benchmark $(if $(filter-out 0,$(QUICK)),--quick) \
+		$(if $(DATABASE),--database "$(DATABASE)") \
 		$(if $(filter-out 0,$(STORED)),--stored $(STORED)) $(if $(MARKDOWN),--markdown $(MARKDOWN))
 
 # As root also with a full disk.

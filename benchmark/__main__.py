@@ -4,10 +4,12 @@ import argparse
 import signal
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmark import machine, report
 from benchmark.plan import FULL, QUICK, WORKLOADS
+from benchmark.postgres import running_cluster
 from benchmark.programs import DidNotStart
 from benchmark.session import Session, say
 from benchmark.systems import ROOT
@@ -27,6 +29,13 @@ def _options() -> argparse.Namespace:
         metavar="WORKLOAD",
         choices=[workload.name for workload in WORKLOADS],
         help="measure this workload alone; may be given several times: %(choices)s",
+    )
+    parser.add_argument(
+        "--database",
+        choices=report.DATABASES,
+        default="sqlite",
+        help="where mlserve stores predictions (default: sqlite). With postgres, a server of its own is started, and "
+        "the hand-written servers store theirs in it, too",
     )
     parser.add_argument(
         "--stored",
@@ -55,7 +64,13 @@ def main() -> int:
     session = Session(QUICK if options.quick else FULL, chosen, options.stored)
     described = machine.describe()
     try:
-        with tempfile.TemporaryDirectory(prefix="mlserve-bench-", ignore_cleanup_errors=True) as folder:
+        with ExitStack() as stack:
+            folder = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="mlserve-bench-", ignore_cleanup_errors=True)
+            )
+            if options.database == "postgres":
+                session.cluster = stack.enter_context(running_cluster())
+                described["postgres"] = session.cluster.version()
             session.run(Path(folder))
     except DidNotStart as error:
         say(str(error))
@@ -63,11 +78,11 @@ def main() -> int:
     except KeyboardInterrupt:
         say("Interrupted; every server was stopped.")
         return 130
-    text = report.markdown(described, session.results)
+    text = report.markdown(described, session.results, options.database)
     print(f"\n{text}")
-    report.write_json(options.json, described, session.results)
+    report.write_json(options.json, described, session.results, options.database)
     if options.markdown:
-        report.write_markdown(options.markdown, text)
+        report.write_markdown(options.markdown, text, options.database)
     for failure in session.failures:
         say(f"FAILED: {failure}")
     return 1 if session.failures else 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 _PACKAGES = (
     "django", "djangorestframework", "django-q2", "granian", "orjson", "jsonschema-rs", "scikit-learn", "pandas",
-    "numpy", "fastapi", "uvicorn", "uvloop", "httptools", "pydantic", "celery", "redis",
+    "numpy", "fastapi", "uvicorn", "uvloop", "httptools", "pydantic", "celery", "redis", "psycopg",
 )  # fmt: skip
 
 

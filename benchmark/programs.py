@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmark import processes
 from mlserve.processes.orphans import end_with_parent
@@ -37,9 +38,11 @@ def run_to_end(command: Sequence[str], environment: Mapping[str, str]) -> str:
 
 
 class Program:
-    """One command with its output in `log`."""
+    """One command with its output in `log`; `owner` says who runs it, as `subprocess` takes it."""
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, **owner: Any
+    ) -> None:
         self.name = name
         self._log = log
         with log.open("ab") as output:
@@ -52,6 +55,7 @@ class Program:
                 stderr=output,
                 start_new_session=True,
                 preexec_fn=end_with_parent,  # noqa: PLW1509 - no other thread runs when programs are started
+                **owner,
             )
 
     @property

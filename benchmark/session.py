@@ -16,6 +16,7 @@ from benchmark.dialects import HANDWRITTEN, WrongAnswer
 from benchmark.example import Example, make_example
 from benchmark.figures import medians, rounded
 from benchmark.plan import Effort, Round, Workload
+from benchmark.postgres import Cluster
 from benchmark.programs import DidNotStart, Program, free_port, run_to_end
 from benchmark.systems import System
 
@@ -36,6 +37,8 @@ class Session:
     effort: Effort
     workloads: Sequence[Workload]
     stored_rows: int = 0
+    # Of which all systems have databases; None: SQLite for mlserve, and the others store nothing.
+    cluster: Cluster | None = None
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
@@ -78,14 +81,19 @@ class Session:
 
     def _start(self, example: Example, stack: ExitStack) -> list[System]:
         """Those that have a workload, started and warm; the stack stops them."""
-        prepared = [systems.mlserve(MLSERVE, example), systems.handwritten(example)]
+        prepared = [
+            systems.mlserve(MLSERVE, example, cluster=self.cluster),
+            systems.handwritten("handwritten", example, cluster=self.cluster),
+        ]
         if self.stored_rows:
             say(f"Storing {self.stored_rows:,} predictions …")
-            prepared.insert(1, systems.mlserve(STORED, example, stored_rows=self.stored_rows))
+            prepared.insert(1, systems.mlserve(STORED, example, cluster=self.cluster, stored_rows=self.stored_rows))
+        if self.cluster:
+            prepared.append(systems.handwritten("handwritten_forgetful", example))
         if redis := systems.redis_server(example.folder):
             program, port = redis
             stack.callback(program.stop)
-            prepared.append(systems.handwritten_async(example, port))
+            prepared.append(systems.handwritten_async("handwritten_async", example, port, cluster=self.cluster))
         else:
             say(f"handwritten_async is skipped: {_NO_REDIS}")
             self._record("handwritten_async", {"skipped": _NO_REDIS})

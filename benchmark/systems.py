@@ -13,6 +13,8 @@ from benchmark.asking import one_answer
 from benchmark.connection import BadAnswer
 from benchmark.dialects import HANDWRITTEN, MLSERVE_POLLING, MLSERVE_WAITING, QUEUED, Polling, Waiting, WrongAnswer
 from benchmark.example import Example
+from benchmark.handwritten.store import create_table
+from benchmark.postgres import Cluster
 from benchmark.programs import Program, free_port, run_to_end
 from mlserve.conf.dotenv import ENV_FILE
 
@@ -89,12 +91,16 @@ class System:
             self._programs.pop().stop()
 
 
-def mlserve(name: str, example: Example, *, stored_rows: int = 0) -> System:
-    """With data of its own: the model uploaded and promoted, `stored_rows` predictions that ended before."""
+def mlserve(name: str, example: Example, *, cluster: Cluster | None = None, stored_rows: int = 0) -> System:
+    """With data of its own: the model uploaded and promoted, `stored_rows` predictions that ended before.
+
+    In a database of the cluster, or in SQLite without one.
+    """
     port = free_port()
     folder = example.folder / name
     folder.mkdir()
-    environment = _environment_of_mlserve(folder, port)
+    url = cluster.create_database(name) if cluster else f"sqlite:///{folder / 'mlserve.sqlite3'}"
+    environment = _environment_of_mlserve(folder, port, url)
     run_to_end([*_MANAGE, "migrate", "--verbosity", "0"], environment)
     upload = ["upload_model", str(example.artifact), "--model", "tabular", "--tag", "1", "--public", "--promote"]
     schema = f"{ROOT / 'benchmark' / 'validation.py'}:RawData"
@@ -106,20 +112,24 @@ def mlserve(name: str, example: Example, *, stored_rows: int = 0) -> System:
     return System(name, port, [command], example, MLSERVE_WAITING, MLSERVE_POLLING)
 
 
-def handwritten(example: Example) -> System:
+def handwritten(name: str, example: Example, *, cluster: Cluster | None = None) -> System:
+    """It stores its predictions in the cluster; without one, nothing."""
     port = free_port()
-    return System("handwritten", port, [_uvicorn("app", port, _environment_of_peers(example))], example, HANDWRITTEN)
+    environment = _environment_of_peers(name, example, cluster)
+    return System(name, port, [_uvicorn("app", port, environment)], example, HANDWRITTEN)
 
 
-def handwritten_async(example: Example, redis_port: int) -> System:
+def handwritten_async(name: str, example: Example, redis_port: int, *, cluster: Cluster | None = None) -> System:
+    """It stores its predictions in the cluster; without one, for a while in Redis."""
     port = free_port()
-    environment = {**_environment_of_peers(example), "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0"}
+    redis_url = f"redis://127.0.0.1:{redis_port}/0"
+    environment = {**_environment_of_peers(name, example, cluster), "REDIS_URL": redis_url}
     worker = ["-m", "celery", "--app", "benchmark.handwritten.tasks", "worker", "--concurrency", _PROCESSES]
     commands = [
         Command("worker", [sys.executable, *worker, "--loglevel", "WARNING"], environment),
         _uvicorn("queued_app", port, environment),
     ]
-    return System("handwritten_async", port, commands, example, QUEUED)
+    return System(name, port, commands, example, QUEUED)
 
 
 def redis_server(folder: Path) -> tuple[Program, int] | None:
@@ -138,12 +148,16 @@ def _uvicorn(module: str, port: int, environment: Mapping[str, str]) -> Command:
     return Command("web server", [sys.executable, *arguments], environment)
 
 
-def _environment_of_peers(example: Example) -> dict[str, str]:
+def _environment_of_peers(name: str, example: Example, cluster: Cluster | None) -> dict[str, str]:
+    url = cluster.create_database(name) if cluster else ""
+    if url:
+        create_table(url)
     # More threads than cores would compete; mlserve limits its own.
-    return {**os.environ, "MODEL": str(example.artifact), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    threads = {"OMP_NUM_THREADS": "1"}
+    return {**os.environ, **threads, "MODEL": str(example.artifact), "DATABASE_URL": url, "PYTHONPATH": str(ROOT)}
 
 
-def _environment_of_mlserve(folder: Path, port: int) -> dict[str, str]:
+def _environment_of_mlserve(folder: Path, port: int, database_url: str) -> dict[str, str]:
     """The embedded default in `folder`, independent of this machine's environment and .env."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     # manage.py reads .env too: an empty variable counts as unset, and takes precedence over that file.
@@ -154,7 +168,7 @@ def _environment_of_mlserve(folder: Path, port: int) -> dict[str, str]:
         "DEBUG": "1",
         "MLSERVE_NEW_MODELS": "public",
         "MLSERVE_DATA_DIR": str(folder),
-        "DATABASE_URL": f"sqlite:///{folder / 'mlserve.sqlite3'}",
+        "DATABASE_URL": database_url,
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "PYTHONPATH": str(ROOT),

@@ -16,12 +16,18 @@ from typing import Any
 
 import django
 
+from mlserve.processes.secret_memory import forget_variables, hide_memory
+
 log = logging.getLogger(__name__)
 
 Event = Mapping[str, Any]
 
 # They run code that comes with the event, or wait for keyboard input.
 _NOT_IN_A_FUNCTION = frozenset({"shell", "dbshell"})
+# The settings have read them. AWS's own variables stay, for boto3 reads them again for each client.
+_SECRETS = {
+    "SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASE_URL", "MLSERVE_QUEUE", "MLSERVE_METRICS_TOKEN", "SENTRY_DSN",
+}  # fmt: skip
 
 
 class UnknownEvent(Exception):
@@ -129,6 +135,13 @@ def _load() -> None:
     gc.disable()  # imports make little garbage, and collecting it takes a twelfth of their time
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlserve.settings")
     django.setup(set_prefix=False)
+
+    from django.conf import settings
+
+    if settings.ON_LAMBDA:
+        # Its kernel has no Landlock: a model's process, which runs as the same user, could look into this one.
+        hide_memory()
+        forget_variables(_SECRETS)
 
     from mlserve.observability import logs
     from mlserve.observability.monitoring import require_packages, start_monitoring

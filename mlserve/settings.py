@@ -260,7 +260,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MLSERVE_MAX_BODY_BYTES
 FILE_UPLOAD_HANDLERS = [
     "registry.uploads.upload_handler.FilesOfUploaders",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
-    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+    "registry.uploads.upload_handler.NamelessFiles",
 ]
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # one field per column of a form page
 MLSERVE_MAX_ROWS = env.number("MLSERVE_MAX_ROWS", default=50_000, at_least=1)
@@ -271,8 +271,12 @@ MLSERVE_MAX_WAIT = env.number("MLSERVE_MAX_WAIT", default=25, at_least=0, at_mos
 MLSERVE_WEB_THREADS = env.number(
     "MLSERVE_WEB_THREADS", default=64 if _is_sqlite(DATABASES["default"]) else 32, at_least=4, at_most=1024
 )
-# One predict call costs about the same for 1 row and for some hundred; beyond that only latency grows.
+# Of several requests together: a call costs about the same for 1 row and for some hundred; beyond that only latency
+# grows.
 MLSERVE_BATCH_ROWS = env.number("MLSERVE_BATCH_ROWS", default=512, at_least=1)
+# Of one request with many rows, in which nobody else waits for a share: a call of 512 rows takes 5 to 50 ms and one of
+# 10,000 only 17 to 150. More saves little, and a step that makes dense columns of categories may need 100 MB for these.
+MLSERVE_CALL_ROWS = env.number("MLSERVE_CALL_ROWS", default=10_000, at_least=1)
 # The longest that one batch may take before its worker is replaced.
 MLSERVE_BATCH_SECONDS = env.number("MLSERVE_BATCH_SECONDS", default=60, at_least=1)
 MLSERVE_MAX_ATTEMPTS = env.number("MLSERVE_MAX_ATTEMPTS", default=3, at_least=1)

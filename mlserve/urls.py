@@ -24,6 +24,8 @@ urlpatterns = [
     path("logout", LogoutView.as_view(), name="logout"),
     # Browsers ask for it on pages that name no icon, such as the admin's and Swagger UI's.
     path("favicon.ico", RedirectView.as_view(url=lazy(static, str)("mlserve/favicon.svg"))),
+    # The admin's redirect to the page of any object on the site: none has one, and ids of another kind raise there.
+    path("admin/r/<path:content_type_id>/<path:object_id>/", problems.unknown_address),
     path("admin/", admin.site.urls),
     path("", include("predictions.pages.urls")),
     re_path(r"", problems.unknown_address),

@@ -14,6 +14,8 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 from django.utils import timezone
 
 from mlserve.access.expired_rows import forget_callers
+from mlserve.observability.database_files import report_lost_files
+from mlserve.processes import temporary_folders
 from mlserve.processes.orphans import end_with_parent
 from predictions.metrics import totals
 from predictions.models import Prediction
@@ -147,6 +149,7 @@ def sweep_now() -> dict[str, int]:
     """
     now = timezone.now()
     heartbeat.see_living_workers()
+    report_lost_files()
     counts = {
         "released": Prediction.objects.requeue_expired(now=now) + heartbeat.requeue_of_dead_workers(),
         "expired": Prediction.objects.expire(now=now),
@@ -156,6 +159,7 @@ def sweep_now() -> dict[str, int]:
     heartbeat.forget_unseen(now=now)
     sweep_uploads(now=now)
     forget_callers()
+    temporary_folders.delete_abandoned()
     _call_for_what_waits()
     totals.flush()
     counts["unreferenced"] = delete_unreferenced(now=now)

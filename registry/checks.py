@@ -1,13 +1,12 @@
 """System checks of the registry: wrong combinations of settings, with a hint."""
 
-import sys
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from registry.formats.trust import problem_of
-from registry.sandbox import landlock, seccomp
+from registry.sandbox.measurement import REACHED_WITHOUT, WHAT_TO_DO, missing_parts
 
 
 @register(deploy=True)
@@ -41,19 +40,12 @@ def trusted_modules(**_: Any) -> list[CheckMessage]:
 
 @register(deploy=True)
 def sandbox_with_gaps(**_: Any) -> list[CheckMessage]:
-    """What an uploaded file's code could still do while it is inspected. Lambda's kernel has no Landlock."""
-    missing = []
-    if sys.platform == "linux" and not seccomp.is_possible():
-        missing.append("system calls (seccomp)")
-    if sys.platform == "linux" and not landlock.version() and not settings.ON_LAMBDA:
-        missing.append("files (Landlock)")
-    if not missing:
-        return []
+    """What the code of an uploaded file could do on this system."""
     return [
         Warning(
-            f"The inspection of an upload cannot be kept from {' and '.join(missing)} on this system.",
-            hint="Run on Linux 5.13 or later, x86-64 or aarch64, with seccomp and Landlock, or let only those upload "
-            "whom you would let log in here.",
+            f"The sandbox lacks {part} on this system: a model's code could {REACHED_WITHOUT[part]}.",
+            hint=f"{WHAT_TO_DO}.",
             id="registry.W002",
         )
+        for part in missing_parts()
     ]

@@ -1,7 +1,9 @@
 """Real artifacts for tests: small pipelines of every kind that mlserve must serve or refuse."""
 
+import os
 import runpy
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,19 @@ def with_other_sklearn(path: Path) -> Path:
     assert here in content
     path.write_bytes(content.replace(here, OTHER_SKLEARN.encode()))
     return path
+
+
+def misbehaves() -> Pipeline:
+    """Takes `a` seconds for each row, and ends its process where `b` is above 1."""
+    frame = pd.DataFrame({"a": [0.0, 0.0], "b": [0.0, 1.0]})
+    return Pipeline([("obey", FunctionTransformer(obey)), ("model", LinearRegression())]).fit(frame, [1.0, 2.0])
+
+
+def obey(frame: pd.DataFrame) -> pd.DataFrame:
+    time.sleep(frame["a"].sum())
+    if (frame["b"] > 1).any():
+        os._exit(3)
+    return frame
 
 
 class Stateless(TransformerMixin, BaseEstimator):  # type: ignore[misc]

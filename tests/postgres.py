@@ -6,29 +6,20 @@ developer never counts.
 """
 
 import os
-import pwd
-import re
 import shlex
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import psycopg
 import pytest
 
+from benchmark.postgres import MISSING, find_programs, owner_of_cluster
 from tests.requirements import everything_is_required
 
-_MISSING = "PostgreSQL is not installed: apt-get install postgresql"
-# Debian, Red Hat and Homebrew keep the server's programs outside PATH, a folder per version.
-_PROGRAM_FOLDERS = (
-    "usr/lib/postgresql/*/bin",
-    "usr/pgsql-*/bin",
-    "opt/homebrew/opt/postgresql@*/bin",
-)
 # Holds the cluster until its standard input ends, however the test process dies, even by SIGKILL.
 _KEEPER = """
 trap '' INT TERM HUP
@@ -55,9 +46,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         if programs := find_programs():
             os.environ["DATABASE_URL"] = _temporary_postgres(early_config, programs)
         elif everything_is_required():
-            raise pytest.UsageError(_MISSING)
+            raise pytest.UsageError(MISSING)
         else:
-            early_config.stash[_skip_reason] = _MISSING
+            early_config.stash[_skip_reason] = MISSING
     return (yield)
 
 
@@ -86,23 +77,8 @@ def postgres_url(pytestconfig: pytest.Config) -> str:
     if programs := find_programs():
         return _temporary_postgres(pytestconfig, programs)
     if everything_is_required():
-        pytest.fail(_MISSING, pytrace=False)
-    pytest.skip(_MISSING)
-
-
-def find_programs() -> Path | None:
-    """The folder with initdb, pg_ctl and postgres: from PATH, else the newest version installed."""
-    on_path = shutil.which("initdb")
-    installed = [path for glob in _PROGRAM_FOLDERS for path in Path("/").glob(glob)]
-    newest_first = sorted(installed, key=_version, reverse=True)
-    for folder in ([Path(on_path).resolve().parent] if on_path else []) + newest_first:
-        if all((folder / name).exists() for name in ("initdb", "pg_ctl", "postgres")):
-            return folder
-    return None
-
-
-def _version(folder: Path) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", str(folder)))
+        pytest.fail(MISSING, pytrace=False)
+    pytest.skip(MISSING)
 
 
 def _temporary_sqlite(config: pytest.Config) -> str:
@@ -154,11 +130,3 @@ def _run(command: list[str | Path], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True, **owner_of_cluster())
     if done.returncode:
         raise pytest.UsageError(f"{command[0]} failed: {done.stderr.strip()}")
-
-
-def owner_of_cluster() -> dict[str, Any]:
-    """Who else must run the cluster, as `subprocess` takes it: PostgreSQL refuses root."""
-    if os.geteuid() != 0:
-        return {}
-    nobody = pwd.getpwnam("nobody")
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}

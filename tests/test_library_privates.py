@@ -105,12 +105,14 @@ OF_OTHER_LIBRARIES = {
     "_default_manager": "documented by Django",
     "_exit": "documented for os",
     "_fields": "documented for named tuples",
+    "_impl": "scikit-learn: which of libsvm's machines an estimator is; where absent, the artifact is refused",
     "_make": "documented for named tuples",
     "_meta": "documented by Django",
     "_preprocessor": "scikit-learn: where HistGradientBoosting encodes categories; where absent, less is known",
     "_raw_delete": "Django: DELETE without looking for what refers to the rows",
     "_state": "documented by Django",
     "_store": "Django: the headers of a response with their spelling",
+    "_validate_data": "scikit-learn: what a tree of neighbours asks of its metric; where absent, it is refused",
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
@@ -91,7 +92,7 @@ TABLE: dict[str, Answers] = {
     "admin/password_change/done/": STAFF,
     "admin/autocomplete/": STAFF,
     "admin/jsi18n/": STAFF,
-    "admin/r/<path:content_type_id>/<path:object_id>/": STAFF,
+    "admin/r/<path:content_type_id>/<path:object_id>/": all_callers(*METHODS, status=404),
     "admin/(app)/": STAFF,
     "admin/(anything else)": STAFF,
     "admin/auth/user/<id>/password/": STAFF,
@@ -174,6 +175,15 @@ def ask(client: Client, method: str, url: str) -> int:
     if url.startswith("/admin/") and response.status_code == 302 and url != "/admin/logout/":
         assert response.headers["Location"].startswith("/admin/login/?next="), (method, url)
     return response.status_code
+
+
+def test_it_knows_no_object_by_its_type(owner: User) -> None:
+    """Not by an id of another kind either, such as a number where the objects of the type have UUIDs."""
+    client = Client()
+    client.force_login(owner)
+
+    for content_type in ContentType.objects.all():
+        assert client.get(f"/admin/r/{content_type.pk}/1/").status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
-"""The queue of the hand-written asynchronous server: Celery with Redis for tasks and results."""
+"""The queue of the hand-written asynchronous server: Celery with Redis, also for results without a database."""
 
 import os
 from typing import Any
+from uuid import UUID
 
 import joblib
 import pandas as pd
 from celery import Celery
 from celery.signals import worker_init
+
+from benchmark.handwritten import store
 
 celery = Celery("handwritten", broker=os.environ["REDIS_URL"], backend=os.environ["REDIS_URL"])
 # Tasks take milliseconds: Celery's manual recommends a high multiplier for such.
@@ -24,3 +27,8 @@ def load(**_: object) -> None:
 def predict(records: list[dict[str, Any]]) -> list[str]:
     predictions: list[str] = _loaded["pipeline"].predict(pd.DataFrame(records)).tolist()
     return predictions
+
+
+@celery.task(name="predict_and_store", ignore_result=True)
+def predict_and_store(prediction_id: str, records: list[dict[str, Any]]) -> None:
+    store.finish(UUID(prediction_id), predict(records))

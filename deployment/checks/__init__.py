@@ -51,6 +51,7 @@ AFTER: Sequence[Check] = (
     Check("storage-reached", inside.storage, STAGES),
     Check("queue-reached", inside.queue, STAGES),
     Check("clock", account.clock, STAGES),
+    Check("sandbox", inside.sandbox, STAGES),
     Check("body-size", inside.body_size),
     Check("oldest-queued", inside.oldest_queued),
     Check("administrator", inside.administrator),

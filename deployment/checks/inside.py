@@ -6,6 +6,7 @@ from deployment.checks.functions import most_at_once
 from deployment.evidence import STAGES, WEB, WORKER, Evidence, sound
 from deployment.findings import Finding, NotKnown, failed, ok, warning
 from mlserve.conf.secret_key import fingerprint
+from registry.sandbox.measurement import REACHED_WITHOUT
 
 _LATE_SECONDS, _TOO_LATE_SECONDS = 120, 900
 # Lambda's 6 MB include the body in base64, and its headers.
@@ -84,6 +85,19 @@ def connections(evidence: Evidence) -> Finding:
         "keeps callers waiting instead of refusing them"
     )
     return failed(found, fix) if is_limited else warning(f"{found} (web has no limit of its own)", fix)
+
+
+def sandbox(evidence: Evidence, stage: str) -> Finding:
+    """A warning, because Lambda's kernel has no Landlock, and nothing that one could change there would add it."""
+    told = sound(evidence.self_report(stage), "sandbox")
+    if missing := told["missing"]:
+        could = "; ".join(REACHED_WITHOUT[part] for part in missing)
+        return warning(
+            f"it lacks {' and '.join(missing)}: a model's code could {could}",
+            "let only those upload whom you would let do this, and give the function's role no more than it needs; "
+            "models of strangers belong on a server with Linux 5.13 or later (SECURITY.md)",
+        )
+    return ok(f"holds: {', '.join(told['holds'])}")
 
 
 def migrations(evidence: Evidence) -> Finding:

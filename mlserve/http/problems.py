@@ -49,7 +49,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     return response
 
 
-def unknown_address(request: HttpRequest) -> HttpResponse:
+def unknown_address(request: HttpRequest, **_parts: str) -> HttpResponse:
     """The view of every address that matches no other pattern."""
     return problem_response(
         request, NotFound(f"There is nothing at {request.path}. The page {reverse('api-docs')} lists the addresses.")

@@ -13,14 +13,18 @@ from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 
 from mlserve.errors import MlserveError
+from mlserve.observability.database_files import require_database_files
+from mlserve.operations.disks import DiskTrial
 from predictions.models import Prediction
 from predictions.queue import heartbeat, wake_ups
 from registry.models import ModelVersion
+from registry.sandbox.measurement import missing_parts, parts_in_force
 
 log = logging.getLogger(__name__)
 
 # Longer than a worker tries a version that hangs (MLSERVE_INSPECTION_SECONDS, unless raised).
 _PENDING_HOLDS_SECONDS = 180.0
+_disk_trial = DiskTrial()
 _STARTED = time.monotonic()
 _MOST_NAMED = 10
 # Longer would hide a failure from a balancer that asks every second.
@@ -98,12 +102,18 @@ def _probe(check: Callable[[], Facts]) -> Facts:
 
 
 def _database() -> Facts:
+    require_database_files()
     return {"oldest_queued_seconds": round(Prediction.objects.oldest_queued_seconds(now=timezone.now()), 3)}
 
 
 def _storage() -> Facts:
     storages["artifacts"].exists("ready")
     return {"kind": "bucket" if settings.MLSERVE_BUCKET else "files"}
+
+
+def _disk() -> Facts:
+    _disk_trial()
+    return {}
 
 
 def _queue() -> Facts:
@@ -146,10 +156,17 @@ def _named(versions: Sequence[tuple[Any, ...]]) -> str:
     return ", ".join([*shown, f"{hidden} of private models"] if hidden else shown)
 
 
+def _sandbox() -> Facts:
+    """A fact, and no reason not to be ready: it would be the same after a restart. SECURITY.md says what it means."""
+    return {"holds": list(parts_in_force()), "missing": list(missing_parts())}
+
+
 _CHECKS: Mapping[str, Callable[[], Facts]] = {
     "database": _database,
     "storage": _storage,
+    "disk": _disk,
     "queue": _queue,
     "workers": _workers,
     "models": _models,
+    "sandbox": _sandbox,
 }

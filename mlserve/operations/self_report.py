@@ -20,6 +20,7 @@ from predictions.models import Prediction
 from predictions.queue import heartbeat, wake_ups
 from registry.models import ModelVersion
 from registry.pipelines.environment import PACKAGES, installed
+from registry.sandbox.measurement import missing_parts, parts_in_force
 
 # An answer of Lambda has a limit; the registry lists the other live models.
 _MOST_MODELS = 500
@@ -135,6 +136,10 @@ def _models() -> dict[str, Any]:
     }
 
 
+def _sandbox() -> dict[str, Any]:
+    return {"holds": list(parts_in_force()), "missing": list(missing_parts())}
+
+
 _PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "process": _process,
     "settings": _settings,
@@ -145,4 +150,5 @@ _PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "queue": _queue,
     "waiting": _waiting,
     "models": _models,
+    "sandbox": _sandbox,
 }

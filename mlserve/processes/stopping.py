@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -29,3 +30,18 @@ def notice_stop() -> None:
 def seconds_since_stop() -> float:
     """0 until the process was asked to stop."""
     return time.monotonic() - _asked_at[0] if _asked_at else 0.0
+
+
+def exit_when_stopped() -> None:
+    """Let SIGTERM and the end of the terminal end this process by SystemExit, which deletes what it made for a moment.
+
+    For commands that are not servers. Call it in the main thread.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # under nohup, the end of the terminal is ignored
+            signal.signal(number, _end)
+
+
+def _end(number: int, _frame: object) -> None:
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)

@@ -3,13 +3,13 @@
 import secrets
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
+from mlserve.processes.temporary_folders import temporary_folder
 from registry.inspection.version_request import version_request
 from registry.models import Model
 from registry.publishing.publish import publish
@@ -52,8 +52,8 @@ def _ensure_example() -> list[str]:
     if Model.objects.exists():
         return []
     print("Training and registering the example model …", flush=True)
-    with tempfile.TemporaryDirectory(prefix="mlserve-example-") as folder:
-        artifact = Path(folder) / "model.joblib"
+    with temporary_folder("example") as folder:
+        artifact = folder / "model.joblib"
         subprocess.run(
             [sys.executable, str(EXAMPLE / "train.py"), "--out", str(artifact)], check=True, stdout=subprocess.DEVNULL
         )

@@ -8,6 +8,7 @@ from typing import Any
 import jiter
 
 from predictions.model_host.errors import ModelRaised, ModelRefused, WrongAnswers
+from registry.schema.columns import Columns
 
 _MOST_KIND, _MOST_WORDS = 100, 2_000
 
@@ -33,14 +34,15 @@ class Specification:
         return cls(*marshal.loads(body))  # noqa: S302 - of this service
 
 
-def packed_call(rows: Any, outputs: Sequence[str]) -> bytes:
-    """Validated rows, and the names of methods."""
-    return marshal.dumps((rows, outputs))
+def packed_call(columns: Columns, row_count: int, outputs: Sequence[str]) -> bytes:
+    """Valid rows as columns, and the names of methods."""
+    call: Any = (columns, row_count, outputs)
+    return marshal.dumps(call)
 
 
-def unpacked_call(body: bytes) -> tuple[list[dict[str, Any]], list[str]]:
-    rows, outputs = marshal.loads(body)  # noqa: S302 - of this service
-    return rows, outputs
+def unpacked_call(body: bytes) -> tuple[Columns, int, list[str]]:
+    columns, row_count, outputs = marshal.loads(body)  # noqa: S302 - of this service
+    return columns, row_count, outputs
 
 
 def read_answers(body: bytes, *, names: Sequence[str], row_count: int) -> Answers:

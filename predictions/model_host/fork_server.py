@@ -12,7 +12,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import NoReturn
 
 from mlserve.processes.children import CAN_FORK
@@ -25,7 +24,7 @@ from predictions.model_host.protocol import Kind, Message, of_ours, packed, rece
 _DESCRIPTORS = 3
 
 
-def run(connection: socket.socket, readable: Sequence[Path]) -> NoReturn:
+def run(connection: socket.socket) -> NoReturn:
     """Fork a model process for each FORK, and tell of each that ended, until the host ends."""
     end_with_parent(by=signal.SIGKILL)
     name_this_process("fork server")
@@ -34,7 +33,7 @@ def run(connection: socket.socket, readable: Sequence[Path]) -> NoReturn:
         each.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_writer.fileno(), warn_on_full_buffer=False)
-    server = _ForkServer(connection, readable)
+    server = _ForkServer(connection)
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     poll.register(wake_reader, select.POLLIN)
@@ -48,8 +47,8 @@ def run(connection: socket.socket, readable: Sequence[Path]) -> NoReturn:
 
 
 class _ForkServer:
-    def __init__(self, connection: socket.socket, readable: Sequence[Path]) -> None:
-        self._connection, self._readable = connection, readable
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
         self._reader = of_ours()
         self._descriptors: list[int] = []
         self._children: set[int] = set()
@@ -81,7 +80,7 @@ class _ForkServer:
             self._send(Message(Kind.FAILED, {"detail": f"No process can be started: {error.strerror}."}))
         else:
             if pid == 0:
-                _become_model(descriptors, self._readable)
+                _become_model(descriptors)
             self._children.add(pid)
             self._send(Message(Kind.FORKED, {"pid": pid}))
         finally:
@@ -92,7 +91,7 @@ class _ForkServer:
         self._connection.sendall(packed(message))
 
 
-def _become_model(descriptors: Sequence[int], readable: Sequence[Path]) -> NoReturn:
+def _become_model(descriptors: Sequence[int]) -> NoReturn:
     """In the child. It never returns into the loop of the fork server."""
     status = 1
     try:
@@ -105,10 +104,11 @@ def _become_model(descriptors: Sequence[int], readable: Sequence[Path]) -> NoRet
             for each in descriptors:
                 os.set_inheritable(each, True)
             os.execv(sys.executable, [*sys.orig_argv[:4], "--model", *map(str, descriptors)])  # noqa: S606
+        os.setsid()
         name_this_process("model")
         end_with_parent(by=signal.SIGKILL)
         connection, artifact, dump = descriptors
-        model_process.run(connection, artifact, dump, readable)
+        model_process.run(connection, artifact, dump)
         status = 0
     except BaseException:  # noqa: BLE001 - it ends here, whatever it was
         with suppress(BaseException):

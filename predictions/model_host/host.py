@@ -54,17 +54,18 @@ _MOST_READS = 1024
 
 
 class Host:
-    """`fork_server` is the connection to it; `run` returns never."""
+    """`fork_server` is the connection to it, `parent` its process number; `run` returns never."""
 
     def __init__(
         self,
         listener: socket.socket,
         fork_server: socket.socket,
+        parent: int,
         limits: Limits,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._limits, self._clock = limits, clock
+        self._parent, self._limits, self._clock = parent, limits, clock
         self._most_seconds = inf
         self._models: dict[str, Model] = {}
         self._forking: deque[ModelProcess] = deque()
@@ -274,7 +275,7 @@ class Host:
         now = self._clock()
         if now < process.measured_at + _MEASURE_SECONDS:
             return
-        process.measured_at, process.size_bytes = now, private_bytes(process.pid) if process.pid else 0
+        process.measured_at, process.size_bytes = now, private_bytes(process.pid, self._parent) if process.pid else 0
         for each in to_evict(self._models.values(), self._limits):
             self._end(each, None)
         if process.state is State.IDLE and process.loaded_bytes and process.has_leaked:

@@ -7,17 +7,16 @@ It is executed anew, with an environment of its own, by a process of the service
 import gc
 import os
 import resource
-import signal
 import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
 from mlserve.processes.naming import name_this_process
-from mlserve.processes.orphans import end_with_parent
 from predictions.model_host import fork_server, model_process
 from predictions.model_host.host import Host
 from predictions.model_host.pool import Limits
+from registry.sandbox.sandbox import prepare
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -26,17 +25,17 @@ def main(arguments: Sequence[str]) -> None:
         model_process.run(connection, artifact, dump)
         return
     listener, cache_bytes, cores = map(int, arguments)
-    end_with_parent(by=signal.SIGKILL)
     name_this_process("model host")
     _allow_many_files()
     _import_libraries()
     own, theirs = socket.socketpair()
-    if os.fork() == 0:
+    parent = os.fork()
+    if parent == 0:
         own.close()
         os.close(listener)
-        fork_server.run(theirs, ())
+        fork_server.run(theirs)
     theirs.close()
-    host = Host(socket.socket(fileno=listener), own, Limits(cache_bytes, cores))
+    host = Host(socket.socket(fileno=listener), own, parent, Limits(cache_bytes, cores))
     host.end_with(sys.stdin.fileno())
     host.run()
 
@@ -60,6 +59,7 @@ def _import_libraries() -> None:
     from predictions.model_host.rehearsal import rehearse
 
     rehearse()
+    prepare()
     gc.freeze()
     # A prediction makes some thousand objects; looking through them every 700 costs it a twelfth of its time.
     gc.set_threshold(10_000, 20, 20)

@@ -4,12 +4,11 @@ It was forked from a parent that has imported libraries and nothing else, and kn
 """
 
 import faulthandler
+import gc
 import json
 import os
 import time
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -26,13 +25,14 @@ from registry.schema.record import RecordSchema
 _MOST_WORDS = 2_000
 
 
-def run(connection: int, artifact: int, dump: int, readable: Sequence[Path] = ()) -> None:
+def run(connection: int, artifact: int, dump: int) -> None:
     """Serve until the connection ends. `dump` is where faulthandler writes when the process crashes."""
     reader, read = of_ours(), partial(os.read, connection)
     specification = Specification.unpacked(receive(read, reader).body)
+    artifact = _opened_anew(artifact)
     faulthandler.enable(dump, all_threads=True)
     write = partial(write_all, connection)
-    held = enter(Sandbox(specification.most_bytes, None, tuple(readable), keep_open=(connection, artifact, dump)))
+    held = enter(Sandbox(specification.most_bytes, None, keep_open=(connection, artifact, dump)))
     started = time.monotonic()
     try:
         pipeline, schema = _load(artifact, specification)
@@ -49,6 +49,14 @@ def run(connection: int, artifact: int, dump: int, readable: Sequence[Path] = ()
         write(_answer(pipeline, schema, message.body))
 
 
+def _opened_anew(artifact: int) -> int:
+    """With a position of its own: another process of the same version may read through the same descriptor."""
+    try:
+        return os.open(f"/proc/self/fd/{artifact}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # not Linux
+        return artifact
+
+
 def _load(artifact: int, specification: Specification) -> tuple[Any, RecordSchema]:
     with open(artifact, "rb") as file:
         found = loading.recognize(file)
@@ -58,6 +66,7 @@ def _load(artifact: int, specification: Specification) -> tuple[Any, RecordSchem
     pipeline = as_pipeline(loaded.pipeline)
     calls.use_one_thread(pipeline)
     _limit_threads()
+    gc.freeze()  # or each call would look through the objects of a large model
     schema = RecordSchema.from_stored(specification.schema, specification.columns, specification.container)
     return pipeline, schema
 
@@ -70,9 +79,9 @@ def _limit_threads() -> None:
 
 
 def _answer(pipeline: Any, schema: RecordSchema, body: bytes) -> bytes:
-    rows, outputs = unpacked_call(body)
+    columns, row_count, outputs = unpacked_call(body)
     try:
-        answer = _json(Kind.ANSWER, calls.run(pipeline, schema, rows, outputs))
+        answer = _json(Kind.ANSWER, calls.run(pipeline, schema, columns, row_count, outputs))
         if len(answer) > MOST_ANSWER_BYTES:  # fewer rows may have smaller ones
             raise OverflowError(f"its answers have {len(answer)} bytes; a call may have {MOST_ANSWER_BYTES}")
         return answer

@@ -12,8 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from registry.pipelines.calls import run
-from registry.pipelines.frames import to_frame
+from registry.pipelines.calls import run_rows
+from registry.pipelines.frames import rows_to_input
 from registry.schema.record import RecordSchema, Row
 
 _SCHEMA = {
@@ -32,5 +32,5 @@ def rehearse() -> None:
         categorical = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
         columns = ColumnTransformer([("numeric", numeric, ["size"]), ("categorical", categorical, ["kind"])])
         pipeline = make_pipeline(columns, LogisticRegression())
-        pipeline.fit(to_frame(schema, _ROWS), _ANSWERS)
-        run(pipeline, schema, _ROWS, ["predict", "predict_proba"])
+        pipeline.fit(rows_to_input(schema, _ROWS), _ANSWERS)
+        run_rows(pipeline, schema, _ROWS, ["predict", "predict_proba"])

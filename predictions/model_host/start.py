@@ -2,17 +2,18 @@
 
 import atexit
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlserve.processes.temporary_folders import temporary_folder
 from registry.sandbox.environment import clean_environment
 
-_SOCKET = "host"
+# In a folder of its own: the path of a socket may have a hundred bytes.
+SOCKET = "host"
 _WAITING_CLIENTS = 128
 
 
@@ -24,11 +25,6 @@ class Options:
     cache_bytes: int
 
 
-def new_address() -> Path:
-    """A path for a host's socket, in a folder of this user's alone that nothing else is in."""
-    return Path(tempfile.mkdtemp(prefix="mlserve-models-")) / _SOCKET
-
-
 def listen_at(address: Path) -> socket.socket:
     """The socket that clients connect to. It outlives a host that ends, so that clients only wait for the next one."""
     address.parent.mkdir(mode=0o700, exist_ok=True)
@@ -37,11 +33,6 @@ def listen_at(address: Path) -> socket.socket:
     listener.bind(str(address))
     listener.listen(_WAITING_CLIENTS)
     return listener
-
-
-def remove(address: Path) -> None:
-    """The socket and its folder."""
-    shutil.rmtree(address.parent, ignore_errors=True)
 
 
 def start_host(listener: socket.socket, options: Options) -> "subprocess.Popen[bytes]":
@@ -70,7 +61,8 @@ class OwnHost:
     """A host for this process and its children; it ends with this process."""
 
     def __init__(self, options: Options) -> None:
-        self.address = new_address()
+        self._folder = ExitStack()
+        self.address = self._folder.enter_context(temporary_folder("models")) / SOCKET
         with listen_at(self.address) as listener:
             self._process = start_host(listener, options)
         self._pid = os.getpid()
@@ -84,4 +76,4 @@ class OwnHost:
     def stop(self) -> None:
         if os.getpid() == self._pid:
             end_host(self._process)
-            remove(self.address)
+            self._folder.close()

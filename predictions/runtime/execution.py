@@ -67,12 +67,8 @@ def execute(version: ModelVersion, batch: Sequence[Work]) -> list[Completion]:
         by_outputs.setdefault(work.outputs, []).append(work)
     completions: list[Completion] = []
     for outputs, works in by_outputs.items():
-        try:
+        with incidents.reported(version.pk):
             completions += _execute_same_outputs(version, works, outputs.split(","), deadline)
-        except ModelEnded as ended:
-            if ended.is_first:
-                incidents.report(version.pk, Kind(ended.kind), ended.detail)
-            raise
     return completions
 
 
@@ -98,7 +94,7 @@ def predict_rows(
         when_called(len(part))
         return answers
 
-    batch_rows = settings.MLSERVE_BATCH_ROWS if version.is_batchable else 1
+    batch_rows = settings.MLSERVE_CALL_ROWS if version.is_batchable else 1
     return call_in_batches(call, rows, batch_rows=batch_rows, undivided=(WrongAnswers,), passing=(Unavailable,))
 
 

@@ -6,8 +6,11 @@ from pathlib import Path
 
 from django.conf import settings
 
+from mlserve.processes.secret_memory import hide_memory
 from predictions.model_host.client import HostClient
 from predictions.model_host.start import Options, OwnHost
+from registry.sandbox.measurement import parts_in_force
+from registry.sandbox.sandbox import FILES
 
 # Tells it to the parts of `serve` that are executed anew instead of forked.
 ADDRESS_VARIABLE = "MLSERVE_MODEL_HOST"
@@ -56,5 +59,7 @@ def given_address() -> Path:
 def _address() -> Path:
     if ADDRESS_VARIABLE in os.environ:
         return given_address()
+    if FILES not in parts_in_force():
+        hide_memory()  # a model's process, which runs as the same user, could look into this one
     _Access.own = OwnHost(host_options())
     return _Access.own.address

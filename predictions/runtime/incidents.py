@@ -3,12 +3,15 @@
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from django.db import Error as DatabaseError
 from django.db import IntegrityError
 from django.utils import timezone
 
+from predictions.model_host.errors import ModelEnded
 from predictions.queue.heartbeat import worker_name
 from registry.models import Incident
 from registry.models.incident import Kind, Seen, Standing, standing_of
@@ -88,6 +91,17 @@ def report(version_id: int, kind: Kind, detail: str, *, process: str = "", now: 
     )
     log.error("Version %d %s (%s): %s", version_id, kind.label, incident.process, detail.partition("\n")[0])
     _known.add(incident)
+
+
+@contextmanager
+def reported(version_id: int) -> Iterator[None]:
+    """Around what loads or calls a version: if its process hangs or ends, that becomes an incident of the version."""
+    try:
+        yield
+    except ModelEnded as ended:
+        if ended.is_first:
+            report(version_id, Kind(ended.kind), ended.detail)
+        raise
 
 
 def _write(incident: Incident) -> None:

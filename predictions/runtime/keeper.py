@@ -12,7 +12,7 @@ from typing import Any
 
 from django import db
 
-from predictions.model_host.start import listen_at, remove, start_host
+from predictions.model_host.start import listen_at, start_host
 from predictions.runtime import host_access
 from predictions.runtime.golden_checks import check_live_versions
 from predictions.runtime.warming import warm_models
@@ -48,7 +48,6 @@ class Keeper:
         finally:
             host.kill()
             host.wait()
-            remove(host_access.given_address())
 
     def _stop(self, *_: Any) -> None:
         self._is_stopping = True

@@ -25,6 +25,7 @@ from predictions.runtime import host_access
 from registry.models import ModelVersion
 from registry.pipelines.outputs import RESULT_NAMES
 from registry.publishing.lookup import require_admitted
+from registry.schema.columns import to_columns
 from registry.schema.record import Row
 from registry.storage.artifacts import local_copy
 
@@ -52,7 +53,7 @@ def predict(
     """
     limit: float = settings.MLSERVE_BATCH_SECONDS
     seconds = limit if deadline is None else max(deadline - time.monotonic(), 0.1)
-    body = packed_call(rows, outputs)
+    body = packed_call(to_columns(version.record_schema, rows), len(rows), outputs)
     with span("predict", rows=len(rows)):
         for _ in range(_MOST_LOADS):
             try:

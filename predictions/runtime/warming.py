@@ -29,7 +29,8 @@ def warm_models() -> None:
 def _load(version: ModelVersion) -> int:
     """How many bytes its process has for itself."""
     try:
-        return loaded_models.load(version).size_bytes
+        with incidents.reported(version.pk):
+            return loaded_models.load(version).size_bytes
     except (Unavailable, ModelEnded) as error:
         # Requests for predictions of it get the same error.
         log.warning("%s was not loaded in advance: %s", version, error)

@@ -50,20 +50,26 @@ class _Waiting:
 def fits_in_place(version: ModelVersion, rows: Sequence[Row]) -> bool:
     """Whether the request is better predicted here than by a worker.
 
-    Large requests would hold up the small ones, and large artifacts take long to load. While a call takes long, a
+    Very large requests would hold up the small ones, and large artifacts take long to load. While a call takes long, a
     worker is sooner ready. Versions that hung are left to the workers, which call them one prediction at a time.
     """
     return (
         version.size_bytes <= settings.MLSERVE_IN_PLACE_BYTES
-        and len(rows) <= _most_rows(version.pk)
+        and len(rows) <= _most_own_rows(version.pk)
         and shared_calls.seconds_in_call(version.pk) < min(settings.MLSERVE_BATCH_SECONDS, _LONG_CALL_SECONDS)
         and version.pk not in incidents.standing().not_in_web
         and version.pk not in loaded_models.unreachable.paused()
     )
 
 
+def _most_own_rows(version_id: int) -> int:
+    """That one request may have. They cannot be divided among calls, so nearly all of the time is theirs."""
+    limit_seconds, most = settings.MLSERVE_BATCH_SECONDS, settings.MLSERVE_CALL_ROWS
+    return paces.rows_within(version_id, limit_seconds, at_first=settings.MLSERVE_BATCH_ROWS, most=most, share=0.8)
+
+
 def _most_rows(version_id: Any) -> int:
-    """That a call of it may have. All that are allowed, as long as nothing is known of it."""
+    """That a call of several requests may have. All that are allowed, as long as nothing is known of it."""
     most: int = settings.MLSERVE_BATCH_ROWS
     return paces.rows_within(version_id, settings.MLSERVE_BATCH_SECONDS, at_first=most, most=most)
 

@@ -1,15 +1,14 @@
 """Store new predictions. When `record` returns, the rows are in the database, and the caller may be answered.
 
-SQLite lets one connection write at a time, so there the rows of all requests that meet here share a transaction.
-PostgreSQL commits many connections at once, and faster than one of them could commit for all (decision 0011).
+The rows of requests that meet here share a transaction. SQLite lets one connection write at a time. PostgreSQL commits
+several at once, and faster than one of them could commit for all; beyond some, more only cost more (decision 0017).
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, DataError, IntegrityError, connection, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, DataError, IntegrityError, connection, connections
 from django.db.models import DateTimeField, UUIDField
 
 from mlserve.prepared import execute_many
@@ -20,6 +19,8 @@ from predictions.status import Status
 
 # Bounds the memory and the time of one transaction; a single request may still have more rows of its own.
 _MOST_TOGETHER = 256
+# Of each process.
+_MOST_WRITERS = {"sqlite": 1, "postgresql": 4}
 # All other fields of a prediction are the same in Python and in either database.
 _CONVERTED_FIELDS = (DateTimeField, UUIDField)
 
@@ -27,10 +28,10 @@ _CONVERTED_FIELDS = (DateTimeField, UUIDField)
 def record(predictions: Sequence[Prediction]) -> None:
     """Insert predictions that are queued, or that have ended already; wake a worker when there is something to do.
 
-    1. on SQLite, join the rows of other requests    2. INSERT    3. wake a worker after the commit
+    1. join the rows of other requests    2. INSERT    3. wake a worker after the commit
     """
     # What is written in a caller's transaction is not stored yet, so no other request's rows may join it.
-    if connection.vendor == "sqlite" and not connection.in_atomic_block:
+    if not connection.in_atomic_block:
         try:
             _group.add(predictions)
         except (DataError, IntegrityError):
@@ -45,9 +46,7 @@ def _write(predictions: Sequence[Prediction]) -> None:
     sql, columns = _insert_statement()
     database = connections[DEFAULT_DB_ALIAS]
     rows = [[convert(getattr(each, name), database) for name, convert in columns] for each in predictions]
-    # A single statement is a transaction of its own.
-    with transaction.atomic() if len(rows) > 1 else nullcontext():
-        execute_many(sql, rows)
+    execute_many(sql, rows)
     for each in predictions:
         each._state.adding, each._state.db = False, DEFAULT_DB_ALIAS
     if any(prediction.status == Status.QUEUED for prediction in predictions):
@@ -67,4 +66,6 @@ def _insert_statement() -> tuple[str, list[tuple[str, Callable[[Any, Any], Any]]
     return f"INSERT INTO {table} ({names}) VALUES ({marks})", columns  # noqa: S608 - names of our own
 
 
-_group: GroupCommit[Prediction] = GroupCommit(_write, most_items=_MOST_TOGETHER)
+_group: GroupCommit[Prediction] = GroupCommit(
+    _write, most_items=_MOST_TOGETHER, most_writers=_MOST_WRITERS.get(connection.vendor, 1)
+)

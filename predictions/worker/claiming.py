@@ -11,18 +11,20 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection, transaction
 from django.db.models import Field, OuterRef, QuerySet, Subquery
 
-from mlserve.prepared import Parameter, PreparedQuery
+from mlserve.prepared import Parameter, PreparedQuery, fetch
 from predictions.models import Prediction
 from predictions.models.completion import lease_duration
 from predictions.models.payloads import REFERENCE
 from predictions.status import Status
 from registry.models import ModelVersion
-from registry.publishing.lookup import version_by_id
+from registry.publishing.lookup import Identity, version_by_id, version_of
 
 # SQLite and PostgreSQL limit the parameters of a statement.
 _MOST_CLAIMED = 1000
 # The columns that a worker needs, in the order of the model; Django reads the others when they are used.
 _FIELDS = ("id", "version_id", "request_id", "outputs", "row_count", "inputs", "created_at", "attempts")
+# With what claiming changes.
+_CLAIMED_FIELDS = (*_FIELDS[:3], "status", *_FIELDS[3:7], "started_at", "attempts", "lease_holder")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ def claim(
     first = _FIRST.first()
     if first is None:
         return []  # without SQLite's write lock, which the transaction would take
+    if connection.vendor == "postgresql" and not precedence and first[1] < _attempts_before_the_last():
+        return _claim_at_once(first, holder, most_rows, now)
     with transaction.atomic():
         chosen = (
             _by_precedence(precedence, is_turn_of_quarantined, most_rows, now)
@@ -82,10 +86,64 @@ def claim(
     return chosen
 
 
+def _claim_at_once(
+    first: tuple[Any, ...], holder: str, most_rows: Callable[[int], int], now: datetime
+) -> list[Prediction]:
+    """What the transaction with `_choose` does, in one way there and back, and without a wait for the disk.
+
+    Should the server crash before this is on the disk, the predictions are queued again: with an attempt less, and
+    nobody's, so that a result that comes nevertheless is not stored.
+    """
+    first_id, _, version_id, *identity = first
+    version = version_of(Identity._make((version_id, *identity)))
+    most_others = min(settings.MLSERVE_BATCH_ROWS, _MOST_CLAIMED) if version.is_batchable else 0
+    # In a transaction of the caller the setting would hold for all of it.
+    sql = _claim_sql(skips_flush=not connection.in_atomic_block)
+    rows = fetch(sql, [
+        first_id, _attempts_before_the_last(), version_id, version_id, settings.MLSERVE_BATCH_ROWS, most_others,
+        now, holder, now + lease_duration(), most_rows(version_id),
+    ])  # fmt: skip
+    chosen = [Prediction.from_db(DEFAULT_DB_ALIAS, _CLAIMED_FIELDS, row) for row in sorted(rows)]
+    for prediction in chosen:
+        prediction.version = version if prediction.version_id == version_id else version_by_id(prediction.version_id)
+    return chosen
+
+
+@cache
+def _claim_sql(*, skips_flush: bool) -> str:
+    """Of PostgreSQL. The oldest that nobody else claims, and those that `_choose` would add to its batch.
+
+    Another worker may claim `first` meanwhile; what is the oldest then comes alone if it is of another version.
+    """
+    table = connection.ops.quote_name(Prediction._meta.db_table)
+    returned = ", ".join(f"claimed.{name}" for name in _CLAIMED_FIELDS)
+    flush = "FROM set_config('synchronous_commit', 'off', true)" if skips_flush else ""
+    return f"""
+        WITH oldest AS (
+            SELECT id, version_id, row_count, attempts FROM {table}
+            WHERE status = 'queued' AND id >= %s AND attempts < %s ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+        ), others AS (
+            SELECT id, row_count FROM {table}
+            WHERE status = 'queued' AND version_id = %s AND attempts = 0 AND id > (
+                SELECT id FROM oldest WHERE version_id = %s AND attempts = 0 AND row_count < %s
+            ) ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+        ), batch AS (
+            SELECT id, 0 AS rows FROM oldest
+            UNION ALL
+            SELECT id, sum(row_count) OVER (ORDER BY id) + (SELECT row_count FROM oldest) FROM others
+        )
+        UPDATE {table} AS claimed
+        SET status = 'running', started_at = %s, attempts = attempts + 1, lease_holder = %s, lease_expires_at = %s
+        {flush}
+        WHERE status = 'queued' AND id IN (SELECT id FROM batch WHERE rows <= %s)
+        RETURNING {returned}
+    """  # noqa: S608 - names of our own; all values are parameters
+
+
 def _choose(first: UUID, most_rows: Callable[[int], int], now: datetime) -> list[Prediction]:
     # Starting at `first` skips entries of claimed rows before it, which PostgreSQL's index still has.
     row = _OLDEST.first(first=first)
-    if row is not None and _is_last_attempt(row) and (_is_another_tried_again(now) or _FIRST.first() != (row[0],)):
+    if row is not None and _is_last_attempt(row) and (_is_another_tried_again(now) or _first_id() != row[0]):
         # An older one may be being claimed now, in a transaction that is not committed yet.
         row = _OLDEST_UNTRIED.first(first=first)
     if row is None:
@@ -153,9 +211,18 @@ def _oldest_of(
     return []
 
 
+def _first_id() -> UUID | None:
+    first = _FIRST.first()
+    return first[0] if first else None
+
+
 def _is_last_attempt(row: tuple[Any, ...]) -> bool:
     tried: int = row[_FIELDS.index("attempts")]
-    return tried >= max(settings.MLSERVE_MAX_ATTEMPTS - 1, 1)
+    return tried >= _attempts_before_the_last()
+
+
+def _attempts_before_the_last() -> int:
+    return max(settings.MLSERVE_MAX_ATTEMPTS - 1, 1)
 
 
 def _is_another_tried_again(now: datetime) -> bool:
@@ -226,6 +293,8 @@ def _others(limit: int) -> PreparedQuery:
 
 
 _ID: "Field[Any, Any]" = Prediction._meta.pk
-_FIRST = PreparedQuery(lambda: _waiting().values_list("pk")[:1])
+_FIRST = PreparedQuery(
+    lambda: _waiting().values_list("pk", "attempts", *(f"version__{name}" for name in Identity._fields))[:1]
+)
 _OLDEST = PreparedQuery(_oldest)
 _OLDEST_UNTRIED = PreparedQuery(_oldest_untried)

@@ -27,6 +27,7 @@ from predictions.runtime.execution import Work, execute
 from predictions.worker import stopping
 from predictions.worker.claiming import Precedence, claim
 from predictions.worker.wake_up_listener import WakeUpListener
+from registry.models import ModelVersion
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,9 @@ class _State:
     """The state of this worker, in which one thread drains."""
 
     last_turn = time.monotonic()
-    # Whether results wait for the database. A time limit that ends that is not caused by the prediction.
+    # Whether an artifact or rows are being fetched, or results wait for the database. A time limit that ends one of
+    # them is not caused by the prediction.
+    is_fetching = False
     waits_for_database = False
     # Rows are claimed by this worker that it could not requeue.
     has_claimed_rows = False
@@ -135,10 +138,12 @@ def _execute(batch: Sequence[Prediction], listener: WakeUpListener | None) -> li
             fetched = time.monotonic()
             completions += execute(version, works)
         except Unavailable as error:
+            _State.is_fetching = False
             log.warning("%s waits: %s", version, error.detail)
             _requeue([prediction.pk for prediction in batch])
             return []
         except ModelEnded as error:
+            _State.is_fetching = False
             log.warning("A call of %s is repeated: %s", version, error.detail.partition("\n")[0])
             Prediction.objects.requeue_held_by([heartbeat.worker_name()], now=timezone.now())
             return []
@@ -149,11 +154,12 @@ def _execute(batch: Sequence[Prediction], listener: WakeUpListener | None) -> li
 
 
 def _fetched(batch: Sequence[Prediction]) -> tuple[list[Work], list[Completion]]:
-    """What can be executed, and the completions of those whose rows are lost.
+    """What can be executed, with the pipeline in a process, and the completions of those whose rows are lost.
 
-    Those whose rows are unreachable at the moment are requeued.
+    Those whose rows are unreachable at the moment are requeued. Raises Unavailable when the pipeline is.
     """
     works, lost, waiting = [], [], []
+    _State.is_fetching = True
     for prediction in batch:
         try:
             works.append(Work.of(prediction))
@@ -163,7 +169,19 @@ def _fetched(batch: Sequence[Prediction]) -> tuple[list[Work], list[Completion]]
             else:
                 lost.append(Completion(prediction.pk, error=stored_problem(error)))
     _requeue(waiting)
+    if works:
+        _load(batch[0].version)
+    _State.is_fetching = False
     return works, lost
+
+
+def _load(version: ModelVersion) -> None:
+    try:
+        with incidents.reported(version.pk):
+            loaded_models.load(version)
+    except Unavailable as error:
+        if error.may_pass:
+            raise
 
 
 def _finish(batch: Sequence[Prediction], completions: Sequence[Completion]) -> int:
@@ -197,9 +215,9 @@ def _requeue(ids: Sequence[UUID]) -> None:
 
 def _requeue_held(error: BaseException) -> None:
     """Requeue what is claimed; it has used an attempt unless a part of the service was unreachable."""
-    is_time_up = not isinstance(error, Exception)
-    keeps_attempt = isinstance(error, _UNREACHABLE_DATABASE) or (_State.waits_for_database and is_time_up)
-    _State.waits_for_database = False
+    is_waiting = _State.is_fetching or _State.waits_for_database
+    keeps_attempt = isinstance(error, _UNREACHABLE_DATABASE) or (is_waiting and not isinstance(error, Exception))
+    _State.is_fetching, _State.waits_for_database = False, False
     try:
         _drop_broken_connection()
         if keeps_attempt:

@@ -11,7 +11,7 @@ from registry.inspection.predict_steps import step_for
 from registry.inspection.report import Check
 from registry.pipelines import calls
 from registry.pipelines.errors import NotJsonable, WrongAnswerCount
-from registry.pipelines.frames import to_input
+from registry.pipelines.frames import rows_to_input
 from registry.pipelines.golden_comparison import same_answer
 from registry.pipelines.kept_values import first_changed_value
 from registry.sources import answer_files
@@ -45,10 +45,10 @@ def check_predicts(inspection: Inspection) -> Check:
     rows, schema = inspection.version_fields["sample_rows"], inspection.require_schema()
     started = time.monotonic()
     try:
-        inspection.answers = calls.run(inspection.pipeline, schema, rows, inspection.version_fields["outputs"])
+        inspection.answers = calls.run_rows(inspection.pipeline, schema, rows, inspection.version_fields["outputs"])
         if len(rows) == 1:
             # A pipeline that gives one answer to whatever it is asked gives it to a single row, too.
-            calls.run(inspection.pipeline, schema, [*rows, *rows], inspection.version_fields["outputs"])
+            calls.run_rows(inspection.pipeline, schema, [*rows, *rows], inspection.version_fields["outputs"])
     except WrongAnswerCount as error:
         raise Failed(Check("predicts", "failed", f"{error}.", _COUNT_FIX)) from error
     except NotJsonable as error:
@@ -69,12 +69,12 @@ def check_answers(inspection: Inspection) -> Check:
         return Check("answers", "passed", "As registered.")
     schema, found = inspection.require_schema(), inspection.version_fields
     try:
-        if changed := first_changed_value(schema, inspection.rows, to_input(schema, inspection.rows)):
+        if changed := first_changed_value(schema, inspection.rows, rows_to_input(schema, inspection.rows)):
             raise Failed(Check("answers", "failed", changed.detail, _CHANGED_FIX))
         trainer, outputs = _trainer_and_outputs(inspection)
         if trainer is None:
             return trainer_answers.absent(guessed=inspection.guessed)
-        served = calls.run(inspection.pipeline, schema, inspection.rows, outputs)
+        served = calls.run_rows(inspection.pipeline, schema, inspection.rows, outputs)
         detail = trainer_answers.require_same(trainer, served, found["class_labels"])
         if trainer.probabilities is None and "predict_proba" in found["outputs"]:
             detail += " Probabilities were not given, so they were not compared."
@@ -120,7 +120,7 @@ def check_batching(inspection: Inspection) -> Check:
     differing = None
     for index, row in enumerate(rows):
         try:
-            alone = calls.run(inspection.pipeline, schema, [row], inspection.version_fields["outputs"])
+            alone = calls.run_rows(inspection.pipeline, schema, [row], inspection.version_fields["outputs"])
         except Exception as error:  # the pipeline is the uploader's code, which may raise anything
             detail = f"Row {index} cannot be predicted alone: {type(error).__name__}: {error}"
             raise Failed(Check("batching", "failed", detail, _BATCHING_FIX)) from error

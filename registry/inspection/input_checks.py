@@ -9,6 +9,7 @@ from registry.inspection.child_report import MAX_GOLDEN_ROWS
 from registry.inspection.inspection import Failed, Inspection
 from registry.inspection.report import Check
 from registry.schema.form_config import checked_form_config
+from registry.schema.options import shown
 from registry.schema.privacy import description
 from registry.schema.record import RecordSchema, Row
 from registry.schema.violations import pointer
@@ -22,6 +23,10 @@ _SHOWN_COLUMNS = 30
 _NOT_RUN_FIX = "Let the pipeline do what changes values; state limits with Field(ge=…, max_length=…) or Literal."
 _DOUBTS_FIX = "Compare this with the training data; a schema that is given can say it otherwise."
 _SCHEMA_FIX = "Give `schema`: a Python file with a pydantic class, or a JSON Schema file, of one raw record."
+_PATTERN_FIX = (
+    "Write the pattern so that a text can match it in one way only, without a repetition inside of a repetition; "
+    "without look-around ((?=…), (?!…), (?<=…), (?<!…)) and references back (\\1) each pattern takes little time."
+)
 _SAMPLE_FIX = "Give `sample`: some real rows, so that the inspection and later checks mean something."
 _MARKED_FIX = "Replace them by invented values, unless they are invented already."
 _READABLE_SAMPLE_FIX = (
@@ -58,8 +63,10 @@ def check_schema(inspection: Inspection) -> Check:
     source = signatures.source_of(written) or inspection.request["schema_kind"] or read_from
     detail = _described(read, source)
     doubts = [*read.doubts, *([f"Not run for rows: {'; '.join(inspection.not_run)}."] if inspection.not_run else [])]
-    if doubts:
+    slow = _slow_patterns(read.schema)
+    if doubts or slow:
         fixes = [*([_DOUBTS_FIX] if read.doubts else []), *([_NOT_RUN_FIX] if inspection.not_run else [])]
+        fixes, doubts = [*fixes, *([_PATTERN_FIX] if slow else [])], [*doubts, *slow]
         return Check("schema", "warning", f"{detail} {' '.join(doubts)}", " ".join(fixes))
     return Check("schema", "passed", detail)
 
@@ -149,6 +156,14 @@ def _described(read: schemas.ReadSchema, source: str) -> str:
     if schema.ignored:
         parts.append(f"The pipeline drops {', '.join(schema.ignored)}: accepted in a row and ignored.")
     return " ".join(parts)
+
+
+def _slow_patterns(schema: RecordSchema) -> list[str]:
+    return [
+        f"The pattern of the column {name!r} takes too long for some texts, such as {shown(text)}: a request with such "
+        "a text is refused with 422."
+        for name, text in schema.slow_texts().items()
+    ]
 
 
 def _require_categories(schema: RecordSchema) -> None:

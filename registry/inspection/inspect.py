@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 
+from mlserve.processes.temporary_folders import temporary_folder
 from registry.bundles.bundle import Origin
 from registry.inspection.child_report import ChildReport, read_child_report, shown
 from registry.inspection.report import CHECKS, REQUEST_FILE, RESULT_FILE, Check, Report, with_skipped
@@ -62,10 +62,10 @@ def inspect(
     and `on_check` gets all checks that are done whenever there are more; what they raise ends the inspection and its
     process.
     """
-    with tempfile.TemporaryDirectory(prefix="mlserve-inspection-") as folder:
-        _write_request(Path(folder), artifact, request, stored)
-        ending = _run_child(Path(folder), on_check, on_look)
-        child_report = read_child_report(Path(folder) / RESULT_FILE)
+    with temporary_folder("inspection") as folder:
+        _write_request(folder, artifact, request, stored)
+        ending = _run_child(folder, on_check, on_look)
+        child_report = read_child_report(folder / RESULT_FILE)
     checks, fields = child_report.checks, child_report.version_fields
     facts: dict[str, Any] = {"sandbox": list(child_report.sandbox)}
     if request.origin is not None:

@@ -135,7 +135,7 @@ class _Search:
             return
         pipeline, schema, outputs = self._call
         try:
-            calls.run(pipeline, schema, [probe.row for probe in probes], outputs)
+            calls.run_rows(pipeline, schema, [probe.row for probe in probes], outputs)
         except Exception as error:  # noqa: BLE001 - the pipeline is the uploader's code, which may raise anything
             if len(probes) == 1:
                 yield Failure(probes[0], f"{type(error).__name__}: {_first_line(str(error))}")

@@ -1,6 +1,5 @@
 """From what a sender gives, which may be a folder or an archive, to the file that is inspected and stored."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,6 +8,7 @@ from pathlib import Path
 from django.conf import settings
 
 from mlserve.errors import ArtifactRejected, BadUpload, Unavailable
+from mlserve.processes.temporary_folders import temporary_folder
 from registry.bundles.bundle import Bundle, unpack
 from registry.bundles.errors import UnusableBundle
 from registry.inspection.report import Check, Report, with_skipped
@@ -22,8 +22,8 @@ def unpacked(path: Path, request: VersionRequest) -> Iterator[tuple[Path, Versio
     Then its own schema and sample complete the request, and the files are there until the block ends. Raises
     ArtifactRejected for one without a usable model, BadUpload or Unavailable when files cannot be read or written.
     """
-    with tempfile.TemporaryDirectory(prefix="mlserve-bundle-") as folder:
-        bundle = _bundle(path, Path(folder), request)
+    with temporary_folder("bundle") as folder:
+        bundle = _bundle(path, folder, request)
         if bundle is None:
             yield path, request
             return

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mlserve.errors import BadUpload, MlserveError
+from mlserve.processes.stopping import exit_when_stopped
 from mlserve.terminal import TerminalCommand, cell, plain_table
 from registry.inspection.report import Report
 from registry.inspection.version_request import VersionRequest, version_request
@@ -25,6 +26,11 @@ _FILES = ("schema", "sample", "expected", "form")
 
 class InspectingCommand(TerminalCommand):
     """A command that takes an artifact with what describes it, and shows how its inspection went."""
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        if self._called_from_command_line:
+            exit_when_stopped()
+        return super().execute(*args, **options)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

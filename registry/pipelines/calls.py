@@ -7,6 +7,7 @@ from typing import Any
 from registry.pipelines.errors import Unusable, WrongAnswerCount
 from registry.pipelines.frames import predictions_to_json, probabilities_to_json, to_input
 from registry.pipelines.outputs import RESULT_NAMES
+from registry.schema.columns import Columns, to_columns
 from registry.schema.record import RecordSchema, Row
 
 
@@ -63,17 +64,24 @@ def class_labels(pipeline: Any) -> Any:
     return classes.tolist()
 
 
-def run(pipeline: Any, schema: RecordSchema, rows: Sequence[Row], outputs: Sequence[str]) -> dict[str, list[Any]]:
-    """One call per output over all rows: {result name: one JSON value per row}.
+def run_rows(pipeline: Any, schema: RecordSchema, rows: Sequence[Row], outputs: Sequence[str]) -> dict[str, list[Any]]:
+    """`run` for valid rows that are in this process."""
+    return run(pipeline, schema, to_columns(schema, rows), len(rows), outputs)
+
+
+def run(
+    pipeline: Any, schema: RecordSchema, columns: Columns, n_rows: int, outputs: Sequence[str]
+) -> dict[str, list[Any]]:
+    """One call per output over all rows: {result name: one JSON value per row}. `columns` are used up.
 
     Raises what the pipeline raises, NotJsonable for an answer that JSON cannot carry, and WrongAnswerCount. The cost is
     per call rather than per row.
     """
-    data = to_input(schema, rows)
+    data = to_input(schema, columns, n_rows)
     # A step may write into what it is given, and the next call must not see that.
     given = [deepcopy(data) for _ in outputs[1:]] + [data]
     return {
-        RESULT_NAMES[output]: _answers(pipeline, output, own, len(rows))
+        RESULT_NAMES[output]: _answers(pipeline, output, own, n_rows)
         for output, own in zip(outputs, given, strict=True)
     }
 

@@ -1,54 +1,58 @@
-"""Rows of JSON to a frame like the one that the pipeline was fitted on, and arrays of answers to JSON. Pure.
+"""Columns of rows to a frame like the one that the pipeline was fitted on, and arrays of answers to JSON. Pure.
 
-Needs pandas and numpy, so the web process imports it only where it must predict in place.
+Needs pandas and numpy.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from registry.pipelines.errors import NotJsonable
-from registry.schema.flattening import types_of
+from registry.schema.columns import Columns, Values, to_columns
 from registry.schema.record import IGNORED, Column, RecordSchema, Row
 
 # What a pipeline's methods are called with.
 Input = pd.DataFrame | pd.Series | npt.NDArray[Any] | list[Row]
 
+_FLOAT_BYTES = 8
+_JSON_TYPES = frozenset({str, int, bool, type(None)})
 
-def to_input(schema: RecordSchema, rows: Sequence[Row]) -> Input:
-    """What `predict` gets, in the container that the pipeline was fitted on.
+
+def to_input(schema: RecordSchema, columns: Columns, n_rows: int) -> Input:
+    """What `predict` gets, in the container that the pipeline was fitted on, of what `to_columns` made.
 
     A frame of shape (n_rows, n_inputs) with columns in training order and the training dtypes; an array of shape
-    (n_rows, n_columns); the texts of the one column; or dicts without what is absent. An absent value becomes
-    the column's default; null, or absent without default, its missing value.
+    (n_rows, n_columns); the texts of the one column; or `columns` itself, which are dicts then.
     """
     if schema.container == "records":
-        return [_record(schema, row) for row in rows]
-    frame = to_frame(schema, rows)
+        return cast(list[Row], columns)
+    frame = to_frame(schema, columns, n_rows)
     if schema.container == "texts":
         return frame[schema.names[0]]
     return frame if schema.container == "frame" else _to_array(schema, frame)
 
 
-def to_frame(schema: RecordSchema, rows: Sequence[Row]) -> pd.DataFrame:
-    """The rows as a frame of shape (n_rows, n_inputs) in training order with the training dtypes."""
-    data = {}
-    for column in schema.columns:
-        node = schema.properties[column.name]
-        default = node.get("default")
-        values = [row.get(column.name, default) for row in rows]
-        data[column.name] = _convert(column, node, values)
-    return pd.DataFrame(data, columns=list(schema.names))
+def rows_to_input(schema: RecordSchema, rows: Sequence[Row]) -> Input:
+    """`to_input` for valid rows that are in this process."""
+    return to_input(schema, to_columns(schema, rows), len(rows))
 
 
-def _record(schema: RecordSchema, row: Row) -> Row:
-    """A null that was given is None, as it was to the trainer; a key that is absent stays so."""
-    defaults = {name: node["default"] for name, node in schema.properties.items() if node.get("default") is not None}
-    return {**defaults, **{name: row[name] for name in schema.names if name in row}}
+def to_frame(schema: RecordSchema, columns: Columns, n_rows: int) -> pd.DataFrame:
+    """The columns as a frame of shape (n_rows, n_inputs) in training order with the training dtypes.
+
+    pandas puts columns of one dtype into one block, as it did for the training: in another layout, sums may differ in
+    their last bits.
+    """
+    data = {
+        column.name: _convert(column, schema.properties[column.name], values)
+        for column, values in zip(schema.columns, cast(list[Values], columns), strict=True)
+    }
+    return pd.DataFrame(data, index=pd.RangeIndex(n_rows))
 
 
 def _to_array(schema: RecordSchema, frame: pd.DataFrame) -> npt.NDArray[Any]:
@@ -71,7 +75,7 @@ def predictions_to_json(answers: Any) -> list[Any]:
 
     Several labels may come as a sparse matrix.
     """
-    return _finite(_dense(answers).tolist())
+    return _finite(_dense(answers))
 
 
 def probabilities_to_json(answers: Any, classes: Any) -> list[Any]:
@@ -85,7 +89,7 @@ def probabilities_to_json(answers: Any, classes: Any) -> list[Any]:
     if isinstance(classes, list):
         return _chained_probabilities(answers, classes)
     labels = [label_text(label) for label in np.asarray(classes).tolist()]
-    return [dict(zip(labels, row, strict=True)) for row in _finite(_dense(answers).tolist())]
+    return [dict(zip(labels, row, strict=True)) for row in _finite(_dense(answers))]
 
 
 def _dense(answers: Any) -> npt.NDArray[Any]:
@@ -108,8 +112,22 @@ def label_text(label: Any) -> str:
     return str(label)
 
 
-def _finite(values: list[Any]) -> list[Any]:
+def _finite(answers: npt.NDArray[Any]) -> list[Any]:
+    """An array as JSON values. Raises NotJsonable."""
+    values: list[Any] = answers.tolist()
+    if _is_jsonable(answers, values):
+        return values
     return [_jsonable(value, index) for index, value in enumerate(values)]
+
+
+def _is_jsonable(answers: npt.NDArray[Any], values: list[Any]) -> bool:
+    """Whether all `values` of the array are JSON values already, where that can be told of all at once."""
+    kind = answers.dtype.kind
+    if kind == "f":  # the values of longer floats are no floats of Python
+        return answers.itemsize <= _FLOAT_BYTES and bool(np.isfinite(answers).all())
+    if kind == "O":
+        return answers.ndim == 1 and set(map(type, values)) <= _JSON_TYPES
+    return kind in "biuU"
 
 
 def _jsonable(value: Any, row: int) -> Any:
@@ -125,12 +143,9 @@ def _jsonable(value: Any, row: int) -> Any:
     return value
 
 
-def _convert(column: Column, node: dict[str, Any], values: list[Any]) -> Any:
-    if types_of(node)[0] == "integer" and column.dtype != "float64":
-        # JSON's 1.0 is a whole number, too. A single float would turn all of them into floats, and round large ones.
-        values = [value if value is None else int(value) for value in values]
-    if column.missing == "value":
-        values = [node["x-missing"]["value"] if value is None else value for value in values]
+def _convert(column: Column, node: dict[str, Any], values: Values) -> Any:
+    if isinstance(values, bytes):
+        return np.frombuffer(values, dtype=column.dtype)
     if column.dtype == "category":
         categories = [value for value in node.get("enum", ()) if value is not None]
         return pd.Categorical(values, categories=categories or None)
@@ -140,10 +155,16 @@ def _convert(column: Column, node: dict[str, Any], values: list[Any]) -> Any:
     if convert is not None:
         return convert(column, values)
     # Nullable and sized dtypes (Int64, boolean, Float32, int8, …) take None or raise with a message of their own.
-    dtype: Any = pd.api.types.pandas_dtype(column.dtype)
+    dtype = _dtype(column.dtype)
     if isinstance(dtype, np.dtype) and dtype.kind in "iu":
         return np.array(values, dtype=dtype)  # pandas would make floats of numbers beyond int64 first
     return pd.array(values, dtype=dtype)
+
+
+@cache
+def _dtype(name: str) -> Any:
+    """pandas takes half as long for a small array of a dtype that is not named, but there."""
+    return pd.api.types.pandas_dtype(name)
 
 
 _MISSING_OBJECTS: dict[str, Any] = {"none": None, "na": pd.NA}
@@ -155,13 +176,13 @@ def _object(column: Column, values: list[Any]) -> pd.Series:
 
 
 def _str(column: Column, values: list[Any]) -> Any:
-    return _object(column, values) if column.missing in _MISSING_OBJECTS else pd.array(values, dtype="str")
+    return _object(column, values) if column.missing in _MISSING_OBJECTS else pd.array(values, dtype=_dtype("str"))
 
 
 def _datetimes(dtype: str, values: list[Any]) -> Any:
     """Moments of a column without a zone as they are written; others in the column's zone."""
     # read_csv's unit. Without one the dtype would depend on the values of the batch.
-    target: Any = pd.api.types.pandas_dtype(dtype if "[" in dtype else "datetime64[us]")
+    target = _dtype(dtype if "[" in dtype else "datetime64[us]")
     zoned = isinstance(target, pd.DatetimeTZDtype)
     unit = target.unit if zoned else np.datetime_data(target)[0]
     stamps = [_timestamp(value, zoned, unit) for value in values]
@@ -181,7 +202,7 @@ def _timestamp(value: Any, zoned: bool, unit: Any) -> Any:
 
 # How values become a column, by dtype; the rest is left to pandas.
 _CONVERSIONS: dict[str, Callable[[Column, list[Any]], Any]] = {
-    "float64": lambda _column, values: np.array(values, dtype=np.float64),  # None becomes NaN
+    "float64": lambda _column, values: np.array(values, dtype=np.float64),
     "object": _object,
     "str": _str,
 }

@@ -32,7 +32,7 @@ class ChangedValue:
 
 
 def first_changed_value(schema: RecordSchema, rows: Sequence[Row], data: Any) -> ChangedValue | None:
-    """The first value of the rows that is another one in `data`, which `frames.to_input` made of them; None for none.
+    """The first value of the rows that is another one in `data`, which `frames.rows_to_input` made of them; else None.
 
     Null is whatever the pipeline takes for missing, and a fraction in a column of 32-bit floats the nearest of them.
     Compares a million cells at most.

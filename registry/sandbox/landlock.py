@@ -5,6 +5,7 @@ import os
 import struct
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 READ, LIST = 1 << 2, 1 << 3
@@ -62,7 +63,12 @@ def _allow(rules: int, path: Path, rights: int) -> None:
         os.close(beneath)
 
 
+@cache
+def _libc() -> ctypes.CDLL:
+    """Kept, because opening it takes ten times as long as a call."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def _call(number: int, *arguments: object) -> int:
-    libc = ctypes.CDLL(None, use_errno=True)
     given = [ctypes.c_long(each) if isinstance(each, int) else each for each in arguments]
-    return int(libc.syscall(ctypes.c_long(number), *given))
+    return int(_libc().syscall(ctypes.c_long(number), *given))

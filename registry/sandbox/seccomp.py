@@ -9,10 +9,13 @@ import errno
 import platform
 import struct
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cache
 
 _Instruction = tuple[int, int, int, int]
+# The number of a system call, and the instructions that decide about it.
+_Block = tuple[int, list[_Instruction]]
 
 _LOAD, _IF_EQUAL, _IF_ABOVE, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x06
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
@@ -22,20 +25,23 @@ _SET_MODE_FILTER, _ALL_THREADS, _GET_SECCOMP = 1, 1, 21
 _NEWEST = 450  # the same numbers on both architectures since 424
 _CLONE_THREAD = 0x10000
 _WRITES = 0o1 | 0o2 | 0o100 | 0o1000  # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC; O_TMPFILE needs one of the first two
-# PR_SET_PDEATHSIG would let it outlive its parent; PR_SET_MM and PR_SET_PTRACER change which processes may read it.
-_PRCTL_REFUSED = (1, 35, 0x59616D61)
-# F_SETFL could clear O_APPEND, so that the report's first lines could be overwritten; F_SETOWN, F_SETSIG and
-# F_SETOWN_EX send signals to other processes through a file.
-_FCNTL_REFUSED = (4, 8, 10, 15)
-# They ask for the terminal and for the bytes to read, or set close-on-exec and non-blocking.
-_IOCTL_ALLOWED = (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
+# PR_SET_PDEATHSIG would let it outlive its parent; PR_SET_DUMPABLE, PR_SET_MM and PR_SET_PTRACER change which processes
+# may read it; PR_SCHED_CORE shares a core with other processes.
+_PRCTL_REFUSED = (1, 4, 35, 62, 0x59616D61)
+# They copy a descriptor and read its flags, or set close-on-exec. Others change what is shared with processes outside:
+# F_SETFL the report's O_APPEND, locks and leases what a file's other readers wait for; F_SETOWN sends them signals.
+_FCNTL_ALLOWED = (0, 1, 2, 3, 1030)
+# They ask for the terminal and for the bytes to read, or set close-on-exec. FIONBIO is not among them: a log that is
+# shared with the service would stop to wait for its reader.
+_IOCTL_ALLOWED = (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5450, 0x5451)
 
 # Name, number on x86-64, number on aarch64 (- where there is none), by the error that the caller sees.
 _REFUSED = {
     errno.EPERM: """
         socket 41 198           socketpair 53 199       connect 42 203          bind 49 200
         listen 50 201           accept 43 202           accept4 288 242         sendto 44 206
-        sendmsg 46 211          sendmmsg 307 269
+        sendmsg 46 211          sendmmsg 307 269        recvfrom 45 207         recvmsg 47 212
+        recvmmsg 299 243        setsockopt 54 208
 
         fork 57 -               vfork 58 -              execve 59 221           execveat 322 281
         ptrace 101 117          process_vm_readv 310 270                        process_vm_writev 311 271
@@ -65,6 +71,8 @@ _REFUSED = {
         modify_ldt 154 -        vhangup 153 58          personality 135 92      lookup_dcookie 212 18
         name_to_handle_at 303 264                       open_by_handle_at 304 265
         fanotify_init 300 262   fanotify_mark 301 263   nfsservctl 180 42
+        inotify_init 253 -      inotify_init1 294 26    inotify_add_watch 254 27
+        flock 73 32
 
         mount 165 40            umount2 166 39          pivot_root 155 41       chroot 161 51
         unshare 272 97          setns 308 268           move_mount 429 429      open_tree 428 428
@@ -130,9 +138,16 @@ def refuse_system_calls(pid: int, *, may_have_threads: bool) -> bool:
     return int(libc.syscall(*numbers, ctypes.create_string_buffer(head))) == 0
 
 
+def prepare_filters() -> None:
+    """Compute the long part of the filters, for this process and those that are forked from it."""
+    if kind := architecture():
+        for may_have_threads in (True, False):
+            _fixed_part(kind.column, may_have_threads=may_have_threads)
+
+
 def filter_for(kind: Architecture, pid: int, *, may_have_threads: bool) -> bytes:
     """The program: 8 bytes for each instruction."""
-    program: list[_Instruction] = [
+    head: list[_Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE),
         (_IF_EQUAL, 1, 0, kind.audit),
         (_RETURN, 0, 0, _KILL),
@@ -141,27 +156,21 @@ def filter_for(kind: Architecture, pid: int, *, may_have_threads: bool) -> bytes
         (_IF_ABOVE, 0, 1, _NEWEST),
         _error(errno.ENOSYS),
     ]
-    for number, block in _blocks(kind.column, pid, may_have_threads):
-        program += [(_IF_EQUAL, 0, len(block), number), *block]
-    program.append((_RETURN, 0, 0, _ALLOW))
-    return b"".join(struct.pack("HBBI", *instruction) for instruction in program)
+    own = _packed(_decided(kind.column, _about_itself(pid)))
+    return _bytes(head) + own + _fixed_part(kind.column, may_have_threads=may_have_threads)
 
 
-def _blocks(column: int, pid: int, may_have_threads: bool) -> Iterator[tuple[int, list[_Instruction]]]:
-    """Pairs of the number of a system call and the instructions that decide about it, which end by returning."""
-    for code, table in _REFUSED.items():
-        for number in _numbers(table, column):
-            yield number, [_error(code)]
+@cache
+def _fixed_part(column: int, *, may_have_threads: bool) -> bytes:
+    refused = [(number, [_error(code)]) for code, table in _REFUSED.items() for number in _numbers(table, column)]
+    blocks = [*refused, *_decided(column, _about_arguments(may_have_threads))]
+    return _packed(blocks) + _bytes([(_RETURN, 0, 0, _ALLOW)])
+
+
+def _about_itself(pid: int) -> dict[str, list[_Instruction]]:
     allow, no = (_RETURN, 0, 0, _ALLOW), _error(errno.EPERM)
-    thread = allow if may_have_threads else _error(errno.EAGAIN)
-    decided = {
-        "clone 56 220": [_argument(0), (_IF_ANY_BIT, 0, 1, _CLONE_THREAD), thread, no],
+    return {
         "kill 62 129  tgkill 234 131": _one_of(0, [pid], allow, no),
-        "prctl 157 167": _one_of(0, _PRCTL_REFUSED, no, allow),
-        "fcntl 72 25": _one_of(1, _FCNTL_REFUSED, no, allow),
-        "ioctl 16 29": _one_of(1, _IOCTL_ALLOWED, allow, _error(errno.ENOTTY)),
-        "open 2 -": _unless_writing(1),
-        "openat 257 56": _unless_writing(2),
         # Only to read limits, and only its own: the third argument is the new limit.
         "prlimit64 302 261": [
             _argument(0), (_IF_EQUAL, 1, 0, 0), (_IF_EQUAL, 0, 4, pid),
@@ -169,9 +178,32 @@ def _blocks(column: int, pid: int, may_have_threads: bool) -> Iterator[tuple[int
             no, allow,
         ],
     }  # fmt: skip
-    for table, block in decided.items():
-        for number in _numbers(table, column):
-            yield number, block
+
+
+def _about_arguments(may_have_threads: bool) -> dict[str, list[_Instruction]]:
+    allow, no = (_RETURN, 0, 0, _ALLOW), _error(errno.EPERM)
+    thread = allow if may_have_threads else _error(errno.EAGAIN)
+    return {
+        "clone 56 220": [_argument(0), (_IF_ANY_BIT, 0, 1, _CLONE_THREAD), thread, no],
+        "prctl 157 167": _one_of(0, _PRCTL_REFUSED, no, allow),
+        "fcntl 72 25": _one_of(1, _FCNTL_ALLOWED, allow, no),
+        "ioctl 16 29": _one_of(1, _IOCTL_ALLOWED, allow, _error(errno.ENOTTY)),
+        "open 2 -": _unless_writing(1),
+        "openat 257 56": _unless_writing(2),
+    }
+
+
+def _decided(column: int, tables: dict[str, list[_Instruction]]) -> list[_Block]:
+    return [(number, block) for table, block in tables.items() for number in _numbers(table, column)]
+
+
+def _packed(blocks: Iterable[_Block]) -> bytes:
+    """Each block is taken only by calls of its number, and ends by returning."""
+    return b"".join(_bytes([(_IF_EQUAL, 0, len(block), number), *block]) for number, block in blocks)
+
+
+def _bytes(steps: Iterable[_Instruction]) -> bytes:
+    return b"".join(struct.pack("HBBI", *step) for step in steps)
 
 
 def _numbers(table: str, column: int) -> list[int]:

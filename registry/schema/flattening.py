@@ -16,12 +16,14 @@ writes them, are resolved. Own annotations, which validators ignore:
 
 import math
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jsonschema_rs
 
 from mlserve.errors import BadUpload
+from registry.schema.json_files import require_finite
 from registry.schema.privacy import MARK_KEY, require_mark
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -29,6 +31,8 @@ IGNORED_KEY = "x-ignored"
 _SCALARS = frozenset({"number", "integer", "boolean", "string"})
 _DATE_FORMATS = frozenset({"date", "date-time"})
 _MOST_NESTED = 20
+# In characters. A schema may require a text that is longer than the memory, and nobody can give that anyway.
+_LONGEST_EXAMPLE = 10_000
 # pydantic writes these names for `int | float = Field(ge=0)`. No validator knows them, so the limit would be lost.
 _PYDANTIC_LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 # How pydantic writes a decimal that comes as text. JSON has numbers for it.
@@ -153,10 +157,10 @@ def _example_number(node: Mapping[str, Any], kind: str) -> float | int:
     low = max((node[key] for key in ("minimum", "exclusiveMinimum") if key in node), default=None)
     high = min((node[key] for key in ("maximum", "exclusiveMaximum") if key in node), default=None)
     mean, _ = node.get("x-training-usual", (None, None))
-    preferred = [sum(node["x-training-range"]) / 2] if "x-training-range" in node else []
+    preferred = [_middle(*node["x-training-range"])] if "x-training-range" in node else []
     preferred += [mean] if mean is not None else []
     if low is not None and high is not None:
-        preferred.append((low + high) / 2)
+        preferred.append(_middle(low, high))
     preferred += [limit + step for limit in (low, high) if limit is not None for step in (0, 1, -1)] + [0]
     step = node.get("multipleOf", 1 if kind == "integer" else None)
     candidates = [each for number in preferred for each in _rounded(number, step)]
@@ -168,7 +172,13 @@ def _rounded(number: float, step: float | None) -> list[float]:
     """The nearest multiples of `multipleOf`, or without one the number rounded to two decimals, and itself."""
     if step is None:
         return [round(number, 2), number]
-    return [math.floor(number / step) * step, math.ceil(number / step) * step]
+    count = number / step
+    multiples = [math.floor(count) * step, math.ceil(count) * step] if math.isfinite(count) else []
+    return [multiple for multiple in multiples if abs(multiple) <= sys.float_info.max] or [number]
+
+
+def _middle(low: float, high: float) -> float:
+    return low / 2 + high / 2  # the sum may be infinite
 
 
 def _is_within(node: Mapping[str, Any], value: float) -> bool:
@@ -181,13 +191,15 @@ def _is_within(node: Mapping[str, Any], value: float) -> bool:
 
 
 def _example_text(node: Mapping[str, Any]) -> str:
-    text: str = "text" * max(1, math.ceil(node.get("minLength", 0) / 4))
+    length = min(node.get("minLength", 0), _LONGEST_EXAMPLE)
+    text: str = "text" * max(1, math.ceil(length / 4))
     return text[: node.get("maxLength")]
 
 
 def _require_valid(raw: Mapping[str, Any]) -> None:
     """Raise BadUpload for what is not a JSON Schema, such as a limit that is not a number."""
     try:
+        require_finite(raw)
         jsonschema_rs.meta.validate(dict(raw))
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         where = "/".join(map(str, getattr(error, "instance_path", [])))
@@ -198,6 +210,8 @@ def _require_valid(raw: Mapping[str, Any]) -> None:
 def _flat_property(name: str, node: Any, root: Mapping[str, Any]) -> dict[str, Any]:
     flat, nullable = _resolve_unions(name, node, root)
     _normalize_type(name, flat, nullable)
+    # JSON Schema takes 10.0 for a whole number, and Python does not.
+    flat |= {key: int(flat[key]) for key in ("minLength", "maxLength") if key in flat}
     _require_usable_annotations(name, flat)
     return flat
 

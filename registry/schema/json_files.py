@@ -1,6 +1,7 @@
 """Read the JSON files of an upload as strictly as request bodies: what they hold ends in the database. Pure."""
 
-import math
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import jiter
@@ -32,7 +33,20 @@ def read_json_lines(text: str, *, allow_nan: bool = False) -> list[Any] | None:
     return values if len(values) > 1 else None
 
 
+def require_finite(value: Any) -> None:
+    """Raise ValueError for a number, anywhere in a JSON value, that no float64 can hold."""
+    if any(isinstance(part, int | float) and abs(part) > sys.float_info.max for part in _parts(value)):
+        raise ValueError("a number is infinite or too large for a 64-bit float; write a smaller one or null")
+
+
 def _require_storable(value: Any) -> None:
+    if any(isinstance(part, str) and "\x00" in part for part in _parts(value)):
+        raise ValueError("a text holds the character NUL, which cannot be stored")
+    require_finite(value)
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """Names and values, at any depth."""
     pending = [value]
     while pending:
         part = pending.pop()
@@ -41,7 +55,5 @@ def _require_storable(value: Any) -> None:
             pending.extend(part.values())
         elif isinstance(part, list):
             pending.extend(part)
-        elif isinstance(part, str) and "\x00" in part:
-            raise ValueError("a text holds the character NUL, which cannot be stored")
-        elif isinstance(part, float) and math.isinf(part):
-            raise ValueError("a number is infinite or too large for a 64-bit float; write a smaller one or null")
+        else:
+            yield part

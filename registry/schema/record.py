@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import islice
 from typing import Any, Literal, cast
 
 import jsonschema_rs
 
 from mlserve.errors import BadUpload, FieldError, InvalidRows
+from registry.schema import patterns
 from registry.schema.flattening import (
     IGNORED_KEY,
     column_dtype,
@@ -43,6 +43,7 @@ _EXACT_INTEGERS = {"float64": 2**53, "float32": 2**24, "float16": 2**11}
 _FIRST_NANOSECOND = datetime(1677, 9, 21, 0, 12, 44, tzinfo=UTC)
 _LAST_NANOSECOND = datetime(2262, 4, 11, 23, 47, 16, tzinfo=UTC)
 _MIDNIGHT = re.compile(r"\d{4}-\d\d-\d\d[T ]00:00(:00(\.0{1,9})?)?", re.ASCII)
+_DAY_CHARACTERS = 10
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 # What pandas reads as Python does; the standard library's reader takes any separator and offsets with seconds.
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:?\d\d(:?\d\d([.,]\d{1,9})?)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
@@ -87,6 +88,7 @@ class RecordSchema:
     ) -> "RecordSchema":
         """Flatten and compile `raw`; inputs follow `order` (default: as written). Raises BadUpload."""
         flat = flat_record_schema(raw)
+        flat["properties"] = {name: patterns.bounded(node) for name, node in flat["properties"].items()}
         ordered = in_column_order(flat, order or flat["properties"])
         columns = [Column(name, column_dtype(ordered, name), _missing(node)) for name, node in _nodes(ordered)]
         for name, position in sorted(ordered.get(IGNORED_KEY, {}).items(), key=lambda each: each[1]):
@@ -94,6 +96,7 @@ class RecordSchema:
         schema = cls(ordered, tuple(columns), container)
         try:
             schema._record_validator.is_valid({})
+            _ = schema._slow
         except (ValueError, jsonschema_rs.ReferencingError) as error:
             raise BadUpload(f"The schema cannot be used: {getattr(error, 'message', error)}.") from error
         return schema
@@ -136,23 +139,27 @@ class RecordSchema:
     def example(self) -> Row:
         return example_record(self.json_schema)
 
+    def slow_texts(self) -> dict[str, str]:
+        """For each column whose pattern takes too long for some text: such a text. Takes two seconds at most."""
+        return patterns.slow_texts(self._within_dtypes, self._slow)
+
     def validated(self, payload: Any) -> list[Row]:
         """The rows of a request, one record or a list of records, without the columns that are ignored.
 
         Raises InvalidRows with every error; pointers start at `#/column` for a single record, at
         `#/row/column` for a list.
         """
-        payload = self.with_days(payload)
+        payload, effort = self.with_days(payload), patterns.Effort()
         if isinstance(payload, dict):
-            if not (self._record_validator.is_valid(payload) and self._are_options([payload])):
-                self._errors.refuse([(payload, ())])
+            if not (self._record_validator.is_valid(payload) and self._are_allowed([payload], effort)):
+                self._errors.refuse([(payload, ())], effort)
             return self._inputs_of([payload])
         if not isinstance(payload, list):
             raise InvalidRows([FieldError("#", "must be one record {…} or a list of records [{…}, …]")], 1)
         if not payload:
             raise InvalidRows([FieldError("#", "must hold at least one record")], 1)
-        if not (self._list_validator.is_valid(payload) and self._are_options(payload)):
-            self._errors.refuse((row, (index,)) for index, row in enumerate(payload))
+        if not (self._list_validator.is_valid(payload) and self._are_allowed(payload, effort)):
+            self._errors.refuse(((row, (index,)) for index, row in enumerate(payload)), effort)
         return self._inputs_of(payload)
 
     def with_days(self, payload: Any) -> Any:
@@ -164,9 +171,11 @@ class RecordSchema:
         if not isinstance(payload, dict):
             return payload
         midnights = {
-            name: payload[name][:10]
+            name: value[:_DAY_CHARACTERS]
             for name in self._days
-            if isinstance(payload.get(name), str) and _MIDNIGHT.fullmatch(payload[name])
+            if isinstance(value := payload.get(name), str)
+            and len(value) > _DAY_CHARACTERS
+            and _MIDNIGHT.fullmatch(value)
         }
         return {**payload, **midnights} if midnights else payload
 
@@ -183,22 +192,26 @@ class RecordSchema:
 
     def training_warnings(self, rows: Sequence[Row]) -> list[RowWarning]:
         """Values outside what the pipeline saw in training, at most `MAX_LISTED_WARNINGS`, in row order."""
-        odd = [(name, node) for name, node in self._annotated if not _are_usual([row.get(name) for row in rows], node)]
-        if not odd:
-            return []
-        warnings = (
-            warning
-            for index, row in enumerate(rows)
-            for name, node in odd
-            if (warning := _training_warning(index, name, node, row.get(name))) is not None
-        )
-        return list(islice(warnings, MAX_LISTED_WARNINGS))
+        found = [
+            (row, position)
+            for position, (name, node) in enumerate(self._annotated)
+            for row in _unusual_rows(rows, name, node)[:MAX_LISTED_WARNINGS]
+        ]
+        warnings = []
+        for row, position in sorted(found)[:MAX_LISTED_WARNINGS]:
+            name, node = self._annotated[position]
+            warnings.append(RowWarning(row, name, _training_sentence(node, rows[row][name])))
+        return warnings
 
-    def _are_options(self, rows: Sequence[Row]) -> bool:
-        """Whether otherwise valid rows hold only options, where the validator was not given the enum."""
+    def _are_allowed(self, rows: Sequence[Row], effort: patterns.Effort) -> bool:
+        """Whether rows that the validator accepts have what it was not asked for: options, slow patterns."""
         for name, values in self._enums:
             for row in rows:
                 if name in row and row[name] not in values:
+                    return False
+        for name, validator in self._slow.items():
+            for row in rows:
+                if name in row and (effort.is_spent or not effort.spent_on(validator.is_valid, row[name])):
                     return False
         return True
 
@@ -209,7 +222,13 @@ class RecordSchema:
 
     @cached_property
     def _errors(self) -> RowErrors:
-        return RowErrors(self._within_dtypes, self.json_schema["required"], _compile)
+        return RowErrors(self._within_dtypes, self.json_schema["required"], _compile, self._slow)
+
+    @cached_property
+    def _slow(self) -> dict[str, Any]:
+        """The validators of columns that are slow to compare with their patterns."""
+        slow = {name: node for name, node in self._within_dtypes.items() if patterns.most_characters(node) is not None}
+        return {name: _compile(without_enum(node)) for name, node in slow.items()}
 
     @cached_property
     def _record_validator(self) -> Any:
@@ -223,16 +242,20 @@ class RecordSchema:
         nodes = self._within_dtypes.items()
         left = {name for name, node in self.properties.items() if is_left_to_validator(node)}
         properties = {name: node if name in left else without_enum(node) for name, node in nodes}
+        for name in self._slow:
+            properties[name] = {key: value for key, value in properties[name].items() if key in ("type", "enum")}
         return {**self.json_schema, "properties": properties}
 
     @cached_property
     def _within_dtypes(self) -> dict[str, dict[str, Any]]:
-        """The properties with the limits of each column's dtype, beyond which a frame cannot hold a value.
+        """The properties with the limits of each column's dtype, beyond which a frame cannot hold a value, and of
+        what is compared with its pattern.
 
         A column that is ignored may hold anything.
         """
         inputs = {column.name: _within_dtype(self.properties[column.name], column.dtype) for column in self.columns}
-        return {**inputs, **{name: {} for name in self.ignored}}
+        bounded = {name: patterns.bounded(node) for name, node in inputs.items()}
+        return {**bounded, **{name: {} for name in self.ignored}}
 
     @cached_property
     def _annotated(self) -> list[tuple[str, dict[str, Any]]]:
@@ -259,7 +282,9 @@ def _missing(node: Mapping[str, Any]) -> Missing:
 
 
 def _compile(schema: dict[str, Any]) -> Any:
-    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, offline=True, formats=_FORMATS)
+    return jsonschema_rs.Draft202012Validator(
+        schema, validate_formats=True, offline=True, formats=_FORMATS, pattern_options=patterns.OPTIONS
+    )
 
 
 def _within_dtype(node: dict[str, Any], dtype: str) -> dict[str, Any]:
@@ -341,32 +366,26 @@ _FORMATS: dict[str, Callable[[str], bool]] = {
 }
 
 
-def _are_usual(values: Iterable[Any], node: Mapping[str, Any]) -> bool:
-    """Whether no value of a column deserves a warning, told by its smallest and largest or its distinct values."""
-    present = [value for value in values if value is not None]
-    if not present:
-        return True
-    if _VALUES in node and "x-training-range" not in node:
-        return set(present).issubset(node[_VALUES])
-    return all(_training_warning(0, "", node, value) is None for value in (min(present), max(present)))
-
-
-def _training_warning(index: int, name: str, node: Mapping[str, Any], value: Any) -> RowWarning | None:
-    if value is None:
-        return None
+def _unusual_rows(rows: Sequence[Row], name: str, node: Mapping[str, Any]) -> list[int]:
+    """The rows with a value that deserves a warning, in ascending order."""
+    values = [row.get(name) for row in rows]
     if "x-training-range" in node:
         low, high = node["x-training-range"]
-        if value < low:
-            return RowWarning(index, name, f"below the training minimum {low:g}")
-        if value > high:
-            return RowWarning(index, name, f"above the training maximum {high:g}")
-    elif _VALUES in node:
-        if value not in node[_VALUES]:
-            # A warning is stored with its prediction and must not hold a redacted value.
-            what = "the value" if MARK_KEY in node else shown(value)
-            return RowWarning(index, name, f"{what} was not seen in training")
-    else:
-        mean, deviation = node["x-training-usual"]
-        if abs(value - mean) > _UNUSUAL_DEVIATIONS * deviation:
-            return RowWarning(index, name, f"far from what training saw (mean {mean:.4g}, deviation {deviation:.4g})")
-    return None
+        return [row for row, value in enumerate(values) if value is not None and not low <= value <= high]
+    if _VALUES in node:
+        seen = node[_VALUES]
+        return [row for row, value in enumerate(values) if value is not None and value not in seen]
+    mean, deviation = node["x-training-usual"]
+    most = _UNUSUAL_DEVIATIONS * deviation
+    return [row for row, value in enumerate(values) if value is not None and abs(value - mean) > most]
+
+
+def _training_sentence(node: Mapping[str, Any], value: Any) -> str:
+    if "x-training-range" in node:
+        low, high = node["x-training-range"]
+        return f"below the training minimum {low:g}" if value < low else f"above the training maximum {high:g}"
+    if _VALUES in node:
+        # A warning is stored with its prediction and must not hold a redacted value.
+        return f"{'the value' if MARK_KEY in node else shown(value)} was not seen in training"
+    mean, deviation = node["x-training-usual"]
+    return f"far from what training saw (mean {mean:.4g}, deviation {deviation:.4g})"

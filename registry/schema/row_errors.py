@@ -4,37 +4,51 @@ The validator judges one value at a time here: it copies what it judges into eac
 hundred columns are missing would be copied a hundred times.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, NoReturn
 
 from mlserve.errors import FieldError, InvalidRows
 from registry.schema.options import Options, enum_options, without_enum
+from registry.schema.patterns import Effort
 from registry.schema.violations import pointer, sentence, type_sentence
 
 MAX_LISTED_ERRORS = 100
 # For more wrong values or names, only one that differs in case is named.
 _MOST_COMPARISONS = 3
 
+_NO_EFFORT_LEFT = (
+    "takes too long to compare with its pattern, together with the others of this request: send fewer rows at a time"
+)
+
 Path = tuple[int, ...]
 
 
 class RowErrors:
-    """The errors of rows by the properties of a flat schema. `compiled` makes a validator of a property."""
+    """The errors of rows by the properties of a flat schema.
+
+    `compiled` makes a validator of a property, and `slow` names those that are slow to compare with their patterns.
+    """
 
     def __init__(
-        self, properties: Mapping[str, dict[str, Any]], required: Iterable[str], compiled: Callable[[Any], Any]
+        self,
+        properties: Mapping[str, dict[str, Any]],
+        required: Iterable[str],
+        compiled: Callable[[Any], Any],
+        slow: Collection[str] = (),
     ) -> None:
         self._properties, self._required, self._compiled = properties, frozenset(required), compiled
+        self._slow = frozenset(slow)
         self._rules: dict[str, _Rule] = {}
 
-    def refuse(self, rows: Iterable[tuple[Any, Path]]) -> NoReturn:
+    def refuse(self, rows: Iterable[tuple[Any, Path]], effort: Effort) -> NoReturn:
         """Raise InvalidRows with the errors of rows, each with the path to it: empty for a single record.
 
-        A wrong value that is not listed counts as one error, whatever else is wrong with it.
+        A wrong value that is not listed counts as one error, whatever else is wrong with it. So does each value of a
+        slow column once the effort is spent.
         """
-        listing = _Listing()
+        listing = _Listing(effort)
         for row, path in rows:
             if isinstance(row, dict):
                 self._add_row(listing, row, path)
@@ -58,14 +72,28 @@ class RowErrors:
         listing.total += missing  # those that were not listed
 
     def _add_value(self, listing: "_Listing", rule: "_Rule", value: Any, path: tuple[str | int, ...]) -> None:
-        if not rule.validator.is_valid(value):
+        if rule.most_characters is not None:
+            self._add_slow_value(listing, rule, value, path)
+        elif not rule.validator.is_valid(value):
             if listing.is_full:
                 listing.total += 1
                 return
             for error in rule.validator.iter_errors(value):
                 listing.add(path, partial(sentence, error))
-        elif rule.options is not None and value not in rule.options.values:
-            listing.add(path, partial(_no_option, rule.options, value, listing))
+        else:
+            _add_no_option(listing, rule, value, path)
+
+    def _add_slow_value(self, listing: "_Listing", rule: "_Rule", value: Any, path: tuple[str | int, ...]) -> None:
+        """The validator, which lists all errors of a value, would compare a long text with its pattern, too."""
+        if isinstance(value, str) and len(value) > (most := rule.most_characters or 0):
+            listing.add(path, lambda: f"must have at most {most} characters")
+        elif listing.effort.is_spent:
+            listing.add(path, lambda: _NO_EFFORT_LEFT)
+        elif errors := listing.effort.spent_on(lambda each: list(rule.validator.iter_errors(each)), value):
+            for error in errors:
+                listing.add(path, partial(sentence, error))
+        else:
+            _add_no_option(listing, rule, value, path)
 
     def _unexpected(self, name: str, listing: "_Listing") -> str:
         return f"is not a column of this model{self._names.did_you_mean(name, may_compare=listing.may_compare)}"
@@ -73,7 +101,8 @@ class RowErrors:
     def _rule(self, name: str) -> "_Rule":
         if name not in self._rules:
             node = self._properties[name]
-            self._rules[name] = _Rule(self._compiled(without_enum(node)), enum_options(node))
+            most = node["maxLength"] if name in self._slow else None
+            self._rules[name] = _Rule(self._compiled(without_enum(node)), enum_options(node), most)
         return self._rules[name]
 
     @cached_property
@@ -83,20 +112,23 @@ class RowErrors:
 
 @dataclass(frozen=True)
 class _Rule:
-    """What a column's values must be: all but its enum, and its enum."""
+    """What a column's values must be: all but its enum, its enum, and how long where its pattern is slow."""
 
     validator: Any
     options: Options | None
+    most_characters: int | None
 
 
-def _no_option(options: Options, value: Any, listing: "_Listing") -> str:
-    return options.sentence + options.did_you_mean(value, may_compare=listing.may_compare)
+def _add_no_option(listing: "_Listing", rule: _Rule, value: Any, path: tuple[str | int, ...]) -> None:
+    if (options := rule.options) is not None and value not in options.values:
+        listing.add(path, lambda: options.sentence + options.did_you_mean(value, may_compare=listing.may_compare))
 
 
 @dataclass
 class _Listing:
     """All errors counted, the first ones in words: a sentence costs far more than an error."""
 
+    effort: Effort
     errors: list[FieldError] = field(default_factory=list)
     total: int = 0
     comparisons: int = 0

@@ -1,6 +1,5 @@
 """Uploaded files as paths, for as long as an upload takes."""
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from django.core.files.uploadedfile import UploadedFile
 
 from mlserve.errors import BadUpload, TooLarge
+from mlserve.processes.temporary_folders import temporary_folder
 from registry.schema.options import any_of
 from registry.schema.row_files import SUFFIXES
 
@@ -24,14 +24,14 @@ def received(files: Mapping[str, Any], *, most_bytes: int | None = None) -> Iter
     They are in a temporary folder, which is deleted when the block ends. Raises BadUpload for a name that tells no
     known kind, and TooLarge for a file of more than `most_bytes`.
     """
-    with tempfile.TemporaryDirectory(prefix="mlserve-upload-") as folder:
+    with temporary_folder("upload") as folder:
         paths = {}
         for name, file in files.items():
             if not file:
                 continue
             if most_bytes is not None and (file.size or 0) > most_bytes:
                 raise TooLarge(f"The {name} file is larger than {most_bytes} bytes. Send a smaller one.")
-            paths[name] = _saved(Path(folder), name, file)
+            paths[name] = _saved(folder, name, file)
         yield paths
 
 

@@ -1,9 +1,11 @@
 """Files in a posted form, before anything of them is written to disk: who may send them, and how much."""
 
+import tempfile
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 
 from mlserve.errors import TooLarge
@@ -52,3 +54,31 @@ class FilesOfUploaders(FileUploadHandler):
 
     def file_complete(self, file_size: int) -> None:
         """The handlers behind this one have it."""
+
+
+class NamelessFiles(FileUploadHandler):
+    """The last of FILE_UPLOAD_HANDLERS: files on the disk without a name there, which end with the process.
+
+    Django's own have names, and stay when the process is killed.
+    """
+
+    file: "UploadedFile[bytes] | None" = None
+
+    def new_file(self, *args: Any, **options: Any) -> None:
+        super().new_file(*args, **options)
+        content = tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115 - Django closes it
+        self.file = UploadedFile(content, self.file_name, self.content_type, 0, self.charset, self.content_type_extra)
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        if self.file is not None:
+            self.file.write(raw_data)
+
+    def file_complete(self, file_size: int) -> "UploadedFile[bytes] | None":
+        if self.file is not None:
+            self.file.seek(0)
+            self.file.size = file_size
+        return self.file
+
+    def upload_interrupted(self) -> None:
+        if self.file is not None:
+            self.file.close()

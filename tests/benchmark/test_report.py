@@ -67,6 +67,13 @@ def test_it_begins_with_the_ratios_and_whether_they_reach_their_goals(results: d
     assert lines[3] == "| `sync_1row_c1` | 1.38 | p50, ms, mlserve over `handwritten` | at most 1.25 | **no** |"
 
 
+def test_it_has_other_goals_on_postgresql(results: dict[str, dict[str, Any]]) -> None:
+    text = report.markdown({**MACHINE, "postgres": "15.18"}, results, "postgres")
+
+    assert "| `sync_1row_c1` | 1.38 | p50, ms, mlserve over `handwritten` | at most 1.5 | yes |" in text
+    assert text.endswith("PostgreSQL 15.18.")
+
+
 def test_it_shows_every_system_beside_mlserve(results: dict[str, dict[str, Any]]) -> None:
     text = report.markdown(MACHINE, results)
 
@@ -86,10 +93,10 @@ def test_it_warns_of_a_client_that_is_hardly_faster_than_the_servers(results: di
 def test_it_writes_the_contract_as_json(results: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     path = tmp_path / "var" / "bench.json"
 
-    report.write_json(path, MACHINE, results)
+    report.write_json(path, MACHINE, results, "sqlite")
 
     written = json.loads(path.read_text("utf-8"))
-    assert written == {"machine": MACHINE, "results": results, "ratios": report.ratios(results)}
+    assert written == {"machine": MACHINE, "database": "sqlite", "results": results, "ratios": report.ratios(results)}
 
 
 def test_it_replaces_what_stands_between_its_markers(tmp_path: Path) -> None:
@@ -98,10 +105,12 @@ def test_it_replaces_what_stands_between_its_markers(tmp_path: Path) -> None:
 
     report.write_markdown(page, "first")
     page.write_text(page.read_text("utf-8") + "\nAfter it.\n", "utf-8")
+    report.write_markdown(page, "on PostgreSQL", "postgres")
     report.write_markdown(page, "second")
 
     text = page.read_text("utf-8")
     assert text.startswith("# Performance\n\n<!--")
-    assert text.endswith("-->\n\nAfter it.\n")
+    assert "\n\nAfter it.\n" in text
+    assert text.endswith("\n\non PostgreSQL\n\n<!-- benchmark on postgres: end -->\n")
     assert "\n\nsecond\n\n" in text
     assert "first" not in text

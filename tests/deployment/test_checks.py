@@ -44,7 +44,7 @@ FROM_VALUES: list[tuple[Callable[..., Finding], tuple[str, ...]]] = [
     (queue.concurrency, ()), (inside.answers, ("web",)), (inside.same_secret_key, ()), (inside.database, ("web",)),
     (inside.storage, ("worker",)), (inside.queue, ("web",)), (inside.database_encrypted, ()), (inside.migrations, ()),
     (inside.administrator, ()), (inside.oldest_queued, ()), (inside.body_size, ()), (models.memory, ()),
-    (models.disk, ()), (models.packages, ()),
+    (models.disk, ()), (models.packages, ()), (inside.sandbox, ("worker",)),
 ]  # fmt: skip
 
 
@@ -82,6 +82,7 @@ BROKEN: list[tuple[Callable[..., Finding], tuple[str, ...], Callable[[ToldEviden
     (inside.administrator, (), break_report("people", administrators=0), Status.WARNING, "no administrator"),
     (inside.oldest_queued, (), break_report("waiting", oldest_queued_seconds=300.0), Status.WARNING, "300 s"),
     (inside.oldest_queued, (), break_report("waiting", oldest_queued_seconds=3600.0), Status.FAILED, "3600 s"),
+    (inside.sandbox, ("web",), break_report("sandbox", missing=["files"]), Status.WARNING, "read every file"),
     (models.memory, (), break_report("models", live=[
         {"version": "big 1", "size_bytes": 2**30, "inspected_with": {}}]), Status.FAILED, "3472 MB"),
     (models.disk, (), break_report("models", live=[

@@ -48,6 +48,7 @@ SELF_REPORT: Mapping[str, Any] = {
     "models": {
         "live": [{"version": "penguins 1.0", "size_bytes": 50_000, "inspected_with": {"scikit-learn": "1.9.1"}}]
     },
+    "sandbox": {"holds": ["limits", "system calls", "files"], "missing": []},
 }  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def test_it_is_ready_with_every_part(service: Service) -> None:
     body = service.get("/readyz").json()
 
     assert body["status"] == "ready"
-    assert set(body["checks"]) == {"database", "storage", "queue", "workers", "models"}
+    assert set(body["checks"]) == {"database", "storage", "queue", "workers", "models", "sandbox"}
     assert service.get("/healthz").json() == {"status": "live"}
 
 

@@ -3,6 +3,8 @@
 import base64
 import gzip
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,6 +19,7 @@ from mlserve.aws_lambda import http
 from mlserve.lambda_entry import CommandFailed, UnknownEvent, lambda_handler
 from predictions.models import Prediction
 from registry.models import ModelVersion
+from tests.paths import ROOT
 
 pytestmark = pytest.mark.django_db
 
@@ -55,6 +58,24 @@ def request(method: str, path: str, body: bytes = b"", **more: Any) -> dict[str,
 
 def answer(event: Mapping[str, Any]) -> Any:
     return lambda_handler(event, Context())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc: run the suite on Linux")
+def test_it_keeps_no_secret_in_its_environment() -> None:
+    secret = "s" * 60
+    code = (
+        "import os, mlserve.lambda_entry; from django.conf import settings; print(settings.SECRET_KEY); "
+        "print(dict(os.environ)); print(open('/proc/self/environ').read())"
+    )
+    own = {"AWS_LAMBDA_FUNCTION_NAME": "mlserve-web", "SECRET_KEY": secret, "MLSERVE_DATA_DIR": "/nowhere"}
+    own |= {"DATABASE_URL": f"postgres://mlserve:{secret}@db.example/mlserve", "PATH": os.environ["PATH"]}
+
+    told = subprocess.run([sys.executable, "-c", code], env=own, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    settings_one, *environments = told.stdout.splitlines()
+    assert settings_one == secret
+    assert "mlserve-web" in environments[0]
+    assert secret not in "".join(environments)
 
 
 def test_it_answers_http(penguins: ModelVersion) -> None:

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
+from mlserve.models import RateWindow
 from mlserve.prepared import Parameter, PreparedQuery, execute_many, fetch
 from registry.models import Model
 
@@ -165,11 +166,14 @@ def run_select() -> None:
     fetch("SELECT name FROM registry_model WHERE name = %s", ["ant"])
 
 
-def run_update() -> None:
-    execute_many("UPDATE registry_model SET title = %s WHERE name = %s", [("Formica", "ant"), ("Apis", "bee")])
+INSERT = "INSERT INTO mlserve_ratewindow (name, count, ends_at) VALUES (%s, %s, %s)"
 
 
-@pytest.mark.parametrize("run", [run_select, run_update])
+def run_insert() -> None:
+    execute_many(INSERT, [(f"{name} % %s ?", count, "2026-01-01") for count, name in enumerate(("ant", "bee"))])
+
+
+@pytest.mark.parametrize("run", [run_select, run_insert])
 def test_it_runs_nothing_in_a_transaction_that_is_to_be_rolled_back(
     either_way: None, models: list[Model], run: Callable[[], None]
 ) -> None:
@@ -179,15 +183,29 @@ def test_it_runs_nothing_in_a_transaction_that_is_to_be_rolled_back(
             run()
 
 
-def test_it_runs_a_statement_once_per_row(either_way: None, models: list[Model]) -> None:
-    run_update()
+def test_it_inserts_each_row(either_way: None, db: None) -> None:
+    run_insert()
 
-    titles = dict(Model.objects.values_list("name", "title"))
-    assert (titles["ant"], titles["bee"], titles["100%"]) == ("Formica", "Apis", "100% %s")
+    assert dict(RateWindow.objects.values_list("name", "count")) == {"ant % %s ?": 0, "bee % %s ?": 1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_inserts_all_rows_or_none(either_way: None) -> None:
+    with pytest.raises(IntegrityError):
+        execute_many(INSERT, [("ant", 1, "2026-01-01"), ("ant", 2, "2026-01-01")])
+
+    assert not RateWindow.objects.exists()
+
+
+def test_it_inserts_many_rows_in_one_statement_on_postgresql(db: None, django_assert_num_queries: Any) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite's driver runs the statement once per row")
+    with django_assert_num_queries(1):
+        execute_many(INSERT, [(str(count), count, "2026-01-01") for count in range(300)])
 
 
 def test_it_raises_what_django_raises(either_way: None, models: list[Model]) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
-        execute_many("UPDATE registry_model SET name = %s WHERE name = %s", [("ant", "bee")])
+        execute_many(INSERT, [("ant", None, "2026-01-01")])
     with pytest.raises(DatabaseError, match="no_such_table"), transaction.atomic():
         fetch("SELECT 1 FROM no_such_table", [])

@@ -26,10 +26,10 @@ class Gate:
         self._predict = loaded_models.predict
         monkeypatch.setattr(loaded_models, "predict", self)
 
-    def __call__(self, version: ModelVersion, rows: Any, outputs: Any) -> Any:
+    def __call__(self, version: ModelVersion, rows: Any, outputs: Any, **more: Any) -> Any:
         self.is_called.set()
         assert self.go.wait(PATIENCE_SECONDS)
-        return self._predict(version, rows, outputs)
+        return self._predict(version, rows, outputs, **more)
 
     def close(self) -> None:
         self.is_called.clear()

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from tests.postgres import find_programs, owner_of_cluster
+from benchmark.postgres import MISSING, find_programs, owner_of_cluster
 from tests.stand_ins.keeper import Keeper
 
 _START_SECONDS = 60
@@ -107,7 +107,7 @@ class Postgres:
     def __init__(self, folder: Path) -> None:
         programs = find_programs()
         if programs is None:
-            raise FileNotFoundError("PostgreSQL is not installed: apt-get install postgresql")
+            raise FileNotFoundError(MISSING)
         self._programs, self._folder = programs, folder
         folder.mkdir()
         self._owner = owner_of_cluster()

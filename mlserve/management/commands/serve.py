@@ -20,10 +20,14 @@ from mlserve.observability.log_lines import log_uncaught_errors
 from mlserve.observability.monitoring import require_packages, start_monitoring
 from mlserve.processes.children import CAN_FORK, Child, execute, fork
 from mlserve.processes.orphans import end_with_input
+from mlserve.processes.secret_memory import hide_memory
 from mlserve.processes.supervisor import Program, Supervisor
+from mlserve.processes.temporary_folders import temporary_folder
 from mlserve.server.greeting import Greeting
 from mlserve.server.webserver import PortTaken, import_web_server, require_free_port, run_web_server
 from mlserve.terminal import TerminalCommand
+from registry.sandbox.measurement import parts_in_force
+from registry.sandbox.sandbox import FILES
 
 _MODELS_STOP_SECONDS = 5.0
 # For calls of models that run when the service is asked to stop.
@@ -62,6 +66,8 @@ class Command(TerminalCommand):
             # Python 3.14 would start the processes of granian and django-q2 anew instead, and share nothing.
             multiprocessing.set_start_method("fork", force=True)
         logs.name_process("supervisor")
+        if FILES not in parts_in_force():
+            hide_memory()  # a model's process, which runs as the same user, could look into those of the service
         log_uncaught_errors(quotes_values=settings.ON_LAPTOP)
         require_packages()
         if options["only"]:
@@ -73,8 +79,7 @@ class Command(TerminalCommand):
             raise CommandError(str(error)) from error
         lines = _prepare_in_a_thread() if options["prepare"] else []
         # The web server ends first: requests that wait for a result still need the workers.
-        supervisor = Supervisor(_programs(options, ["worker", "web"]), when_stopping=_hurry_models)
-        sys.exit(supervisor.run(Greeting(options["host"], options["port"], lines, self.stdout)))
+        _supervise(options, ["worker", "web"], Greeting(options["host"], options["port"], lines, self.stdout))
 
 
 def _prepare_in_a_thread() -> list[str]:
@@ -119,7 +124,17 @@ def _run_alone(options: dict[str, Any]) -> None:
         end_with_input()
         _PARTS[part](options)
     else:
-        sys.exit(Supervisor(_programs(options, [part]), when_stopping=_hurry_models).run())
+        _supervise(options, [part])
+
+
+def _supervise(options: dict[str, Any], parts: Sequence[str], at_each_look: Callable[[], None] = lambda: None) -> None:
+    """Run the parts, and the one with the processes of models, until the end; never returns."""
+    from predictions.model_host.start import SOCKET
+    from predictions.runtime.host_access import use_host_at
+
+    with temporary_folder("models") as folder:
+        use_host_at(folder / SOCKET)
+        sys.exit(Supervisor(_programs(options, parts), when_stopping=_hurry_models).run(at_each_look))
 
 
 def _hurry_models() -> None:
@@ -133,11 +148,8 @@ def _hurry_models() -> None:
 
 def _programs(options: dict[str, Any], parts: Sequence[str]) -> list[Program]:
     """The parts, behind the one with the processes of models, which stops last: the others need it."""
-    from predictions.model_host.start import new_address
-    from predictions.runtime.host_access import use_host_at
     from predictions.worker.cluster import WORKER_DIED_STATUS
 
-    use_host_at(new_address())
     start = _by_forking(options, parts) if CAN_FORK else _by_executing(options)
     task_seconds: int = settings.MLSERVE_DRAIN_SECONDS + settings.MLSERVE_BATCH_SECONDS
     programs = {

@@ -11,6 +11,7 @@ from mlserve.terminal import TerminalCommand, printable
 from predictions.batching.halving import Answers, RowFailure
 from predictions.management.row_errors import by_column
 from predictions.management.row_files import only_columns, read, require_writable, with_answers, write_whole
+from predictions.model_host.errors import ModelEnded, described
 from predictions.runtime import loaded_models
 from predictions.runtime.execution import predict_rows
 from predictions.serving.submission import parse_outputs, require_outputs
@@ -92,10 +93,13 @@ class Command(TerminalCommand):
             self.stderr.write(printable(f"warning: not columns of {version} and not used: {listed(others)}."))
 
     def _predict(self, version: ModelVersion, rows: Sequence[Row], outputs: Sequence[str]) -> Answers:
-        with self.working(f"Loading {version}"):
-            loaded_models.load(version)
-        with self.counting(f"Predicting with {version}", len(rows)) as advance:
-            answers, failures = predict_rows(version, rows, outputs, when_called=advance)
+        try:
+            with self.working(f"Loading {version}"):
+                loaded_models.load(version)
+            with self.counting(f"Predicting with {version}", len(rows)) as advance:
+                answers, failures = predict_rows(version, rows, outputs, when_called=advance)
+        except ModelEnded as ended:
+            raise PredictionFailed(f"The process of the model did not survive it. {ended.detail}") from ended
         if failures:
             raise _failed(failures, len(rows))
         return answers
@@ -127,10 +131,7 @@ def _result(version: ModelVersion, answers: Answers, warnings: Sequence[RowWarni
 
 
 def _failed(failures: Mapping[int, RowFailure], row_count: int) -> PredictionFailed:
-    named = [
-        FieldError(row_pointer(row), f"{type(failures[row].error).__name__}: {failures[row].error}")
-        for row in sorted(failures)
-    ]
+    named = [FieldError(row_pointer(row), ": ".join(described(failures[row].error))) for row in sorted(failures)]
     return PredictionFailed(
         f"The model could not predict {len(failures)} of {row_count} rows; nothing was written. "
         "Correct these rows or leave them out.",

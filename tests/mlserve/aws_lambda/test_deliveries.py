@@ -2,8 +2,9 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +17,15 @@ from mlserve.aws_lambda import deliveries
 from predictions import tasks
 from predictions.models import PendingWakeUp, Prediction, Worker
 from predictions.queue import heartbeat, wake_ups
-from predictions.runtime import incidents, loaded_models
+from predictions.runtime import loaded_models
 from predictions.status import Status
-from registry.models import Incident, ModelVersion
+from registry.inspection.version_request import VersionRequest
+from registry.models import Incident
+from registry.models.incident import Kind
+from registry.publishing.publish import publish
+from tests import pipelines
 from tests.meanwhile import at_once
 from tests.predictions.conftest import Submit
-from tests.predictions.runtime.test_call_marker import run as run_marked
 from tests.stand_ins.aws import StandIn
 
 pytestmark = [
@@ -29,16 +33,6 @@ pytestmark = [
     pytest.mark.parametrize("queue_kind", ["sqs"], indirect=True),
     pytest.mark.usefixtures("queue_kind"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """How often this process began to note what it calls, which the process of the tests does not do."""
-    begun: list[str] = []
-    monkeypatch.setattr(incidents, "begin_marking", lambda: begun.append("begun"))
-    deliveries._begin.cache_clear()
-    yield begun
-    deliveries._begin.cache_clear()
 
 
 class Context:
@@ -179,7 +173,7 @@ def test_it_fails_all_messages_when_the_database_is_gone(
 def test_it_lets_nothing_escape(raised: BaseException, submit_rows: Submit, take: Take, predict: Any) -> None:
     """Zappa would call a function again after a TypeError; the others would end the process."""
 
-    def leave(*_: Any) -> None:
+    def leave(*_: Any, **__: Any) -> None:
         raise raised
 
     submit_rows()
@@ -214,9 +208,9 @@ def test_it_calls_for_more_when_its_time_is_up(submit_rows: Submit, take: Take, 
     settings.MLSERVE_BATCH_ROWS = 1
     really, slack_seconds = loaded_models.predict, 2
 
-    def slowly(*arguments: Any) -> Any:
+    def slowly(*arguments: Any, **more: Any) -> Any:
         time.sleep(slack_seconds)
-        return really(*arguments)
+        return really(*arguments, **more)
 
     submit_rows()
     submit_rows()
@@ -230,21 +224,20 @@ def test_it_calls_for_more_when_its_time_is_up(submit_rows: Submit, take: Take, 
 
 
 def test_it_ends_a_call_that_hangs_and_gives_it_up_after_the_attempts(
-    submit_rows: Submit, take: Take, predict: Any, settings: Any, caplog: pytest.LogCaptureFixture
+    submit_rows: Submit, take: Take, settings: Any, save: Callable[..., Path], tmp_path: Path
 ) -> None:
     settings.MLSERVE_BATCH_SECONDS = 1
-    submit_rows()
-    predict(lambda *_: time.sleep(30))
-    started = time.monotonic()
+    sample = tmp_path / "sample.json"
+    sample.write_text('[{"a": 0.0, "b": 0.0}]')
+    version = publish(save(pipelines.misbehaves()), VersionRequest("misbehaving", "1", sample=sample)).version
+    submit_rows({"a": 60.0, "b": 0.0}, version=version)
 
-    for attempt in range(1, settings.MLSERVE_MAX_ATTEMPTS + 1):
-        assert failed_of(take()) == []
-        assert Prediction.objects.get().attempts == attempt
+    assert failed_of(take()) == []
 
     assert statuses() == [Status.FAILED]
+    assert Prediction.objects.get().attempts == settings.MLSERVE_MAX_ATTEMPTS
     assert "given-up" in (Prediction.objects.get().error or "")
-    assert time.monotonic() - started < 15
-    assert "took longer than 1 s" in caplog.text
+    assert {(each.version, each.kind) for each in Incident.objects.all()} == {(version, Kind.HUNG)}
 
 
 def test_it_leaves_the_alarm_as_it_was(submit_rows: Submit, take: Take) -> None:
@@ -289,15 +282,3 @@ def test_it_only_logs_a_sweep_that_failed(monkeypatch: pytest.MonkeyPatch, caplo
     deliveries.handle_schedule()
 
     assert "The sweep failed" in caplog.text
-
-
-def test_it_tells_what_the_process_before_it_was_at(penguins: ModelVersion, settings: Any, begun: list[str]) -> None:
-    """A model ended that process; Lambda begins another one in the same sandbox."""
-    code = f"with call_marker.noted(call_marker.CALL, {penguins.pk}): os._exit(3)"
-    run_marked(settings.MLSERVE_CALLS_DIR, code)
-
-    failed_of([])
-    failed_of([])
-
-    assert [incident.version_id for incident in Incident.objects.all()] == [penguins.pk]
-    assert begun == ["begun"]

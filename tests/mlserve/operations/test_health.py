@@ -2,9 +2,11 @@
 
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -12,6 +14,7 @@ from mlserve.operations import health
 from predictions.queue import heartbeat, wake_ups
 from registry.models import Model, ModelVersion
 from registry.models.golden_check import GoldenCheck, Verdict
+from registry.sandbox import measurement
 
 pytestmark = pytest.mark.django_db
 
@@ -46,8 +49,22 @@ def test_it_is_ready_when_every_part_answers(client: Client, penguins: ModelVers
 
     assert response.status_code == 200
     assert {name for name, check in response.json()["checks"].items() if check["ok"]} == {
-        "database", "storage", "queue", "workers", "models",
+        "database", "storage", "disk", "queue", "workers", "models", "sandbox",
     }  # fmt: skip
+
+
+def test_it_tells_which_parts_of_the_sandbox_hold(
+    client: Client, penguins: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heartbeat.see_this_worker()
+    monkeypatch.setattr(measurement, "parts_in_force", lambda: ("limits",))
+    monkeypatch.setattr(health, "parts_in_force", lambda: ("limits",))
+
+    response = client.get("/readyz")
+
+    assert response.status_code == 200
+    expected = {"ok": True, "holds": ["limits"], "missing": ["system calls", "files"]}
+    assert response.json()["checks"]["sandbox"] == expected
 
 
 def test_it_is_not_ready_without_a_worker(client: Client, penguins: ModelVersion) -> None:
@@ -84,6 +101,24 @@ def test_it_keeps_names_of_hosts_to_the_log(
 
     assert part["detail"].startswith(shown)
     assert "db.internal is gone" in caplog.text
+
+
+def test_it_says_that_a_file_of_the_database_was_deleted(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("a server looks after its own files")
+    path = tmp_path / "database.sqlite3"
+    monkeypatch.setitem(connection.settings_dict, "NAME", str(path))
+    with path.open("w"):
+        assert client.get("/readyz").json()["checks"]["database"]["ok"]
+        path.unlink()
+        clock.now += 1
+
+        part = client.get("/readyz").json()["checks"]["database"]
+
+    assert not part["ok"]
+    assert part["detail"].startswith("database.sqlite3 was deleted or replaced while the service has it open")
 
 
 def test_it_names_no_bucket(client: Client, settings: Any) -> None:

@@ -131,6 +131,23 @@ def test_it_goes_on_with_the_next_group_after_a_shared_one(store: Store, begin: 
     assert store.groups == [["first"], ["a", "b"], ["c", "d"], ["e"]]
 
 
+def test_it_writes_as_many_groups_at_the_same_time_as_it_may(store: Store) -> None:
+    group: GroupCommit[str] = GroupCommit(store.write, most_items=100, most_writers=2)
+    callers = Callers(group)
+    store.go.clear()
+    for count, name in enumerate(("first", "second"), 1):
+        callers.add(name)
+        wait_until(lambda count=count: len(store.groups) == count)  # type: ignore[misc]
+    for name in ("a", "b", "c"):
+        callers.add_in_line(name)
+    assert store.groups == [["first"], ["second"]]
+    store.go.set()
+    callers.join()
+
+    assert store.groups == [["first"], ["second"], ["a", "b", "c"]]
+    assert group._writers == 0
+
+
 @pytest.mark.parametrize(
     ("shares", "groups"),
     [

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from predictions.batching import micro_batching
 from predictions.batching.micro_batching import CallEnded, MicroBatcher, Overfull
 from tests.waiting import wait_until
 
@@ -57,21 +58,23 @@ class Callers:
         self._threads: list[threading.Thread] = []
         self.results: dict[Any, Any] = {}
 
-    def start(self, item: Any, *, key: Any = "version", weight: int = 1, timeout: float = _PATIENCE) -> None:
+    def start(self, item: Any, *, key: Any = "version", timeout: float = _PATIENCE, **options: Any) -> None:
         """Returns once the caller waits in the queue, or was called."""
 
         def submit() -> None:
             try:
-                self.results[item] = self._micro_batcher.submit(item, key=key, weight=weight, timeout_seconds=timeout)
+                options.setdefault("weight", 1)
+                self.results[item] = self._micro_batcher.submit(item, key=key, timeout_seconds=timeout, **options)
             except BaseException as error:  # noqa: BLE001 - the test looks at it
                 self.results[item] = error
 
         thread = threading.Thread(target=submit, name=f"caller {item}")
         thread.start()
         self._threads.append(thread)
-        wait_until(
-            lambda: item in [*self._machine.called(), *(place.item for place in list(self._micro_batcher._line))]
-        )
+        wait_until(lambda: item in [*self._machine.called(), *self._in_line()])
+
+    def _in_line(self) -> list[Any]:
+        return [place.item for line in list(self._micro_batcher._lines.values()) for place in list(line.places)]
 
     def join(self) -> dict[Any, Any]:
         for thread in self._threads:
@@ -104,6 +107,14 @@ def occupy(machine: Machine, callers: Callers, item: Any = "first") -> None:
     assert machine.is_called.wait(_PATIENCE)
 
 
+def line_with_last_call_of(micro_batcher: MicroBatcher[Any], seconds: float) -> Any:
+    """The line of `version`, as if its last call had taken so long."""
+    with micro_batcher._changed:
+        line = micro_batcher._line_of("version")
+        line.last_call_seconds = seconds
+    return line
+
+
 def test_it_calls_for_a_lone_caller_at_once(machine: Machine, micro_batcher: MicroBatcher[Any]) -> None:
     assert micro_batcher.submit("a", key="version", weight=1, timeout_seconds=_PATIENCE)
 
@@ -133,23 +144,59 @@ def test_it_settles_in_the_thread_of_a_caller(machine: Machine, callers: Callers
 
 
 def test_it_batches_keys_separately(machine: Machine, callers: Callers) -> None:
-    occupy(machine, callers)
-    for item, key in (("a1", "a"), ("b1", "b"), ("a2", "a"), ("b2", "b")):
+    machine.hold()
+    for item, key in (("a1", "a"), ("b1", "b"), ("a2", "a"), ("a3", "a"), ("b2", "b")):
         callers.start(item, key=key)
     machine.go.set()
     callers.join()
 
-    assert machine.calls == [["first"], ["a1", "a2"], ["b1", "b2"]]
+    assert sorted(machine.calls) == [["a1"], ["a2", "a3"], ["b1"], ["b2"]]
 
 
-def test_it_calls_alone_what_has_no_key(machine: Machine, callers: Callers) -> None:
+def test_it_calls_one_key_while_a_call_of_another_runs(machine: Machine, callers: Callers) -> None:
     occupy(machine, callers)
-    for item in "bc":
-        callers.start(item, key=None)
+    callers.start("other", key="another")
+
+    wait_until(lambda: machine.calls == [["first"], ["other"]])
+    machine.go.set()
+    assert callers.join() == {"first": True, "other": True}
+
+
+def test_it_calls_alone_what_is_to_be_alone(machine: Machine, callers: Callers) -> None:
+    occupy(machine, callers)
+    for item, is_alone in (("b", True), ("c", False), ("d", True), ("e", False)):
+        callers.start(item, is_alone=is_alone)
     machine.go.set()
     callers.join()
 
-    assert machine.calls == [["first"], ["b"], ["c"]]
+    assert machine.calls == [["first"], ["b"], ["c", "e"], ["d"]]
+
+
+def test_it_sends_away_who_waits_behind_a_long_call(machine: Machine) -> None:
+    """Who is in the call itself waits on, and who comes afterwards is served as usual."""
+    batcher = MicroBatcher[Any](
+        machine.call, machine.settle, most_waiting=10, most_weight=lambda _key: 100, long_call_seconds=0.2
+    )
+    callers = Callers(batcher, machine)
+    occupy(machine, callers)
+    callers.start("behind")
+    wait_until(lambda: callers.results.get("behind") is False)
+    assert callers.results == {"behind": False}
+    machine.go.set()
+    callers.start("next")
+
+    assert callers.join() == {"first": True, "behind": False, "next": True}
+    assert machine.calls == [["first"], ["next"]]
+
+
+def test_it_closes_a_line_that_nobody_uses(
+    machine: Machine, micro_batcher: MicroBatcher[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(micro_batching, "_IDLE_SECONDS", 0.05)
+
+    assert micro_batcher.submit("a", key="version", weight=1, timeout_seconds=_PATIENCE)
+    wait_until(lambda: not micro_batcher._lines)
+    assert micro_batcher.submit("b", key="version", weight=1, timeout_seconds=_PATIENCE)
 
 
 def test_it_bounds_the_weight_of_a_call(machine: Machine, callers: Callers) -> None:
@@ -289,7 +336,7 @@ def test_it_waits_for_those_who_are_on_the_way(
     machine: Machine, micro_batcher: MicroBatcher[Any], callers: Callers
 ) -> None:
     """One who approaches while a call runs takes part in the next, although another stood in line before."""
-    micro_batcher._last_call_seconds = _PATIENCE
+    line_with_last_call_of(micro_batcher, _PATIENCE)
     has_approached, may_submit = threading.Event(), threading.Event()
 
     def approach() -> None:
@@ -342,7 +389,7 @@ def test_it_waits_for_no_caller_that_left(machine: Machine, micro_batcher: Micro
 def test_it_survives_that_all_have_left_while_it_waits_for_others(
     machine: Machine, micro_batcher: MicroBatcher[Any], callers: Callers
 ) -> None:
-    micro_batcher._last_call_seconds = 0.5
+    line = line_with_last_call_of(micro_batcher, 0.5)
     may_leave = threading.Event()
 
     def approach_only() -> None:
@@ -356,23 +403,22 @@ def test_it_survives_that_all_have_left_while_it_waits_for_others(
     time.sleep(0.6)  # the wait for those on the way is over
     may_leave.set()
     approaching.join(_PATIENCE)
-    thread = micro_batcher._thread
 
     assert micro_batcher.submit("next", key="version", weight=1, timeout_seconds=_PATIENCE)
-    assert micro_batcher._thread is thread
+    assert micro_batcher._lines == {"version": line}
     assert machine.calls == [["next"]]
 
 
 def test_it_tells_for_how_long_the_present_call_runs(
     machine: Machine, micro_batcher: MicroBatcher[Any], callers: Callers
 ) -> None:
-    assert micro_batcher.seconds_in_call() == 0
+    assert micro_batcher.seconds_in_call("version") == 0
     occupy(machine, callers)
-    wait_until(lambda: micro_batcher.seconds_in_call() > 0.01)
+    wait_until(lambda: micro_batcher.seconds_in_call("version") > 0.01)
     machine.go.set()
     callers.join()
 
-    wait_until(lambda: micro_batcher.seconds_in_call() == 0)
+    wait_until(lambda: micro_batcher.seconds_in_call("version") == 0)
 
 
 def test_it_serves_everybody_exactly_once_under_load(machine: Machine) -> None:
@@ -384,8 +430,10 @@ def test_it_serves_everybody_exactly_once_under_load(machine: Machine) -> None:
     def many(caller: int) -> None:
         for number in range(40):
             with micro_batcher.approach():
-                key = None if number % 10 == 0 else number % 2
-                results.append(micro_batcher.submit((caller, number), key=key, weight=1, timeout_seconds=_PATIENCE))
+                options = {"weight": 1, "is_alone": number % 10 == 0}
+                results.append(
+                    micro_batcher.submit((caller, number), key=number % 2, timeout_seconds=_PATIENCE, **options)
+                )
 
     threads = [threading.Thread(target=many, args=(caller,)) for caller in range(12)]
     for thread in threads:

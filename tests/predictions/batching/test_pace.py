@@ -23,6 +23,17 @@ def test_it_fits_rows_into_a_quarter_of_the_time(rows: int, call_seconds: float,
     assert rows_of(paces) == fit
 
 
+def test_it_keeps_what_a_large_call_took_for_each_row() -> None:
+    paces = Paces()
+    paces.record(7, rows=1000, seconds=1.0, call_seconds=1.0)
+    paces.record(7, rows=1, seconds=0.5, call_seconds=0.5)
+
+    assert rows_of(paces, most=20_000) == 15_000
+    assert not paces.is_quick(7)
+    paces.record(7, rows=2000, seconds=4.0, call_seconds=4.0)
+    assert rows_of(paces, most=20_000) == 7_500
+
+
 def test_it_begins_small() -> None:
     paces = Paces()
 

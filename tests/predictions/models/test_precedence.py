@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from django.utils import timezone
-from django_q.exceptions import TimeoutException
 
 from predictions import tasks
 from predictions.batching.backoff import _Pause
+from predictions.model_host.errors import ModelEnded
 from predictions.models import Prediction
 from predictions.queue import heartbeat
 from predictions.runtime import incidents, loaded_models
@@ -81,47 +81,25 @@ def test_it_takes_them_like_any_other_once_they_are_trusted_again(submit_rows: S
     assert [taken(), taken()] == [[first.pk], [second.pk]]
 
 
-def test_it_notes_a_call_that_a_time_limit_ended(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hang(*_: Any) -> Any:
-        raise TimeoutException("Task exceeded maximum timeout value")
+def test_it_notes_a_version_that_hung(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*_: Any, **__: Any) -> Any:
+        raise ModelEnded(Kind.HUNG, "It took longer than 60 s for a call.")
 
     prediction = submit_rows()
-    monkeypatch.setattr(calls, "run", hang)
-
-    with pytest.raises(TimeoutException):
-        tasks.drain()
+    with monkeypatch.context() as patch:
+        patch.setattr(loaded_models, "predict", hang)
+        assert tasks.drain() == 0
 
     prediction.refresh_from_db()
-    assert (prediction.status, prediction.attempts) == (Status.QUEUED, 1)
-    incident = Incident.objects.get()
+    assert (prediction.status, prediction.attempts) == (Status.FAILED, 3)
+    incident = Incident.objects.first()
+    assert incident is not None
     assert (incident.kind, incident.version, incident.process) == (
         Kind.HUNG,
         prediction.version,
         heartbeat.worker_name(),
     )
     assert prediction.version_id in incidents.standing().quarantined
-
-
-@pytest.mark.parametrize(
-    "error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), RecursionError(), MemoryError()]
-)
-def test_it_fails_the_rows_of_a_model_that_raises_what_ends_others(
-    submit_rows: Submit, monkeypatch: pytest.MonkeyPatch, error: BaseException
-) -> None:
-    def leave(*_: Any) -> Any:
-        raise error
-
-    prediction = submit_rows()
-    with monkeypatch.context() as patch:
-        patch.setattr(calls, "run", leave)
-        patch.setattr("signal.getsignal", lambda _: None)  # as in a worker, whose SIGINT is handled
-        assert tasks.drain() == 1
-
-    prediction.refresh_from_db()
-    assert prediction.status == Status.FAILED
-    assert type(error).__name__ in (prediction.error or "")
-    submit_rows()
-    assert tasks.drain() == 1
 
 
 def test_it_lets_no_prediction_wait_for_ever_under_load(
@@ -166,7 +144,7 @@ def test_it_gives_each_output_what_was_asked_although_a_step_writes_into_its_inp
 
     rows = [dict.fromkeys((column.name for column in penguins.record_schema.columns), None) | {"year": 2007}]
 
-    answers = calls.run(Writes(), penguins.record_schema, rows, ["predict", "predict_proba"])
+    answers = calls.run_rows(Writes(), penguins.record_schema, rows, ["predict", "predict_proba"])
 
     assert answers["predictions"] == [0]
     assert 2007.0 in answers["probabilities"][0].values()

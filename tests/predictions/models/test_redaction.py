@@ -18,6 +18,7 @@ from rest_framework.test import APIClient
 
 from mlserve.errors import Unavailable
 from predictions import tasks
+from predictions.model_host.errors import ModelRaised
 from predictions.models import Prediction
 from predictions.models.completion import Completion
 from predictions.runtime import loaded_models
@@ -305,8 +306,8 @@ def test_it_deletes_both_objects_of_a_prediction(ask: Ask, settings: Any) -> Non
 def test_it_names_no_value_in_a_stored_error(
     ask: Ask, monkeypatch: pytest.MonkeyPatch, api: APIClient, redacting: ModelVersion
 ) -> None:
-    def refuse(_version: ModelVersion, rows: Any, _outputs: Any) -> Any:
-        raise ValueError(f"could not convert {rows[0]['island']}")
+    def refuse(_version: ModelVersion, rows: Any, _outputs: Any, **_: Any) -> Any:
+        raise ModelRaised("ValueError", f"could not convert {rows[0]['island']}")
 
     monkeypatch.setattr("predictions.runtime.loaded_models.predict", refuse)
     pk = ask().pk

@@ -1,26 +1,23 @@
-"""Live versions in a new environment: checked in a process of its own each, which it may end."""
+"""Live versions in a new environment: their golden rows are predicted again."""
 
-import os
-import signal
-import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.files.storage import storages
 from django.utils import timezone
-from predictions.worker.golden_environment_check import GoldenChecks
 
-from mlserve.processes.children import CAN_FORK
-from predictions.worker import golden_environment_check
+from predictions.runtime import golden_checks, host_access
+from predictions.runtime.golden_checks import check_live_versions
+from registry.inspection.version_request import VersionRequest
 from registry.models import ModelVersion
 from registry.models.golden_check import GoldenCheck, Verdict
 from registry.pipelines import environment
-from tests.waiting import wait_until
+from registry.publishing.publish import publish
+from tests import pipelines
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(not CAN_FORK, reason="versions are asked by forked processes; Linux has them"),
-]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
@@ -28,6 +25,16 @@ def new_environment(penguins: ModelVersion) -> ModelVersion:
     """As after an upgrade: what the version was asked with is not what is here."""
     GoldenCheck.objects.update(environment="0" * 64)
     return penguins
+
+
+@pytest.fixture
+def misbehaving(save: Callable[..., Path], tmp_path: Path) -> ModelVersion:
+    """The only live version, as after an upgrade."""
+    sample = tmp_path / "sample.json"
+    sample.write_text('[{"a": 0.0, "b": 0.0}]')
+    version = publish(save(pipelines.misbehaves()), VersionRequest("misbehaving", "1", sample=sample, promote=True))
+    GoldenCheck.objects.update(environment="0" * 64)
+    return version.version
 
 
 def _check() -> GoldenCheck:
@@ -44,14 +51,14 @@ def test_it_counts_the_inspection_as_asked(penguins: ModelVersion) -> None:
 
 
 def test_it_checks_no_version_that_was_checked_here(penguins: ModelVersion) -> None:
-    checks = GoldenChecks()
-    checks()
+    before = _check().checked_at
 
-    assert checks._running is None
+    assert check_live_versions()
+    assert _check().checked_at == before
 
 
 def test_it_finds_the_same_answers(new_environment: ModelVersion) -> None:
-    GoldenChecks().check_one()
+    check_live_versions()
 
     assert _check().verdict == Verdict.SAME
     assert GoldenCheck.objects.count() == 2
@@ -61,60 +68,63 @@ def test_it_finds_other_answers(new_environment: ModelVersion) -> None:
     new_environment.golden_outputs["predictions"][2] = "Albatross"
     new_environment.save(update_fields=["golden_outputs"])
 
-    GoldenChecks().check_one()
+    check_live_versions()
 
     assert (_check().verdict, _check().detail) == (Verdict.DIFFERS, "1 of 13 rows get another answer.")
 
 
-def test_it_returns_while_a_version_is_checked(new_environment: ModelVersion) -> None:
-    checks = GoldenChecks()
-    began = time.monotonic()
-    checks()
-    seconds = time.monotonic() - began
+def test_it_asks_several_versions(publish_penguins: Any, new_environment: ModelVersion) -> None:
+    for name in ("a", "b", "c"):
+        publish_penguins(model=name, promote=True)
+    GoldenCheck.objects.update(environment="0" * 64)
 
-    assert checks._running is not None
-    assert seconds < 1
-    checks.stop()
+    assert check_live_versions()
+    assert set(GoldenCheck.objects.here().values_list("verdict", flat=True)) == {Verdict.SAME}
+    assert GoldenCheck.objects.here().count() == 4
+
+
+def test_it_begins_no_further_one_once_it_is_over(new_environment: ModelVersion) -> None:
+    check_live_versions(lambda: True)
+
     assert not GoldenCheck.objects.here().exists()
 
 
-def test_it_gives_up_on_a_version_that_hangs(new_environment: ModelVersion, settings: Any) -> None:
-    now = 0.0
-    checks = GoldenChecks(clock=lambda: now)
-    checks()
-    assert checks._running is not None
-    os.kill(checks._running.process.pid, signal.SIGSTOP)
-    now = settings.MLSERVE_INSPECTION_SECONDS + 1
-    checks()
+def test_it_gives_up_on_a_version_that_hangs(misbehaving: ModelVersion, settings: Any) -> None:
+    settings.MLSERVE_INSPECTION_SECONDS = 1
+    misbehaving.sample_rows = [{"a": 60.0, "b": 0.0}]
+    misbehaving.save(update_fields=["sample_rows"])
+
+    check_live_versions()
 
     assert _check().verdict == Verdict.FAILED
-    assert "did not answer within 120 s" in _check().detail
+    assert "It took longer than" in _check().detail
 
 
-def test_it_notices_a_version_that_takes_its_process_along(new_environment: ModelVersion) -> None:
-    checks = GoldenChecks()
-    checks()
-    assert checks._running is not None
-    os.kill(checks._running.process.pid, signal.SIGXCPU)
-    _finish(checks)
+def test_it_notices_a_version_that_takes_its_process_along(misbehaving: ModelVersion) -> None:
+    misbehaving.sample_rows = [{"a": 0.0, "b": 2.0}]
+    misbehaving.save(update_fields=["sample_rows"])
 
-    assert (_check().verdict, _check().detail) == (Verdict.FAILED, "Its process crashed: SIGXCPU.")
+    check_live_versions()
+
+    assert _check().verdict == Verdict.FAILED
+    assert "ended itself in a call (status 3)" in _check().detail
 
 
-def test_it_blames_no_version_for_the_end_of_the_service(new_environment: ModelVersion) -> None:
-    checks = GoldenChecks()
-    checks()
-    assert checks._running is not None
-    os.kill(checks._running.process.pid, signal.SIGTERM)
-    _finish(checks)
+def test_it_blames_no_version_for_a_host_that_is_away(
+    new_environment: ModelVersion, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    client = host_access.HostClient(tmp_path / "nowhere")
+    monkeypatch.setattr("predictions.model_host.client._PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(host_access, "client", lambda: client)
 
+    assert not check_live_versions()
     assert not GoldenCheck.objects.here().exists()
 
 
 def test_it_writes_down_that_an_artifact_is_gone(new_environment: ModelVersion) -> None:
     storages["artifacts"].delete(new_environment.artifact_key)
 
-    GoldenChecks().check_one()
+    check_live_versions()
 
     assert _check().verdict == Verdict.FAILED
     assert "artifact" in _check().detail
@@ -135,18 +145,16 @@ def test_it_blames_no_version_for_an_unreachable_storage(
         "artifacts": {"BACKEND": "registry.storage.s3.S3ArtifactStorage", "OPTIONS": options},
     }
 
-    GoldenChecks().check_one()
+    check_live_versions()
 
     assert not GoldenCheck.objects.here().exists()
 
 
 def test_it_asks_again_what_failed_after_a_while(penguins: ModelVersion) -> None:
-    before = timezone.now() - golden_environment_check.RECHECK_FAILED_AFTER
-    GoldenCheck.objects.update(
-        verdict=Verdict.FAILED, checked_at=before - golden_environment_check.RECHECK_FAILED_AFTER
-    )
+    before = timezone.now() - golden_checks.RECHECK_FAILED_AFTER
+    GoldenCheck.objects.update(verdict=Verdict.FAILED, checked_at=before - golden_checks.RECHECK_FAILED_AFTER)
 
-    GoldenChecks().check_one()
+    check_live_versions()
 
     assert _check().verdict == Verdict.SAME
 
@@ -154,7 +162,7 @@ def test_it_asks_again_what_failed_after_a_while(penguins: ModelVersion) -> None
 def test_it_leaves_what_failed_a_moment_ago(penguins: ModelVersion) -> None:
     GoldenCheck.objects.update(verdict=Verdict.FAILED)
 
-    GoldenChecks().check_one()
+    check_live_versions()
 
     assert _check().verdict == Verdict.FAILED
 
@@ -162,7 +170,7 @@ def test_it_leaves_what_failed_a_moment_ago(penguins: ModelVersion) -> None:
 def test_it_asks_live_versions_only(new_environment: ModelVersion) -> None:
     ModelVersion.objects.update(status=ModelVersion.Status.RETIRED)
 
-    GoldenChecks().check_one()
+    check_live_versions()
 
     assert not GoldenCheck.objects.here().exists()
 
@@ -175,11 +183,3 @@ def test_it_tells_environments_apart(monkeypatch: pytest.MonkeyPatch) -> None:
         assert environment.fingerprint() != here
     finally:
         environment.environment.cache_clear()
-
-
-def _finish(checks: GoldenChecks) -> None:
-    def is_over() -> bool:
-        checks()
-        return checks._running is None
-
-    wait_until(is_over, "the end of the check")

@@ -1,190 +1,144 @@
-"""Loaded pipelines: once per process, bounded by bytes, one thread of BLAS."""
+"""Calls of versions in their model processes: what is loaded, how often, and what becomes of what goes wrong."""
 
-import pickle
-import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import joblib
-import numpy as np
 import pytest
-import threadpoolctl
-from django.db import connection
-from sklearn.neighbors import KNeighborsRegressor
-from sklearn.pipeline import Pipeline
 
-from mlserve.errors import ArtifactUnavailable
-from predictions.runtime import loaded_models
-from registry.models import Model, ModelVersion
-from registry.publishing.admission import Admitted, admission_of
-from registry.storage.artifacts import store
-from registry.storage.digest import Digest, digest_of
+from mlserve.errors import ArtifactUnavailable, Unavailable
+from predictions.model_host.errors import ModelEnded, ModelRaised
+from predictions.runtime import host_access, loaded_models
+from registry.inspection.version_request import VersionRequest
+from registry.models import ModelVersion
+from registry.publishing.publish import publish
+from registry.sandbox.measurement import parts_in_force
+from tests import pipelines
 from tests.meanwhile import at_once
-from tests.pipelines import Stateless
 
 pytestmark = pytest.mark.django_db
 
 
-def _registered(**fields: Any) -> ModelVersion:
-    """The fields that a load looks at; the others are made up."""
-    model, _ = Model.objects.get_or_create(name="neighbours")
-    made_up: dict[str, Any] = {"schema": {}, "columns": [], "outputs": ["predict"]}
-    return ModelVersion.objects.create(model=model, tag=fields["sha256"][:8], **fields, **made_up)
-
-
 @pytest.fixture
-def artifact(tmp_path: Path) -> Callable[..., ModelVersion]:
-    """`artifact("name", megabytes=…)`: a stored pipeline that takes about so much memory, compressed on disk."""
-
-    def make(name: str, *, megabytes: int = 0) -> ModelVersion:
-        rows = np.zeros((max(megabytes * 2**17, 10), 1))
-        pipeline = Pipeline([("model", KNeighborsRegressor(1, algorithm="brute"))]).fit(rows, np.zeros(len(rows)))
-        path = tmp_path / f"{name}.joblib"
-        joblib.dump(pipeline, path, compress=3)
-        digest = digest_of(path)
-        store(path, digest)
-        return _registered(
-            sha256=digest.sha256,
-            size_bytes=digest.size_bytes,
-            artifact_format="joblib-zlib",
-            admission=admission_of(Admitted(digest, "joblib-zlib")),
-        )
-
-    return make
+def misbehaving(save: Callable[..., Path], tmp_path: Path) -> ModelVersion:
+    sample = tmp_path / "sample.json"
+    sample.write_text('[{"a": 0.0, "b": 0.0}]')
+    request = VersionRequest("misbehaving", "1", sample=sample, promote=True)
+    return publish(save(pipelines.misbehaves(), "misbehaving.joblib"), request).version
 
 
-@pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The digests that were loaded, in order."""
-    done: list[str] = []
-    load = loaded_models._load
-
-    def noted(admitted: Admitted, version_id: int) -> loaded_models.LoadedModel:
-        done.append(admitted.digest.sha256)
-        return load(admitted, version_id)
-
-    monkeypatch.setattr(loaded_models, "_load", noted)
-    return done
+def processes_of(version: ModelVersion) -> list[int]:
+    """The numbers of its model processes."""
+    state = host_access.client().state()
+    return [each["pid"] for each in state["processes"] if each["key"].startswith(f"{version.pk} ")]
 
 
-def test_it_loads_a_pipeline_once(artifact: Callable[..., ModelVersion], loads: list[str]) -> None:
-    version = artifact("a")
+def test_it_answers_as_the_pipeline_does(penguins: ModelVersion) -> None:
+    answers = loaded_models.predict(penguins, penguins.sample_rows, ["predict", "predict_proba"])
 
-    assert loaded_models.load(version).pipeline is loaded_models.load(version).pipeline
-    assert loads == [version.sha256]
+    assert answers["predictions"] == penguins.golden_outputs["predictions"]
+    assert answers["probabilities"] == penguins.golden_outputs["probabilities"]
+
+
+def test_it_has_one_process_for_a_version(penguins: ModelVersion) -> None:
+    loaded_models.load(penguins)
+    [pid] = processes_of(penguins)
+    for _ in range(3):
+        loaded_models.predict(penguins, penguins.sample_rows, ["predict"])
+
+    assert processes_of(penguins) == [pid]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_loads_once_for_callers_at_the_same_time(artifact: Callable[..., ModelVersion], loads: list[str]) -> None:
-    version = artifact("a", megabytes=8)
+def test_it_loads_once_for_callers_at_the_same_time(penguins: ModelVersion) -> None:
+    loaded = at_once(*[lambda: loaded_models.load(penguins)] * 8)
 
-    models = at_once(*[lambda: loaded_models.load(version)] * 8)
-
-    assert len({id(model) for model in models}) == 1
-    assert loads == [version.sha256]
+    assert [each.is_new for each in loaded].count(True) == 1
+    assert len(processes_of(penguins)) == 1
 
 
-@pytest.mark.django_db(transaction=True)
-def test_it_does_not_wait_for_the_loading_of_another(
-    artifact: Callable[..., ModelVersion], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    large, small = artifact("large", megabytes=1), artifact("small")
-    is_loading, may_end = threading.Event(), threading.Event()
-    load = loaded_models._load
+def test_it_loads_again_what_the_host_has_ended(penguins: ModelVersion) -> None:
+    loaded_models.load(penguins)
+    [before] = processes_of(penguins)
+    host_access.client().forget_all()
 
-    def slow(admitted: Admitted, version_id: int) -> loaded_models.LoadedModel:
-        if admitted.digest.sha256 == large.sha256:
-            is_loading.set()
-            assert may_end.wait(30)
-        return load(admitted, version_id)
-
-    def load_large() -> None:
-        loaded_models.load(large)
-        connection.close()
-
-    monkeypatch.setattr(loaded_models, "_load", slow)
-    thread = threading.Thread(target=load_large)
-    thread.start()
-    assert is_loading.wait(30)
-
-    assert loaded_models.load(small).pipeline is not None
-    may_end.set()
-    thread.join(30)
+    assert loaded_models.predict(penguins, penguins.sample_rows[:1], ["predict"])["predictions"] == ["Adelie"]
+    assert processes_of(penguins) != [before]
 
 
-def test_it_counts_what_a_pipeline_takes_instead_of_its_compressed_file(
-    artifact: Callable[..., ModelVersion],
-) -> None:
-    version = artifact("zeros", megabytes=64)
-
-    assert version.size_bytes < 2**20
-    assert loaded_models.load(version).size_bytes > 32 * 2**20
-
-
-def test_it_forgets_the_least_recently_used(
-    artifact: Callable[..., ModelVersion], loads: list[str], settings: Any
-) -> None:
-    first, second, third = (artifact(name, megabytes=size) for name, size in (("a", 24), ("b", 25), ("c", 26)))
-    settings.MLSERVE_MODEL_CACHE_BYTES = 60 * 2**20
-    for version in (first, second, first, third):
+def test_it_serves_the_same_bytes_under_two_schemas(penguins: ModelVersion, publish_penguins: Any) -> None:
+    other = publish_penguins("2.0", model="other").version
+    for version in (penguins, other):
         loaded_models.load(version)
-    del loads[:]
 
-    loaded_models.load(third)
-    loaded_models.load(second)
-
-    assert loads == [second.sha256]
+    assert len({*processes_of(penguins), *processes_of(other)}) == 2
 
 
-def test_it_keeps_one_however_large(artifact: Callable[..., ModelVersion], loads: list[str], settings: Any) -> None:
-    settings.MLSERVE_MODEL_CACHE_BYTES = 1
-    version = artifact("a", megabytes=8)
-    loaded_models.load(version)
-    loaded_models.load(version)
+def test_it_tells_what_the_pipeline_raised(save: Callable[..., Path], tmp_path: Path) -> None:
+    sample = tmp_path / "sample.json"
+    sample.write_text('[{"a": 1.0, "b": 0.0}]')
+    version = publish(save(pipelines.raises_above_100()), VersionRequest("raises", "1", sample=sample)).version
 
-    assert loads == [version.sha256]
+    with pytest.raises(ModelRaised, match="a must not exceed 100") as raised:
+        loaded_models.predict(version, [{"a": 101.0, "b": 0.0}], ["predict"])
+
+    assert raised.value.kind == "ValueError"
 
 
-def test_it_tries_again_after_a_load_that_failed(artifact: Callable[..., ModelVersion], loads: list[str]) -> None:
-    version = artifact("a")
-    absent = Admitted(Digest("0" * 64, 10), "pickle")
-    missing = _registered(sha256="0" * 64, size_bytes=10, artifact_format="pickle", admission=admission_of(absent))
+def test_it_tells_that_a_model_ended_its_process_and_serves_the_next(misbehaving: ModelVersion) -> None:
+    with pytest.raises(ModelEnded) as ended:
+        loaded_models.predict(misbehaving, [{"a": 0.0, "b": 2.0}], ["predict"])
+
+    assert (ended.value.kind, ended.value.is_first) == ("exited", True)
+    assert "status 3" in ended.value.detail
+    assert loaded_models.predict(misbehaving, [{"a": 0.0, "b": 0.0}], ["predict"])["predictions"]
+
+
+def test_it_ends_what_takes_too_long(misbehaving: ModelVersion) -> None:
+    loaded_models.load(misbehaving)
+    with pytest.raises(ModelEnded) as ended:
+        loaded_models.predict(misbehaving, [{"a": 60.0, "b": 0.0}], ["predict"], deadline=time.monotonic() + 0.3)
+
+    assert ended.value.kind == "hung"
+    assert "obey" in ended.value.detail  # the frame in which it stood
+
+
+def test_it_tries_again_after_a_load_that_failed(penguins: ModelVersion, tmp_path: Path) -> None:
+    artifact = tmp_path / "artifacts" / penguins.artifact_key
+    artifact.rename(tmp_path / "moved")
     for _ in range(2):
         with pytest.raises(ArtifactUnavailable):
-            loaded_models.load(missing)
+            loaded_models.load(penguins)
+    (tmp_path / "moved").rename(artifact)
 
-    loaded_models.load(version)
-    assert loads == [missing.sha256, missing.sha256, version.sha256]
-
-
-def test_it_leaves_one_thread_to_blas_and_openmp(artifact: Callable[..., ModelVersion]) -> None:
-    with threadpoolctl.threadpool_limits(limits=2):
-        loaded_models.load(artifact("a"))
-
-        assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info()} == {1}
+    assert loaded_models.load(penguins).is_new
 
 
 def test_it_asks_for_a_restart_where_the_process_does_not_trust_what_was_admitted(
-    tmp_path: Path, settings: Any
+    misbehaving: ModelVersion, settings: Any
 ) -> None:
     """It was started before MLSERVE_TRUSTED_MODULES was changed."""
-    path = tmp_path / "model.pickle"
-    path.write_bytes(pickle.dumps(Pipeline([("own", Stateless())])))
-    digest = digest_of(path)
-    store(path, digest)
-    version = _registered(
-        sha256=digest.sha256,
-        size_bytes=digest.size_bytes,
-        artifact_format="pickle",
-        admission=admission_of(Admitted(digest, "pickle")),
-    )
-    settings.MLSERVE_TRUSTED_MODULES = ()
+    trusted, settings.MLSERVE_TRUSTED_MODULES = settings.MLSERVE_TRUSTED_MODULES, ()
 
-    with pytest.raises(
-        ArtifactUnavailable, match=r"was admitted, but this process does not trust tests\.pipelines\.Stateless"
-    ):
-        loaded_models.load(version)
+    with pytest.raises(ArtifactUnavailable, match=r"this process does not trust tests\.pipelines\.obey"):
+        loaded_models.load(misbehaving)
 
-    settings.MLSERVE_TRUSTED_MODULES = ("tests.pipelines",)
-    assert loaded_models.load(version).pipeline.named_steps["own"] is not None
+    settings.MLSERVE_TRUSTED_MODULES = trusted
+    loaded_models.forget_all()
+    assert loaded_models.load(misbehaving).is_new
+
+
+def test_it_says_which_parts_of_the_sandbox_hold(penguins: ModelVersion) -> None:
+    assert loaded_models.load(penguins).sandbox == parts_in_force()
+
+
+def test_it_is_unavailable_without_a_host(penguins: ModelVersion, tmp_path: Path, monkeypatch: Any) -> None:
+    loaded_models.load(penguins)
+    client = host_access.HostClient(tmp_path / "nowhere")
+    monkeypatch.setattr("predictions.model_host.client._PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(host_access, "client", lambda: client)
+
+    with pytest.raises(Unavailable, match="cannot be reached") as error:
+        loaded_models.predict(penguins, penguins.sample_rows, ["predict"])
+    assert error.value.may_pass

@@ -3,11 +3,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from predictions.runtime.rehearsal import rehearse
 
-from predictions.runtime import loaded_models
+from predictions.model_host.client import Loaded
+from predictions.model_host.rehearsal import rehearse
+from predictions.runtime import incidents, loaded_models
 from predictions.runtime.warming import warm_models
 from registry.models import ModelVersion
+from registry.models.incident import Kind
 from registry.publishing.publish import Published
 from tests import pipelines
 
@@ -30,7 +32,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     digests: list[str] = []
     load = loaded_models.load
 
-    def note(version: ModelVersion) -> loaded_models.LoadedModel:
+    def note(version: ModelVersion) -> Loaded:
         digests.append(version.sha256)
         return load(version)
 
@@ -66,12 +68,13 @@ def test_it_stops_when_the_cache_is_full(
     assert loaded == [small.sha256]
 
 
-def test_it_leaves_out_what_is_too_large(small_and_large: tuple[ModelVersion, ...], loaded: list[str]) -> None:
-    small, _ = small_and_large
+def test_it_leaves_out_what_is_quarantined(small_and_large: tuple[ModelVersion, ...], loaded: list[str]) -> None:
+    small, large = small_and_large
+    incidents.report(small.pk, Kind.HUNG, "seen")
 
-    warm_models(largest_bytes=small.size_bytes)
+    warm_models()
 
-    assert loaded == [small.sha256]
+    assert loaded == [large.sha256]
 
 
 def test_it_goes_on_after_an_artifact_that_is_gone(

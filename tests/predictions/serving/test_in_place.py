@@ -12,7 +12,6 @@ from django.db import IntegrityError, connection
 from django.test import Client
 from django.utils import timezone
 from django_q.models import OrmQ
-from predictions.serving.watchdog import Watchdog
 from rest_framework.test import APIClient
 
 from mlserve.prepared import execute_many
@@ -47,12 +46,13 @@ class Slow:
         monkeypatch.setattr(loaded_models, "predict", self)
         # On a busy machine a test holds a call for longer than the two seconds after which others go to the workers.
         monkeypatch.setattr(in_place, "_LONG_CALL_SECONDS", 60.0)
+        monkeypatch.setattr(in_place.shared_calls, "_long_call_seconds", 60.0)
 
-    def __call__(self, version: ModelVersion, rows: Any, outputs: Any) -> Any:
+    def __call__(self, version: ModelVersion, rows: Any, outputs: Any, **more: Any) -> Any:
         self.sizes.append(len(rows))
         self.is_called.set()
         assert self.go.wait(20)
-        return self._predict(version, rows, outputs)
+        return self._predict(version, rows, outputs, **more)
 
 
 @pytest.fixture
@@ -81,9 +81,9 @@ class Requests:
 
     def post_in_line(self, body: Any, **more: Any) -> None:
         """Returns once the request waits in the queue."""
-        before = len(in_place.shared_calls._line)
+        before = in_place.shared_calls._waiting
         self.post(body, **more)
-        wait_until(lambda: len(in_place.shared_calls._line) > before)
+        wait_until(lambda: in_place.shared_calls._waiting > before)
 
     def join(self) -> list[Any]:
         for thread in self._threads:
@@ -177,7 +177,7 @@ def test_it_stores_the_others_when_the_database_refuses_one(
     requests.post_in_line(penguin)
     thread = threading.Thread(target=predict_for_a_deleted_account)
     thread.start()
-    wait_until(lambda: len(in_place.shared_calls._line) == 2)
+    wait_until(lambda: in_place.shared_calls._waiting == 2)
     requests.post_in_line(penguin)
     slow.go.set()
 
@@ -279,7 +279,7 @@ def test_it_answers_503_when_too_many_wait(
 def test_it_leaves_large_requests_to_the_workers(
     api: APIClient, penguins: ModelVersion, penguin: dict[str, Any], settings: Any
 ) -> None:
-    settings.MLSERVE_BATCH_ROWS = 3
+    settings.MLSERVE_CALL_ROWS = 3
 
     assert api.post(URL, [penguin] * 3, headers={"Prefer": "wait=1"}).status_code == 200
     assert api.post(URL, [penguin] * 4, headers={"Prefer": "wait=1"}).status_code == 202
@@ -322,18 +322,34 @@ def test_it_answers_503_when_the_result_cannot_be_stored(
     assert not Prediction.objects.exists()
 
 
-def test_it_leaves_a_model_that_ends_the_process_to_the_workers(
-    api: APIClient, penguins: ModelVersion, penguin: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+def test_it_leaves_a_model_that_ends_its_process_to_the_workers(
+    api: APIClient, penguins: ModelVersion, penguin: dict[str, Any], save: Callable[..., Path]
 ) -> None:
-    def leave(*_: Any) -> None:
-        raise SystemExit(3)
+    version = published(save(pipelines.misbehaves()), [{"a": 0.0, "b": 0.0}])
+    url = "/api/models/other/predict"
 
-    with monkeypatch.context() as patch:
-        patch.setattr(loaded_models, "predict", leave)
-        response = api.post(URL, penguin, headers={"Prefer": "wait=1"})
+    response = api.post(url, {"a": 0.0, "b": 2.0}, headers={"Prefer": "wait=1"})
 
     assert response.status_code == 202
+    assert Prediction.objects.get().attempts == 0
+    assert [incident.kind for incident in Incident.objects.all()] == [Kind.EXITED]
+    assert incidents.standing().not_in_web == {version.pk}
     assert api.post(URL, penguin, headers=WAIT).json()["status"] == "succeeded"
+
+
+def test_it_notes_a_version_that_hangs_and_answers_others_meanwhile(
+    api: APIClient, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any], save: Any, settings: Any
+) -> None:
+    settings.MLSERVE_BATCH_SECONDS = 2
+    version = published(save(pipelines.misbehaves()), [{"a": 0.0, "b": 0.0}])
+    api.post(URL, penguin, headers=WAIT)
+    requests.post({"a": 60.0, "b": 0.0}, url="/api/models/other/predict", wait=1)
+    wait_until(lambda: in_place.shared_calls.seconds_in_call(version.pk) > 0)
+
+    assert api.post(URL, penguin, headers=WAIT).status_code == 200
+    wait_until(Incident.objects.exists)
+    assert [response.status_code for response in requests.join()] == [202]
+    assert [(each.version, each.kind) for each in Incident.objects.all()] == [(version, Kind.HUNG)]
 
 
 def test_it_predicts_for_the_page(client: Client, penguins: ModelVersion, penguin: dict[str, Any]) -> None:
@@ -348,10 +364,8 @@ def test_it_queues_requests_that_wait_behind_a_long_call(
     slow: Slow, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     occupy(slow, requests, penguin)
+    monkeypatch.setattr(in_place.shared_calls, "_long_call_seconds", 0.1)
     requests.post_in_line(penguin, wait=1)
-    monkeypatch.setattr(in_place, "_LONG_CALL_SECONDS", 0.0)
-
-    assert in_place.send_away_from_a_long_call() == 1
 
     wait_until(lambda: Prediction.objects.filter(status=Status.QUEUED).count() == 1)
     slow.go.set()
@@ -369,21 +383,3 @@ def test_it_leaves_quarantined_versions_to_the_workers(
     Incident.objects.clear(now=timezone.now())
     incidents.forget_all()
     assert api.post(URL, penguin, headers=WAIT).status_code == 200
-
-
-def test_it_makes_room_for_another_process_when_a_call_hangs(
-    slow: Slow, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any], settings: Any
-) -> None:
-    left: list[float] = []
-    watchdog = Watchdog(leave=lambda: left.append(time.monotonic()))
-    occupy(slow, requests, penguin, wait=2)
-    watchdog.look()
-    settings.MLSERVE_BATCH_SECONDS = 0
-    watchdog.look()
-    watchdog.look()
-    slow.go.set()
-    requests.join()
-
-    assert len(left) == 1
-    assert [incident.kind for incident in penguins.incidents.open()] == [Kind.HUNG]
-    assert incidents.standing().not_in_web == {penguins.pk}

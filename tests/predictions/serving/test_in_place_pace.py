@@ -20,14 +20,14 @@ def test_it_leaves_to_workers_what_would_take_too_long(
     settings.MLSERVE_BATCH_SECONDS = 4
     predict, api, sizes = loaded_models.predict, APIClient(), list[int]()
 
-    def slow(version: ModelVersion, rows: Any, outputs: Any) -> Any:
+    def slow(version: ModelVersion, rows: Any, outputs: Any, **more: Any) -> Any:
         sizes.append(len(rows))
         time.sleep(0.1 * len(rows))
-        return predict(version, rows, outputs)
+        return predict(version, rows, outputs, **more)
 
     monkeypatch.setattr(loaded_models, "predict", slow)
     few = api.post(URL, [penguin] * 2, headers=WAIT)
-    many = api.post(URL, [penguin] * 20, headers={"Prefer": "wait=1"})
+    many = api.post(URL, [penguin] * 50, headers={"Prefer": "wait=1"})
 
     assert (few.status_code, few.json()["status"]) == (200, "succeeded")
     assert (many.status_code, many.json()["status"]) == (202, "queued")

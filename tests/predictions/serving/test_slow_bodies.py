@@ -70,13 +70,18 @@ def trickling(penguins: ModelVersion, port: int) -> Iterator[socket.socket]:
 
 
 def test_it_does_not_wait_for_a_body_that_trickles(
-    trickling: socket.socket, port: int, penguin: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    trickling: socket.socket,
+    port: int,
+    penguins: ModelVersion,
+    penguin: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A call waits for those on the way to it for as long as the last one took: here, for longer than a caller does."""
     url = f"http://127.0.0.1:{port}/api/predict"
     with httpx.Client(timeout=30) as client:
         assert client.post(url, json=penguin, headers={"Prefer": "wait=20"}).status_code == 200
-        monkeypatch.setattr(in_place.shared_calls, "_last_call_seconds", 60.0)
+        line = in_place.shared_calls._lines[penguins.pk]
+        monkeypatch.setattr(line, "last_call_seconds", 60.0)
 
         response = client.post(url, json=penguin, headers={"Prefer": "wait=5"})
 

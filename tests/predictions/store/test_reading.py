@@ -66,8 +66,8 @@ def test_it_fetches_nothing_of_what_is_hidden(
     prediction, fetched = submit_rows(), []
     Model.objects.update(is_public=False)
 
-    def watched(*statement: Any) -> Any:
-        fetched.append(fetch(*statement))
+    def watched(*statement: Any, **options: Any) -> Any:
+        fetched.append(fetch(*statement, **options))
         return fetched[-1]
 
     monkeypatch.setattr(prepared, "fetch", watched)

@@ -11,7 +11,6 @@ from predictions import tasks
 from predictions.batching import pace
 from predictions.models import PendingWakeUp, Prediction
 from predictions.queue import wake_ups
-from predictions.runtime import call_marker
 from predictions.status import Status
 from predictions.worker import wake_up_listener
 from registry.models import ModelVersion
@@ -89,18 +88,6 @@ def test_it_begins_no_batch_that_its_time_limit_would_end(submit_rows: Submit, s
 
     assert tasks.attend() == 1  # which may have taken nearly all of the time
     assert OrmQ.objects.count() == 1
-
-
-def test_it_does_not_hold_against_a_version_what_ran_out_of_memory_before(
-    penguins: ModelVersion, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    renewed: list[int] = []
-    monkeypatch.setattr(call_marker, "renew", lambda: renewed.append(1))
-    settings.MLSERVE_DRAIN_SECONDS = 0
-
-    tasks.attend()
-
-    assert renewed
 
 
 def test_it_leaves_at_once_when_it_is_dismissed(penguins: ModelVersion, worker: ListeningWorker) -> None:

@@ -133,7 +133,7 @@ def test_it_has_a_worker_called_for_what_was_submitted_before_it_listened(
 
 
 def test_it_stops_listening_when_it_is_interrupted(submit_rows: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
-    def time_is_up(*_: Any) -> None:
+    def time_is_up(*_: Any, **__: Any) -> None:
         raise SystemExit("Task exceeded maximum timeout value")
 
     prediction = submit_rows()

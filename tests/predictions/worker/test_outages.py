@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +18,11 @@ from rest_framework.test import APIClient
 
 from mlserve.errors import Overloaded
 from predictions import tasks
+from predictions.model_host.errors import ModelEnded
 from predictions.models import Prediction, payloads
 from predictions.models.completion import Completion, finish_sql
 from predictions.queue import heartbeat, wake_ups
-from predictions.runtime import call_marker, loaded_models
+from predictions.runtime import loaded_models
 from predictions.serving import submission
 from predictions.status import Status
 from predictions.worker import draining
@@ -56,31 +56,12 @@ def end_pauses() -> None:
             backoff._pauses[key] = dataclasses.replace(pause, until=0.0)  # type: ignore[index]
 
 
-@contextmanager
-def loading_in_advance(version_id: int) -> Iterator[None]:
-    has_begun, may_end = threading.Event(), threading.Event()
-
-    def load() -> None:
-        with call_marker.noted(call_marker.LOAD, version_id):
-            has_begun.set()
-            may_end.wait(20)
-
-    thread = threading.Thread(target=load)
-    thread.start()
-    assert has_begun.wait(20)
-    try:
-        yield
-    finally:
-        may_end.set()
-        thread.join()
-
-
 def stored_payloads() -> list[Path]:
     root = Path(artifacts._storage().path(""))  # type: ignore[attr-defined]
     return [path for path in root.glob("predictions/**/*") if path.is_file()]
 
 
-def time_is_up(_: Any) -> None:
+def time_is_up(*_: Any, **__: Any) -> None:
     """As django-q2's alarm interrupts a worker."""
     raise TimeoutException("Task exceeded maximum timeout value")
 
@@ -209,18 +190,20 @@ def test_it_blames_no_prediction_for_a_time_limit_that_ends_a_fetch(
     assert not Incident.objects.exists()
 
 
-def test_it_blames_a_version_that_never_gets_loaded_in_advance(
+def test_it_blames_a_version_whose_process_ends_while_it_loads(
     submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A call that waits for the thread that loads it would go on waiting in each worker, and others with it."""
     prediction = submit_rows()
-    monkeypatch.setattr(loaded_models, "load", time_is_up)
 
-    with loading_in_advance(prediction.version_id), pytest.raises(TimeoutException):
-        tasks.drain()
+    def crash(*_: Any, **__: Any) -> None:
+        raise ModelEnded(Kind.CRASHED, "Its process crashed while it was loaded (SIGSEGV).")
 
-    assert state_of(prediction) == (Status.QUEUED, 1, "")
-    assert Incident.objects.get().kind == Kind.HUNG
+    with monkeypatch.context() as patch:
+        patch.setattr(loaded_models, "load", crash)
+        assert tasks.drain() == 0
+
+    assert state_of(prediction) == (Status.FAILED, 3, "")
+    assert {incident.kind for incident in Incident.objects.all()} == {Kind.CRASHED}
 
 
 def test_it_blames_no_prediction_for_a_time_limit_while_results_wait(

@@ -97,7 +97,7 @@ def test_it_prints_no_inputs(
     is_silent()
 
 
-def refuse(_version: ModelVersion, rows: Any, _outputs: Any) -> Any:
+def refuse(_version: ModelVersion, rows: Any, _outputs: Any, **_: Any) -> Any:
     raise ValueError(f"could not convert string to float: {json.dumps(rows[0])}")
 
 

@@ -58,9 +58,9 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     predict = loaded_models.predict
 
-    def counted(version: ModelVersion, rows: Any, outputs: Any) -> Any:
+    def counted(version: ModelVersion, rows: Any, outputs: Any, **more: Any) -> Any:
         found.append(len(rows))
-        return predict(version, rows, outputs)
+        return predict(version, rows, outputs, **more)
 
     monkeypatch.setattr(loaded_models, "predict", counted)
     return found
@@ -80,9 +80,9 @@ def test_it_calls_a_slow_version_with_what_fits_into_its_time(
     settings.MLSERVE_BATCH_SECONDS = 2
     predict = loaded_models.predict
 
-    def slow(version: ModelVersion, rows: Any, outputs: Any) -> Any:
+    def slow(version: ModelVersion, rows: Any, outputs: Any, **more: Any) -> Any:
         time.sleep(0.02 * len(rows))
-        return predict(version, rows, outputs)
+        return predict(version, rows, outputs, **more)
 
     monkeypatch.setattr(loaded_models, "predict", slow)
     for _ in range(80):
@@ -172,7 +172,7 @@ def test_it_refuses_an_artifact_that_was_changed(submit_rows: Submit, penguins: 
 
 
 def test_it_requeues_its_rows_when_it_is_interrupted(submit_rows: Submit, monkeypatch: Any) -> None:
-    def time_is_up(*_: Any) -> None:
+    def time_is_up(*_: Any, **__: Any) -> None:
         raise SystemExit("Task exceeded maximum timeout value")
 
     prediction = submit_rows()

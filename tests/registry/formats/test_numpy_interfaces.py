@@ -1,5 +1,6 @@
 """What NumPy is told by objects whose attributes are what they hold."""
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 
 from registry.formats import loading
+from registry.formats.trust import listed
 
 SECRET = np.array([1.5, 2.5, 3.5])
 HOLDERS: dict[str, Callable[[Any], Any]] = {
@@ -43,3 +45,18 @@ def test_it_still_gives_what_is_held(door: None) -> None:
     assert np.asarray(series).tolist() == [1, 2]
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = series.nothing
+
+
+@pytest.mark.filterwarnings("ignore:numpy.core:DeprecationWarning")
+def test_it_knows_every_class_that_answers_for_its_data() -> None:
+    """Of those that a file may name. A MetadataRequest answers only for two methods that stand for others."""
+    found = set()
+    for module, name in listed():
+        try:
+            value = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError):  # of another version, or a package that is not installed
+            continue
+        if isinstance(value, type):
+            found |= {base.__name__ for base in value.__mro__ if "__getattr__" in vars(base)}
+
+    assert found == {"Bunch", "FrozenEstimator", "MetadataRequest", "NDFrame"}

@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 
-from registry.inspection import child_report
 from registry.inspection.child_report import ChildReport, read_child_report
 from registry.inspection.report import CHECKS
-from registry.pipelines import calls
 
 FOUND: dict[str, Any] = {
     "artifact_format": "pickle",
@@ -52,10 +50,6 @@ def test_it_reads_what_an_inspection_writes(read: Any) -> None:
     assert (found.version_fields, found.problem) == (FOUND, "")
     assert [check.name for check in found.checks] == list(CHECKS)
     assert found.sandbox == ("limits", "files")
-
-
-def test_it_knows_the_outputs_that_pipelines_have() -> None:
-    assert child_report._OUTPUTS == calls.RESULT_NAMES
 
 
 def changed(**changes: Any) -> dict[str, Any]:

@@ -82,13 +82,13 @@ def test_it_tries_the_first_and_the_last_of_many_choices() -> None:
 
 def test_it_passes_with_one_call_where_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[int] = []
-    run = calls.run
+    run_rows = calls.run_rows
 
     def counting(pipeline: Any, schema: RecordSchema, rows: list[Row], outputs: list[str]) -> Any:
         counted.append(len(rows))
-        return run(pipeline, schema, rows, outputs)
+        return run_rows(pipeline, schema, rows, outputs)
 
-    monkeypatch.setattr(calls, "run", counting)
+    monkeypatch.setattr(calls, "run_rows", counting)
     schema = schema_of({"type": ["number", "null"]})
 
     found = probed(fitted(OneHotEncoder(), SimpleImputer()), schema)

@@ -1,6 +1,10 @@
 """`manage.py check_model`."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import joblib
@@ -10,7 +14,9 @@ from django.core.management import CommandError, call_command
 from registry.inspection.report import CHECKS
 from registry.models import Model, ModelVersion
 from tests.conftest import EXAMPLE
+from tests.paths import ROOT
 from tests.pipelines import array_regressor
+from tests.waiting import wait_until
 
 DESCRIBED = (
     *("--schema", f"{EXAMPLE}/validation.py:RawData"),
@@ -47,6 +53,19 @@ def test_it_takes_the_arguments_of_an_upload_as_they_are(penguins_artifact: Path
     call_command("check_model", str(penguins_artifact), *DESCRIBED, *upload)
 
     assert not Model.objects.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_it_leaves_nothing_when_it_is_stopped(penguins_artifact: Path, tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "manage.py", "check_model", str(penguins_artifact)]
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "DEBUG": "1", "SECRET_KEY": "check"}
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
+        wait_until(lambda: bool(list(tmp_path.glob("*inspection*/output.txt"))), "the inspection")
+        process.send_signal(number)
+
+        assert process.wait(timeout=20) == 128 + number
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_it_prints_json(penguins_artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ from registry.pipelines.calls import (
     available_outputs,
     class_labels,
     require_fitted_pipeline,
-    run,
+    run_rows,
     use_one_thread,
 )
 from registry.pipelines.errors import Unusable, WrongAnswerCount
@@ -38,7 +38,7 @@ ROW = {"a": 1.0, "b": 10.0, "c": 0.0}
 def answered(estimator: Any, target: Any = Y, rows: int = 1) -> dict[str, list[Any]]:
     """What a pipeline of the estimator answers, by every method that it has."""
     pipeline = Pipeline([("model", estimator)]).fit(X, target)
-    return run(pipeline, from_pipeline(pipeline, [ROW]).schema, [ROW] * rows, available_outputs(pipeline))
+    return run_rows(pipeline, from_pipeline(pipeline, [ROW]).schema, [ROW] * rows, available_outputs(pipeline))
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_it_lets_the_pipelines_own_error_through() -> None:
     pipeline = Pipeline([("scale", StandardScaler()), ("model", LogisticRegression().fit(X, Y))])
 
     with pytest.raises(NotFittedError):
-        run(
+        run_rows(
             pipeline,
             from_pipeline(Pipeline([("model", LogisticRegression())]).fit(X, Y), []).schema,
             [ROW],

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from registry.pipelines.errors import NotJsonable
-from registry.pipelines.frames import label_text, predictions_to_json, probabilities_to_json, to_input
+from registry.pipelines.frames import label_text, predictions_to_json, probabilities_to_json, rows_to_input
 from registry.schema.record import RecordSchema
 
 # How the training data were read, for each column what the schema says of it and how a row is sent.
@@ -49,7 +49,7 @@ def schema_of(container: Any = "frame", **properties: dict[str, Any]) -> RecordS
 
 
 def frame_of(schema: RecordSchema, rows: list[dict[str, Any]]) -> pd.DataFrame:
-    frame = to_input(schema, rows)
+    frame = rows_to_input(schema, rows)
     assert isinstance(frame, pd.DataFrame)
     return frame
 
@@ -208,7 +208,7 @@ def test_it_leaves_an_absent_boolean_missing() -> None:
 def test_it_makes_a_float_array_for_a_pipeline_fitted_on_one() -> None:
     schema = schema_of("array", x0={"type": "number"}, x1={"type": "integer"}, x2={"type": ["integer", "null"]})
 
-    data = to_input(schema, [{"x2": None, "x1": 2, "x0": 1.5}])
+    data = rows_to_input(schema, [{"x2": None, "x1": 2, "x0": 1.5}])
 
     assert isinstance(data, np.ndarray)
     assert data.dtype == np.float64
@@ -216,7 +216,9 @@ def test_it_makes_a_float_array_for_a_pipeline_fitted_on_one() -> None:
 
 
 def test_it_makes_an_object_array_when_a_column_is_text() -> None:
-    data: Any = to_input(schema_of("array", x0={"type": "number"}, x1={"type": "string"}), [{"x0": 1.5, "x1": "a"}])
+    data: Any = rows_to_input(
+        schema_of("array", x0={"type": "number"}, x1={"type": "string"}), [{"x0": 1.5, "x1": "a"}]
+    )
 
     assert data.dtype == object
     assert data.tolist() == [[1.5, "a"]]
@@ -235,6 +237,10 @@ def test_it_makes_an_object_array_when_a_column_is_text() -> None:
         (pd.Series([1, 2]), [1, 2]),
         (pd.DataFrame({"a": [1], "b": [2]}), [[1, 2]]),
         ([1, 2], [1, 2]),
+        (np.array([2**64 - 1], dtype=np.uint64), [2**64 - 1]),
+        (np.array([2**70, -1], dtype=object), [2**70, -1]),
+        (np.array([0.1], dtype=np.float32), [float(np.float32(0.1))]),
+        (np.array([["a", None], ["b", np.int64(1)]], dtype=object), [["a", None], ["b", 1]]),
     ],
     ids=repr,
 )
@@ -254,6 +260,8 @@ def test_it_makes_json_of_predictions(answers: Any, expected: list[Any]) -> None
         (np.array([0, np.float32("nan")], dtype=object), "answered nan"),
         (np.array([0, datetime(2026, 1, 1)], dtype=object), "answered a datetime"),  # noqa: DTZ001
         (np.array([0, 1j]), "answered a complex"),
+        (np.array([0, 1], dtype=np.longdouble), "answered a longdouble"),
+        (np.array([b"a"]), "answered a bytes"),
     ],
     ids=repr,
 )

@@ -20,8 +20,8 @@ from sklearn.preprocessing import OneHotEncoder
 
 from mlserve.errors import InvalidRows
 from mlserve.http.jsonbody import StrictJSONParser
-from registry.pipelines.calls import run
-from registry.pipelines.frames import to_frame
+from registry.pipelines.calls import run_rows
+from registry.pipelines.frames import rows_to_input
 from registry.schema.record import RecordSchema, Row
 
 # No lone surrogates, which are no text, and no NUL, which no row may hold.
@@ -107,7 +107,7 @@ def test_it_makes_the_frame_that_pandas_makes(table: tuple[dict[str, Any], list[
     raw, rows = table
     schema = RecordSchema.from_json_schema(raw)
 
-    made = to_frame(schema, schema.validated(sent(rows)))
+    made: Any = rows_to_input(schema, schema.validated(sent(rows)))
 
     pd.testing.assert_frame_equal(made, frame_of(raw, rows), check_exact=True, check_column_type=False)
 
@@ -163,7 +163,7 @@ def test_it_answers_what_the_pipeline_answers_bit_for_bit(
     schema = RecordSchema.from_json_schema(_SCHEMA)
     outputs = ["predict", "predict_proba"] if is_classifier else ["predict"]
 
-    answers = json.loads(json.dumps(run(pipeline, schema, schema.validated(sent(rows)), outputs)))
+    answers = json.loads(json.dumps(run_rows(pipeline, schema, schema.validated(sent(rows)), outputs)))
 
     frame = frame_of(_SCHEMA, rows)
     assert answers["predictions"] == pipeline.predict(frame).tolist()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from registry.pipelines.frames import to_input
+from registry.pipelines.frames import rows_to_input
 from registry.pipelines.kept_values import ChangedValue, first_changed_value
 from registry.schema.record import Container, RecordSchema
 
@@ -14,7 +14,7 @@ def changed(node: dict[str, Any], *values: Any, container: Container = "frame") 
     raw = {"type": "object", "properties": {"other": {"type": "number"}, "value": node}}
     schema = RecordSchema.from_json_schema(raw, container=container)
     rows = [{"other": 1, "value": value} for value in values]
-    return first_changed_value(schema, rows, to_input(schema, rows))
+    return first_changed_value(schema, rows, rows_to_input(schema, rows))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ import ctypes, errno, json, os, signal, socket, subprocess, sys, threading, time
 from pathlib import Path
 from registry.sandbox.sandbox import Sandbox, enter
 inside, outside, parent, port, listener = {inside!r}, {outside!r}, {parent}, {port}, {listener}
-held = enter(Sandbox({memory}, {seconds}, (Path(inside),)))
+held = enter(Sandbox({memory}, {seconds}, (Path(inside),), (listener,) if {seconds} is None else ()))
 
 def tried(act):
     try:
@@ -117,7 +117,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(
-    place: Path, code: str, *, memory: int = 2**32, seconds: int = 20, stdout: Any = subprocess.PIPE, **more: Any
+    place: Path, code: str, *, memory: int = 2**32, seconds: int | None = 20, stdout: Any = subprocess.PIPE, **more: Any
 ) -> subprocess.CompletedProcess[str]:
     names = {"port": 0, "listener": 99, "parent": os.getpid(), "memory": memory, "seconds": seconds, **more}
     script = _SETUP.format(inside=str(place / "inside"), outside=str(place), **names) + textwrap.dedent(code)
@@ -182,6 +182,42 @@ def test_it_ends_code_that_only_calculates(place: Path) -> None:
     done = run(place, "while True: pass", seconds=1)
 
     assert done.returncode == -24  # SIGXCPU
+
+
+def test_it_talks_by_a_socket_that_it_was_given(place: Path) -> None:
+    """As the process of a model does, which stays: no limit of CPU time, and only `read` and `write`."""
+    code = """
+        print(__import__('resource').getrlimit(0)[0], os.read(listener, 9), os.write(listener, b'answer'))
+        given = socket.socket(fileno=listener)
+        print(tried(lambda: given.send(b'x')), tried(lambda: given.recv(1)))
+        print(tried(lambda: os.set_blocking(listener, False)), tried(lambda: given.setsockopt(1, 7, 1)))
+    """
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(b"rows")
+        done = run(place, code, seconds=None, listener=theirs.fileno())
+        answer = ours.recv(9)
+
+    assert done.stdout.splitlines() == [
+        "-1 b'rows' 6",
+        "['PermissionError', 1] ['PermissionError', 1]",
+        "['OSError', 25] ['PermissionError', 1]",
+    ], done.stderr
+    assert answer == b"answer"
+
+
+def test_it_prepares_what_processes_that_are_forked_need(place: Path) -> None:
+    code = """
+        from registry.sandbox import readable_paths, sandbox, seccomp
+        sandbox.prepare()
+        print(readable_paths.python_and_system.cache_info().currsize, seccomp._fixed_part.cache_info().currsize)
+    """
+    path = {"PYTHONPATH": str(settings.BASE_DIR)}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], env=path, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == ("1 2\n" if seccomp.architecture() else "1 0\n")
 
 
 def test_it_hides_system_calls_that_are_newer_than_its_table(place: Path) -> None:

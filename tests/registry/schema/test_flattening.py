@@ -268,6 +268,31 @@ def test_it_makes_a_plausible_example(node: dict[str, Any], example: Any) -> Non
     assert example_record({"properties": {"a": node}}) == {"a": example}
 
 
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"type": "string", "minLength": 10**15},
+        {"type": "string", "maxLength": 2.0},
+        {"type": "number", "minimum": 1, "multipleOf": 5e-324},
+        {"type": "number", "exclusiveMaximum": 1e308, "multipleOf": 2**53 + 1},
+        {"type": "integer", "minimum": 1.7e308, "maximum": 1.7e308},
+        {"type": "integer", "x-training-range": [1.7e308, 1.7e308]},
+        {"type": "number", "multipleOf": 1e300},
+    ],
+    ids=str,
+)
+def test_it_makes_some_example_of_extreme_limits(node: dict[str, Any]) -> None:
+    schema = RecordSchema.from_json_schema({"type": "object", "properties": {"a": node}})
+
+    assert len(str(schema.example()["a"])) <= 10_000
+
+
+@pytest.mark.parametrize("key", ["minimum", "exclusiveMaximum", "multipleOf", "default"])
+def test_it_refuses_numbers_that_no_float_holds(key: str) -> None:
+    with pytest.raises(BadUpload, match="too large for a 64-bit float"):
+        flat_record_schema({"type": "object", "properties": {"a": {"type": "number", key: 10**400}}})
+
+
 def limits(value: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     """At most one limit at each end, with room for a value between them."""
     low = st.sampled_from(["minimum", "exclusiveMinimum"])

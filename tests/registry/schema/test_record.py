@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlserve.errors import InvalidRows
-from registry.pipelines.frames import to_frame
+from registry.pipelines.frames import rows_to_input
 from registry.schema.record import MAX_LISTED_WARNINGS, RecordSchema
 from registry.schema.row_errors import MAX_LISTED_ERRORS
 
@@ -311,7 +311,8 @@ def test_it_refuses_moments_that_nanoseconds_cannot_reach(value: str, fits: bool
     schema = RecordSchema.from_json_schema({"type": "object", "properties": {"at": node}, "required": ["at"]})
 
     if fits:
-        assert to_frame(schema, schema.validated([{"at": value}])).shape == (1, 1)
+        data: Any = rows_to_input(schema, schema.validated([{"at": value}]))
+        assert data.shape == (1, 1)
     else:
         with pytest.raises(InvalidRows) as refusal:
             schema.validated([{"at": value}])

@@ -9,7 +9,7 @@ import pytest
 from mlserve.errors import BadUpload
 from registry.inspection.inspect import inspect
 from registry.inspection.version_request import VersionRequest, schema_source
-from registry.pipelines.frames import to_frame
+from registry.pipelines.frames import rows_to_input
 from registry.schema.record import RecordSchema
 from registry.sources.pydantic_classes import PydanticSchema, from_pydantic
 from tests import pipelines
@@ -102,7 +102,8 @@ def test_it_takes_an_enum_as_default(read: Any) -> None:
 
     schema = RecordSchema.from_json_schema(read(lines).schema)
 
-    assert to_frame(schema, [{}])["a"].tolist() == ["book"]
+    data: Any = rows_to_input(schema, [{}])
+    assert data["a"].tolist() == ["book"]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,8 @@ def test_it_fills_in_what_is_absent(read: Any, line: str, values: list[float]) -
     schema = RecordSchema.from_json_schema(read(a_field(line)).schema)
     rows = [{}, {"a": None}, {"a": 2.5}] if len(values) == 3 else [{}, {"a": 2.5}]
 
-    np.testing.assert_array_equal(to_frame(schema, schema.validated(rows))["a"], values)
+    data: Any = rows_to_input(schema, schema.validated(rows))
+    np.testing.assert_array_equal(data["a"], values)
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
-from registry.pipelines.calls import available_outputs, run
-from registry.pipelines.frames import to_input
+from registry.pipelines.calls import available_outputs, run_rows
+from registry.pipelines.frames import rows_to_input
 from registry.pipelines.kept_values import first_changed_value
 from registry.pipelines.wrappers import as_pipeline
 from registry.sources.schemas import from_pipeline
@@ -173,8 +173,8 @@ def require_same_answers(pipeline: Any, data: Any, rows: list[dict[str, Any]]) -
     schema = from_pipeline(pipeline, rows).schema
     outputs = available_outputs(pipeline)
 
-    served = run(pipeline, schema, schema.validated(rows), outputs)
-    changed = first_changed_value(schema, rows, to_input(schema, rows))
+    served = run_rows(pipeline, schema, schema.validated(rows), outputs)
+    changed = first_changed_value(schema, rows, rows_to_input(schema, rows))
 
     assert changed is None
     assert served["predictions"] == pipeline.predict(data).tolist()

@@ -8,6 +8,8 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from registry.uploads.upload_handler import NamelessFiles
+
 pytestmark = pytest.mark.django_db
 
 LOGIN = "/admin/login/"
@@ -42,6 +44,20 @@ def test_it_takes_files_from_who_may_upload(client: Client, owner: User, folder:
     client.force_login(owner)
 
     assert posted(client, 2**22).status_code != 403
+
+
+def test_it_gives_files_no_name_that_a_killed_process_would_leave(folder: Path) -> None:
+    handler = NamelessFiles()
+    handler.new_file("artifact", "large", "application/octet-stream", None)
+
+    handler.receive_data_chunk(b"content", 0)
+
+    assert list(folder.iterdir()) == []
+    file = handler.file_complete(7)
+    assert file is not None
+    assert (b"".join(file.chunks()), file.size, file.name) == (b"content", 7, "large")
+    handler.upload_interrupted()
+    assert file.closed
 
 
 def test_it_stops_where_files_are_larger_than_an_artifact_may_be(
