@@ -1,5 +1,6 @@
 """What web processes, workers and commands ask the model host for. Blocks; for any number of threads. Pure."""
 
+import marshal
 import os
 import socket
 import time
@@ -43,10 +44,12 @@ class Loaded:
 
 
 class HostClient:
-    """The host that listens at `address`. A call that meets a host which ends is repeated with the next one."""
+    """The host that listens at `address`. A call that meets a host which ends is repeated with the next one, as long as
+    `patience_seconds` have not passed since its begin.
+    """
 
-    def __init__(self, address: Path) -> None:
-        self._address = address
+    def __init__(self, address: Path, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
+        self._address, self._patience_seconds = address, patience_seconds
         self._idle: list[tuple[int, socket.socket]] = []
 
     def load(self, key: str, artifact: int, specification: Specification, *, seconds: float) -> Loaded:
@@ -59,7 +62,8 @@ class HostClient:
         match answer.kind:
             case Kind.LOADED:
                 facts = answer.head
-                return Loaded(**read_ready(facts["ready"]), size_bytes=facts["bytes"], is_new=facts["is_new"])
+                ready = read_ready(facts["ready"])
+                return Loaded(*ready, size_bytes=facts["bytes"], is_new=facts["is_new"])
             case Kind.REFUSED:
                 raise read_refused(answer.body)
         raise _error(answer)
@@ -75,14 +79,15 @@ class HostClient:
         answer = self._ask(lambda connection: connection.sendall(data), seconds + patience_seconds)
         if answer.kind in (Kind.ANSWER, Kind.RAISED):
             return answer
-        if answer.kind is Kind.NOT_LOADED:
+        if answer.kind in (Kind.NOT_LOADED, Kind.REFUSED):  # a new process did not load it; `load` tells why
             return None
         raise _error(answer)
 
-    def state(self, *, timeout_seconds: float = _PATIENCE_SECONDS) -> dict[str, Any]:
+    def state(self, *, timeout_seconds: float | None = None) -> dict[str, Any]:
         """The host's process id, and key, process id, state and bytes of each model process. Raises HostUnavailable."""
         data = packed(Message(Kind.STATE))
-        facts: dict[str, Any] = self._ask(lambda connection: connection.sendall(data), 0, timeout_seconds).head
+        answer = self._ask(lambda connection: connection.sendall(data), 0, timeout_seconds)
+        facts: dict[str, Any] = marshal.loads(answer.body)  # noqa: S302 - of this service
         return facts
 
     def hurry(self, seconds: float) -> None:
@@ -95,9 +100,15 @@ class HostClient:
         data = packed(Message(Kind.FORGET_ALL))
         self._ask(lambda connection: connection.sendall(data), 0)
 
+    def close(self) -> None:
+        """Close the connections that no thread uses at the moment."""
+        while self._idle:
+            self._idle.pop()[1].close()
+
     def _ask(
-        self, send: Callable[[socket.socket], None], seconds: float, patience_seconds: float = _PATIENCE_SECONDS
+        self, send: Callable[[socket.socket], None], seconds: float, patience_seconds: float | None = None
     ) -> Message:
+        patience_seconds = self._patience_seconds if patience_seconds is None else patience_seconds
         give_up_at = time.monotonic() + patience_seconds
         while True:
             connection = self._take()
@@ -126,6 +137,7 @@ class HostClient:
                 pid, connection = self._idle.pop()
                 if pid == os.getpid():
                     return connection
+                connection.close()
         return None
 
     def _connected(self) -> socket.socket:

@@ -71,13 +71,17 @@ def read_refused(body: bytes) -> ModelRefused:
     return ModelRefused(facts.get("detail", "")[:_MOST_WORDS], facts.get("untrusted", "")[:_MOST_WORDS])
 
 
-def read_ready(body: bytes) -> dict[str, Any]:
-    """How long loading took, and the parts of the sandbox that are in force."""
-    facts = _json(body)
-    seconds, held = facts.get("seconds"), facts.get("sandbox")
-    if not isinstance(seconds, int | float) or not isinstance(held, list) or not all(isinstance(x, str) for x in held):
-        raise WrongAnswers("It did not say how it was loaded.")
-    return {"seconds": float(seconds), "sandbox": tuple(held)}
+def read_ready(body: bytes) -> tuple[float, tuple[str, ...]]:
+    """How many seconds loading took, and the parts of the sandbox that are in force. Raises ModelRefused for what does
+    not say so: code of the artifact wrote it.
+    """
+    try:
+        match _json(body):
+            case {"seconds": float(seconds), "sandbox": [*held]} if all(isinstance(part, str) for part in held):
+                return seconds, tuple(held)
+    except WrongAnswers:
+        pass
+    raise ModelRefused("It did not say how it was loaded.")
 
 
 def _texts(body: bytes) -> dict[str, str]:

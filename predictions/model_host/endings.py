@@ -8,6 +8,10 @@ from predictions.model_host.memory import times_out_of_memory
 from predictions.model_host.pool import Ending, ModelProcess, State
 
 _LONGEST_DUMP = 2_000
+# By which the host ends a process.
+_ENDED_BY_HOST = (-signal.SIGKILL, -signal.SIGABRT)
+
+CLOSED = Ending("crashed", "It closed its connection, so that it could answer no more.")
 
 
 def explained(process: ModelProcess, status: int, was: State) -> Ending:
@@ -16,7 +20,7 @@ def explained(process: ModelProcess, status: int, was: State) -> Ending:
     What the process wrote when it crashed is its own word: frames, as faulthandler writes them.
     """
     dump = _dump_of(process)
-    if process.verdict is not None:
+    if process.verdict is not None and status in _ENDED_BY_HOST:
         return Ending(process.verdict.kind, f"{process.verdict.detail}{dump}")
     when = "while it was loaded" if was is State.LOADING else "in a call"
     if status == -signal.SIGKILL and times_out_of_memory() > process.out_of_memory_before:

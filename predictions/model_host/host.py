@@ -14,6 +14,7 @@ waits, and holds no connection, secret or pipeline.
 | a client is gone | its waiting call is dropped; a running one ends, and its answer is dropped |
 """
 
+import marshal
 import os
 import signal
 import socket
@@ -25,7 +26,7 @@ from contextlib import suppress
 from math import inf
 from typing import Any, NoReturn
 
-from predictions.model_host.endings import explained, hung
+from predictions.model_host.endings import CLOSED, explained, hung
 from predictions.model_host.loop import Loop
 from predictions.model_host.memory import private_bytes, times_out_of_memory
 from predictions.model_host.peer import Peer
@@ -66,6 +67,7 @@ class Host:
     ) -> None:
         self._parent, self._limits, self._clock = parent, limits, clock
         self._most_seconds = inf
+        self._look_at = 0.0
         self._models: dict[str, Model] = {}
         self._forking: deque[ModelProcess] = deque()
         self._by_pid: dict[int, ModelProcess] = {}
@@ -82,11 +84,12 @@ class Host:
 
     def step(self) -> None:
         """Wait for what comes next, do it, and look at what is due."""
-        is_busy = any(
-            process.state is not State.IDLE or process.model.waiting for process in processes_of(self._models.values())
-        )
-        self._loop.step(_BUSY_LOOK_SECONDS if is_busy else _IDLE_LOOK_SECONDS)
-        self._look(self._clock())
+        self._loop.step(max(self._look_at - self._clock(), 0.0))
+        if (now := self._clock()) >= self._look_at:
+            self._look(now)
+            processes = processes_of(self._models.values())
+            is_busy = any(process.state is not State.IDLE or process.model.waiting for process in processes)
+            self._look_at = now + (_BUSY_LOOK_SECONDS if is_busy else _IDLE_LOOK_SECONDS)
 
     def end_with(self, descriptor: int) -> None:
         """End this process when the descriptor does: it is held by the process that started this one."""
@@ -97,7 +100,7 @@ class Host:
     def _accept(self) -> None:
         with suppress(BlockingIOError):
             connection, _ = self._listener.accept()
-            self._loop.watch(Peer(connection, of_ours()), self._read_client)
+            self._loop.watch(Peer(connection, of_ours(), may_send_descriptors=True), self._read_client)
 
     def _read_client(self, peer: Peer) -> None:
         try:
@@ -119,7 +122,7 @@ class Host:
                 self._hurry(message.head["seconds"])
                 self._loop.send(peer, Message(Kind.HURRY))
             case Kind.STATE:
-                self._loop.send(peer, Message(Kind.STATE, self._state()))
+                self._loop.send(peer, Message(Kind.STATE, None, marshal.dumps(self._state())))
             case Kind.FORGET_ALL:
                 self._forget_all()
                 self._loop.send(peer, Message(Kind.FORGET_ALL))
@@ -153,17 +156,22 @@ class Host:
 
     def _supply(self, model: Model) -> None:
         """Hand waiting calls to idle processes, and start a process where one is needed."""
+        self._look_soon()
         while model.waiting and (process := model.idle()) is not None:
             call = model.waiting.popleft()
             process.state, process.call = State.BUSY, call
             process.until = self._clock() + min(call.seconds, self._most_seconds)
             self._loop.send(process.peer, Message(Kind.CALL, None, call.body))
-        if needs_process(model, self._models.values(), self._limits, self._clock()):
+        is_wanted = bool(model.waiting or model.loading)
+        if is_wanted and needs_process(model, self._models.values(), self._limits, self._clock()):
             self._start(model)
+
+    def _look_soon(self) -> None:
+        self._look_at = min(self._look_at, self._clock() + _BUSY_LOOK_SECONDS)
 
     def _state(self) -> dict[str, Any]:
         facts = [
-            {"key": each.model.key, "pid": each.pid, "state": each.state.value, "bytes": each.size_bytes, **each.facts}
+            {"key": each.model.key, "pid": each.pid, "state": each.state.value, "bytes": each.size_bytes}
             for each in processes_of(self._models.values())
         ]
         return {"pid": os.getpid(), "processes": facts}
@@ -233,13 +241,14 @@ class Host:
             process.is_closed = True
             # Usually it has ended, and how is known in a moment; else it closed its connection and is killed for that.
             process.until = min(process.until, self._clock() + _LAST_SECONDS)
+            self._look_soon()
         except ProtocolError as error:
             self._end(process, Ending("crashed", f"Its process wrote what is no answer: {error}."))
 
     def _take_from(self, process: ModelProcess, message: Message) -> None:
         call, model = process.call, process.model
-        if process.state is State.ENDING:
-            return
+        if process.state is State.ENDING or process.verdict is not None:
+            return  # also an answer that comes too late, for the process is being killed
         if process.state is State.LOADING and message.kind is Kind.READY:
             self._ready(process, message.body)
         elif process.state is State.LOADING and message.kind is Kind.REFUSED:
@@ -295,6 +304,7 @@ class Host:
             is_hung = verdict is not None and verdict.kind == "hung"
             self._kill(process, signal.SIGABRT if is_hung else signal.SIGKILL)
         process.until = self._clock() + _LAST_SECONDS
+        self._look_soon()
         self._forget_if_unused(process.model)
 
     def _kill(self, process: ModelProcess, number: signal.Signals) -> None:
@@ -356,15 +366,17 @@ class Host:
             for process in list(model.processes):
                 if now >= process.until:
                     self._out_of_time(process)
-            while model.waiting and now >= model.waiting[0].until:
+            for call in [call for call in model.waiting if now >= call.until]:
+                model.waiting.remove(call)
                 busy = Message(Kind.BUSY, {"detail": "Other calls of the model took too long."})
-                self._loop.send(model.waiting.popleft().client, busy)
+                self._loop.send(call.client, busy)
             for process in list(not_needed(model, now)):
                 self._end(process, None)
             self._supply(model)
 
     def _out_of_time(self, process: ModelProcess) -> None:
         if process.verdict is not None or process.is_closed or process.state is State.ENDING:
+            process.verdict = process.verdict or CLOSED
             process.until = self._clock() + _LAST_SECONDS
             if process.pid:
                 self._kill(process, signal.SIGKILL)

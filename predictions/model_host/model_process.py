@@ -14,16 +14,15 @@ from typing import Any
 import orjson
 
 from predictions.model_host.contents import Specification, unpacked_call
-from predictions.model_host.protocol import Kind, Message, of_ours, packed, receive, write_all
+from predictions.model_host.protocol import MOST_ANSWER_BYTES, Kind, Message, of_ours, packed, receive, write_all
 from registry.formats import loading
 from registry.pipelines import calls
 from registry.pipelines.wrappers import as_pipeline
 from registry.sandbox.sandbox import Sandbox, enter
 from registry.schema.record import RecordSchema
 
-# Of an exception's message; its caller shows less.
+# Of what is told of an exception; its caller shows less.
 _MOST_WORDS = 2_000
-_MOST_NAME = 100
 
 
 def run(connection: int, artifact: int, dump: int) -> None:
@@ -39,15 +38,10 @@ def run(connection: int, artifact: int, dump: int) -> None:
         pipeline, schema = _load(artifact, specification)
     except loading.CannotLoad as error:
         untrusted = error.name if isinstance(error, loading.NotTrusted) else ""
-        write(_json(Kind.REFUSED, {"detail": f"{error.detail} {error.fix}", "untrusted": untrusted}))
+        write(_texts(Kind.REFUSED, detail=f"{error.detail} {error.fix}", untrusted=untrusted))
         return
     except BaseException as error:  # noqa: BLE001 - code of the artifact may raise anything
-        write(
-            _json(
-                Kind.REFUSED,
-                {"detail": f"It cannot be loaded: {type(error).__name__}: {_message(error)}", "untrusted": ""},
-            )
-        )
+        write(_texts(Kind.REFUSED, detail=f"It cannot be loaded: {type(error).__name__}: {_words_of(error)}"))
         return
     write(_json(Kind.READY, {"seconds": time.monotonic() - started, "sandbox": held}))
     while True:
@@ -87,13 +81,28 @@ def _limit_threads() -> None:
 def _answer(pipeline: Any, schema: RecordSchema, body: bytes) -> bytes:
     columns, row_count, outputs = unpacked_call(body)
     try:
-        return _json(Kind.ANSWER, calls.run(pipeline, schema, columns, row_count, outputs))
+        answer = _json(Kind.ANSWER, calls.run(pipeline, schema, columns, row_count, outputs))
+        if len(answer) > MOST_ANSWER_BYTES:  # fewer rows may have smaller ones
+            raise OverflowError(f"its answers have {len(answer)} bytes; a call may have {MOST_ANSWER_BYTES}")
+        return answer
     except BaseException as error:  # noqa: BLE001 - also SystemExit: what a pipeline raises is an error of its rows
-        return _json(Kind.RAISED, {"kind": type(error).__name__[:_MOST_NAME], "message": _message(error)})
+        return _texts(Kind.RAISED, kind=type(error).__name__, message=_words_of(error))
 
 
-def _message(error: BaseException) -> str:
-    return str(error)[:_MOST_WORDS].encode(errors="backslashreplace").decode()
+def _words_of(error: BaseException) -> str:
+    """Its message, unless that raises, too."""
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - code of the artifact
+        return ""
+
+
+def _texts(kind: Kind, /, **texts: str) -> bytes:
+    """Cut, and without what UTF-8 cannot carry, so that it can be told in any case."""
+    return _json(
+        kind,
+        {name: text[:_MOST_WORDS].encode(errors="backslashreplace").decode() for name, text in texts.items()},
+    )
 
 
 def _json(kind: Kind, value: Any) -> bytes:

@@ -13,9 +13,9 @@ _READ_BYTES = 2**18
 class Peer:
     """A client, or a model process. `has_more` tells whether it waits to be written to."""
 
-    def __init__(self, connection: socket.socket, reader: Reader) -> None:
+    def __init__(self, connection: socket.socket, reader: Reader, *, may_send_descriptors: bool = False) -> None:
         connection.setblocking(False)
-        self.connection, self._reader = connection, reader
+        self.connection, self._reader, self._may_send_descriptors = connection, reader, may_send_descriptors
         self._unsent: deque[memoryview] = deque()
         self.descriptors: list[int] = []
 
@@ -27,7 +27,16 @@ class Peer:
         """At once as far as the system takes it; the rest at the next `write`. What cannot be sent is noticed when it
         is read from.
         """
-        self._unsent.append(memoryview(packed(message)))
+        data = packed(message)
+        if not self._unsent:
+            try:
+                sent = self.connection.send(data)
+            except OSError:  # `write` looks what it was
+                sent = 0
+            if sent == len(data):
+                return
+            data = data[sent:]
+        self._unsent.append(memoryview(data))
         self.write()
 
     def write(self) -> None:
@@ -46,7 +55,7 @@ class Peer:
     def read(self) -> Iterator[Message]:
         """What has come completely. Raises ProtocolError, and EOFError at the end."""
         try:
-            data, descriptors = receive_with_descriptors(self.connection)
+            data, descriptors = self._receive()
         except BlockingIOError:
             return
         except OSError as error:
@@ -57,6 +66,12 @@ class Peer:
         self._reader.feed(data)
         while (message := self._reader.next()) is not None:
             yield message
+
+    def _receive(self) -> tuple[bytes, list[int]]:
+        """Descriptors of who may send none do not reach this process: it could be made to hold all that it may."""
+        if self._may_send_descriptors:
+            return receive_with_descriptors(self.connection)
+        return self.connection.recv(_READ_BYTES), []
 
     def take_descriptor(self) -> int | None:
         """The one that came first."""

@@ -5,7 +5,8 @@
  client → host      LOAD     head: key, seconds   body: the specification, with the artifact's descriptor (SCM_RIGHTS)
                     CALL     head: key, seconds, patience   body: rows, as `calls` packs them
                     HURRY    head: seconds                                       STATE, FORGET_ALL
- host → client      LOADED, STATE, ENDED, BUSY, FAILED   head: facts      NOT_LOADED, HURRY, FORGET_ALL
+ host → client      LOADED, ENDED, BUSY, FAILED   head: facts      NOT_LOADED, HURRY, FORGET_ALL
+                    STATE    body: facts, as marshal
                     ANSWER, RAISED, REFUSED   body: as it came from the model process
  host → model       LOAD, CALL   body: as it came from the client
  model → host       READY, ANSWER, RAISED, REFUSED   body: JSON; there is no head
@@ -34,6 +35,8 @@ MOST_HEAD_BYTES = 2**16
 # 512 rows with a thousand classes each have 20 MB of probabilities.
 MOST_ANSWER_BYTES = 2**26
 MOST_BODY_BYTES = 2**30
+# How it was loaded: seconds, and names of parts of the sandbox. It goes on in the head of a LOADED.
+MOST_READY_BYTES = 4096
 
 
 class Kind(IntEnum):
@@ -119,7 +122,8 @@ class Reader:
     def _checked(self, kind: int, head_length: int, body_length: int) -> tuple[Kind, int, int]:
         if kind not in self._kinds:
             raise ProtocolError(f"a message of the kind {kind}")
-        if head_length > self._most_head or body_length > self._most_body:
+        most_body = MOST_READY_BYTES if kind == Kind.READY else self._most_body
+        if head_length > self._most_head or body_length > most_body:
             raise ProtocolError(f"a message of {head_length + body_length} bytes")
         return Kind(kind), head_length, body_length
 

@@ -51,6 +51,12 @@ def start_host(listener: socket.socket, options: Options) -> "subprocess.Popen[b
     )
 
 
+def end_host(host: "subprocess.Popen[bytes]") -> None:
+    """At once, with all model processes."""
+    host.kill()
+    host.communicate()
+
+
 class OwnHost:
     """A host for this process and its children; it ends with this process."""
 
@@ -69,6 +75,5 @@ class OwnHost:
 
     def stop(self) -> None:
         if os.getpid() == self._pid:
-            self._process.kill()
-            self._process.wait()
+            end_host(self._process)
             self._folder.close()

@@ -1,13 +1,18 @@
-"""A service that is told to stop while a request waits for an inspection."""
+"""A service that is told to stop while a request waits for an inspection, or a model hangs."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests import pipelines
 from tests.flows.service import Service, command_of
+from tests.torture import models
+from tests.torture.models import BY_NAME
 
 ACCOUNT = ("uploader", "uploader-password")
+# Far less than the 60 s of a call, and the 90 s after which systemd kills what it has told to stop.
+_STOP_SECONDS = 15.0
 _SLOW_SCHEMA = b"import time\ntime.sleep(100)\n"
 
 
@@ -43,3 +48,33 @@ def test_it_answers_who_waits_for_an_inspection_before_it_stops(own_service: Ser
     own_service.wait_for_none(children)
     assert "is killed" not in own_service.output
     assert [model for model in json.loads(own_service.manage("list_models", "--json")) if "slow" in str(model)] == []
+
+
+def test_it_stops_within_seconds_while_a_model_hangs(own_service: Service, tmp_path: Path) -> None:
+    """What hung is given back without blame, and predicted after the next start."""
+    own_service.environment |= {
+        "MLSERVE_TRUSTED_MODULES": "tests.torture.faulty",
+        "MLSERVE_BATCH_SECONDS": "60",
+        "MLSERVE_MAX_ATTEMPTS": "1",
+    }
+    models.publish([BY_NAME["hangs"]], tmp_path, own_service.manage)
+    own_service.start("--workers", "1", "--web-processes", "1")
+    bad, path = {"x": -1, "serial": 0}, "/api/models/hangs/predict"
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(own_service.post, path, json=bad, headers={"Prefer": "wait=20"})
+        queued = own_service.post(path, json=bad).json()["url"]
+        own_service.wait_for(lambda: own_service.get(queued).json()["status"] == "running", "the worker to begin")
+        children, started = own_service.children(), time.monotonic()
+        status = own_service.stop()
+        seconds = time.monotonic() - started
+
+    assert status == 0
+    assert seconds < _STOP_SECONDS
+    assert waiting.result().status_code in (202, 503), waiting.result().text
+    own_service.wait_for_none(children)
+    assert "is killed" not in own_service.output
+    own_service.start("--workers", "1", "--web-processes", "1")
+    assert own_service.get(queued).json()["status"] in ("queued", "running")
+    assert own_service.get("/api/models/hangs/versions/1.0").json()["incidents"] == ""
+    own_service.stop()

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,7 +66,8 @@ def _frame(xs: Sequence[int]) -> pd.DataFrame:
 def _numbers(of: Callable[[int], float], *before: tuple[str, Any]) -> Callable[[], Pipeline]:
     def make() -> Pipeline:
         tree = DecisionTreeRegressor(random_state=0)
-        return Pipeline([*before, ("tree", tree)]).fit(_frame(range(XS)), [of(x) for x in range(XS)])
+        # Copies, because models with the same step are fitted and saved in several threads.
+        return Pipeline([*deepcopy(before), ("tree", tree)]).fit(_frame(range(XS)), [of(x) for x in range(XS)])
 
     return make
 
