@@ -67,6 +67,7 @@ class Host:
     ) -> None:
         self._parent, self._limits, self._clock = parent, limits, clock
         self._most_seconds = inf
+        self._look_at = 0.0
         self._models: dict[str, Model] = {}
         self._forking: deque[ModelProcess] = deque()
         self._by_pid: dict[int, ModelProcess] = {}
@@ -83,11 +84,12 @@ class Host:
 
     def step(self) -> None:
         """Wait for what comes next, do it, and look at what is due."""
-        is_busy = any(
-            process.state is not State.IDLE or process.model.waiting for process in processes_of(self._models.values())
-        )
-        self._loop.step(_BUSY_LOOK_SECONDS if is_busy else _IDLE_LOOK_SECONDS)
-        self._look(self._clock())
+        self._loop.step(max(self._look_at - self._clock(), 0.0))
+        if (now := self._clock()) >= self._look_at:
+            self._look(now)
+            processes = processes_of(self._models.values())
+            is_busy = any(process.state is not State.IDLE or process.model.waiting for process in processes)
+            self._look_at = now + (_BUSY_LOOK_SECONDS if is_busy else _IDLE_LOOK_SECONDS)
 
     def end_with(self, descriptor: int) -> None:
         """End this process when the descriptor does: it is held by the process that started this one."""
@@ -154,13 +156,18 @@ class Host:
 
     def _supply(self, model: Model) -> None:
         """Hand waiting calls to idle processes, and start a process where one is needed."""
+        self._look_soon()
         while model.waiting and (process := model.idle()) is not None:
             call = model.waiting.popleft()
             process.state, process.call = State.BUSY, call
             process.until = self._clock() + min(call.seconds, self._most_seconds)
             self._loop.send(process.peer, Message(Kind.CALL, None, call.body))
-        if needs_process(model, self._models.values(), self._limits, self._clock()):
+        is_wanted = bool(model.waiting or model.loading)
+        if is_wanted and needs_process(model, self._models.values(), self._limits, self._clock()):
             self._start(model)
+
+    def _look_soon(self) -> None:
+        self._look_at = min(self._look_at, self._clock() + _BUSY_LOOK_SECONDS)
 
     def _state(self) -> dict[str, Any]:
         facts = [
@@ -234,6 +241,7 @@ class Host:
             process.is_closed = True
             # Usually it has ended, and how is known in a moment; else it closed its connection and is killed for that.
             process.until = min(process.until, self._clock() + _LAST_SECONDS)
+            self._look_soon()
         except ProtocolError as error:
             self._end(process, Ending("crashed", f"Its process wrote what is no answer: {error}."))
 
@@ -296,6 +304,7 @@ class Host:
             is_hung = verdict is not None and verdict.kind == "hung"
             self._kill(process, signal.SIGABRT if is_hung else signal.SIGKILL)
         process.until = self._clock() + _LAST_SECONDS
+        self._look_soon()
         self._forget_if_unused(process.model)
 
     def _kill(self, process: ModelProcess, number: signal.Signals) -> None:

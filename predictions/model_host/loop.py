@@ -41,8 +41,10 @@ class Loop:
     def send(self, peer: Peer, message: Message) -> None:
         """Nothing where the peer is gone."""
         if peer.connection.fileno() >= 0:
+            had_more = peer.has_more
             peer.send(message)
-            self._expect(peer)
+            if had_more or peer.has_more:
+                self._expect(peer)
 
     def close(self, peer: Peer) -> None:
         if peer.connection.fileno() >= 0:

@@ -27,7 +27,16 @@ class Peer:
         """At once as far as the system takes it; the rest at the next `write`. What cannot be sent is noticed when it
         is read from.
         """
-        self._unsent.append(memoryview(packed(message)))
+        data = packed(message)
+        if not self._unsent:
+            try:
+                sent = self.connection.send(data)
+            except OSError:  # `write` looks what it was
+                sent = 0
+            if sent == len(data):
+                return
+            data = data[sent:]
+        self._unsent.append(memoryview(data))
         self.write()
 
     def write(self) -> None:

@@ -98,6 +98,8 @@ class Model:
 
     def idle(self) -> ModelProcess | None:
         """The one that was used last: its memory is warm, and the others may be ended."""
+        if len(self.processes) == 1:
+            return self.processes[0] if self.processes[0].is_idle else None
         idle = [process for process in self.processes if process.is_idle]
         return max(idle, key=lambda process: process.idle_since, default=None)
 

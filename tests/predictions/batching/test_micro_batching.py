@@ -430,7 +430,7 @@ def test_it_serves_everybody_exactly_once_under_load(machine: Machine) -> None:
     def many(caller: int) -> None:
         for number in range(40):
             with micro_batcher.approach():
-                options = {"weight": 1, "is_alone": number % 10 == 0}
+                options: dict[str, Any] = {"weight": 1, "is_alone": number % 10 == 0}
                 results.append(
                     micro_batcher.submit((caller, number), key=number % 2, timeout_seconds=_PATIENCE, **options)
                 )

@@ -51,6 +51,11 @@ def specification(**changed: Any) -> Specification:
     return Specification(**{**facts, **changed})
 
 
+def packed_acts(*acts: str) -> bytes:
+    """The body of a call with a row for each act."""
+    return packed_call([list(acts), [float(number) for number in range(len(acts))]], len(acts), ["predict"])
+
+
 @dataclass
 class Version:
     """A version as its callers know it; several may use it at a time."""
@@ -68,14 +73,12 @@ class Version:
 
     def ask(self, *acts: str, seconds: float = LONG_SECONDS, patience: float = LONG_SECONDS) -> Answers | None:
         """Answers of a call with a row for each act; None when it is not loaded."""
-        rows = [{"act": act, "x": float(number)} for number, act in enumerate(acts)]
-        body = packed_call(rows, ["predict"])
-        answer = self.client.call(self.key, body, seconds=seconds, patience_seconds=patience)
+        answer = self.client.call(self.key, packed_acts(*acts), seconds=seconds, patience_seconds=patience)
         if answer is None:
             return None
         if answer.kind is Kind.RAISED:
             raise read_raised(answer.body)
-        return read_answers(answer.body, names=["predictions"], row_count=len(rows))
+        return read_answers(answer.body, names=["predictions"], row_count=len(acts))
 
     def end(self) -> None:
         """Its process, as by the system."""

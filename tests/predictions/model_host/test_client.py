@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from mlserve.processes.temporary_folders import temporary_folder
 from predictions.model_host import client as client_module
 from predictions.model_host.client import HostClient
 from predictions.model_host.errors import HostUnavailable
 from predictions.model_host.protocol import Kind, Message, of_ours, packed, receive
-from predictions.model_host.start import Options, end_host, listen_at, new_address, remove, start_host
+from predictions.model_host.start import SOCKET, Options, end_host, listen_at, start_host
 from tests.paths import ROOT
 from tests.predictions.model_host.running import RunningHost, Version, children_of
 from tests.waiting import wait_until
@@ -28,9 +29,8 @@ _OPTIONS = Options(ROOT, 2**32)
 
 @pytest.fixture
 def address() -> Iterator[Path]:
-    address = new_address()
-    yield address
-    remove(address)
+    with temporary_folder("models") as folder:
+        yield folder / SOCKET
 
 
 @contextmanager

@@ -24,9 +24,9 @@ def as_json(value: Any) -> bytes:
 
 
 def test_it_reads_what_it_packs() -> None:
-    rows = [{"a": 1, "b": None, "c": "ü"}, {"a": 2**70, "b": [1.5, True], "c": ""}]
+    columns = [[1, 2**70], b"12345678", [None, "ü"], [[1.5, True], ""]]
 
-    assert unpacked_call(packed_call(rows, ["predict"])) == (rows, ["predict"])
+    assert unpacked_call(packed_call(columns, 2, ["predict"])) == (columns, 2, ["predict"])
     assert specification().unpacked(specification().packed()) == specification()
 
 

@@ -8,11 +8,10 @@ from contextlib import suppress
 
 import pytest
 
-from predictions.model_host.contents import packed_call
 from predictions.model_host.errors import HostUnavailable, ModelEnded
 from predictions.model_host.protocol import Kind, Message, packed
 from tests.meanwhile import at_once
-from tests.predictions.model_host.running import RunningHost, Version
+from tests.predictions.model_host.running import RunningHost, Version, packed_acts
 from tests.waiting import wait_until
 
 _CALLERS = 6
@@ -144,7 +143,7 @@ def test_it_drops_the_waiting_call_of_a_client_that_went_away(host: RunningHost)
         wait_until(lambda: version.processes()[0]["state"] == "busy")
         with socket.socket(socket.AF_UNIX) as gone:
             gone.connect(str(host.address))
-            gone.sendall(packed(Message(Kind.CALL, head, packed_call([{"act": "crash", "x": 1.0}], ["predict"]))))
+            gone.sendall(packed(Message(Kind.CALL, head, packed_acts("crash"))))
         assert answer.result() == {"predictions": [0.0]}
 
     assert version.ask("count") == {"predictions": [2.0]}
@@ -156,7 +155,7 @@ def test_it_drops_the_answer_for_a_client_that_went_away(host: RunningHost) -> N
     descriptors, head = host.descriptors(), {"key": version.key, "seconds": 10.0, "patience": 10.0}
     with socket.socket(socket.AF_UNIX) as gone:
         gone.connect(str(host.address))
-        gone.sendall(packed(Message(Kind.CALL, head, packed_call([{"act": "nap", "x": 1.0}], ["predict"]))))
+        gone.sendall(packed(Message(Kind.CALL, head, packed_acts("nap"))))
         wait_until(lambda: version.processes()[0]["state"] == "busy")
 
     wait_until(lambda: host.descriptors() == descriptors)

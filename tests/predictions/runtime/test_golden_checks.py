@@ -8,6 +8,7 @@ import pytest
 from django.core.files.storage import storages
 from django.utils import timezone
 
+from predictions.model_host.client import HostClient
 from predictions.runtime import golden_checks, host_access
 from predictions.runtime.golden_checks import check_live_versions
 from registry.inspection.version_request import VersionRequest
@@ -113,8 +114,7 @@ def test_it_notices_a_version_that_takes_its_process_along(misbehaving: ModelVer
 def test_it_blames_no_version_for_a_host_that_is_away(
     new_environment: ModelVersion, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    client = host_access.HostClient(tmp_path / "nowhere")
-    monkeypatch.setattr("predictions.model_host.client._PATIENCE_SECONDS", 0.1)
+    client = HostClient(tmp_path / "nowhere", patience_seconds=0.1)
     monkeypatch.setattr(host_access, "client", lambda: client)
 
     assert not check_live_versions()

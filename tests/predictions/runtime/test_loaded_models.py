@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mlserve.errors import ArtifactUnavailable, Unavailable
+from predictions.model_host.client import HostClient
 from predictions.model_host.errors import ModelEnded, ModelRaised
 from predictions.runtime import host_access, loaded_models
 from registry.inspection.version_request import VersionRequest
@@ -135,8 +136,7 @@ def test_it_says_which_parts_of_the_sandbox_hold(penguins: ModelVersion) -> None
 
 def test_it_is_unavailable_without_a_host(penguins: ModelVersion, tmp_path: Path, monkeypatch: Any) -> None:
     loaded_models.load(penguins)
-    client = host_access.HostClient(tmp_path / "nowhere")
-    monkeypatch.setattr("predictions.model_host.client._PATIENCE_SECONDS", 0.1)
+    client = HostClient(tmp_path / "nowhere", patience_seconds=0.1)
     monkeypatch.setattr(host_access, "client", lambda: client)
 
     with pytest.raises(Unavailable, match="cannot be reached") as error:
