@@ -7,6 +7,7 @@ waits, and holds no connection, secret or pipeline.
 |---|---|
 | a call, and a process of its version is idle | hands it over |
 | a call, and none is idle | the call waits; after a while, where a core is idle, a further process is started |
+| a call or a load takes a second | its process gets a core only where none is wanted otherwise |
 | a call or a load takes too long | its process writes its stack and is killed; its client is told that it hung |
 | a process ends, crashes, or writes no answer | its client is told how; calls that only waited get a new process |
 | the processes take more than the cache may have | idle ones are ended, least recently used first |
@@ -42,6 +43,7 @@ from predictions.model_host.pool import (
     processes_of,
     to_evict,
 )  # fmt: skip
+from predictions.model_host.priority import yield_to_others
 from predictions.model_host.protocol import Kind, Message, ProtocolError, of_model, of_ours, send_with_descriptors
 
 # While something runs or waits, and otherwise.
@@ -159,8 +161,7 @@ class Host:
         self._look_soon()
         while model.waiting and (process := model.idle()) is not None:
             call = model.waiting.popleft()
-            process.state, process.call = State.BUSY, call
-            process.until = self._clock() + min(call.seconds, self._most_seconds)
+            process.begin(call, self._clock(), self._most_seconds)
             self._loop.send(process.peer, Message(Kind.CALL, None, call.body))
         is_wanted = bool(model.waiting or model.loading)
         if is_wanted and needs_process(model, self._models.values(), self._limits, self._clock()):
@@ -196,7 +197,7 @@ class Host:
         dump, dump_of_theirs = os.pipe()
         os.set_blocking(dump, False)
         until = self._clock() + min(model.load_seconds, self._most_seconds)
-        process = ModelProcess(model, Peer(own, of_model()), dump, until, times_out_of_memory())
+        process = ModelProcess(model, Peer(own, of_model()), dump, until, times_out_of_memory(), begun_at=self._clock())
         model.processes.append(process)
         self._forking.append(process)
         self._loop.watch(process.peer, lambda _: self._read_process(process))
@@ -364,6 +365,8 @@ class Host:
     def _look(self, now: float) -> None:
         for model in list(self._models.values()):
             for process in list(model.processes):
+                if process.takes_long(now):
+                    process.has_yielded = yield_to_others(process.pid)
                 if now >= process.until:
                     self._out_of_time(process)
             for call in [call for call in model.waiting if now >= call.until]:

@@ -12,6 +12,8 @@ from predictions.model_host.peer import Peer
 _GROW_AFTER_SECONDS = 0.1
 # A further process of a version that was not needed for so long is ended.
 _SHRINK_AFTER_SECONDS = 30.0
+# A process that is loaded or called for so long yields to others: it may keep a core to itself.
+_LONG_SECONDS = 1.0
 # A process that grew by so much, and to more than twice its size, is replaced: its model leaks.
 _LEAKED_BYTES = 2**28
 
@@ -52,7 +54,9 @@ class Call:
 
 @dataclass(eq=False)
 class ModelProcess:
-    """`until` is when what it does must have ended; `verdict` why the host ends it."""
+    """`begun_at` is when it was started or got its call, `until` when that must have ended; `verdict` is why the host
+    ends it; it `has_yielded` when others are served before it.
+    """
 
     model: "Model"
     peer: Peer
@@ -67,12 +71,23 @@ class ModelProcess:
     size_bytes: int = 0
     measured_at: float = -inf
     idle_since: float = inf
+    begun_at: float = inf
+    has_yielded: bool = False
     verdict: Ending | None = None
     is_closed: bool = False
 
     @property
     def is_idle(self) -> bool:
         return self.state is State.IDLE and not self.is_closed
+
+    def takes_long(self, now: float) -> bool:
+        """Whether others should be served before it from now on."""
+        is_busy = self.state in (State.LOADING, State.BUSY)
+        return is_busy and not self.has_yielded and now >= self.begun_at + _LONG_SECONDS
+
+    def begin(self, call: "Call", now: float, most_seconds: float) -> None:
+        self.state, self.call = State.BUSY, call
+        self.begun_at, self.until = now, now + min(call.seconds, most_seconds)
 
     @property
     def has_leaked(self) -> bool:

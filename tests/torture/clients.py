@@ -16,6 +16,7 @@ _PAUSE_SECONDS = (0.01, 0.12)
 # One in so many async requests is taken back.
 _CANCEL_ONE_IN = 25
 _LARGE_ROWS = 400
+_POLLED_AT_ONCE = 3
 
 
 class Load:
@@ -65,8 +66,9 @@ class Load:
         time.sleep(chance.uniform(*_PAUSE_SECONDS))
 
     def _poll(self, client: httpx.Client, chance: random.Random) -> None:
+        """As often whatever waits, so that who waits is not served later because others hang."""
         waiting = list(self._journal.open.values())
-        for request in chance.sample(waiting, min(50, len(waiting))):
+        for request in chance.sample(waiting, min(_POLLED_AT_ONCE, len(waiting))):
             look(client, self._journal, request)
         time.sleep(0.05)
 

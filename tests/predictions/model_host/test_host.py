@@ -1,5 +1,6 @@
 """A real host with several versions and several callers."""
 
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -133,6 +134,17 @@ def test_it_ends_no_process_amid_a_call_for_memory(small_host: RunningHost) -> N
         small_host.loaded()
         small_host.loaded()
         assert answer.result() == {"predictions": [0.0, 2.0, 4.0, 6.0]}
+
+
+def test_it_serves_others_before_a_process_that_takes_long(host: RunningHost) -> None:
+    version = host.loaded()
+    pid = version.processes()[0]["pid"]
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(version.ask, "keep the interpreter", seconds=20)
+        wait_until(lambda: os.getpriority(os.PRIO_PROCESS, pid) > os.getpriority(os.PRIO_PROCESS, 0))
+        version.end()
+        with pytest.raises(ModelEnded):
+            answer.result()
 
 
 def test_it_drops_the_waiting_call_of_a_client_that_went_away(host: RunningHost) -> None:

@@ -171,6 +171,25 @@ def test_it_takes_growth_to_more_than_twice_the_size_for_a_leak(
     assert made.has_leaked is has_leaked
 
 
+@pytest.mark.parametrize(
+    ("state", "seconds", "has_yielded", "takes_long"),
+    [
+        (State.BUSY, 0.9, False, False),
+        (State.BUSY, 1.1, False, True),
+        (State.LOADING, 1.1, False, True),
+        (State.BUSY, 1.1, True, False),
+        (State.IDLE, 1.1, False, False),
+        (State.ENDING, 1.1, False, False),
+    ],
+)
+def test_it_lets_others_go_before_what_takes_long(
+    peer: Peer, state: State, seconds: float, has_yielded: bool, takes_long: bool
+) -> None:
+    made = process(model(), peer, state, begun_at=NOW - seconds, has_yielded=has_yielded)
+
+    assert made.takes_long(NOW) is takes_long
+
+
 def test_it_lists_the_processes_of_all(peer: Peer) -> None:
     models = [model("a"), model("b"), model("c")]
     made = [process(models[0], peer, State.BUSY), process(models[2], peer, State.IDLE)]
