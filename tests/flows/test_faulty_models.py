@@ -12,16 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
-from sklearn.preprocessing import FunctionTransformer
 
-from tests.flows import freezing
 from tests.flows.service import Service
 from tests.torture import models
-from tests.torture.models import BY_NAME, Model
+from tests.torture.models import BY_NAME
 
 _GIVEN_UP = ("failed", "given-up")
-_STEP = ("freezes", FunctionTransformer(freezing.freezes))
-FREEZES = Model("freezes", models._numbers(lambda x: x + 0.5, _STEP), (_GIVEN_UP,), is_faulty=True)
 # No test may find what another one has taught the service about a model.
 HANGS_TOO, CRASHES_TOO = (replace(BY_NAME[name], name=f"{name}-too") for name in ("hangs", "crashes"))
 CRASHES_AMONG = replace(BY_NAME["crashes"], name="crashes-among")
@@ -37,14 +33,13 @@ _HELD_UP_SECONDS = 1.5
 def harmed(tmp_path_factory: pytest.TempPathFactory, prepared: Service) -> Iterator[Service]:
     """With one web process and two workers, and each faulty model."""
     folder = tmp_path_factory.mktemp("faulty")
-    trusted = "tests.torture.faulty,tests.flows.freezing"
     limits = {"MLSERVE_BATCH_SECONDS": "2", "MLSERVE_MAX_ATTEMPTS": "1", "MLSERVE_WORKERS": "2"}
-    service = Service(folder, like=prepared, variables={"MLSERVE_TRUSTED_MODULES": trusted, **limits})
+    service = Service(folder, like=prepared, variables={"MLSERVE_TRUSTED_MODULES": "tests.torture.faulty", **limits})
     service.launch("--web-processes", "1")
     service.wait_for(lambda: service.get("/readyz").status_code == 200, "the service to be ready", seconds=240)
-    faulty = [BY_NAME[name] for name in ("hangs", "exits", "crashes", "quits")]
+    faulty = [BY_NAME[name] for name in ("hangs", "exits", "crashes", "quits", "hogs")]
     repeated = [HANGS_TOO, CRASHES_TOO, CRASHES_AMONG]
-    models.publish([HEALTHY, SLOW, *OTHERS, FREEZES, *repeated, *faulty], folder, service.manage)
+    models.publish([HEALTHY, SLOW, *OTHERS, *repeated, *faulty], folder, service.manage)
     yield service
     service.stop()
 
@@ -131,12 +126,12 @@ def test_it_holds_nobody_up_while_a_model_keeps_the_interpreter_to_itself(harmed
 
     with ThreadPoolExecutor(5) as threads:
         going_on = threads.submit(go_on)
-        freezing = list(threads.map(lambda _: ask(harmed, "freezes", BAD, PATIENT), range(4)))
+        freezing = list(threads.map(lambda _: ask(harmed, "hogs", BAD, PATIENT), range(4)))
         is_over.set()
         going_on.result()
 
     assert {end_of(harmed, each) for each in freezing} == {_GIVEN_UP}
-    assert "hung" in incidents(harmed, "freezes")
+    assert "hung" in incidents(harmed, "hogs")
     assert len(taken) > 10
     assert max(taken) < _HELD_UP_SECONDS
     assert serving(harmed) == before

@@ -63,7 +63,7 @@ def test_it_stops_within_seconds_while_a_model_hangs(own_service: Service, tmp_p
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(own_service.post, path, json=bad, headers={"Prefer": "wait=20"})
-        queued = own_service.post(path, json=bad).json()["url"]
+        queued = own_service.post(path, json=bad).json()["url"].removeprefix(own_service.url)
         own_service.wait_for(lambda: own_service.get(queued).json()["status"] == "running", "the worker to begin")
         children, started = own_service.children(), time.monotonic()
         status = own_service.stop()

@@ -89,6 +89,7 @@ def submit(
 ) -> Request:
     """One POST; one row is sent as a record, several as a list."""
     request = journal.ask(model.name, xs, is_invalid=is_invalid)
+    request.waits = wait_seconds > 0
     rows: list[dict[str, Any]] = list(model.rows(xs, request.serial))
     if is_invalid:
         rows[-1]["x"] = "not a number"

@@ -172,6 +172,10 @@ def _cluster(system: System) -> Sequence[int]:
     return system.unit.workers_of("worker")
 
 
+def _named(name: str) -> Harm:
+    return partial(_kill, lambda system: system.unit.named(name))
+
+
 FAULTS = (
     Fault("kill-web", "a process of the web server: kill -9", partial(_kill, _web)),
     Fault("kill-web-main", "granian's first process: kill -9", partial(_kill, lambda s: s.unit.mains("web"))),
@@ -179,6 +183,10 @@ FAULTS = (
     Fault("kill-any-worker", "any process of the cluster: kill -9", partial(_kill, _cluster)),
     Fault("kill-cluster", "django-q2's first process: kill -9", partial(_kill, lambda s: s.unit.mains("worker"))),
     Fault("kill-supervisor", "`manage.py serve` itself: kill -9", partial(_kill, lambda s: s.unit.supervisor())),
+    Fault("kill-model", "the process of a model: kill -9", _named("model")),
+    Fault("kill-fork-server", "the parent of model processes: kill -9", _named("fork server")),
+    Fault("kill-host", "the model host: kill -9", _named("model host")),
+    Fault("kill-keeper", "the part that keeps the model host: kill -9", _named("models")),
     Fault("kill-all", "every process at once: kill -9", _kill_all),
     Fault("stop-worker", "a busy worker stands still, past its lease", partial(_stop_for_a_while, System.busy_worker)),
     Fault("pause-workers", "all workers stand still, others take over, they wake up", _pause_workers),
@@ -202,6 +210,8 @@ FAULTS = (
             "exits": "a model ends its process: os._exit",
             "quits": "a model ends its process: sys.exit",
             "crashes": "a model ends its process: segmentation fault",
+            "hogs": "a model keeps the interpreter to itself",
+            "forks": "a model forks",
         }.items()
     ),
 )  # fmt: skip
@@ -209,5 +219,5 @@ BY_NAME: Mapping[str, Fault] = {fault.name: fault for fault in FAULTS}
 # A minute's worth, each of another kind.
 SHORT = (
     "kill-web", "kill-worker", "storage-unreachable", "queue-purged", "database-restart", "database-locked",
-    "model-raises", "model-exits", "kill-cluster", "kill-supervisor", "early-sweep",
+    "model-raises", "model-exits", "model-hogs", "kill-host", "kill-cluster", "kill-supervisor", "early-sweep",
 )  # fmt: skip

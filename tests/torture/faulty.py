@@ -7,6 +7,7 @@ import ctypes
 import os
 import sys
 import time
+from itertools import repeat
 
 import pandas as pd
 
@@ -61,4 +62,18 @@ def crashes(frame: pd.DataFrame) -> pd.DataFrame:
     """By a segmentation fault, as native code does."""
     if _is_told_to(frame):
         ctypes.string_at(0)
+    return frame
+
+
+def hogs(frame: pd.DataFrame) -> pd.DataFrame:
+    """Never releases the interpreter: in C, without a look at signals."""
+    if _is_told_to(frame):
+        sum(repeat(0))
+    return frame
+
+
+def forks(frame: pd.DataFrame) -> pd.DataFrame:
+    """Which the sandbox refuses; else there would be two that answer."""
+    if _is_told_to(frame) and os.fork() == 0:
+        time.sleep(3600)
     return frame

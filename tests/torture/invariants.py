@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.torture.databases import Database
 from tests.torture.journal import Journal, Request, wrong_end
+from tests.torture.models import HEALTHY
 from tests.torture.places import Store
 
 # The only steps there are; from nothing to an end is what a web process predicted in place.
@@ -13,6 +14,7 @@ _STEPS = {
     ("", "queued"), ("", "succeeded"), ("", "failed"), ("queued", "running"), ("queued", "canceled"),
     ("queued", "expired"), ("running", "queued"), ("running", "succeeded"), ("running", "failed"),
 }  # fmt: skip
+_HEALTHY = frozenset(model.name for model in HEALTHY)
 _ENDS = {"succeeded", "failed", "canceled", "expired"}
 _COLUMNS = ("id", "status", "result", "error", "inputs", "attempts", "lease_holder", "row_count", "finished_at")
 _IMPOSSIBLE = {
@@ -31,6 +33,7 @@ def check(journal: Journal, database: Database, store: Store) -> Counter[str]:
 
     1. each row is in a possible state and has ended    2. each row took allowed steps only, and ended once
     3. each accepted prediction is there, as its client saw it    4. each other row belongs to one request, at most
+    5. no healthy model has an incident
     """
     counts: Counter[str] = Counter()
     for what, condition in _IMPOSSIBLE.items():
@@ -47,6 +50,7 @@ def check(journal: Journal, database: Database, store: Store) -> Counter[str]:
         else:
             _check_row(journal, request, row, store)
     _check_strangers(journal, rows, store, counts)
+    _check_blame(journal, database, counts)
     if database.name == "sqlite" and (found := database.ask("PRAGMA integrity_check")) != [("ok",)]:
         journal.violation(f"SQLite's file is damaged: {found[:3]}")
     return counts
@@ -107,6 +111,23 @@ def _check_strangers(journal: Journal, rows: dict[str, dict[str, Any]], store: S
             counts["answered 503 and stored"] += 1
         else:
             counts["unanswered and stored"] += 1
+
+
+def _check_blame(journal: Journal, database: Database, counts: Counter[str]) -> None:
+    """Incidents of healthy models. One that is killed amid a call is noted, without blame."""
+    incidents = """
+        SELECT model.name, incident.kind, incident.detail FROM registry_incident incident
+        JOIN registry_modelversion version ON version.id = incident.version_id
+        JOIN registry_model model ON model.id = version.model_id
+    """
+    for model, kind, detail in database.ask(incidents):
+        if model not in _HEALTHY:
+            continue
+        if kind == "killed":
+            counts["killed amid a call, healthy"] += 1
+        else:
+            counts["blamed, healthy"] += 1
+            journal.violation(f"{model} is blamed for what it did not do: it {kind}: {detail[:300]}")
 
 
 def _plain(prediction_id: object) -> str:

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -30,6 +30,8 @@ class Request:
     end: str = ""
     end_digest: str = ""
     is_wrong: bool = False
+    # Its client waits for the answer.
+    waits: bool = False
     # Its client asked to take it back; whether the service agreed.
     asked_to_cancel: bool = False
     is_canceled: bool = False
@@ -130,6 +132,16 @@ class Journal:
             since = [each for each in self.requests.values() if each.settled_at > began_at and each.status != 422]
         victims = [each for each in since if each.asked_at < over_at or each.status not in (200, 202)]
         return max([each.settled_at - over_at for each in victims] + [0.0])
+
+    def waited_seconds(self, models: Collection[str], since: float, until: float) -> list[float]:
+        """How long clients waited that asked for one row of these models meanwhile, and were answered with it."""
+        with self._lock:
+            asked = [each for each in self.requests.values() if each.waits and since <= each.asked_at < until]
+        return [
+            each.settled_at - each.asked_at
+            for each in asked
+            if each.status == 200 and each.model in models and len(each.xs) == 1
+        ]
 
     def violation(self, text: str) -> None:
         with self._lock:

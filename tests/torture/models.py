@@ -87,7 +87,12 @@ HEALTHY = (
     Model("squares", _numbers(lambda x: x * x / 7)),
     Model("words", _words),
     Model("roots", _numbers(math.sqrt, _SLOW_STEP)),
+    Model("cubes", _numbers(lambda x: x**3 / 11)),
+    Model("halves", _numbers(lambda x: x // 2)),
+    Model("waves", _numbers(math.sin)),
 )
+# Nothing of their own takes time, so that what a caller waits for is the service.
+QUICK = frozenset(model.name for model in HEALTHY if model.name != "roots")
 FAULTY = (
     _misbehaving("raises", _REFUSED),
     _misbehaving("hangs", _GIVEN_UP),
@@ -95,6 +100,8 @@ FAULTY = (
     _misbehaving("exits", _GIVEN_UP),
     _misbehaving("quits", _REFUSED, _GIVEN_UP),
     _misbehaving("crashes", _GIVEN_UP),
+    _misbehaving("hogs", _GIVEN_UP),
+    _misbehaving("forks", _REFUSED),
 )
 BY_NAME: Mapping[str, Model] = {model.name: model for model in (*HEALTHY, *FAULTY)}
 

@@ -13,9 +13,9 @@ from tests.torture.clients import Load, look, submit
 from tests.torture.faults import Fault
 from tests.torture.invariants import check
 from tests.torture.journal import Journal
-from tests.torture.models import BY_NAME, HEALTHY
+from tests.torture.models import BY_NAME, HEALTHY, QUICK
 from tests.torture.system import Pace, System
-from tests.torture.unit import resident_bytes
+from tests.torture.unit import proportional_bytes
 
 # Nothing may wait longer than this once a fault is over. Far more than what is due, for slow machines: a lease, a
 # sweep each minute, three attempts of a model that hangs.
@@ -35,6 +35,8 @@ class Figures:
     unanswered: int = 0
     violations: int = 0
     recoveries: list[float] = field(default_factory=list)
+    # How long callers of healthy models waited meanwhile.
+    waited: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -44,6 +46,8 @@ class Result:
     database: str
     store: str
     queue: str
+    # How long callers waited before the first fault.
+    quiet: list[float]
     figures: dict[str, Figures]
     skipped: dict[str, str]
     counts: Counter[str]
@@ -69,6 +73,7 @@ class Session:
         self._load.start()
         time.sleep(1)
         try:
+            quiet = self._waited_in_quiet()
             for fault in self._deck(chosen, started + seconds):
                 self._suffer(fault)
             self._load.stop_asking()
@@ -78,8 +83,14 @@ class Session:
         counts = self._reckon()
         return Result(
             self._seed, round(time.monotonic() - started, 1), self._system.database.name, self._system.store.name,
-            self._system.queue.name, self._figures, skipped, self._journal.counts + counts, self._journal.violations,
+            self._system.queue.name, quiet, self._figures, skipped, self._journal.counts + counts,
+            self._journal.violations,
         )  # fmt: skip
+
+    def _waited_in_quiet(self) -> list[float]:
+        began_at = time.monotonic()
+        time.sleep(self._system.pace.quiet)
+        return self._journal.waited_seconds(QUICK, began_at, time.monotonic())
 
     def _deck(self, faults: Sequence[Fault], deadline: float) -> Iterator[Fault]:
         is_first = True
@@ -107,6 +118,7 @@ class Session:
         figures.unanswered += added["unanswered"]
         figures.violations += added["violations"]
         figures.recoveries.append(round(seconds, 1))
+        figures.waited += self._journal.waited_seconds(QUICK, began_at, time.monotonic())
         print(f"         {added['accepted']} accepted, recovered in {seconds:.1f} s", flush=True)
 
     def _answers(self) -> bool:
@@ -146,7 +158,7 @@ class Session:
         with self._system.client() as client:
             for request in self._chance.sample(known, min(_READ_ONCE_MORE, len(known))):
                 look(client, self._journal, request)
-        counts["resident MB at the end"] = sum(map(resident_bytes, self._system.unit.processes())) // 2**20
+        counts["MB at the end"] = sum(map(proportional_bytes, self._system.unit.processes())) // 2**20
         status = self._system.end()
         if status != 0:
             self._journal.violation(f"the service ended with status {status} after SIGTERM")

@@ -16,6 +16,11 @@ _COLUMNS = (
     "id TEXT, status TEXT, result TEXT, error TEXT, inputs TEXT, attempts INT, lease_holder TEXT DEFAULT '', "
     "lease_expires_at TEXT, row_count INT DEFAULT 1, finished_at TEXT"
 )
+_OTHERS = {
+    "registry_model": "id INT, name TEXT",
+    "registry_modelversion": "id INT, model_id INT",
+    "registry_incident": "version_id INT, kind TEXT, detail TEXT",
+}
 
 
 class Story:
@@ -24,6 +29,8 @@ class Story:
     def __init__(self, folder: Path, journal: Journal) -> None:
         self.journal, self.database, self.store = journal, Sqlite(folder), DiskStore(folder)
         self.database.ask(f"CREATE TABLE predictions_prediction ({_COLUMNS})")
+        for table, columns in _OTHERS.items():
+            self.database.ask(f"CREATE TABLE {table} ({columns})")
         self.database.watch()
 
     def accepted(self) -> Request:
@@ -36,6 +43,11 @@ class Story:
         inputs = json.dumps([{"x": 3, "serial": serial}])
         columns, values = "id, status, result, inputs, finished_at", f"'succeeded', '{result}', '{inputs}', 'now'"
         self.database.ask(f"INSERT INTO predictions_prediction ({columns}) VALUES ('{prediction_id}', {values})")
+
+    def blame(self, model: str, kind: str) -> None:
+        self.database.ask(f"INSERT INTO registry_model VALUES (1, '{model}')")
+        self.database.ask("INSERT INTO registry_modelversion VALUES (2, 1)")
+        self.database.ask(f"INSERT INTO registry_incident VALUES (2, '{kind}', 'It did.')")
 
     def violations(self) -> str:
         check(self.journal, self.database, self.store)
@@ -96,3 +108,13 @@ def test_it_sees_refused_rows_that_were_stored(story: Story) -> None:
     story.insert("id9", request.serial)
 
     assert "was refused (422)" in story.violations()
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "is_wrong"),
+    [("squares", "crashed", True), ("squares", "killed", False), ("crashes", "crashed", False)],
+)
+def test_it_sees_a_healthy_model_that_is_blamed(story: Story, model: str, kind: str, is_wrong: bool) -> None:
+    story.blame(model, kind)
+
+    assert ("blamed for what it did not do" in story.violations()) is is_wrong

@@ -14,6 +14,7 @@ _RESTART_SECONDS = 1.0
 _LOOK_EVERY_SECONDS = 0.1
 # What is left of a killed service answers what it has accepted, and then ends.
 _LEFTOVERS_SECONDS = 120
+_LONGEST_NAME = 15
 
 
 class Unit(Service):
@@ -22,7 +23,10 @@ class Unit(Service):
     def __init__(
         self, folder: Path, variables: Mapping[str, str], *, when_wrong: Callable[[str], None] = lambda _: None
     ) -> None:
-        super().__init__(folder, variables=variables)
+        # On Python's path, because the model host and its children get that and nothing else of the environment.
+        mark = folder / "mark"
+        super().__init__(folder, variables={**variables, "PYTHONPATH": str(mark)})
+        self._mark = str(mark).encode()
         self._when_wrong = when_wrong
         self._is_ending = threading.Event()
         self._guard = threading.Thread(target=self._watch, name="unit", daemon=True)
@@ -59,23 +63,23 @@ class Unit(Service):
 
     def processes(self) -> list[int]:
         """All that were started with this service's environment, whatever their parent is by now."""
-        mark = f"MLSERVE_DATA_DIR={self.folder}".encode()
-        return [pid for pid in _all() if mark in _read(pid, "environ").split(b"\0") and _is_alive(pid)]
+        return [pid for pid in _all() if self._mark in _read(pid, "environ") and _is_alive(pid)]
 
     def supervisor(self) -> list[int]:
         return [self.process.pid] if self.process is not None and self.process.poll() is None else []
 
     def mains(self, part: str) -> list[int]:
-        """The first process of a part, `web` or `worker`: its parent is the supervisor."""
-        return [pid for pid in self._of(part) if _parent(pid) in self.supervisor()]
+        """The first process of a part, `web`, `worker` or `models`: its parent is the supervisor."""
+        return [pid for pid in self.named(part) if _parent(pid) in self.supervisor()]
 
     def workers_of(self, part: str) -> list[int]:
         """The processes below the first one of a part."""
         mains = self.mains(part)
-        return [pid for pid in self._of(part) if _parent(pid) in mains]
+        return [pid for pid in self.named(part) if _parent(pid) in mains]
 
-    def _of(self, part: str) -> list[int]:
-        return [pid for pid in self.processes() if _name_of(pid) == f"mlserve {part}"]
+    def named(self, name: str) -> list[int]:
+        """By what mlserve/processes/naming.py has written, which Linux cuts."""
+        return [pid for pid in self.processes() if _name_of(pid) == f"mlserve {name}"[:_LONGEST_NAME]]
 
 
 def send(pid: int, number: int) -> None:
@@ -83,9 +87,10 @@ def send(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def resident_bytes(pid: int) -> int:
-    for line in _read(pid, "status").splitlines():
-        if line.startswith(b"VmRSS:"):
+def proportional_bytes(pid: int) -> int:
+    """Its memory; of what it shares with others, its share."""
+    for line in _read(pid, "smaps_rollup").splitlines():
+        if line.startswith(b"Pss:"):
             return int(line.split()[1]) * 1024
     return 0
 

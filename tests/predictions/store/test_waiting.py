@@ -50,6 +50,16 @@ def test_it_looks_often_at_first_and_seldom_later(submit_rows: Submit) -> None:
     assert len(clock.sleeps) < 70
 
 
+def test_it_gives_up_soon_after_the_service_was_asked_to_stop(
+    submit_rows: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(waiting, "seconds_since_stop", lambda: clock.now - 1)
+
+    assert not waiting.wait_until_ended(submit_rows().pk, 20, clock=clock, sleep=clock.sleep)
+    assert clock.now == pytest.approx(6, abs=0.2)
+
+
 def test_it_does_not_wait_when_too_many_do(submit_rows: Submit) -> None:
     taken = [waiting._places.acquire(blocking=False) for _ in range(waiting.MOST_WAITING)]
     try:
