@@ -43,8 +43,8 @@ def _lines(result: Result) -> Iterator[str]:
     yield ""
     bad = [each for name, figures in result.figures.items() if BY_NAME[name].model for each in figures.waited]
     yield (
-        f"One row of a healthy model for who waits, p99: {_percentile(result.quiet) * 1000:.0f} ms before the "
-        f"first fault ({len(result.quiet)} requests), {_ratio(bad, result.quiet)} times that while models misbehave "
+        f"One row of a healthy model for who waits, p99: {_percentile(result.quiet) * 1000:.0f} ms in quiet "
+        f"({len(result.quiet)} requests), {_ratio(bad, result.quiet)} times that while models misbehave "
         f"({len(bad)} requests). The last column has this ratio for each fault."
     )
     yield ""

@@ -46,7 +46,7 @@ class Result:
     database: str
     store: str
     queue: str
-    # How long callers waited before the first fault.
+    # How long callers waited before models misbehaved.
     quiet: list[float]
     figures: dict[str, Figures]
     skipped: dict[str, str]
@@ -60,6 +60,7 @@ class Session:
         self._chance = random.Random(seed)
         self._load = Load(system.unit.url, journal, seed=seed, clients=pace.clients)
         self._figures: dict[str, Figures] = {}
+        self._quiet: list[float] = []
 
     def run(self, faults: Sequence[Fault], seconds: float) -> Result:
         """Each fault at least once; further rounds, in another order each, until the time is up."""
@@ -73,7 +74,6 @@ class Session:
         self._load.start()
         time.sleep(1)
         try:
-            quiet = self._waited_in_quiet()
             for fault in self._deck(chosen, started + seconds):
                 self._suffer(fault)
             self._load.stop_asking()
@@ -83,14 +83,15 @@ class Session:
         counts = self._reckon()
         return Result(
             self._seed, round(time.monotonic() - started, 1), self._system.database.name, self._system.store.name,
-            self._system.queue.name, quiet, self._figures, skipped, self._journal.counts + counts,
+            self._system.queue.name, self._quiet, self._figures, skipped, self._journal.counts + counts,
             self._journal.violations,
         )  # fmt: skip
 
-    def _waited_in_quiet(self) -> list[float]:
+    def _look_at_quiet(self) -> None:
+        """Before each model that misbehaves, for what else the machine does changes from minute to minute."""
         began_at = time.monotonic()
         time.sleep(self._system.pace.quiet)
-        return self._journal.waited_seconds(QUICK, began_at, time.monotonic())
+        self._quiet += self._journal.waited_seconds(QUICK, began_at, time.monotonic())
 
     def _deck(self, faults: Sequence[Fault], deadline: float) -> Iterator[Fault]:
         is_first = True
@@ -103,6 +104,8 @@ class Session:
 
     def _suffer(self, fault: Fault) -> None:
         print(f"{time.strftime('%H:%M:%S')} {fault.name}: {fault.about}", flush=True)
+        if fault.model:
+            self._look_at_quiet()
         before, began_at = Counter(self._journal.counts), time.monotonic()
         fault.harm(self._system, self._chance)
         over_at, waiting = time.monotonic(), list(self._journal.open.values())

@@ -41,8 +41,8 @@ class Pace:
     clients: int
 
 
-SHORT = Pace(unreachable=(2, 3), locked=3, stopped=3, between=(0.5, 1), quiet=5, clients=4)
-LONG = Pace(unreachable=(30, 40), locked=25, stopped=LEASE_SECONDS + 4, between=(2, 5), quiet=30, clients=6)
+SHORT = Pace(unreachable=(2, 3), locked=3, stopped=3, between=(0.5, 1), quiet=1, clients=4)
+LONG = Pace(unreachable=(30, 40), locked=25, stopped=LEASE_SECONDS + 4, between=(2, 5), quiet=10, clients=6)
 
 
 class System:
