@@ -15,8 +15,10 @@ from django.utils import timezone
 from mlserve.errors import MlserveError
 from mlserve.observability.database_files import require_database_files
 from mlserve.operations.disks import DiskTrial
+from predictions.model_host.errors import HostUnavailable
 from predictions.models import Prediction
 from predictions.queue import heartbeat, wake_ups
+from predictions.runtime import host_access
 from registry.models import ModelVersion
 from registry.sandbox.measurement import missing_parts, parts_in_force
 
@@ -156,6 +158,15 @@ def _named(versions: Sequence[tuple[Any, ...]]) -> str:
     return ", ".join([*shown, f"{hidden} of private models"] if hidden else shown)
 
 
+def _model_host() -> Facts:
+    """Whether the process answers that all calls of models pass through; Lambda's functions have one of their own."""
+    try:
+        count = host_access.process_count()
+    except HostUnavailable as error:
+        raise _NotReady(f"{error} It is started again by `manage.py serve` within seconds") from error
+    return {} if count is None else {"processes": count}
+
+
 def _sandbox() -> Facts:
     """A fact, and no reason not to be ready: it would be the same after a restart. SECURITY.md says what it means."""
     return {"holds": list(parts_in_force()), "missing": list(missing_parts())}
@@ -168,5 +179,6 @@ _CHECKS: Mapping[str, Callable[[], Facts]] = {
     "queue": _queue,
     "workers": _workers,
     "models": _models,
+    "model_host": _model_host,
     "sandbox": _sandbox,
 }

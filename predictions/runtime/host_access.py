@@ -16,6 +16,9 @@ from registry.sandbox.sandbox import FILES
 ADDRESS_VARIABLE = "MLSERVE_MODEL_HOST"
 
 
+_ANSWERS_WITHIN_SECONDS = 2.0
+
+
 class _Access:
     client: HostClient | None = None
     own: OwnHost | None = None
@@ -32,6 +35,16 @@ def use_host_at(address: Path) -> None:
     """Of this process, and all that it forks or executes from now on."""
     os.environ[ADDRESS_VARIABLE] = str(address)
     _Access.client = HostClient(address)
+
+
+def process_count() -> int | None:
+    """Of model processes on this machine; None in a process that is no part of `serve`, which asks a host of its own.
+
+    Raises HostUnavailable within seconds.
+    """
+    if ADDRESS_VARIABLE not in os.environ:
+        return None
+    return len(client().state(timeout_seconds=_ANSWERS_WITHIN_SECONDS)["processes"])
 
 
 def is_started() -> bool:

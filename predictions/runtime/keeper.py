@@ -13,7 +13,7 @@ from typing import Any
 from django import db
 
 from predictions.model_host.start import listen_at, start_host
-from predictions.runtime import host_access
+from predictions.runtime import host_access, loaded_models
 from predictions.runtime.golden_checks import check_live_versions
 from predictions.runtime.warming import warm_models
 
@@ -57,6 +57,7 @@ class Keeper:
         pause = min(0.1 * 2**self._deaths, _LONGEST_PAUSE_SECONDS)
         log.error("The model host ended (status %s); starting it again in %.1f s", host.returncode, pause)
         time.sleep(pause)
+        loaded_models.forget_loaded()
         return start_host(self._listener, host_access.host_options())
 
     def _look_after_versions(self) -> None:

@@ -97,6 +97,11 @@ def load(version: ModelVersion, *, deadline: float | None = None) -> Loaded:
     return loaded
 
 
+def forget_loaded() -> None:
+    """Believe no version to be loaded: the host has been replaced."""
+    _loaded.clear()
+
+
 def forget_all() -> None:
     """End all model processes, and forget what is known of versions that could not be loaded."""
     if host_access.is_started():

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DataError, IntegrityError
+from django.db import DataError, IntegrityError, connection
 from django.utils import timezone
 
 from mlserve.errors import Overloaded, Unavailable
@@ -120,6 +120,8 @@ def _call(batch: Sequence[_Waiting]) -> None:
             completions = execute(version, [waiting.work for waiting in batch])
         except Unavailable as error:
             raise ArtifactUnreachable(error.detail) from error
+        finally:
+            connection.close()  # the thread of a line needs one to load a version or to report an incident only
     by_id = {completion.prediction_id: completion for completion in completions}
     _note_pace(version, batch, by_id)
     now = timezone.now()

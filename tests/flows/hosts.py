@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ class Host(Service):
         """As when the power is cut."""
         assert self.process is not None
         for pid in [self.process.pid, *self.children()]:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # one that ends with its parent
+                os.kill(pid, signal.SIGKILL)
         self.process.wait(30)
 
 

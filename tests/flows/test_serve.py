@@ -75,7 +75,9 @@ def test_it_is_ready_with_every_part(service: Service) -> None:
     body = service.get("/readyz").json()
 
     assert body["status"] == "ready"
-    assert set(body["checks"]) == {"database", "storage", "queue", "workers", "models", "sandbox"}
+    assert set(body["checks"]) == {
+        "database", "storage", "disk", "queue", "workers", "models", "model_host", "sandbox",
+    }  # fmt: skip
     assert service.get("/healthz").json() == {"status": "live"}
 
 

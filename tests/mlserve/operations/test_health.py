@@ -11,7 +11,9 @@ from django.test import Client
 from django.utils import timezone
 
 from mlserve.operations import health
+from predictions.model_host.client import HostClient
 from predictions.queue import heartbeat, wake_ups
+from predictions.runtime import host_access
 from registry.models import Model, ModelVersion
 from registry.models.golden_check import GoldenCheck, Verdict
 from registry.sandbox import measurement
@@ -49,7 +51,7 @@ def test_it_is_ready_when_every_part_answers(client: Client, penguins: ModelVers
 
     assert response.status_code == 200
     assert {name for name, check in response.json()["checks"].items() if check["ok"]} == {
-        "database", "storage", "disk", "queue", "workers", "models", "sandbox",
+        "database", "storage", "disk", "queue", "workers", "models", "model_host", "sandbox",
     }  # fmt: skip
 
 
@@ -250,3 +252,16 @@ def test_it_names_no_private_model(client: Client, penguins: ModelVersion) -> No
 
     assert "1 of private models" in part["detail"]
     assert "penguins" not in part["detail"]
+
+
+def test_it_tells_that_the_model_host_does_not_answer(
+    client: Client, penguins: ModelVersion, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(host_access.ADDRESS_VARIABLE, str(tmp_path / "host"))
+    monkeypatch.setattr(host_access, "client", lambda: HostClient(tmp_path / "host"))
+    monkeypatch.setattr(host_access, "_ANSWERS_WITHIN_SECONDS", 0.1)
+
+    check = client.get("/readyz").json()["checks"]["model_host"]
+
+    assert not check["ok"]
+    assert "cannot be reached" in check["detail"]

@@ -3,84 +3,15 @@
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from predictions.batching import micro_batching
 from predictions.batching.micro_batching import CallEnded, MicroBatcher, Overfull
+from tests.predictions.batching.callers import PATIENCE, Callers, Machine
 from tests.waiting import wait_until
-
-_PATIENCE = 20.0
-
-
-@dataclass
-class Machine:
-    """What is called: records each call, and waits between `hold` and `go`."""
-
-    calls: list[list[Any]] = field(default_factory=list)
-    settled: list[list[Any]] = field(default_factory=list)
-    settlers: list[str] = field(default_factory=list)
-    is_called: threading.Event = field(default_factory=threading.Event)
-    go: threading.Event = field(default_factory=threading.Event)
-    fail: Callable[[Sequence[Any]], object] = lambda _: None
-    fail_settling: Callable[[Sequence[Any]], object] = lambda _: None
-
-    def __post_init__(self) -> None:
-        self.go.set()
-
-    def hold(self) -> None:
-        self.is_called.clear()
-        self.go.clear()
-
-    def call(self, items: Sequence[Any]) -> None:
-        self.calls.append(list(items))
-        self.is_called.set()
-        assert self.go.wait(_PATIENCE)
-        self.fail(items)
-
-    def called(self) -> list[Any]:
-        return [item for call in list(self.calls) for item in call]
-
-    def settle(self, items: Sequence[Any]) -> None:
-        self.fail_settling(items)
-        self.settled.append(list(items))
-        self.settlers.append(threading.current_thread().name)
-
-
-class Callers:
-    """Threads that submit; `result` is what `submit` returned or raised."""
-
-    def __init__(self, micro_batcher: MicroBatcher[Any], machine: Machine) -> None:
-        self._micro_batcher, self._machine = micro_batcher, machine
-        self._threads: list[threading.Thread] = []
-        self.results: dict[Any, Any] = {}
-
-    def start(self, item: Any, *, key: Any = "version", timeout: float = _PATIENCE, **options: Any) -> None:
-        """Returns once the caller waits in the queue, or was called."""
-
-        def submit() -> None:
-            try:
-                options.setdefault("weight", 1)
-                self.results[item] = self._micro_batcher.submit(item, key=key, timeout_seconds=timeout, **options)
-            except BaseException as error:  # noqa: BLE001 - the test looks at it
-                self.results[item] = error
-
-        thread = threading.Thread(target=submit, name=f"caller {item}")
-        thread.start()
-        self._threads.append(thread)
-        wait_until(lambda: item in [*self._machine.called(), *self._in_line()])
-
-    def _in_line(self) -> list[Any]:
-        return [place.item for line in list(self._micro_batcher._lines.values()) for place in list(line.places)]
-
-    def join(self) -> dict[Any, Any]:
-        for thread in self._threads:
-            thread.join(_PATIENCE)
-            assert not thread.is_alive(), "a caller waits for ever"
-        return self.results
 
 
 @pytest.fixture
@@ -104,7 +35,7 @@ def occupy(machine: Machine, callers: Callers, item: Any = "first") -> None:
     """A call is running, and waits for `go`."""
     machine.hold()
     callers.start(item)
-    assert machine.is_called.wait(_PATIENCE)
+    assert machine.is_called.wait(PATIENCE)
 
 
 def line_with_last_call_of(micro_batcher: MicroBatcher[Any], seconds: float) -> Any:
@@ -116,7 +47,7 @@ def line_with_last_call_of(micro_batcher: MicroBatcher[Any], seconds: float) -> 
 
 
 def test_it_calls_for_a_lone_caller_at_once(machine: Machine, micro_batcher: MicroBatcher[Any]) -> None:
-    assert micro_batcher.submit("a", key="version", weight=1, timeout_seconds=_PATIENCE)
+    assert micro_batcher.submit("a", key="version", weight=1, timeout_seconds=PATIENCE)
 
     assert machine.calls == machine.settled == [["a"]]
     assert machine.settlers == [threading.current_thread().name]
@@ -194,9 +125,9 @@ def test_it_closes_a_line_that_nobody_uses(
 ) -> None:
     monkeypatch.setattr(micro_batching, "_IDLE_SECONDS", 0.05)
 
-    assert micro_batcher.submit("a", key="version", weight=1, timeout_seconds=_PATIENCE)
+    assert micro_batcher.submit("a", key="version", weight=1, timeout_seconds=PATIENCE)
     wait_until(lambda: not micro_batcher._lines)
-    assert micro_batcher.submit("b", key="version", weight=1, timeout_seconds=_PATIENCE)
+    assert micro_batcher.submit("b", key="version", weight=1, timeout_seconds=PATIENCE)
 
 
 def test_it_bounds_the_weight_of_a_call(machine: Machine, callers: Callers) -> None:
@@ -225,7 +156,7 @@ def test_it_refuses_more_than_may_wait(machine: Machine, callers: Callers, micro
         callers.start(item)
 
     with pytest.raises(Overfull, match="10"):
-        micro_batcher.submit("one too many", key="version", weight=1, timeout_seconds=_PATIENCE)
+        micro_batcher.submit("one too many", key="version", weight=1, timeout_seconds=PATIENCE)
 
     machine.go.set()
     assert set(callers.join().values()) == {True}
@@ -278,14 +209,14 @@ def test_it_waits_for_the_end_of_settling_whatever_the_time(machine: Machine, ca
 
     def slow(_: Sequence[Any]) -> None:
         is_settling.set()
-        assert may_settle.wait(_PATIENCE)
+        assert may_settle.wait(PATIENCE)
 
     occupy(machine, callers)
-    callers.start("b", timeout=_PATIENCE)
+    callers.start("b", timeout=PATIENCE)
     callers.start("c", timeout=0.5)
     machine.fail_settling = slow
     machine.go.set()
-    assert is_settling.wait(_PATIENCE)
+    assert is_settling.wait(PATIENCE)
     time.sleep(0.6)
     may_settle.set()
 
@@ -336,22 +267,22 @@ def test_it_waits_for_those_who_are_on_the_way(
     machine: Machine, micro_batcher: MicroBatcher[Any], callers: Callers
 ) -> None:
     """One who approaches while a call runs takes part in the next, although another stood in line before."""
-    line_with_last_call_of(micro_batcher, _PATIENCE)
+    line_with_last_call_of(micro_batcher, PATIENCE)
     has_approached, may_submit = threading.Event(), threading.Event()
 
     def approach() -> None:
         with micro_batcher.approach():
             has_approached.set()
-            assert may_submit.wait(_PATIENCE)
-            micro_batcher.submit("late", key="version", weight=1, timeout_seconds=_PATIENCE)
+            assert may_submit.wait(PATIENCE)
+            micro_batcher.submit("late", key="version", weight=1, timeout_seconds=PATIENCE)
 
     thread = threading.Thread(target=approach)
     thread.start()
-    assert has_approached.wait(_PATIENCE)
+    assert has_approached.wait(PATIENCE)
     callers.start("early")
     may_submit.set()
     callers.join()
-    thread.join(_PATIENCE)
+    thread.join(PATIENCE)
 
     assert machine.calls == [["early", "late"]]
 
@@ -359,21 +290,21 @@ def test_it_waits_for_those_who_are_on_the_way(
 def test_it_never_waits_longer_than_a_call_takes(machine: Machine, micro_batcher: MicroBatcher[Any]) -> None:
     """A caller that approaches and never arrives delays no other for long."""
     with micro_batcher.approach():
-        assert micro_batcher.submit("a", key="version", weight=1, timeout_seconds=_PATIENCE)
+        assert micro_batcher.submit("a", key="version", weight=1, timeout_seconds=PATIENCE)
 
     may_leave = threading.Event()
 
     def approach_only() -> None:
         with micro_batcher.approach():
-            assert may_leave.wait(_PATIENCE)
+            assert may_leave.wait(PATIENCE)
 
     thread = threading.Thread(target=approach_only)
     thread.start()
     started = time.monotonic()
-    assert micro_batcher.submit("b", key="version", weight=1, timeout_seconds=_PATIENCE)
-    assert time.monotonic() - started < _PATIENCE / 2
+    assert micro_batcher.submit("b", key="version", weight=1, timeout_seconds=PATIENCE)
+    assert time.monotonic() - started < PATIENCE / 2
     may_leave.set()
-    thread.join(_PATIENCE)
+    thread.join(PATIENCE)
 
 
 def test_it_waits_for_no_caller_that_left(machine: Machine, micro_batcher: MicroBatcher[Any]) -> None:
@@ -383,7 +314,7 @@ def test_it_waits_for_no_caller_that_left(machine: Machine, micro_batcher: Micro
         assert micro_batcher._on_the_way == 0
 
     assert micro_batcher._on_the_way == 0
-    assert micro_batcher.submit("a", key="version", weight=1, timeout_seconds=_PATIENCE)
+    assert micro_batcher.submit("a", key="version", weight=1, timeout_seconds=PATIENCE)
 
 
 def test_it_survives_that_all_have_left_while_it_waits_for_others(
@@ -394,7 +325,7 @@ def test_it_survives_that_all_have_left_while_it_waits_for_others(
 
     def approach_only() -> None:
         with micro_batcher.approach():
-            assert may_leave.wait(_PATIENCE)
+            assert may_leave.wait(PATIENCE)
 
     approaching = threading.Thread(target=approach_only)
     approaching.start()
@@ -402,9 +333,9 @@ def test_it_survives_that_all_have_left_while_it_waits_for_others(
     assert micro_batcher.submit("impatient", key="version", weight=1, timeout_seconds=0.01) is False
     time.sleep(0.6)  # the wait for those on the way is over
     may_leave.set()
-    approaching.join(_PATIENCE)
+    approaching.join(PATIENCE)
 
-    assert micro_batcher.submit("next", key="version", weight=1, timeout_seconds=_PATIENCE)
+    assert micro_batcher.submit("next", key="version", weight=1, timeout_seconds=PATIENCE)
     assert micro_batcher._lines == {"version": line}
     assert machine.calls == [["next"]]
 
@@ -432,14 +363,14 @@ def test_it_serves_everybody_exactly_once_under_load(machine: Machine) -> None:
             with micro_batcher.approach():
                 options: dict[str, Any] = {"weight": 1, "is_alone": number % 10 == 0}
                 results.append(
-                    micro_batcher.submit((caller, number), key=number % 2, timeout_seconds=_PATIENCE, **options)
+                    micro_batcher.submit((caller, number), key=number % 2, timeout_seconds=PATIENCE, **options)
                 )
 
     threads = [threading.Thread(target=many, args=(caller,)) for caller in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(_PATIENCE)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
 
     called = machine.called()

@@ -190,7 +190,7 @@ ANSWERS: dict[str, Callable[[int], Any]] = {
 }
 
 
-class Misbehaving(RegressorMixin, BaseEstimator):
+class Misbehaving(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """`when_loaded` is what it does already when it is unpickled. It counts its calls, and answers that to `count`."""
 
     def __init__(self, when_loaded: str = "") -> None:

@@ -15,6 +15,7 @@ from predictions.model_host.client import HostClient, Loaded
 from predictions.model_host.contents import Answers, Specification, packed_call, read_answers, read_raised
 from predictions.model_host.protocol import Kind
 from predictions.model_host.start import Options, OwnHost
+from registry.schema.columns import Values
 from registry.schema.record import RecordSchema
 from tests.paths import ROOT
 from tests.predictions.model_host.misbehaving import Misbehaving
@@ -53,7 +54,8 @@ def specification(**changed: Any) -> Specification:
 
 def packed_acts(*acts: str) -> bytes:
     """The body of a call with a row for each act."""
-    return packed_call([list(acts), [float(number) for number in range(len(acts))]], len(acts), ["predict"])
+    columns: list[Values] = [list(acts), [float(number) for number in range(len(acts))]]
+    return packed_call(columns, len(acts), ["predict"])
 
 
 @dataclass

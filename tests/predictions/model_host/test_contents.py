@@ -14,6 +14,7 @@ from predictions.model_host.contents import (
     unpacked_call,
 )
 from predictions.model_host.errors import ModelRaised, ModelRefused, WrongAnswers
+from registry.schema.columns import Values
 from tests.predictions.model_host.running import specification
 
 _NOT_JSON = [b"", b"\x80\x04N.", b"{", b"\xff\xfe", b"[" * 100_000, b"NaN", b"Infinity", b'{"a": 1} x', b"1" * 10_000]
@@ -24,7 +25,7 @@ def as_json(value: Any) -> bytes:
 
 
 def test_it_reads_what_it_packs() -> None:
-    columns = [[1, 2**70], b"12345678", [None, "ü"], [[1.5, True], ""]]
+    columns: list[Values] = [[1, 2**70], b"12345678", [None, "ü"], [[1.5, True], ""]]
 
     assert unpacked_call(packed_call(columns, 2, ["predict"])) == (columns, 2, ["predict"])
     assert specification().unpacked(specification().packed()) == specification()
