@@ -7,7 +7,7 @@ waits, and holds no connection, secret or pipeline.
 |---|---|
 | a call, and a process of its version is idle | hands it over |
 | a call, and none is idle | the call waits; after a while, where a core is idle, a further process is started |
-| a call or a load takes a second | its process gets a core only where none is wanted otherwise |
+| a call takes a second | its process gets a core only where none is wanted otherwise, until it has answered |
 | a call or a load takes too long | its process writes its stack and is killed; its client is told that it hung |
 | a process ends, crashes, or writes no answer | its client is told how; calls that only waited get a new process |
 | the processes take more than the cache may have | idle ones are ended, least recently used first |
@@ -43,7 +43,7 @@ from predictions.model_host.pool import (
     processes_of,
     to_evict,
 )  # fmt: skip
-from predictions.model_host.priority import yield_to_others
+from predictions.model_host.priority import take_back, yield_to_others
 from predictions.model_host.protocol import Kind, Message, ProtocolError, of_model, of_ours, send_with_descriptors
 
 # While something runs or waits, and otherwise.
@@ -197,7 +197,7 @@ class Host:
         dump, dump_of_theirs = os.pipe()
         os.set_blocking(dump, False)
         until = self._clock() + min(model.load_seconds, self._most_seconds)
-        process = ModelProcess(model, Peer(own, of_model()), dump, until, times_out_of_memory(), begun_at=self._clock())
+        process = ModelProcess(model, Peer(own, of_model()), dump, until, times_out_of_memory())
         model.processes.append(process)
         self._forking.append(process)
         self._loop.watch(process.peer, lambda _: self._read_process(process))
@@ -277,6 +277,8 @@ class Host:
             self._loop.send(peer, Message(Kind.LOADED, facts))
 
     def _now_idle(self, process: ModelProcess) -> None:
+        if process.has_yielded:
+            process.has_yielded = not take_back(process.pid)
         process.state, process.until, process.idle_since = State.IDLE, inf, self._clock()
 
     def _measure(self, process: ModelProcess) -> None:

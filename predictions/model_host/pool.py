@@ -12,7 +12,7 @@ from predictions.model_host.peer import Peer
 _GROW_AFTER_SECONDS = 0.1
 # A further process of a version that was not needed for so long is ended.
 _SHRINK_AFTER_SECONDS = 30.0
-# A process that is loaded or called for so long yields to others: it may keep a core to itself.
+# A process that is called for so long yields to others: it may keep a core to itself.
 _LONG_SECONDS = 1.0
 # A process that grew by so much, and to more than twice its size, is replaced: its model leaks.
 _LEAKED_BYTES = 2**28
@@ -54,7 +54,7 @@ class Call:
 
 @dataclass(eq=False)
 class ModelProcess:
-    """`begun_at` is when it was started or got its call, `until` when that must have ended; `verdict` is why the host
+    """`begun_at` is when it got its call, `until` when that, or loading, must have ended; `verdict` is why the host
     ends it; it `has_yielded` when others are served before it.
     """
 
@@ -82,8 +82,7 @@ class ModelProcess:
 
     def takes_long(self, now: float) -> bool:
         """Whether others should be served before it from now on."""
-        is_busy = self.state in (State.LOADING, State.BUSY)
-        return is_busy and not self.has_yielded and now >= self.begun_at + _LONG_SECONDS
+        return self.state is State.BUSY and not self.has_yielded and now >= self.begun_at + _LONG_SECONDS
 
     def begin(self, call: "Call", now: float, most_seconds: float) -> None:
         self.state, self.call = State.BUSY, call

@@ -147,6 +147,17 @@ def test_it_serves_others_before_a_process_that_takes_long(host: RunningHost) ->
             answer.result()
 
 
+def test_it_gives_a_process_its_priority_again_when_it_has_answered(host: RunningHost) -> None:
+    version = host.loaded()
+    pid, usual = version.processes()[0]["pid"], os.getpriority(os.PRIO_PROCESS, 0)
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(version.ask, *["nap"] * 5)
+        wait_until(lambda: os.getpriority(os.PRIO_PROCESS, pid) > usual)
+        assert answer.result() is not None
+
+    assert (os.getpriority(os.PRIO_PROCESS, pid) == usual) is (os.geteuid() == 0)
+
+
 def test_it_drops_the_waiting_call_of_a_client_that_went_away(host: RunningHost) -> None:
     version = host.loaded()
     pid, head = version.processes()[0]["pid"], {"key": version.key, "seconds": 10.0, "patience": 10.0}

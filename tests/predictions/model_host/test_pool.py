@@ -176,7 +176,7 @@ def test_it_takes_growth_to_more_than_twice_the_size_for_a_leak(
     [
         (State.BUSY, 0.9, False, False),
         (State.BUSY, 1.1, False, True),
-        (State.LOADING, 1.1, False, True),
+        (State.LOADING, 1.1, False, False),
         (State.BUSY, 1.1, True, False),
         (State.IDLE, 1.1, False, False),
         (State.ENDING, 1.1, False, False),
