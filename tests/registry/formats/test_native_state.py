@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -252,7 +253,7 @@ def test_it_lets_in_trees_of_any_size(kind: Any, size: int) -> None:
         GradientBoostingClassifier(n_estimators=2, init="zero"),
         KNeighborsClassifier(algorithm="brute"),
     ],
-    ids=str,
+    ids=lambda estimator: re.sub(" at 0x[0-9a-f]+", "", str(estimator)),
 )
 def test_it_lets_in_what_was_fitted(estimator: Any) -> None:
     rows = ROWS @ ROWS.T
