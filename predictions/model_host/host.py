@@ -124,7 +124,7 @@ class Host:
                 self._hurry(message.head["seconds"])
                 self._loop.send(peer, Message(Kind.HURRY))
             case Kind.STATE:
-                self._loop.send(peer, Message(Kind.STATE, None, marshal.dumps(self._state())))
+                self._loop.send(peer, Message(Kind.STATE, None, marshal.dumps(self._overview())))
             case Kind.FORGET_ALL:
                 self._forget_all()
                 self._loop.send(peer, Message(Kind.FORGET_ALL))
@@ -170,7 +170,7 @@ class Host:
     def _look_soon(self) -> None:
         self._look_at = min(self._look_at, self._clock() + _BUSY_LOOK_SECONDS)
 
-    def _state(self) -> dict[str, Any]:
+    def _overview(self) -> dict[str, Any]:
         facts = [
             {"key": each.model.key, "pid": each.pid, "state": each.state.value, "bytes": each.size_bytes}
             for each in processes_of(self._models.values())
@@ -322,10 +322,10 @@ class Host:
         ending = explained(process, status, was)
         self._discard(process)
         if process.call is not None:
-            self._loop.send(process.call.client, Message(Kind.ENDED, _facts(ending, is_first=True)))
+            self._loop.send(process.call.client, Message(Kind.ENDED, ending.facts(is_first=True)))
         elif was is State.LOADING and not model.living:
             for position, peer in enumerate(self._take_all(model)):
-                self._loop.send(peer, Message(Kind.ENDED, _facts(ending, is_first=position == 0)))
+                self._loop.send(peer, Message(Kind.ENDED, ending.facts(is_first=position == 0)))
         self._supply(model)
         self._forget_if_unused(model)
 
@@ -395,8 +395,3 @@ class Host:
         for peer in given_back:
             self._loop.send(peer, Message(Kind.BUSY, {"detail": "The service is stopping."}))
         self._end(process, None)
-
-
-def _facts(ending: Ending, *, is_first: bool) -> dict[str, Any]:
-    """`is_first`: of all clients that are told of it, so that one of them reports it."""
-    return {"kind": ending.kind, "detail": ending.detail, "is_first": is_first}

@@ -33,6 +33,10 @@ class Ending:
     kind: str
     detail: str
 
+    def facts(self, *, is_first: bool) -> dict[str, object]:
+        """`is_first`: of all clients that are told of it, so that one of them reports it."""
+        return {"kind": self.kind, "detail": self.detail, "is_first": is_first}
+
 
 class State(Enum):
     LOADING = "loading"

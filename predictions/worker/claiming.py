@@ -1,6 +1,6 @@
 """queued → running: which predictions a worker takes as its next batch."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -71,12 +71,14 @@ def claim(
         return []  # without SQLite's write lock, which the transaction would take
     if connection.vendor == "postgresql" and not precedence and first[1] < _attempts_before_the_last():
         return _claim_at_once(first, holder, most_rows, now)
+    ways = _ways_by_precedence(precedence, is_turn_of_quarantined, now) if precedence else None
+    if ways == []:
+        return []  # as above: while only versions that hang have something waiting, most looks are in vain
     with transaction.atomic():
-        chosen = (
-            _by_precedence(precedence, is_turn_of_quarantined, most_rows, now)
-            if precedence
-            else _choose(first[0], most_rows, now)
-        )
+        if ways is None:
+            chosen = _choose(first[0], most_rows, now)
+        else:
+            chosen = next((chosen for way in ways if (chosen := way.choose(precedence, most_rows, now))), [])
         if chosen and _mark(chosen, holder, now) != len(chosen):
             raise AssertionError("rows that this transaction locked changed under it")
     for prediction in chosen:
@@ -157,44 +159,60 @@ def _choose(first: UUID, most_rows: Callable[[int], int], now: datetime) -> list
     return _fill_batch(oldest, found, most_rows(oldest.version_id))
 
 
-def _by_precedence(
-    precedence: Precedence, is_turn_of_quarantined: bool, most_rows: Callable[[int], int], now: datetime
-) -> list[Prediction]:
-    quarantined = precedence.quarantined - precedence.paused
-    others = ModelVersion.objects.exclude(pk__in=precedence.quarantined)
-    ways: list[Callable[[], list[Prediction]]] = [lambda: _oldest_of(others, precedence, most_rows, now)]
-    if quarantined:
-        ways.insert(
-            0 if is_turn_of_quarantined else 1, lambda: _oldest_quarantined(quarantined, precedence, most_rows, now)
-        )
-    return next((chosen for way in ways if (chosen := way())), [])
+@dataclass(frozen=True)
+class _Way:
+    """Versions for which something waits, oldest first, as they were found without a lock."""
+
+    version_ids: Sequence[int]
+    is_quarantined: bool
+
+    def choose(self, precedence: Precedence, most_rows: Callable[[int], int], now: datetime) -> list[Prediction]:
+        if self.is_quarantined and not _may_be_called(precedence, now):
+            return []
+        return _oldest_of(self.version_ids, precedence, most_rows, now)
 
 
-def _oldest_quarantined(
-    quarantined: frozenset[int], precedence: Precedence, most_rows: Callable[[int], int], now: datetime
-) -> list[Prediction]:
-    """None while a worker of any host predicts one of them: else they could occupy all workers."""
-    mine = ModelVersion.objects.filter(pk__in=quarantined)
+def _ways_by_precedence(precedence: Precedence, is_turn_of_quarantined: bool, now: datetime) -> list[_Way]:
+    """What to look for, in this order. It takes milliseconds, in which nobody must wait for SQLite's write lock."""
+    others = _with_waiting(ModelVersion.objects.exclude(pk__in=precedence.quarantined), precedence)
+    mine = precedence.quarantined - precedence.paused
+    quarantined: list[int] = []
+    if mine and not _is_one_called(precedence, now):
+        quarantined = _with_waiting(ModelVersion.objects.filter(pk__in=mine), precedence)
+    ways = [_Way(others, is_quarantined=False), _Way(quarantined, is_quarantined=True)]
+    return [way for way in (reversed(ways) if is_turn_of_quarantined else ways) if way.version_ids]
+
+
+def _may_be_called(precedence: Precedence, now: datetime) -> bool:
+    """Not while a worker of any host predicts one of them: else they could occupy all workers."""
+    mine = precedence.quarantined - precedence.paused
+    locked = ModelVersion.objects.filter(pk__in=mine).order_by("pk").select_for_update(no_key=True)
     # These locks let one transaction at a time decide, and the next one sees its decision.
-    if len(mine.order_by("pk").select_for_update(no_key=True).values_list("pk")) < len(quarantined):
-        return []  # one was deleted; the list is read again within seconds
-    if Prediction.objects.leased(now=now).filter(version__in=precedence.quarantined).exists():
-        return []
-    return _oldest_of(mine, precedence, most_rows, now)
+    if len(locked.values_list("pk")) < len(mine):
+        return False  # one was deleted; the list is read again within seconds
+    return not _is_one_called(precedence, now)
 
 
-def _oldest_of(
-    versions: "QuerySet[ModelVersion]", precedence: Precedence, most_rows: Callable[[int], int], now: datetime
-) -> list[Prediction]:
+def _is_one_called(precedence: Precedence, now: datetime) -> bool:
+    return Prediction.objects.leased(now=now).filter(version__in=precedence.quarantined).exists()
+
+
+def _with_waiting(versions: "QuerySet[ModelVersion]", precedence: Precedence) -> list[int]:
     """Reads one range of the index per version, because very many predictions may wait for one version."""
-    waiting = _unlocked()
-    if precedence.is_storage_paused:
-        waiting = waiting.exclude(inputs__startswith=REFERENCE)
     first = Prediction.objects.queued().filter(version=OuterRef("pk")).order_by("pk")
     if precedence.is_storage_paused:
         first = first.exclude(inputs__startswith=REFERENCE)
     found = versions.annotate(first=Subquery(first.values("pk")[:1])).exclude(first=None).order_by("first")
-    for version_id in found.values_list("pk", flat=True):
+    return list(found.values_list("pk", flat=True))
+
+
+def _oldest_of(
+    version_ids: Sequence[int], precedence: Precedence, most_rows: Callable[[int], int], now: datetime
+) -> list[Prediction]:
+    waiting = _unlocked()
+    if precedence.is_storage_paused:
+        waiting = waiting.exclude(inputs__startswith=REFERENCE)
+    for version_id in version_ids:
         mine = waiting.filter(version=version_id).values_list(*_FIELDS)
         row = mine.first()
         if row is not None and _is_last_attempt(row) and _is_another_tried_again(now):
