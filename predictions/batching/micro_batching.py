@@ -185,8 +185,9 @@ class MicroBatcher(Generic[Item]):
         """Its thread ends when it has had nothing to do for some time. Holds the lock."""
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = _Line(key)
+            line = _Line(key)
             threading.Thread(target=self._serve, args=(line,), name="micro-batching", daemon=True).start()
+            self._lines[key] = line
         return line
 
     def _forget_lines(self) -> None:

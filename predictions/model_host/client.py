@@ -29,6 +29,7 @@ _PATIENCE_SECONDS = 15.0
 _PAUSE_SECONDS = 0.05
 # For the host's own part, beyond the time of the call.
 _MARGIN_SECONDS = 10.0
+_HURRY_WITHIN_SECONDS = 0.5
 
 Result = TypeVar("Result")
 
@@ -69,14 +70,14 @@ class HostClient:
         raise _error(answer)
 
     def call(self, key: str, body: bytes, *, seconds: float, patience_seconds: float) -> Message | None:
-        """An ANSWER or RAISED of the model process; None when none is loaded under this key.
+        """An ANSWER or RAISED of the model process, with the seconds that it ran; None when none is loaded.
 
-        `seconds` is the longest time of the call itself, `patience_seconds` how long it may wait for its turn. Raises
-        ModelEnded, HostUnavailable.
+        `seconds` is how long the call may run, `patience_seconds` how long it may take together with its waiting for
+        others. Raises ModelEnded when it ran for so long, HostUnavailable when it did not.
         """
         head = {"key": key, "seconds": seconds, "patience": patience_seconds}
         data = packed(Message(Kind.CALL, head, body))
-        answer = self._ask(lambda connection: connection.sendall(data), seconds + patience_seconds)
+        answer = self._ask(lambda connection: connection.sendall(data), max(seconds, patience_seconds))
         if answer.kind in (Kind.ANSWER, Kind.RAISED):
             return answer
         if answer.kind in (Kind.NOT_LOADED, Kind.REFUSED):  # a new process did not load it; `load` tells why
@@ -86,14 +87,16 @@ class HostClient:
     def state(self, *, timeout_seconds: float | None = None) -> dict[str, Any]:
         """The host's process id, and key, process id, state and bytes of each model process. Raises HostUnavailable."""
         data = packed(Message(Kind.STATE))
-        answer = self._ask(lambda connection: connection.sendall(data), 0, timeout_seconds)
+        answer = self._ask(
+            lambda connection: connection.sendall(data), 0, timeout_seconds, margin_seconds=timeout_seconds
+        )
         facts: dict[str, Any] = marshal.loads(answer.body)  # noqa: S302 - of this service
         return facts
 
     def hurry(self, seconds: float) -> None:
         """From now on no call takes longer; what would is given back to its client. Raises HostUnavailable."""
         data = packed(Message(Kind.HURRY, {"seconds": seconds}))
-        self._ask(lambda connection: connection.sendall(data), 0, patience_seconds=0)
+        self._ask(lambda connection: connection.sendall(data), 0, _HURRY_WITHIN_SECONDS, margin_seconds=1.0)
 
     def forget_all(self) -> None:
         """End all model processes. Raises HostUnavailable."""
@@ -106,16 +109,22 @@ class HostClient:
             self._idle.pop()[1].close()
 
     def _ask(
-        self, send: Callable[[socket.socket], None], seconds: float, patience_seconds: float | None = None
+        self,
+        send: Callable[[socket.socket], None],
+        seconds: float,
+        patience_seconds: float | None = None,
+        *,
+        margin_seconds: float | None = None,
     ) -> Message:
         patience_seconds = self._patience_seconds if patience_seconds is None else patience_seconds
+        margin = _MARGIN_SECONDS if margin_seconds is None else margin_seconds
         give_up_at = time.monotonic() + patience_seconds
         while True:
             connection = self._take()
             try:
                 if connection is None:
                     connection = self._connected()
-                answer = _exchange(connection, send, seconds)
+                answer = _exchange(connection, send, seconds + margin)
             except TimeoutError as error:
                 raise HostUnavailable("The model host does not answer.") from error
             except (OSError, Closed) as error:
@@ -154,8 +163,8 @@ class HostClient:
 def _exchange(connection: socket.socket, send: Callable[[socket.socket], None], seconds: float) -> Message:
     """Closes the connection unless the whole answer has come."""
     try:
-        deadline = time.monotonic() + seconds + _MARGIN_SECONDS
-        connection.settimeout(seconds + _MARGIN_SECONDS)
+        deadline = time.monotonic() + seconds
+        connection.settimeout(seconds)
         send(connection)
         return receive(partial(_read, connection, deadline), of_ours())
     except BaseException:

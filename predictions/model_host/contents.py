@@ -1,11 +1,13 @@
 """What the bodies of messages hold: a specification, a call, an answer. Pure."""
 
 import marshal
+import re
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
 import jiter
+import orjson
 
 from predictions.model_host.errors import ModelRaised, ModelRefused, WrongAnswers
 from registry.schema.columns import Columns
@@ -13,6 +15,11 @@ from registry.schema.columns import Columns
 _MOST_KIND, _MOST_WORDS = 100, 2_000
 
 Answers = dict[str, list[Any]]
+
+# Reading so many takes a second, in which no other thread of the reader runs.
+MOST_VALUES = 1_500_000
+# A number beyond float64, which a JSON text may have, becomes an infinite one, which it may not.
+_INFINITE = re.compile(rb"[0-9][eE]\+?[0-9]{3}")
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,11 @@ def packed_call(columns: Columns, row_count: int, outputs: Sequence[str]) -> byt
 def unpacked_call(body: bytes) -> tuple[Columns, int, list[str]]:
     columns, row_count, outputs = marshal.loads(body)  # noqa: S302 - of this service
     return columns, row_count, outputs
+
+
+def values_in(body: bytes) -> int:
+    """About how many values a JSON text has; commas in texts count, too."""
+    return sum(map(body.count, (b",", b"[", b"{")))
 
 
 def read_answers(body: bytes, *, names: Sequence[str], row_count: int) -> Answers:
@@ -90,7 +102,11 @@ def _texts(body: bytes) -> dict[str, str]:
 
 
 def _json(body: bytes) -> Any:
+    if values_in(body) > MOST_VALUES:
+        raise WrongAnswers(f"It gave more than {MOST_VALUES} values.")
     try:
+        if _INFINITE.search(body):
+            orjson.loads(body)  # which refuses a number beyond float64
         return jiter.from_json(body, allow_inf_nan=False, cache_mode="keys")
     except ValueError as error:
         raise WrongAnswers("It wrote what is no JSON.") from error

@@ -35,7 +35,7 @@ def explained(process: ModelProcess, status: int, was: State) -> Ending:
 def hung(seconds: float, was: State) -> Ending:
     """For one that did not answer, or did not load, in time."""
     when = "to be loaded" if was is State.LOADING else "for a call"
-    return Ending("hung", f"It took longer than {seconds:g} s {when}.")
+    return Ending("hung", f"It took longer than {round(seconds, 1):g} s {when}.")
 
 
 def _dump_of(process: ModelProcess) -> str:

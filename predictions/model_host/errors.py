@@ -21,7 +21,8 @@ class WrongAnswers(Exception):
 class ModelEnded(BaseException):
     """A model process that hung or ended in a call or while it loaded, and that is gone.
 
-    `kind` is one of registry.models.incident.Kind, `detail` says what was seen; never what was put in. Of all that are
+    `kind` is one of registry.models.incident.Kind, `detail` says what was seen, with the frames that the
+    process wrote itself. Of all that are
     told of one end, one is `is_first`. Not an Exception, so that the search for bad rows does not take it for theirs.
     """
 

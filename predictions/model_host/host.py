@@ -27,22 +27,12 @@ from contextlib import suppress
 from math import inf
 from typing import Any, NoReturn
 
+from predictions.model_host import pool
 from predictions.model_host.endings import CLOSED, explained, hung
 from predictions.model_host.loop import Loop
 from predictions.model_host.memory import private_bytes, times_out_of_memory
 from predictions.model_host.peer import Peer
-from predictions.model_host.pool import (
-    Call,
-    Ending,
-    Limits,
-    Model,
-    ModelProcess,
-    State,
-    needs_process,
-    not_needed,
-    processes_of,
-    to_evict,
-)  # fmt: skip
+from predictions.model_host.pool import Call, Ending, Limits, Model, ModelProcess, State
 from predictions.model_host.priority import take_back, yield_to_others
 from predictions.model_host.protocol import Kind, Message, ProtocolError, of_model, of_ours, send_with_descriptors
 
@@ -51,6 +41,8 @@ _BUSY_LOOK_SECONDS, _IDLE_LOOK_SECONDS = 0.05, 5.0
 # For a process that hangs to write its stack, and for one that closed its connection to end.
 _LAST_SECONDS = 0.5
 _MEASURE_SECONDS = 2.0
+# Usually milliseconds; longer where memory is short.
+_FORK_SECONDS = 20.0
 # Of what an ended process has written: more than the largest answer.
 _MOST_READS = 1024
 
@@ -89,7 +81,7 @@ class Host:
         self._loop.step(max(self._look_at - self._clock(), 0.0))
         if (now := self._clock()) >= self._look_at:
             self._look(now)
-            processes = processes_of(self._models.values())
+            processes = pool.processes_of(self._models.values())
             is_busy = any(process.state is not State.IDLE or process.model.waiting for process in processes)
             self._look_at = now + (_BUSY_LOOK_SECONDS if is_busy else _IDLE_LOOK_SECONDS)
 
@@ -100,8 +92,11 @@ class Host:
     # Clients
 
     def _accept(self) -> None:
-        with suppress(BlockingIOError):
+        try:
             connection, _ = self._listener.accept()
+        except OSError:  # another descriptor may not be had at the moment; the client waits
+            time.sleep(_BUSY_LOOK_SECONDS)
+        else:
             self._loop.watch(Peer(connection, of_ours(), may_send_descriptors=True), self._read_client)
 
     def _read_client(self, peer: Peer) -> None:
@@ -124,7 +119,7 @@ class Host:
                 self._hurry(message.head["seconds"])
                 self._loop.send(peer, Message(Kind.HURRY))
             case Kind.STATE:
-                self._loop.send(peer, Message(Kind.STATE, None, marshal.dumps(self._overview())))
+                self._loop.send(peer, Message(Kind.STATE, None, marshal.dumps(pool.overview(self._models.values()))))
             case Kind.FORGET_ALL:
                 self._forget_all()
                 self._loop.send(peer, Message(Kind.FORGET_ALL))
@@ -164,18 +159,11 @@ class Host:
             process.begin(call, self._clock(), self._most_seconds)
             self._loop.send(process.peer, Message(Kind.CALL, None, call.body))
         is_wanted = bool(model.waiting or model.loading)
-        if is_wanted and needs_process(model, self._models.values(), self._limits, self._clock()):
+        if is_wanted and pool.needs_process(model, self._models.values(), self._limits, self._clock()):
             self._start(model)
 
     def _look_soon(self) -> None:
         self._look_at = min(self._look_at, self._clock() + _BUSY_LOOK_SECONDS)
-
-    def _overview(self) -> dict[str, Any]:
-        facts = [
-            {"key": each.model.key, "pid": each.pid, "state": each.state.value, "bytes": each.size_bytes}
-            for each in processes_of(self._models.values())
-        ]
-        return {"pid": os.getpid(), "processes": facts}
 
     def _forget_all(self) -> None:
         for model in list(self._models.values()):
@@ -186,17 +174,21 @@ class Host:
 
     def _hurry(self, seconds: float) -> None:
         self._most_seconds, until = seconds, self._clock() + seconds
-        for process in processes_of(self._models.values()):
+        for process in pool.processes_of(self._models.values()):
             if process.state in (State.LOADING, State.BUSY):
                 process.until = min(process.until, until)
 
     # Model processes
 
     def _start(self, model: Model) -> None:
-        own, theirs = socket.socketpair()
-        dump, dump_of_theirs = os.pipe()
+        try:
+            (own, theirs), (dump, dump_of_theirs) = socket.socketpair(), os.pipe()
+        except OSError as error:
+            for peer in self._take_all(model):
+                self._loop.send(peer, Message(Kind.FAILED, {"detail": f"No process can be started: {error.strerror}."}))
+            return
         os.set_blocking(dump, False)
-        until = self._clock() + min(model.load_seconds, self._most_seconds)
+        until = self._clock() + _FORK_SECONDS
         process = ModelProcess(model, Peer(own, of_model()), dump, until, times_out_of_memory())
         model.processes.append(process)
         self._forking.append(process)
@@ -213,11 +205,7 @@ class Host:
             for message in self._fork_server.read():
                 match message.kind:
                     case Kind.FORKED:
-                        process = self._forking.popleft()
-                        process.pid = message.head["pid"]
-                        self._by_pid[process.pid] = process
-                        if process.state is State.ENDING:
-                            self._kill(process, signal.SIGKILL)
+                        self._forked(self._forking.popleft(), message.head["pid"])
                     case Kind.FAILED:
                         self._failed_to_start(self._forking.popleft(), message.head)
                     case Kind.EXITED:
@@ -225,6 +213,13 @@ class Host:
                         self._ended(process, message.head["status"])
         except EOFError:
             sys.exit("The fork server of model processes has ended.")
+
+    def _forked(self, process: ModelProcess, pid: int) -> None:
+        process.pid, process.begun_at = pid, self._clock()
+        process.until = process.begun_at + min(process.model.load_seconds, self._most_seconds)
+        self._by_pid[pid] = process
+        if process.state is State.ENDING:
+            self._kill(process, signal.SIGKILL)
 
     def _failed_to_start(self, process: ModelProcess, head: Mapping[str, Any]) -> None:
         model = process.model
@@ -259,7 +254,8 @@ class Host:
                     self._loop.send(peer, Message(Kind.REFUSED, None, message.body))
         elif call is not None and message.kind in (Kind.ANSWER, Kind.RAISED):
             process.call = None
-            self._loop.send(call.client, Message(message.kind, None, message.body))
+            facts = {"seconds": self._clock() - process.begun_at}
+            self._loop.send(call.client, Message(message.kind, facts, message.body))
             self._now_idle(process)
             self._measure(process)
         else:
@@ -287,7 +283,7 @@ class Host:
         if now < process.measured_at + _MEASURE_SECONDS:
             return
         process.measured_at, process.size_bytes = now, private_bytes(process.pid, self._parent) if process.pid else 0
-        for each in to_evict(self._models.values(), self._limits):
+        for each in pool.to_evict(self._models.values(), self._limits):
             self._end(each, None)
         if process.state is State.IDLE and process.loaded_bytes and process.has_leaked:
             self._end(process, None)
@@ -375,7 +371,7 @@ class Host:
                 model.waiting.remove(call)
                 busy = Message(Kind.BUSY, {"detail": "Other calls of the model took too long."})
                 self._loop.send(call.client, busy)
-            for process in list(not_needed(model, now)):
+            for process in list(pool.not_needed(model, now)):
                 self._end(process, None)
             self._supply(model)
 
@@ -385,13 +381,13 @@ class Host:
             process.until = self._clock() + _LAST_SECONDS
             if process.pid:
                 self._kill(process, signal.SIGKILL)
-            return
-        seconds = process.call.seconds if process.call is not None else process.model.load_seconds
-        if seconds <= self._most_seconds:
-            self._end(process, hung(seconds, process.state))
-            return
-        given_back = self._take_all(process.model) if process.call is None else [process.call.client]
-        process.call = None
-        for peer in given_back:
-            self._loop.send(peer, Message(Kind.BUSY, {"detail": "The service is stopping."}))
-        self._end(process, None)
+        elif not process.pid:
+            sys.exit("The fork server of model processes does not answer.")
+        elif process.had_its_time(self._clock()):
+            self._end(process, hung(process.most_seconds, process.state))
+        else:
+            given_back = self._take_all(process.model) if process.call is None else [process.call.client]
+            process.call = None
+            for peer in given_back:
+                self._loop.send(peer, Message(Kind.BUSY, {"detail": "Other calls took the time, or it is stopping."}))
+            self._end(process, None)

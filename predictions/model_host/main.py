@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from mlserve.processes.naming import name_this_process
+from mlserve.processes.secret_memory import hide_memory
 from predictions.model_host import fork_server, model_process
 from predictions.model_host.host import Host
 from predictions.model_host.pool import Limits
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str]) -> None:
         return
     listener, cache_bytes, cores = map(int, arguments)
     name_this_process("model host")
+    hide_memory()  # rows of callers pass through it
     _allow_many_files()
     _import_libraries()
     own, theirs = socket.socketpair()

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from predictions.model_host.contents import Specification, unpacked_call
+from predictions.model_host.contents import MOST_VALUES, Specification, unpacked_call, values_in
 from predictions.model_host.protocol import MOST_ANSWER_BYTES, Kind, Message, of_ours, packed, receive, write_all
 from registry.formats import loading
 from registry.pipelines import calls
@@ -79,11 +79,14 @@ def _limit_threads() -> None:
 
 
 def _answer(pipeline: Any, schema: RecordSchema, body: bytes) -> bytes:
-    columns, row_count, outputs = unpacked_call(body)
     try:
+        columns, row_count, outputs = unpacked_call(body)
         answer = _json(Kind.ANSWER, calls.run(pipeline, schema, columns, row_count, outputs))
-        if len(answer) > MOST_ANSWER_BYTES:  # fewer rows may have smaller ones
-            raise OverflowError(f"its answers have {len(answer)} bytes; a call may have {MOST_ANSWER_BYTES}")
+        if len(answer) > MOST_ANSWER_BYTES or values_in(answer) > MOST_VALUES:  # fewer rows may have smaller ones
+            raise OverflowError(
+                f"its answers have {len(answer)} bytes and about {values_in(answer)} values; a call may have "
+                f"{MOST_ANSWER_BYTES} and {MOST_VALUES}"
+            )
         return answer
     except BaseException as error:  # noqa: BLE001 - also SystemExit: what a pipeline raises is an error of its rows
         return _texts(Kind.RAISED, kind=type(error).__name__, message=_words_of(error))

@@ -1,10 +1,12 @@
-"""Models, their processes and their waiting calls, and which process to start or to end next. Pure: no system calls."""
+"""Models, their processes and their waiting calls, and which process to start or to end next. Pure."""
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
+from typing import Any
 
 from predictions.model_host.peer import Peer
 
@@ -14,6 +16,10 @@ _GROW_AFTER_SECONDS = 0.1
 _SHRINK_AFTER_SECONDS = 30.0
 # A process that is called for so long yields to others: it may keep a core to itself.
 _LONG_SECONDS = 1.0
+# Of its time, so much is the whole: the rest may have passed before it began.
+_WHOLE_SHARE = 0.9
+# More processes are not loaded at a time: what they need is known when they are.
+_MOST_LOADING = 4
 # A process that grew by so much, and to more than twice its size, is replaced: its model leaks.
 _LEAKED_BYTES = 2**28
 
@@ -47,7 +53,9 @@ class State(Enum):
 
 @dataclass(eq=False)
 class Call:
-    """`seconds` is the longest time that it may take, from when it is handed over; `until` the end of its waiting."""
+    """`seconds` is the longest time that it may run, from when it is handed over; at `until` its client takes it back,
+    however long it has waited for others.
+    """
 
     client: Peer
     body: bytes
@@ -58,7 +66,7 @@ class Call:
 
 @dataclass(eq=False)
 class ModelProcess:
-    """`begun_at` is when it got its call, `until` when that, or loading, must have ended; `verdict` is why the host
+    """`begun_at` is when it was forked or got its call, `until` when that must have ended; `verdict` is why the host
     ends it; it `has_yielded` when others are served before it.
     """
 
@@ -88,9 +96,18 @@ class ModelProcess:
         """Whether others should be served before it from now on."""
         return self.state is State.BUSY and not self.has_yielded and now >= self.begun_at + _LONG_SECONDS
 
+    @property
+    def most_seconds(self) -> float:
+        """That loading, or its call, may take."""
+        return self.model.load_seconds if self.call is None else self.call.seconds
+
+    def had_its_time(self, now: float) -> bool:
+        """Not a call that has waited for others instead, or that was cut because the service stops."""
+        return now >= self.begun_at + _WHOLE_SHARE * self.most_seconds
+
     def begin(self, call: "Call", now: float, most_seconds: float) -> None:
         self.state, self.call = State.BUSY, call
-        self.begun_at, self.until = now, now + min(call.seconds, most_seconds)
+        self.begun_at, self.until = now, min(now + min(call.seconds, most_seconds), call.until)
 
     @property
     def has_leaked(self) -> bool:
@@ -127,19 +144,29 @@ def processes_of(models: Iterable[Model]) -> Iterator[ModelProcess]:
         yield from model.processes
 
 
+def overview(models: Iterable[Model]) -> dict[str, Any]:
+    """For people and checks: plain values."""
+    facts = [
+        {"key": each.model.key, "pid": each.pid, "state": each.state.value, "bytes": each.size_bytes}
+        for each in processes_of(models)
+    ]
+    return {"pid": os.getpid(), "processes": facts}
+
+
 def needs_process(model: Model, models: Iterable[Model], limits: Limits, now: float) -> bool:
     """Whether to start a process for what waits: the first one, or a further one that pays.
 
     It pays where a call waits for a long one while a core is idle, and memory for it is free.
     """
-    living = model.living
+    living, everything = model.living, list(processes_of(models))
+    if sum(process.state is State.LOADING for process in everything) >= max(_MOST_LOADING, limits.cores):
+        return False
     if not living:
         return bool(model.waiting or model.loading)
     if not model.waiting or any(process.state in (State.LOADING, State.IDLE) for process in living):
         return False
     if now < model.waiting[0].queued_at + _GROW_AFTER_SECONDS:
         return False
-    everything = list(processes_of(models))
     busy = sum(process.state in (State.LOADING, State.BUSY) for process in everything)
     taken = sum(process.size_bytes for process in everything)
     one_more = max(process.size_bytes for process in living)

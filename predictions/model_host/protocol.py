@@ -3,11 +3,12 @@
  message   kind (1 byte) · length of the head (4) · length of the body (4) · head · body      little-endian
 
  client → host      LOAD     head: key, seconds   body: the specification, with the artifact's descriptor (SCM_RIGHTS)
-                    CALL     head: key, seconds, patience   body: rows, as `calls` packs them
+                    CALL     head: key, seconds, patience   body: rows, as `contents` packs them
                     HURRY    head: seconds                                       STATE, FORGET_ALL
  host → client      LOADED, ENDED, BUSY, FAILED   head: facts      NOT_LOADED, HURRY, FORGET_ALL
                     STATE    body: facts, as marshal
-                    ANSWER, RAISED, REFUSED   body: as it came from the model process
+                    ANSWER, RAISED   head: seconds that the call ran   body: as it came from the model process
+                    REFUSED  body: as it came from the model process
  host → model       LOAD, CALL   body: as it came from the client
  model → host       READY, ANSWER, RAISED, REFUSED   body: JSON; there is no head
  host → fork server FORK     with three descriptors          KILL   head: pid, signal
@@ -92,11 +93,6 @@ class Reader:
         self._kinds, self._most_head, self._most_body = kinds, most_head, most_body
         self._bytes = bytearray()
         self._lengths: tuple[Kind, int, int] | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no part of a further message has come."""
-        return not self._bytes
 
     def feed(self, data: bytes) -> None:
         self._bytes += data

@@ -15,6 +15,12 @@ from registry.sandbox.environment import clean_environment
 # In a folder of its own: the path of a socket may have a hundred bytes.
 SOCKET = "host"
 _WAITING_CLIENTS = 128
+# Of the systems' limits the smallest, which macOS has.
+_LONGEST_PATH = 103
+
+
+class PathTooLong(Exception):
+    """The temporary folder's; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +31,18 @@ class Options:
     cache_bytes: int
 
 
+def require_short_path(address: Path) -> None:
+    """Raise PathTooLong."""
+    if len(os.fsencode(address)) > _LONGEST_PATH:
+        raise PathTooLong(
+            f"{address} is too long for the path of a socket, which has at most {_LONGEST_PATH} bytes. Set TMPDIR to a "
+            "folder with a shorter name."
+        )
+
+
 def listen_at(address: Path) -> socket.socket:
     """The socket that clients connect to. It outlives a host that ends, so that clients only wait for the next one."""
+    require_short_path(address)
     address.parent.mkdir(mode=0o700, exist_ok=True)
     address.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

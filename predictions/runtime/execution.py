@@ -13,13 +13,13 @@ from django.conf import settings
 from mlserve.errors import FieldError, MlserveError, PredictionFailed, Unavailable
 from mlserve.http.problems import stored_problem
 from predictions.batching.halving import Answers, RowFailure, call_in_batches
-from predictions.model_host.errors import ModelEnded, WrongAnswers, described
+from predictions.model_host.errors import WrongAnswers, described
 from predictions.models import Prediction
 from predictions.models.completion import Completion
 from predictions.models.redaction import kept_text
 from predictions.runtime import incidents, loaded_models
+from predictions.runtime.loaded_models import Budget
 from registry.models import ModelVersion
-from registry.models.incident import Kind
 from registry.schema.record import Row, row_pointer
 
 log = logging.getLogger(__name__)
@@ -61,14 +61,14 @@ def execute(version: ModelVersion, batch: Sequence[Work]) -> list[Completion]:
     when the pipeline is unreachable at the moment, and ModelEnded, once it is reported as an incident, when it took
     longer than MLSERVE_BATCH_SECONDS or its process ended; then none of them has a completion.
     """
-    deadline = time.monotonic() + settings.MLSERVE_BATCH_SECONDS
+    budget = Budget(settings.MLSERVE_BATCH_SECONDS)
     by_outputs: dict[str, list[Work]] = {}
     for work in batch:
         by_outputs.setdefault(work.outputs, []).append(work)
     completions: list[Completion] = []
     for outputs, works in by_outputs.items():
         with incidents.reported(version.pk):
-            completions += _execute_same_outputs(version, works, outputs.split(","), deadline)
+            completions += _execute_same_outputs(version, works, outputs.split(","), budget)
     return completions
 
 
@@ -77,20 +77,17 @@ def predict_rows(
     rows: Sequence[Row],
     outputs: Sequence[str],
     *,
-    deadline: float | None = None,
+    budget: Budget | None = None,
     when_called: Callable[[int], None] = lambda _rows: None,
 ) -> tuple[Answers, dict[int, RowFailure]]:
     """Answers and failures of any number of rows; `predictions` is always among the answers.
 
-    `when_called` gets the number of rows of each call that succeeded. Raises Unavailable, and ModelEnded, also when
-    `deadline`, a time of the monotonic clock, has passed before all were asked for.
+    `when_called` gets the number of rows of each call that succeeded. Raises Unavailable, and ModelEnded.
     """
     asked = ["predict", *(name for name in outputs if name != "predict")]
 
     def call(part: Sequence[Row]) -> Answers:
-        if deadline is not None and time.monotonic() > deadline:
-            raise ModelEnded(Kind.HUNG, f"Its calls took longer than {settings.MLSERVE_BATCH_SECONDS} s together.")
-        answers = loaded_models.predict(version, part, asked, deadline=deadline)
+        answers = loaded_models.predict(version, part, asked, budget=budget)
         when_called(len(part))
         return answers
 
@@ -99,13 +96,13 @@ def predict_rows(
 
 
 def _execute_same_outputs(
-    version: ModelVersion, works: Sequence[Work], outputs: Sequence[str], deadline: float
+    version: ModelVersion, works: Sequence[Work], outputs: Sequence[str], budget: Budget
 ) -> list[Completion]:
     spans, rows = _lay_out(works)
     try:
-        loaded_models.load(version, deadline=deadline)
+        loaded_models.load(version)
         started = time.monotonic()
-        answers, failures = predict_rows(version, rows, outputs, deadline=deadline)
+        answers, failures = predict_rows(version, rows, outputs, budget=budget)
     except Unavailable as error:
         if error.may_pass:
             raise

@@ -1,7 +1,6 @@
 """Whether a version still answers as it did at its inspection: its golden rows, predicted again and compared."""
 
 import logging
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -86,11 +85,11 @@ def verify(version: ModelVersion) -> GoldenRerun:
     """
     rows, stored = version.sample_rows, version.golden_outputs
     changes = tuple(_environment_changes(version.environment.get("inspected_with", {})))
-    deadline = time.monotonic() + settings.MLSERVE_INSPECTION_SECONDS
     try:
-        loaded_models.load(version, deadline=deadline)
+        loaded_models.load(version, seconds=settings.MLSERVE_INSPECTION_SECONDS)
+        budget = loaded_models.Budget(settings.MLSERVE_INSPECTION_SECONDS)
         now, failures = call_in_batches(
-            lambda part: loaded_models.predict(version, part, version.outputs, deadline=deadline),
+            lambda part: loaded_models.predict(version, part, version.outputs, budget=budget),
             rows,
             batch_rows=max(len(rows), 1),
             passing=(Unavailable,),

@@ -12,6 +12,8 @@ from typing import Any
 
 from django import db
 
+from predictions.model_host.client import HostClient
+from predictions.model_host.errors import HostUnavailable
 from predictions.model_host.start import listen_at, start_host
 from predictions.runtime import host_access, loaded_models
 from predictions.runtime.golden_checks import check_live_versions
@@ -23,6 +25,10 @@ log = logging.getLogger(__name__)
 _SEARCH_SECONDS, _RETRY_SECONDS = 15.0, 60.0
 _LOOK_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
+# How often the host is asked whether it answers, and within which time it has to; libraries take seconds to import.
+_ASK_SECONDS, _ANSWERS_WITHIN_SECONDS = 10.0, 20.0
+# One that has run for so long is no sign that the next one will not.
+_LONG_SECONDS = 60.0
 
 
 class Keeper:
@@ -40,17 +46,39 @@ class Keeper:
             signal.signal(each, self._stop)
         host = start_host(self._listener, host_access.host_options())
         threading.Thread(target=self._look_after_versions, name="live-versions", daemon=True).start()
+        look_at = started_at = time.monotonic()
         try:
             while not self._is_stopping:
                 time.sleep(_LOOK_SECONDS)
+                if time.monotonic() > look_at + _ASK_SECONDS:
+                    self._end_if_useless(host)
+                    look_at = time.monotonic()
                 if host.poll() is not None:
-                    host = self._restarted(host)
+                    if time.monotonic() > started_at + _LONG_SECONDS:
+                        self._deaths = 0
+                    host, started_at = self._restarted(host), time.monotonic()
         finally:
             host.kill()
             host.wait()
 
     def _stop(self, *_: Any) -> None:
         self._is_stopping = True
+
+    def _end_if_useless(self, host: "subprocess.Popen[bytes]") -> None:
+        """One that does not answer, or that no client can find any more, because its socket was deleted."""
+        address = host_access.given_address()
+        if not address.exists():
+            log.error("%s was deleted; starting the model host again with a new one", address)
+            self._listener.close()
+            self._listener = listen_at(address)
+            host.kill()
+            return
+        try:
+            HostClient(address).state(timeout_seconds=_ANSWERS_WITHIN_SECONDS)
+        except HostUnavailable:
+            if host.poll() is None and not self._is_stopping:
+                log.error("The model host is silent for %.0f s; ending it", _ANSWERS_WITHIN_SECONDS)  # noqa: TRY400
+                host.kill()
 
     def _restarted(self, host: "subprocess.Popen[bytes]") -> "subprocess.Popen[bytes]":
         self._deaths += 1

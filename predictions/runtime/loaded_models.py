@@ -19,10 +19,11 @@ from predictions.batching.backoff import Backoff
 from predictions.metrics.counters import count_load
 from predictions.model_host.client import Loaded
 from predictions.model_host.contents import Specification, packed_call, read_answers, read_raised
-from predictions.model_host.errors import HostUnavailable, ModelRefused
-from predictions.model_host.protocol import Kind
+from predictions.model_host.errors import HostUnavailable, ModelEnded, ModelRefused
+from predictions.model_host.protocol import Kind as MessageKind
 from predictions.runtime import host_access
 from registry.models import ModelVersion
+from registry.models.incident import Kind
 from registry.pipelines.outputs import RESULT_NAMES
 from registry.publishing.lookup import require_admitted
 from registry.schema.columns import to_columns
@@ -42,37 +43,54 @@ _keys: OrderedDict[tuple[int, str], str] = OrderedDict()
 _loaded: dict[str, Loaded] = {}
 
 
+class Budget:
+    """Time for the calls of a batch: `seconds_left` to run, and until `ends_at` together with waiting for others."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.seconds_left, self.ends_at = seconds, seconds, time.monotonic() + seconds
+
+    def require_rest(self) -> None:
+        """Raises ModelEnded when the calls have run for too long, Unavailable when they have waited for too long."""
+        if self.seconds_left <= 0:
+            raise ModelEnded(Kind.HUNG, f"Its calls took longer than {self.seconds:g} s together.")
+        if time.monotonic() >= self.ends_at:
+            raise Unavailable("Calls of others took the time of this batch.")
+
+
 def predict(
-    version: ModelVersion, rows: Sequence[Row], outputs: Sequence[str], *, deadline: float | None = None
+    version: ModelVersion, rows: Sequence[Row], outputs: Sequence[str], *, budget: Budget | None = None
 ) -> dict[str, list[Any]]:
     """One call per output: {"predictions": …} with one JSON value per row, in the rows' order.
 
     Raises Unavailable when the pipeline is unreachable, ModelEnded when its process hung or ended, else what stands for
-    what the pipeline raised. `deadline` is a time of the monotonic clock; without one a call may take
-    MLSERVE_BATCH_SECONDS.
+    what the pipeline raised. Without a `budget` a call may take MLSERVE_BATCH_SECONDS.
     """
-    limit: float = settings.MLSERVE_BATCH_SECONDS
-    seconds = limit if deadline is None else max(deadline - time.monotonic(), 0.1)
+    budget = budget or Budget(settings.MLSERVE_BATCH_SECONDS)
     body = packed_call(to_columns(version.record_schema, rows), len(rows), outputs)
     with span("predict", rows=len(rows)):
         for _ in range(_MOST_LOADS):
+            load(version)
+            budget.require_rest()
+            patience = budget.ends_at - time.monotonic()
             try:
-                answer = host_access.client().call(_key_of(version), body, seconds=seconds, patience_seconds=limit)
+                answer = host_access.client().call(
+                    _key_of(version), body, seconds=budget.seconds_left, patience_seconds=patience
+                )
             except HostUnavailable as error:
                 raise Unavailable(str(error)) from error
             if answer is not None:
                 break
             _loaded.pop(_key_of(version), None)
-            load(version, deadline=deadline)
         else:
             raise Unavailable(f"There is not memory enough for all models that are asked for; {version} waits.")
-    if answer.kind is Kind.RAISED:
+    budget.seconds_left -= answer.head["seconds"]
+    if answer.kind is MessageKind.RAISED:
         raise read_raised(answer.body)
     names = [RESULT_NAMES[output] for output in outputs]
     return read_answers(answer.body, names=names, row_count=len(rows))
 
 
-def load(version: ModelVersion, *, deadline: float | None = None) -> Loaded:
+def load(version: ModelVersion, *, seconds: float | None = None) -> Loaded:
     """Have the version's pipeline in a process, which takes nothing where this process knows that there is one.
 
     Raises Unavailable, or ModelEnded if its process did not survive loading it. Only what this service admitted is
@@ -81,11 +99,9 @@ def load(version: ModelVersion, *, deadline: float | None = None) -> Loaded:
     key = _key_of(version)
     if (known := _loaded.get(key)) is not None:
         return known
-    limit: float = settings.MLSERVE_BATCH_SECONDS
-    seconds = limit if deadline is None else max(deadline - time.monotonic(), 0.1)
     try:
         with span("load", model=version.model.name, version=version.tag):
-            loaded = _load(version, seconds)
+            loaded = _load(version, seconds or settings.MLSERVE_BATCH_SECONDS)
     except Unavailable as error:
         if error.may_pass:
             unreachable.begin(version.pk)

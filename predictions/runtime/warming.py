@@ -11,6 +11,9 @@ from registry.models import ModelVersion
 
 log = logging.getLogger(__name__)
 
+# Versions that do not load in this environment; a request for one tries it again.
+_refused: set[int] = set()
+
 
 def warm_models() -> None:
     """Load those that are not quarantined, smallest first: more than fit would only push out the first ones.
@@ -19,7 +22,7 @@ def warm_models() -> None:
     """
     room_bytes = settings.MLSERVE_MODEL_CACHE_BYTES
     live = ModelVersion.objects.live().exclude(pk__in=incidents.standing().quarantined)
-    for version in live.select_related("model").order_by("size_bytes", "pk"):
+    for version in live.exclude(pk__in=_refused).select_related("model").order_by("size_bytes", "pk"):
         taken_bytes = _load(version)
         room_bytes -= taken_bytes
         if room_bytes < taken_bytes:  # and the next one is no smaller
@@ -32,6 +35,8 @@ def _load(version: ModelVersion) -> int:
         with incidents.reported(version.pk):
             return loaded_models.load(version).size_bytes
     except (Unavailable, ModelEnded) as error:
+        if isinstance(error, Unavailable) and not error.may_pass:
+            _refused.add(version.pk)
         # Requests for predictions of it get the same error.
         log.warning("%s was not loaded in advance: %s", version, error)
         return 0

@@ -94,7 +94,7 @@ def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_sec
         log.warning("A prediction of %s is left to the workers: %s", version, str(error).partition("\n")[0])
         return False
     except ArtifactUnreachable as error:
-        log.warning("%s waits for the storage: %s", version, error)
+        log.warning("%s waits: %s", version, error)
         return False
     except Overfull as error:
         raise Overloaded(f"{error}. Nothing was stored; try again in a moment, or without `Prefer: wait`.") from error
@@ -109,7 +109,7 @@ def approaching() -> AbstractContextManager[None]:
 
 
 class ArtifactUnreachable(Exception):
-    """The artifact: its storage does not answer."""
+    """The artifact's storage, or the host that calls it, does not answer in time."""
 
 
 def _call(batch: Sequence[_Waiting]) -> None:

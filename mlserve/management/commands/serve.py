@@ -30,6 +30,7 @@ from registry.sandbox.measurement import parts_in_force
 from registry.sandbox.sandbox import FILES
 
 _MODELS_STOP_SECONDS = 5.0
+_ONLY = "run one part only, for several machines, with the processes of models that it needs"
 # For calls of models that run when the service is asked to stop.
 _LAST_CALLS_SECONDS = 4.0
 
@@ -54,7 +55,7 @@ class Command(TerminalCommand):
         parser.add_argument(
             "--web-processes", type=_count, default=cores, metavar="N", help="of the web server (default: %(default)s)"
         )
-        parser.add_argument("--only", choices=tuple(_PARTS), help="run one part only, for several machines")
+        parser.add_argument("--only", choices=tuple(_PARTS), metavar="{web,worker}", help=_ONLY)
         parser.add_argument(
             "--prepare",
             action="store_true",
@@ -129,10 +130,14 @@ def _run_alone(options: dict[str, Any]) -> None:
 
 def _supervise(options: dict[str, Any], parts: Sequence[str], at_each_look: Callable[[], None] = lambda: None) -> None:
     """Run the parts, and the one with the processes of models, until the end; never returns."""
-    from predictions.model_host.start import SOCKET
+    from predictions.model_host.start import SOCKET, PathTooLong, require_short_path
     from predictions.runtime.host_access import use_host_at
 
     with temporary_folder("models") as folder:
+        try:
+            require_short_path(folder / SOCKET)
+        except PathTooLong as error:
+            raise CommandError(str(error)) from error
         use_host_at(folder / SOCKET)
         sys.exit(Supervisor(_programs(options, parts), when_stopping=_hurry_models).run(at_each_look))
 

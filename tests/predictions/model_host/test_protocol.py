@@ -43,14 +43,12 @@ def test_it_reads_messages_that_come_in_parts_and_together() -> None:
         reader = protocol.of_ours()
         parts = [data[start : start + size] for start in range(0, len(data), size)]
         assert [message for part in parts for message in read(reader, part)] == messages
-        assert reader.is_empty
 
 
 def test_it_waits_for_the_last_byte() -> None:
     reader, data = protocol.of_ours(), packed(Message(Kind.ANSWER, None, b"body"))
 
     assert read(reader, data[:-1]) == []
-    assert not reader.is_empty
     assert read(reader, data[-1:]) == [Message(Kind.ANSWER, None, b"body")]
 
 

@@ -1,6 +1,6 @@
 """Calls of versions in their model processes: what is loaded, how often, and what becomes of what goes wrong."""
 
-import time
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ def test_it_tells_that_a_model_ended_its_process_and_serves_the_next(misbehaving
 def test_it_ends_what_takes_too_long(misbehaving: ModelVersion) -> None:
     loaded_models.load(misbehaving)
     with pytest.raises(ModelEnded) as ended:
-        loaded_models.predict(misbehaving, [{"a": 60.0, "b": 0.0}], ["predict"], deadline=time.monotonic() + 0.3)
+        loaded_models.predict(misbehaving, [{"a": 60.0, "b": 0.0}], ["predict"], budget=loaded_models.Budget(0.3))
 
     assert ended.value.kind == "hung"
     assert "obey" in ended.value.detail  # the frame in which it stood
