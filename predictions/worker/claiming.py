@@ -71,14 +71,17 @@ def claim(
         return []  # without SQLite's write lock, which the transaction would take
     if connection.vendor == "postgresql" and not precedence and first[1] < _attempts_before_the_last():
         return _claim_at_once(first, holder, most_rows, now)
-    ways = _ways_by_precedence(precedence, is_turn_of_quarantined, now) if precedence else None
-    if ways == []:
-        return []  # as above: while only versions that hang have something waiting, most looks are in vain
+    ways: list[_Way] | None = None
+    if precedence and not _is_in_order(first[2], precedence, is_turn_of_quarantined):
+        ways = _ways_by_precedence(precedence, is_turn_of_quarantined, now)
+        if not ways:
+            return []  # as above: while only versions that hang have something waiting, most looks are in vain
     with transaction.atomic():
-        if ways is None:
-            chosen = _choose(first[0], most_rows, now)
-        else:
-            chosen = next((chosen for way in ways if (chosen := way.choose(precedence, most_rows, now))), [])
+        chosen = _choose(first[0], most_rows, now) if ways is None else []
+        if chosen and chosen[0].version_id in precedence.quarantined:  # another worker has claimed `first` meanwhile
+            chosen, ways = [], _ways_by_precedence(precedence, is_turn_of_quarantined, now)
+        for way in ways or []:
+            chosen = chosen or way.choose(precedence, most_rows, now)
         if chosen and _mark(chosen, holder, now) != len(chosen):
             raise AssertionError("rows that this transaction locked changed under it")
     for prediction in chosen:
@@ -170,6 +173,14 @@ class _Way:
         if self.is_quarantined and not _may_be_called(precedence, now):
             return []
         return _oldest_of(self.version_ids, precedence, most_rows, now)
+
+
+def _is_in_order(version_id: int, precedence: Precedence, is_turn_of_quarantined: bool) -> bool:
+    """Whether the oldest comes next, as if there were no precedence: nearly always, even where versions hang."""
+    if precedence.is_storage_paused or version_id in precedence.quarantined:
+        return False
+    mine = precedence.quarantined - precedence.paused
+    return not is_turn_of_quarantined or not Prediction.objects.queued().filter(version__in=mine).exists()
 
 
 def _ways_by_precedence(precedence: Precedence, is_turn_of_quarantined: bool, now: datetime) -> list[_Way]:
