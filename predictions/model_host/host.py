@@ -41,6 +41,7 @@ _BUSY_LOOK_SECONDS, _IDLE_LOOK_SECONDS = 0.05, 5.0
 # For a process that hangs to write its stack, and for one that closed its connection to end.
 _LAST_SECONDS = 0.5
 _MEASURE_SECONDS = 2.0
+_OTHERS = "Other calls of the model took too long."
 # Usually milliseconds; longer where memory is short.
 _FORK_SECONDS = 20.0
 # Of what an ended process has written: more than the largest answer.
@@ -369,8 +370,7 @@ class Host:
                     self._out_of_time(process)
             for call in [call for call in model.waiting if now >= call.until]:
                 model.waiting.remove(call)
-                busy = Message(Kind.BUSY, {"detail": "Other calls of the model took too long."})
-                self._loop.send(call.client, busy)
+                self._loop.send(call.client, Message(Kind.BUSY, {"detail": _OTHERS}))
             for process in list(pool.not_needed(model, now)):
                 self._end(process, None)
             self._supply(model)
@@ -388,6 +388,7 @@ class Host:
         else:
             given_back = self._take_all(process.model) if process.call is None else [process.call.client]
             process.call = None
+            detail = _OTHERS if self._most_seconds == inf else "The service is stopping."
             for peer in given_back:
-                self._loop.send(peer, Message(Kind.BUSY, {"detail": "Other calls took the time, or it is stopping."}))
+                self._loop.send(peer, Message(Kind.BUSY, {"detail": detail}))
             self._end(process, None)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from predictions.model_host import contents
 from predictions.model_host.contents import (
     packed_call,
     read_answers,
@@ -29,6 +30,19 @@ def test_it_reads_what_it_packs() -> None:
 
     assert unpacked_call(packed_call(columns, 2, ["predict"])) == (columns, 2, ["predict"])
     assert specification().unpacked(specification().packed()) == specification()
+
+
+def test_it_takes_no_number_beyond_float64() -> None:
+    with pytest.raises(WrongAnswers, match="no JSON"):
+        read_answers(b'{"predictions":[1e400]}', names=["predictions"], row_count=1)
+    assert read_answers(b'{"predictions":[1e300]}', names=["predictions"], row_count=1) == {"predictions": [1e300]}
+
+
+def test_it_reads_no_more_values_than_it_can_in_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "MOST_VALUES", 100)
+
+    with pytest.raises(WrongAnswers, match="more than 100 values"):
+        read_answers(as_json({"predictions": [[0] * 200]}), names=["predictions"], row_count=1)
 
 
 def test_it_takes_one_json_value_for_each_row() -> None:

@@ -147,6 +147,25 @@ def test_it_serves_others_before_a_process_that_takes_long(host: RunningHost) ->
             answer.result()
 
 
+def test_it_blames_no_version_for_a_call_that_waited_for_others(small_host: RunningHost) -> None:
+    version = small_host.loaded()
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(version.ask, *["nap"] * 5)
+        wait_until(lambda: version.processes()[0]["state"] == "busy")
+        with pytest.raises(HostUnavailable, match="Other calls of the model"):
+            version.ask(*["nap"] * 3, seconds=1.6, patience=1.6)
+        assert first.result() is not None
+
+
+def test_it_says_how_long_a_call_ran(host: RunningHost) -> None:
+    version = host.loaded()
+
+    answer = host.client.call(version.key, packed_acts("nap"), seconds=9, patience_seconds=9)
+
+    assert answer is not None
+    assert 0.3 <= answer.head["seconds"] < 9
+
+
 def test_it_gives_a_process_its_priority_again_when_it_has_answered(host: RunningHost) -> None:
     version = host.loaded()
     pid, usual = version.processes()[0]["pid"], os.getpriority(os.PRIO_PROCESS, 0)

@@ -1,6 +1,7 @@
 """Which process to start or to end next, of made-up ones."""
 
 import socket
+from math import inf
 from typing import Any
 
 import pytest
@@ -195,3 +196,23 @@ def test_it_lists_the_processes_of_all(peer: Peer) -> None:
     made = [process(models[0], peer, State.BUSY), process(models[2], peer, State.IDLE)]
 
     assert list(processes_of(models)) == made
+
+
+@pytest.mark.parametrize(("ran", "had"), [(10.0, True), (9.5, True), (5.0, False)])
+def test_it_tells_whether_a_call_had_its_time(peer: Peer, ran: float, had: bool) -> None:
+    made = process(model(), peer, State.IDLE)
+    made.begin(Call(peer, b"", seconds=10.0, queued_at=NOW - 30, until=NOW + 5), NOW - ran, inf)
+
+    assert made.had_its_time(NOW) is had
+    assert made.until == min(NOW - ran + 10, NOW + 5)
+
+
+def test_it_loads_some_at_a_time(peer: Peer) -> None:
+    loading = [model() for _ in range(4)]
+    for each in loading:
+        process(each, peer, State.LOADING)
+    wanted = model()
+    wanted.loading.append(peer)
+
+    assert not needs_process(wanted, [*loading, wanted], Limits(2**40, 2), NOW)
+    assert needs_process(wanted, [*loading[1:], wanted], Limits(2**40, 2), NOW)

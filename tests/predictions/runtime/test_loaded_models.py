@@ -1,6 +1,5 @@
 """Calls of versions in their model processes: what is loaded, how often, and what becomes of what goes wrong."""
 
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
