@@ -219,5 +219,5 @@ BY_NAME: Mapping[str, Fault] = {fault.name: fault for fault in FAULTS}
 # A minute's worth, each of another kind.
 SHORT = (
     "kill-web", "kill-worker", "storage-unreachable", "queue-purged", "database-restart", "database-locked",
-    "model-raises", "model-exits", "model-hogs", "kill-host", "kill-cluster", "kill-supervisor", "early-sweep",
+    "model-raises", "model-exits", "kill-host", "kill-cluster", "kill-supervisor", "early-sweep",
 )  # fmt: skip
