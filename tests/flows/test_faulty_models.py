@@ -35,13 +35,15 @@ def harmed(tmp_path_factory: pytest.TempPathFactory, prepared: Service) -> Itera
     folder = tmp_path_factory.mktemp("faulty")
     limits = {"MLSERVE_BATCH_SECONDS": "2", "MLSERVE_MAX_ATTEMPTS": "1", "MLSERVE_WORKERS": "2"}
     service = Service(folder, like=prepared, variables={"MLSERVE_TRUSTED_MODULES": "tests.torture.faulty", **limits})
-    service.launch("--web-processes", "1")
-    service.wait_for(lambda: service.get("/readyz").status_code == 200, "the service to be ready", seconds=240)
-    faulty = [BY_NAME[name] for name in ("hangs", "exits", "crashes", "quits", "hogs")]
-    repeated = [HANGS_TOO, CRASHES_TOO, CRASHES_AMONG]
-    models.publish([HEALTHY, SLOW, *OTHERS, *repeated, *faulty], folder, service.manage)
-    yield service
-    service.stop()
+    try:
+        service.launch("--web-processes", "1")
+        service.wait_for(lambda: service.get("/readyz").status_code == 200, "the service to be ready", seconds=240)
+        faulty = [BY_NAME[name] for name in ("hangs", "exits", "crashes", "quits", "hogs")]
+        repeated = [HANGS_TOO, CRASHES_TOO, CRASHES_AMONG]
+        models.publish([HEALTHY, SLOW, *OTHERS, *repeated, *faulty], folder, service.manage)
+        yield service
+    finally:
+        service.stop()
 
 
 def ask(service: Service, model: str, rows: Any, headers: Any = None) -> httpx.Response | None:
