@@ -183,7 +183,7 @@ def test_it_is_inspected_again_when_its_worker_is_killed(
     process: subprocess.Popen[bytes] = request.getfixturevalue("worker")
 
     def printed() -> str:
-        return "".join(path.read_text() for path in tmp_path.glob("mlserve-inspection-*/output.txt"))
+        return "".join(path.read_text() for path in tmp_path.glob("mlserve-held-inspection-*/output.txt"))
 
     wait_until(lambda: printed().endswith("\n"))
     child = int(printed().split()[-1])
