@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import sha256
+from math import inf
 from typing import Any
 
 from django.conf import settings
@@ -44,13 +45,16 @@ _loaded: dict[str, Loaded] = {}
 
 
 class Budget:
-    """Time for the calls of a batch: `seconds_left` to run, and until `ends_at` together with waiting for others."""
+    """Time for the calls of a batch: `seconds_left` to run, and until `ends_at` together with waiting for others, from
+    when the first of them is made: loading has a time of its own.
+    """
 
     def __init__(self, seconds: float) -> None:
-        self.seconds, self.seconds_left, self.ends_at = seconds, seconds, time.monotonic() + seconds
+        self.seconds, self.seconds_left, self.ends_at = seconds, seconds, inf
 
     def require_rest(self) -> None:
         """Raises ModelEnded when the calls have run for too long, Unavailable when they have waited for too long."""
+        self.ends_at = min(self.ends_at, time.monotonic() + self.seconds)
         if self.seconds_left <= 0:
             raise ModelEnded(Kind.HUNG, f"Its calls took longer than {self.seconds:g} s together.")
         if time.monotonic() >= self.ends_at:

@@ -109,7 +109,7 @@ def test_it_loses_nothing_with_a_host_that_is_gone(shared: Shared, two_hosts: li
     staying, leaving = two_hosts
     [lost] = shared.ask("SELECT name FROM predictions_worker WHERE pid = ANY(%s)", leaving.children())
 
-    accepted = [submit(each, "sleeper", {"seconds": 1}) for each in (staying, leaving) * 4]
+    accepted = [submit(each, "sleeper", {"seconds": 2}) for each in (staying, leaving) * 4]
     held = "SELECT 1 FROM predictions_prediction WHERE status = 'running' AND lease_holder = %s"
     staying.wait_for(lambda: shared.ask(held, lost), "the host to predict something")
     leaving.kill_everything()

@@ -6,7 +6,7 @@ import pytest
 
 from predictions.model_host.client import Loaded
 from predictions.model_host.rehearsal import rehearse
-from predictions.runtime import incidents, loaded_models
+from predictions.runtime import incidents, loaded_models, warming
 from predictions.runtime.warming import warm_models
 from registry.models import ModelVersion
 from registry.models.incident import Kind
@@ -24,6 +24,11 @@ def small_and_large(publish_penguins: Publish, penguins_artifact: Path, tmp_path
     large = publish_penguins(model="large", artifact=larger, promote=True).version
     assert small.size_bytes != large.size_bytes
     return tuple(sorted((small, large), key=lambda version: version.size_bytes))
+
+
+@pytest.fixture(autouse=True)
+def _knows_of_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warming, "_refused", set())
 
 
 @pytest.fixture

@@ -59,7 +59,11 @@ def test_it_takes_the_arguments_of_an_upload_as_they_are(penguins_artifact: Path
 def test_it_leaves_nothing_when_it_is_stopped(penguins_artifact: Path, tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "manage.py", "check_model", str(penguins_artifact)]
     environment = {**os.environ, "TMPDIR": str(tmp_path), "DEBUG": "1", "SECRET_KEY": "check"}
-    with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
+
+    def as_in_a_terminal() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # what `nohup` starts inherits that it is ignored
+
+    with subprocess.Popen(command, cwd=ROOT, env=environment, preexec_fn=as_in_a_terminal) as process:  # noqa: PLW1509
         wait_until(lambda: bool(list(tmp_path.glob("*inspection*/output.txt"))), "the inspection")
         process.send_signal(number)
 
