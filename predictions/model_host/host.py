@@ -256,8 +256,8 @@ class Host:
         elif call is not None and message.kind in (Kind.ANSWER, Kind.RAISED):
             process.call = None
             facts = {"seconds": self._clock() - process.begun_at}
-            self._loop.send(call.client, Message(message.kind, facts, message.body))
             self._now_idle(process)
+            self._loop.send(call.client, Message(message.kind, facts, message.body))
             self._measure(process)
         else:
             raise ProtocolError(f"a {message.kind.name} that nobody asked for")
