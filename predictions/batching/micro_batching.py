@@ -2,8 +2,7 @@
 
 A lone request is served at once, and under load the calls grow by themselves: a call begins when no request is on its
 way any more, and waits for those at most as long as the last call took. Each key has a line and a thread that makes its
-calls, one at a time, so that no key waits for another one, and a request can stop waiting while its call goes on. Who
-comes to an empty line while nobody else is on the way makes the call itself, which spares two changes of threads.
+calls, one at a time, so that no key waits for another one, and a request can stop waiting while its call goes on.
 """
 
 import os
@@ -32,14 +31,6 @@ class CallEnded(Exception):
     """The call was left by something that is no error of its items: its process has ended."""
 
 
-class StillRuns(BaseException):
-    """A call that the caller who made it itself leaves running. `end` blocks until it has ended, and raises nothing."""
-
-    def __init__(self, end: Callable[[], None]) -> None:
-        super().__init__("The call still runs.")
-        self.end = end
-
-
 @dataclass(eq=False)
 class _Place(Generic[Item]):
     """One caller in the line. `woken` is released once, when there is something for the caller to do or to know."""
@@ -61,26 +52,12 @@ class _Place(Generic[Item]):
 
 @dataclass(eq=False)
 class _Line(Generic[Item]):
-    """Those who wait for calls of one key. `called_at` is when the present call began, `end_of_call` waits for the end
-    of one that its caller has left.
-    """
+    """Those who wait for calls of one key. `called_at` is when the present call began."""
 
     key: Hashable
     places: "deque[_Place[Item]]" = field(default_factory=deque)
     called_at: float | None = None
-    end_of_call: Callable[[], None] | None = None
     last_call_seconds: float = 0.0
-
-    @property
-    def has_work(self) -> bool:
-        return self.end_of_call is not None or (bool(self.places) and self.called_at is None)
-
-    def call_begins(self) -> None:
-        self.called_at = time.monotonic()
-
-    def call_ended(self) -> None:
-        if self.called_at is not None:
-            self.last_call_seconds, self.called_at = time.monotonic() - self.called_at, None
 
 
 class MicroBatcher(Generic[Item]):
@@ -88,9 +65,6 @@ class MicroBatcher(Generic[Item]):
 
     `settle` then gets those whose callers still wait, in the thread of one of these callers, while the next call may
     already run. Who waits behind a call that takes longer than `long_call_seconds` leaves as if its time had run out.
-
-    `call_here` gets an item in its caller's thread, and the seconds for which this one waits. It raises StillRuns when
-    they are over, and returns False, without having done anything, when the call could take longer.
     """
 
     def __init__(
@@ -98,12 +72,11 @@ class MicroBatcher(Generic[Item]):
         call: Callable[[Sequence[Item]], None],
         settle: Callable[[Sequence[Item]], None],
         *,
-        call_here: Callable[[Item, float], bool] = lambda _item, _seconds: False,
         most_waiting: int,
         most_weight: Callable[[Hashable], int],
         long_call_seconds: float = inf,
     ) -> None:
-        self._call, self._call_here, self._settle = call, call_here, settle
+        self._call, self._settle = call, settle
         self._most_waiting, self._most_weight = most_waiting, most_weight
         self._long_call_seconds = long_call_seconds
         self._lines: dict[Hashable, _Line[Item]] = {}
@@ -129,7 +102,7 @@ class MicroBatcher(Generic[Item]):
 
     def turn_away(self) -> None:
         """The request of this thread goes another way: no call waits for it any more."""
-        if self._is_counted:
+        if getattr(self._this_thread, "is_counted", False):
             self._this_thread.is_counted = False
             with self._changed:
                 self._step(-1)
@@ -140,11 +113,6 @@ class MicroBatcher(Generic[Item]):
         An item that `is_alone` shares its call with no other. Raises Overfull, CallEnded, or what `call` or `settle`
         raised, as an exception of its own in each thread.
         """
-        deadline = time.monotonic() + timeout_seconds
-        if (line := self._begin_here(key)) is not None:
-            is_settled = self._submit_here(item, line, timeout_seconds)
-            if is_settled is not None:
-                return is_settled
         place = _Place(item, weight, is_alone)
         with self._changed:
             if self._waiting >= self._most_waiting:
@@ -154,58 +122,14 @@ class MicroBatcher(Generic[Item]):
             self._waiting += 1
             if len(line.places) == 1:
                 self._changed.notify_all()  # its thread sleeps; while others are in line, it waits for those on the way
-            place.is_counted = self._is_counted
+            place.is_counted = getattr(self._this_thread, "is_counted", False)
             self._step(-int(place.is_counted))
-        if not self._wait(place, line, deadline):
+        if not self._wait(place, line, timeout_seconds):
             return False
         if place.to_settle:
             self._settle_for_all(place.to_settle)
         if place.error is not None:
             raise copy_of(place.error) from place.error
-        return True
-
-    @property
-    def _is_counted(self) -> bool:
-        """Whether the request of this thread is among those on the way."""
-        return getattr(self._this_thread, "is_counted", False)
-
-    def _begin_here(self, key: Hashable) -> _Line[Item] | None:
-        """The line of a key whose thread sleeps, when nobody but this request is on the way to any."""
-        with self._changed:
-            line = self._lines.get(key)
-            is_counted = self._is_counted
-            if line is None or line.places or line.called_at is not None or self._on_the_way > int(is_counted):
-                return None
-            line.call_begins()
-            self._step(-int(is_counted))
-            return line
-
-    def _submit_here(self, item: Item, line: _Line[Item], timeout_seconds: float) -> bool | None:
-        """Call and settle in this thread; None when the item has to stand in line."""
-        is_called, end_of_call = True, None
-        try:
-            is_called = self._call_here(item, timeout_seconds)
-        except StillRuns as left:
-            end_of_call = left.end
-            return False
-        except Exception:
-            raise
-        except BaseException as raised:
-            raise _call_ended(raised) from raised
-        finally:
-            with self._changed:
-                self._step(+int(self._is_counted))
-                if end_of_call is not None:
-                    line.end_of_call = end_of_call
-                elif is_called:
-                    line.call_ended()
-                else:
-                    line.called_at = None
-                if line.has_work:
-                    self._changed.notify_all()
-        if not is_called:
-            return None
-        self._settle([item])
         return True
 
     def seconds_in_call(self, key: Hashable) -> float:
@@ -214,8 +138,9 @@ class MicroBatcher(Generic[Item]):
         called_at = None if line is None else line.called_at
         return 0.0 if called_at is None else time.monotonic() - called_at
 
-    def _wait(self, place: _Place[Item], line: _Line[Item], deadline: float) -> bool:
+    def _wait(self, place: _Place[Item], line: _Line[Item], timeout_seconds: float) -> bool:
         """Whether the place was called and is to be settled; else it has left."""
+        deadline = time.monotonic() + timeout_seconds
         while True:
             left = deadline - time.monotonic()
             if place.woken.acquire(timeout=max(0.0, min(left, self._long_call_seconds))):
@@ -272,30 +197,22 @@ class MicroBatcher(Generic[Item]):
     def _serve(self, line: _Line[Item]) -> None:
         while True:
             with self._changed:
-                if not self._changed.wait_for(lambda: line.has_work, timeout=_IDLE_SECONDS):
-                    if line.called_at is not None:
-                        continue  # in the thread of a caller
+                if not self._changed.wait_for(lambda: line.places, timeout=_IDLE_SECONDS):
                     del self._lines[line.key]
                     return
-                left_by_caller, line.end_of_call = line.end_of_call, None
-            if left_by_caller is not None:
-                left_by_caller()
-                line.call_ended()
-                continue
-            with self._changed:
                 self._changed.wait_for(lambda: self._on_the_way == 0, timeout=line.last_call_seconds)
-                if not line.places or line.called_at is not None:
+                if not line.places:
                     continue  # all in line have left meanwhile
                 places = self._take(line)
-                line.call_begins()
+            line.called_at = started = time.monotonic()
             error: Exception | None = None
             try:
                 self._call([place.item for place in places])
             except Exception as raised:  # noqa: BLE001 - whatever it is, the callers get it
                 error = raised
             except BaseException as raised:  # noqa: BLE001 - what is no error of the items must not end this thread
-                error = _call_ended(raised)
-            line.call_ended()
+                error = CallEnded(f"{type(raised).__name__}: {raised}")
+            line.last_call_seconds, line.called_at = time.monotonic() - started, None
             self._hand_over(places, error)
 
     def _take(self, line: _Line[Item]) -> "list[_Place[Item]]":
@@ -329,7 +246,3 @@ class MicroBatcher(Generic[Item]):
         elif waiting:
             waiting[0].to_settle = waiting
             waiting[0].woken.release()
-
-
-def _call_ended(error: BaseException) -> CallEnded:
-    return CallEnded(f"{type(error).__name__}: {error}")

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
 from predictions.model_host.contents import Specification, read_ready, read_refused
-from predictions.model_host.errors import CallLeft, HostUnavailable, ModelEnded
+from predictions.model_host.errors import HostUnavailable, ModelEnded
 from predictions.model_host.protocol import (
     Closed,
     Kind,
@@ -70,22 +69,20 @@ class HostClient:
                 raise read_refused(answer.body)
         raise _error(answer)
 
-    def call(
-        self, key: str, body: bytes, *, seconds: float, patience_seconds: float, leave_after: float = inf
-    ) -> Message | None:
+    def call(self, key: str, body: bytes, *, seconds: float, patience_seconds: float) -> Message | None:
         """An ANSWER or RAISED of the model process, with the seconds that it ran; None when none is loaded.
 
         `seconds` is how long the call may run, `patience_seconds` how long it may take together with its waiting for
-        others. Raises ModelEnded when it ran for so long, HostUnavailable when it did not, CallLeft when it has not
-        ended after `leave_after` seconds.
+        others. Raises ModelEnded when it ran for so long, HostUnavailable when it did not.
         """
         head = {"key": key, "seconds": seconds, "patience": patience_seconds}
         data = packed(Message(Kind.CALL, head, body))
-        return _answer_of_call(
-            self._ask(
-                lambda connection: connection.sendall(data), max(seconds, patience_seconds), leave_after=leave_after
-            )
-        )
+        answer = self._ask(lambda connection: connection.sendall(data), max(seconds, patience_seconds))
+        if answer.kind in (Kind.ANSWER, Kind.RAISED):
+            return answer
+        if answer.kind in (Kind.NOT_LOADED, Kind.REFUSED):  # a new process did not load it; `load` tells why
+            return None
+        raise _error(answer)
 
     def state(self, *, timeout_seconds: float | None = None) -> dict[str, Any]:
         """The host's process id, and key, process id, state and bytes of each model process. Raises HostUnavailable."""
@@ -118,17 +115,16 @@ class HostClient:
         patience_seconds: float | None = None,
         *,
         margin_seconds: float | None = None,
-        leave_after: float = inf,
     ) -> Message:
         patience_seconds = self._patience_seconds if patience_seconds is None else patience_seconds
         margin = _MARGIN_SECONDS if margin_seconds is None else margin_seconds
-        leave_at = time.monotonic() + leave_after
-        give_up_at = min(time.monotonic() + patience_seconds, leave_at)
+        give_up_at = time.monotonic() + patience_seconds
         while True:
+            connection = self._take()
             try:
-                connection = self._take() or self._connected(leave_at)
-                exchange = _Exchange(connection, send, seconds + margin, leave_at)
-                answer = exchange.answer(leave_at)
+                if connection is None:
+                    connection = self._connected()
+                answer = _exchange(connection, send, seconds + margin)
             except TimeoutError as error:
                 raise HostUnavailable("The model host does not answer.") from error
             except (OSError, Closed) as error:
@@ -140,20 +136,8 @@ class HostClient:
             except ProtocolError as error:
                 raise HostUnavailable(f"The model host answered what is no message: {error}.") from error
             else:
-                if answer is None:
-                    raise CallLeft(partial(self._end_of, exchange))
-                self._idle.append((os.getpid(), exchange.connection))
+                self._idle.append((os.getpid(), connection))
                 return answer
-
-    def _end_of(self, exchange: "_Exchange") -> None:
-        """Of a call that was left."""
-        try:
-            answer = exchange.answer()
-        except (OSError, Closed, ProtocolError) as error:
-            raise HostUnavailable("The model host does not answer.") from error
-        if answer is not None:
-            self._idle.append((os.getpid(), exchange.connection))
-            _answer_of_call(answer)
 
     def _take(self) -> socket.socket | None:
         """A connection of this process's own; one that was open when it was forked belongs to its parent."""
@@ -165,10 +149,10 @@ class HostClient:
                 connection.close()
         return None
 
-    def _connected(self, until: float) -> socket.socket:
+    def _connected(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            connection.settimeout(min(_PATIENCE_SECONDS, _seconds_until(until)))
+            connection.settimeout(_PATIENCE_SECONDS)
             connection.connect(str(self._address))
         except BaseException:
             connection.close()
@@ -176,49 +160,21 @@ class HostClient:
         return connection
 
 
-class _Exchange:
-    """A message that is sent, and its answer to come. Closes the connection unless the whole answer has come."""
-
-    def __init__(
-        self, connection: socket.socket, send: Callable[[socket.socket], None], seconds: float, send_until: float
-    ) -> None:
-        self.connection, self._reader = connection, of_ours()
-        self._deadline = time.monotonic() + seconds
-        try:
-            connection.settimeout(min(seconds, _seconds_until(send_until)))
-            send(connection)
-        except BaseException:
-            connection.close()
-            raise
-
-    def answer(self, until: float = inf) -> Message | None:
-        """None when it has not come by then; it can be asked for again. Raises TimeoutError, Closed, ProtocolError."""
-        try:
-            return receive(partial(self._read, min(self._deadline, until)), self._reader)
-        except TimeoutError:
-            if until < self._deadline:
-                return None
-            self.connection.close()
-            raise
-        except BaseException:
-            self.connection.close()
-            raise
-
-    def _read(self, deadline: float, count: int) -> bytes:
-        self.connection.settimeout(_seconds_until(deadline))
-        return self.connection.recv(count)
+def _exchange(connection: socket.socket, send: Callable[[socket.socket], None], seconds: float) -> Message:
+    """Closes the connection unless the whole answer has come."""
+    try:
+        deadline = time.monotonic() + seconds
+        connection.settimeout(seconds)
+        send(connection)
+        return receive(partial(_read, connection, deadline), of_ours())
+    except BaseException:
+        connection.close()
+        raise
 
 
-def _seconds_until(deadline: float) -> float:
-    return max(deadline - time.monotonic(), 0.001)
-
-
-def _answer_of_call(answer: Message) -> Message | None:
-    if answer.kind in (Kind.ANSWER, Kind.RAISED):
-        return answer
-    if answer.kind in (Kind.NOT_LOADED, Kind.REFUSED):  # a new process did not load it; `load` tells why
-        return None
-    raise _error(answer)
+def _read(connection: socket.socket, deadline: float, count: int) -> bytes:
+    connection.settimeout(max(deadline - time.monotonic(), 0.001))
+    return connection.recv(count)
 
 
 def _error(answer: Message) -> BaseException:

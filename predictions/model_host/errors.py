@@ -1,6 +1,5 @@
 """What a client of the model host meets beside answers. Pure."""
 
-from collections.abc import Callable
 from typing import ClassVar
 
 
@@ -22,24 +21,14 @@ class WrongAnswers(Exception):
 class ModelEnded(BaseException):
     """A model process that hung or ended in a call or while it loaded, and that is gone.
 
-    `kind` is one of registry.models.incident.Kind, `detail` says what was seen, with the frames that the process wrote
-    itself. Of all that are told of one end, one is `is_first`. Not an Exception, so that the search for bad rows does
-    not take it for theirs.
+    `kind` is one of registry.models.incident.Kind, `detail` says what was seen, with the frames that the
+    process wrote itself. Of all that are
+    told of one end, one is `is_first`. Not an Exception, so that the search for bad rows does not take it for theirs.
     """
 
     def __init__(self, kind: str, detail: str, *, is_first: bool = True) -> None:
         super().__init__(detail)
         self.kind, self.detail, self.is_first = kind, detail, is_first
-
-
-class CallLeft(BaseException):
-    """A call that runs for longer than its caller waits. `end` blocks until it ends, and raises what a call raises.
-    Not an Exception, for the same reason.
-    """
-
-    def __init__(self, end: Callable[[], object]) -> None:
-        super().__init__("The call still runs.")
-        self.end = end
 
 
 class ModelRefused(Exception):

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -55,15 +54,14 @@ class _Span:
         return self.start + len(self.work.rows)
 
 
-def execute(version: ModelVersion, batch: Sequence[Work], *, leave_after: float = inf) -> list[Completion]:
+def execute(version: ModelVersion, batch: Sequence[Work]) -> list[Completion]:
     """Predict a batch with one version: a completion for each prediction, also where rows fail.
 
     Those that ask for the same outputs share their calls; a bad row fails its own prediction only. Raises Unavailable
     when the pipeline is unreachable at the moment, and ModelEnded, once it is reported as an incident, when it took
-    longer than MLSERVE_BATCH_SECONDS or its process ended; then none of them has a completion. Who waits no longer than
-    `leave_after` seconds may meet NotLoaded and CallLeft, too.
+    longer than MLSERVE_BATCH_SECONDS or its process ended; then none of them has a completion.
     """
-    budget = Budget(settings.MLSERVE_BATCH_SECONDS, leave_after=leave_after)
+    budget = Budget(settings.MLSERVE_BATCH_SECONDS)
     by_outputs: dict[str, list[Work]] = {}
     for work in batch:
         by_outputs.setdefault(work.outputs, []).append(work)
@@ -102,7 +100,7 @@ def _execute_same_outputs(
 ) -> list[Completion]:
     spans, rows = _lay_out(works)
     try:
-        loaded_models.load(version, may_wait=budget.may_load)
+        loaded_models.load(version)
         started = time.monotonic()
         answers, failures = predict_rows(version, rows, outputs, budget=budget)
     except Unavailable as error:

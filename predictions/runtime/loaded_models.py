@@ -44,28 +44,13 @@ _keys: OrderedDict[tuple[int, str], str] = OrderedDict()
 _loaded: dict[str, Loaded] = {}
 
 
-class NotLoaded(BaseException):
-    """The version has to be loaded first, and this caller cannot wait for that. Not an Exception: no row's fault."""
-
-
 class Budget:
     """Time for the calls of a batch: `seconds_left` to run, and until `ends_at` together with waiting for others, from
-    when the first of them is made: loading has a time of its own. Who cannot wait for the end leaves after
-    `leave_after` seconds, and has nothing loaded.
+    when the first of them is made: loading has a time of its own.
     """
 
-    def __init__(self, seconds: float, *, leave_after: float = inf) -> None:
+    def __init__(self, seconds: float) -> None:
         self.seconds, self.seconds_left, self.ends_at = seconds, seconds, inf
-        self._leave_at = time.monotonic() + leave_after
-
-    @property
-    def may_load(self) -> bool:
-        return self._leave_at == inf
-
-    @property
-    def leave_after(self) -> float:
-        """Seconds from now."""
-        return max(self._leave_at - time.monotonic(), 0.0)
 
     def require_rest(self) -> None:
         """Raises ModelEnded when the calls have run for too long, Unavailable when they have waited for too long."""
@@ -81,23 +66,19 @@ def predict(
 ) -> dict[str, list[Any]]:
     """One call per output: {"predictions": …} with one JSON value per row, in the rows' order.
 
-    Raises Unavailable when the pipeline is unreachable, ModelEnded when its process hung or ended, NotLoaded and
-    CallLeft for who cannot wait, else what stands for what the pipeline raised. Without a `budget` a call may take
-    MLSERVE_BATCH_SECONDS.
+    Raises Unavailable when the pipeline is unreachable, ModelEnded when its process hung or ended, else what stands for
+    what the pipeline raised. Without a `budget` a call may take MLSERVE_BATCH_SECONDS.
     """
     budget = budget or Budget(settings.MLSERVE_BATCH_SECONDS)
     body = packed_call(to_columns(version.record_schema, rows), len(rows), outputs)
     with span("predict", rows=len(rows)):
         for _ in range(_MOST_LOADS):
-            load(version, may_wait=budget.may_load)
+            load(version)
             budget.require_rest()
+            patience = budget.ends_at - time.monotonic()
             try:
                 answer = host_access.client().call(
-                    _key_of(version),
-                    body,
-                    seconds=budget.seconds_left,
-                    patience_seconds=budget.ends_at - time.monotonic(),
-                    leave_after=budget.leave_after,
+                    _key_of(version), body, seconds=budget.seconds_left, patience_seconds=patience
                 )
             except HostUnavailable as error:
                 raise Unavailable(str(error)) from error
@@ -113,17 +94,15 @@ def predict(
     return read_answers(answer.body, names=names, row_count=len(rows))
 
 
-def load(version: ModelVersion, *, seconds: float | None = None, may_wait: bool = True) -> Loaded:
+def load(version: ModelVersion, *, seconds: float | None = None) -> Loaded:
     """Have the version's pipeline in a process, which takes nothing where this process knows that there is one.
 
-    Raises Unavailable, ModelEnded if its process did not survive loading it, or NotLoaded instead of waiting for it.
-    Only what this service admitted is read at all. What is loaded is not asked for again: it was admitted.
+    Raises Unavailable, or ModelEnded if its process did not survive loading it. Only what this service admitted is
+    read at all. What is loaded is not asked for again: it was admitted.
     """
     key = _key_of(version)
     if (known := _loaded.get(key)) is not None:
         return known
-    if not may_wait:
-        raise NotLoaded
     try:
         with span("load", model=version.model.name, version=version.tag):
             loaded = _load(version, seconds or settings.MLSERVE_BATCH_SECONDS)

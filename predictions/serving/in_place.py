@@ -6,10 +6,9 @@ next call, and its finished rows are stored together before any of its callers i
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -18,15 +17,13 @@ from django.db import DataError, IntegrityError, connection
 from django.utils import timezone
 
 from mlserve.errors import Overloaded, Unavailable
-from predictions.batching.micro_batching import CallEnded, MicroBatcher, Overfull, StillRuns
+from predictions.batching.micro_batching import CallEnded, MicroBatcher, Overfull
 from predictions.batching.pace import Paces
-from predictions.model_host.errors import CallLeft, HostUnavailable, ModelEnded
 from predictions.models import Prediction, end_at_once
 from predictions.models.completion import Completion
 from predictions.runtime import incidents, loaded_models
 from predictions.runtime.accounting import about_batch, count_stored
 from predictions.runtime.execution import Work, execute
-from predictions.runtime.loaded_models import NotLoaded
 from predictions.serving.recording import record
 from predictions.store.waiting import MOST_WAITING
 from registry.models import ModelVersion
@@ -96,7 +93,7 @@ def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_sec
     except CallEnded as error:
         log.warning("A prediction of %s is left to the workers: %s", version, str(error).partition("\n")[0])
         return False
-    except HasToWait as error:
+    except ArtifactUnreachable as error:
         log.warning("%s waits: %s", version, error)
         return False
     except Overfull as error:
@@ -111,46 +108,20 @@ def approaching() -> AbstractContextManager[None]:
     return shared_calls.approach()
 
 
-class HasToWait(Exception):
-    """The artifact's storage or the model host does not answer in time."""
+class ArtifactUnreachable(Exception):
+    """The artifact's storage, or the host that calls it, does not answer in time."""
 
 
-def _call_for_all(batch: Sequence[_Waiting]) -> None:
-    """In the thread of a line."""
-    try:
-        _call(batch)
-    finally:
-        connection.close()  # it needs one to load a version or to report an incident only
-
-
-def _call_here(waiting: _Waiting, seconds: float) -> bool:
-    """In the thread of the request, which waits no longer than `seconds`. False when the version has to be loaded."""
-    try:
-        _call([waiting], leave_after=seconds)
-    except NotLoaded:
-        return False
-    except CallLeft as left:
-        raise StillRuns(partial(_await_end, waiting.prediction.version, left)) from None
-    return True
-
-
-def _await_end(version: ModelVersion, left: CallLeft) -> None:
-    """Nobody waits for the answer any more, but if its process hangs or ends, that is to be known."""
-    try:
-        with suppress(ModelEnded, HostUnavailable), incidents.reported(version.pk):
-            left.end()
-    finally:
-        connection.close()
-
-
-def _call(batch: Sequence[_Waiting], *, leave_after: float = inf) -> None:
+def _call(batch: Sequence[_Waiting]) -> None:
     started_at = timezone.now()
     version = batch[0].prediction.version
     with about_batch([waiting.prediction for waiting in batch], begun_at=started_at):
         try:
-            completions = execute(version, [waiting.work for waiting in batch], leave_after=leave_after)
+            completions = execute(version, [waiting.work for waiting in batch])
         except Unavailable as error:
-            raise HasToWait(error.detail) from error
+            raise ArtifactUnreachable(error.detail) from error
+        finally:
+            connection.close()  # the thread of a line needs one to load a version or to report an incident only
     by_id = {completion.prediction_id: completion for completion in completions}
     _note_pace(version, batch, by_id)
     now = timezone.now()
@@ -184,10 +155,5 @@ def _record_ended(predictions: Sequence[Prediction]) -> None:
 
 # Of this process.
 shared_calls: MicroBatcher[_Waiting] = MicroBatcher(
-    _call_for_all,
-    _settle,
-    call_here=_call_here,
-    most_waiting=MOST_WAITING,
-    most_weight=_most_rows,
-    long_call_seconds=_LONG_CALL_SECONDS,
+    _call, _settle, most_waiting=MOST_WAITING, most_weight=_most_rows, long_call_seconds=_LONG_CALL_SECONDS
 )

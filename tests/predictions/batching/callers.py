@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from predictions.batching.micro_batching import MicroBatcher, StillRuns
+from predictions.batching.micro_batching import MicroBatcher
 from tests.waiting import wait_until
 
 PATIENCE = 20.0
@@ -18,8 +18,6 @@ class Machine:
     calls: list[list[Any]] = field(default_factory=list)
     settled: list[list[Any]] = field(default_factory=list)
     settlers: list[str] = field(default_factory=list)
-    callers_here: list[str] = field(default_factory=list)
-    ended_later: list[tuple[Any, str]] = field(default_factory=list)
     is_called: threading.Event = field(default_factory=threading.Event)
     go: threading.Event = field(default_factory=threading.Event)
     fail: Callable[[Sequence[Any]], object] = lambda _: None
@@ -37,19 +35,6 @@ class Machine:
         self.is_called.set()
         assert self.go.wait(PATIENCE)
         self.fail(items)
-
-    def call_here(self, item: Any, seconds: float) -> bool:
-        self.calls.append([item])
-        self.callers_here.append(threading.current_thread().name)
-        self.is_called.set()
-        if not self.go.wait(min(seconds, PATIENCE)):
-            raise StillRuns(lambda: self._end(item))
-        self.fail([item])
-        return True
-
-    def _end(self, item: Any) -> None:
-        assert self.go.wait(PATIENCE)
-        self.ended_later.append((item, threading.current_thread().name))
 
     def called(self) -> list[Any]:
         return [item for call in list(self.calls) for item in call]

@@ -17,11 +17,11 @@ import pytest
 from mlserve.processes.temporary_folders import temporary_folder
 from predictions.model_host import client as client_module
 from predictions.model_host.client import HostClient
-from predictions.model_host.errors import CallLeft, HostUnavailable, ModelEnded
+from predictions.model_host.errors import HostUnavailable
 from predictions.model_host.protocol import Kind, Message, of_ours, packed, receive
 from predictions.model_host.start import SOCKET, Options, end_host, listen_at, start_host
 from tests.paths import ROOT
-from tests.predictions.model_host.running import RunningHost, Version, children_of, packed_acts
+from tests.predictions.model_host.running import RunningHost, Version, children_of
 from tests.waiting import wait_until
 
 _OPTIONS = Options(ROOT, 2**32)
@@ -136,44 +136,6 @@ def test_it_takes_a_refusal_to_load_for_not_loaded(address: Path) -> None:
     """Whoever loads it is told why."""
     with answering(address, packed(Message(Kind.REFUSED, None, b"{}"))), closing(HostClient(address)) as client:
         assert client.call("a", b"", seconds=1, patience_seconds=1) is None
-
-
-def test_it_leaves_a_call_and_takes_its_end_later(host: RunningHost) -> None:
-    version = host.loaded()
-    before = host.descriptors()
-
-    with pytest.raises(CallLeft) as left:
-        host.client.call(version.key, packed_acts("nap"), seconds=9, patience_seconds=9, leave_after=0.05)
-    left.value.end()
-
-    assert version.ask("") == {"predictions": [0.0]}
-    assert host.descriptors() <= before + 1  # the connection of the call is used again
-
-
-def test_it_tells_the_end_of_a_process_whose_call_was_left(host: RunningHost) -> None:
-    version = host.loaded()
-
-    with pytest.raises(CallLeft) as left:
-        host.client.call(version.key, packed_acts("sleep"), seconds=0.5, patience_seconds=9, leave_after=0.05)
-
-    with pytest.raises(ModelEnded) as ended:
-        left.value.end()
-    assert (ended.value.kind, ended.value.is_first) == ("hung", True)
-
-
-@pytest.mark.parametrize("rows", [1, 100_000], ids=["one that is sent", "one that cannot even be sent"])
-def test_it_leaves_a_call_of_a_host_that_stands_still(own_host: RunningHost, rows: int) -> None:
-    version, pid, body = own_host.loaded(), own_host.pid, packed_acts(*[""] * rows)
-    os.kill(pid, signal.SIGSTOP)
-    started = time.monotonic()
-    with pytest.raises((CallLeft, HostUnavailable)) as raised:
-        own_host.client.call(version.key, body, seconds=60, patience_seconds=60, leave_after=0.2)
-    seconds = time.monotonic() - started
-    os.kill(pid, signal.SIGCONT)
-
-    assert seconds < 10
-    if isinstance(raised.value, CallLeft):
-        raised.value.end()
 
 
 def test_it_uses_a_connection_again(host: RunningHost) -> None:

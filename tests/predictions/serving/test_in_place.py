@@ -15,14 +15,14 @@ from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
 from mlserve.prepared import execute_many
-from predictions.model_host.errors import CallLeft
 from predictions.models import Prediction
-from predictions.runtime import host_access, loaded_models
+from predictions.runtime import incidents, loaded_models
 from predictions.runtime.execution import Work
 from predictions.serving import in_place, recording
 from predictions.status import Status
 from registry.inspection.version_request import VersionRequest
-from registry.models import ModelVersion
+from registry.models import Incident, ModelVersion
+from registry.models.incident import Kind
 from registry.publishing import lookup
 from registry.publishing.publish import publish
 from tests import pipelines
@@ -51,8 +51,7 @@ class Slow:
     def __call__(self, version: ModelVersion, rows: Any, outputs: Any, **more: Any) -> Any:
         self.sizes.append(len(rows))
         self.is_called.set()
-        if not self.go.wait(min(20, more["budget"].leave_after)):
-            raise CallLeft(lambda: self.go.wait(20))
+        assert self.go.wait(20)
         return self._predict(version, rows, outputs, **more)
 
 
@@ -323,13 +322,34 @@ def test_it_answers_503_when_the_result_cannot_be_stored(
     assert not Prediction.objects.exists()
 
 
-def test_it_loads_in_a_thread_that_nobody_waits_for(
-    api: APIClient, penguins: ModelVersion, penguin: dict[str, Any]
+def test_it_leaves_a_model_that_ends_its_process_to_the_workers(
+    api: APIClient, penguins: ModelVersion, penguin: dict[str, Any], save: Callable[..., Path]
 ) -> None:
-    assert api.post(URL, penguin, headers=WAIT).status_code == 200
-    host_access.client().forget_all()  # this process does not know
+    version = published(save(pipelines.misbehaves()), [{"a": 0.0, "b": 0.0}])
+    url = "/api/models/other/predict"
+
+    response = api.post(url, {"a": 0.0, "b": 2.0}, headers={"Prefer": "wait=1"})
+
+    assert response.status_code == 202
+    assert Prediction.objects.get().attempts == 0
+    assert [incident.kind for incident in Incident.objects.all()] == [Kind.EXITED]
+    assert incidents.standing().not_in_web == {version.pk}
+    assert api.post(URL, penguin, headers=WAIT).json()["status"] == "succeeded"
+
+
+def test_it_notes_a_version_that_hangs_and_answers_others_meanwhile(
+    api: APIClient, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any], save: Any, settings: Any
+) -> None:
+    settings.MLSERVE_BATCH_SECONDS = 2
+    version = published(save(pipelines.misbehaves()), [{"a": 0.0, "b": 0.0}])
+    api.post(URL, penguin, headers=WAIT)
+    requests.post({"a": 60.0, "b": 0.0}, url="/api/models/other/predict", wait=1)
+    wait_until(lambda: in_place.shared_calls.seconds_in_call(version.pk) > 0)
 
     assert api.post(URL, penguin, headers=WAIT).status_code == 200
+    wait_until(Incident.objects.exists)
+    assert [response.status_code for response in requests.join()] == [202]
+    assert [(each.version, each.kind) for each in Incident.objects.all()] == [(version, Kind.HUNG)]
 
 
 def test_it_predicts_for_the_page(client: Client, penguins: ModelVersion, penguin: dict[str, Any]) -> None:
@@ -351,3 +371,15 @@ def test_it_queues_requests_that_wait_behind_a_long_call(
     slow.go.set()
     assert sorted(response.status_code for response in requests.join()) == [200, 202]
     assert Prediction.objects.count() == 2
+
+
+def test_it_leaves_quarantined_versions_to_the_workers(
+    api: APIClient, penguins: ModelVersion, penguin: dict[str, Any]
+) -> None:
+    incidents.report(penguins.pk, Kind.HUNG, "seen")
+
+    assert api.post(URL, penguin, headers={"Prefer": "wait=1"}).status_code == 202
+
+    Incident.objects.clear(now=timezone.now())
+    incidents.forget_all()
+    assert api.post(URL, penguin, headers=WAIT).status_code == 200
