@@ -21,9 +21,9 @@ class WrongAnswers(Exception):
 class ModelEnded(BaseException):
     """A model process that hung or ended in a call or while it loaded, and that is gone.
 
-    `kind` is one of registry.models.incident.Kind, `detail` says what was seen, with the frames that the
-    process wrote itself. Of all that are
-    told of one end, one is `is_first`. Not an Exception, so that the search for bad rows does not take it for theirs.
+    `kind` is one of registry.models.incident.Kind, `detail` says what was seen, with the frames that the process wrote
+    itself. Of all that are told of one end, one is `is_first`. Not an Exception, so that the search for bad rows does
+    not take it for theirs.
     """
 
     def __init__(self, kind: str, detail: str, *, is_first: bool = True) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from mlserve.errors import Unavailable
 from predictions.batching.halving import RowFailure, call_in_batches
 from predictions.model_host.errors import ModelEnded, described
-from predictions.runtime import loaded_models
+from predictions.runtime import incidents, loaded_models
 from registry.models import ModelVersion
 from registry.models.golden_check import GoldenCheck, Verdict
 from registry.pipelines.environment import installed
@@ -86,14 +86,15 @@ def verify(version: ModelVersion) -> GoldenRerun:
     rows, stored = version.sample_rows, version.golden_outputs
     changes = tuple(_environment_changes(version.environment.get("inspected_with", {})))
     try:
-        loaded_models.load(version, seconds=settings.MLSERVE_INSPECTION_SECONDS)
-        budget = loaded_models.Budget(settings.MLSERVE_INSPECTION_SECONDS)
-        now, failures = call_in_batches(
-            lambda part: loaded_models.predict(version, part, version.outputs, budget=budget),
-            rows,
-            batch_rows=max(len(rows), 1),
-            passing=(Unavailable,),
-        )
+        with incidents.reported(version.pk):
+            loaded_models.load(version, seconds=settings.MLSERVE_INSPECTION_SECONDS)
+            budget = loaded_models.Budget(settings.MLSERVE_INSPECTION_SECONDS)
+            now, failures = call_in_batches(
+                lambda part: loaded_models.predict(version, part, version.outputs, budget=budget),
+                rows,
+                batch_rows=max(len(rows), 1),
+                passing=(Unavailable,),
+            )
     except Unavailable as error:
         return GoldenRerun(version, len(rows), problem=error.detail, may_pass=error.may_pass, changes=changes)
     except ModelEnded as ended:

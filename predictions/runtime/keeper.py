@@ -12,9 +12,8 @@ from typing import Any
 
 from django import db
 
-from predictions.model_host.client import HostClient
 from predictions.model_host.errors import HostUnavailable
-from predictions.model_host.start import listen_at, start_host
+from predictions.model_host.start import end_host, listen_at, start_host
 from predictions.runtime import host_access, loaded_models
 from predictions.runtime.golden_checks import check_live_versions
 from predictions.runtime.warming import warm_models
@@ -58,8 +57,7 @@ class Keeper:
                         self._deaths = 0
                     host, started_at = self._restarted(host), time.monotonic()
         finally:
-            host.kill()
-            host.wait()
+            end_host(host)
 
     def _stop(self, *_: Any) -> None:
         self._is_stopping = True
@@ -74,7 +72,7 @@ class Keeper:
             host.kill()
             return
         try:
-            HostClient(address).state(timeout_seconds=_ANSWERS_WITHIN_SECONDS)
+            host_access.client().state(timeout_seconds=_ANSWERS_WITHIN_SECONDS)
         except HostUnavailable:
             if host.poll() is None and not self._is_stopping:
                 log.error("The model host is silent for %.0f s; ending it", _ANSWERS_WITHIN_SECONDS)  # noqa: TRY400

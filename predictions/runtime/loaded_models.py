@@ -4,6 +4,7 @@
 host, which has a process load it, once per machine    3. rows go there, and JSON values come back
 """
 
+import logging
 import os
 import time
 from collections import OrderedDict
@@ -27,9 +28,12 @@ from registry.models import ModelVersion
 from registry.models.incident import Kind
 from registry.pipelines.outputs import RESULT_NAMES
 from registry.publishing.lookup import require_admitted
+from registry.sandbox.measurement import parts_in_force
 from registry.schema.columns import to_columns
 from registry.schema.record import Row
 from registry.storage.artifacts import local_copy
+
+log = logging.getLogger(__name__)
 
 # A process may be ended for want of memory between two requests of this one for it.
 _MOST_LOADS = 3
@@ -41,7 +45,7 @@ unreachable: Backoff[int] = Backoff()
 # Under what the host knows a version: to it, the same bytes with another schema are another model.
 _keys: OrderedDict[tuple[int, str], str] = OrderedDict()
 # What this process has seen loaded, under the host's keys; it may be ended meanwhile.
-_loaded: dict[str, Loaded] = {}
+_loaded: OrderedDict[str, Loaded] = OrderedDict()
 
 
 class Budget:
@@ -113,7 +117,11 @@ def load(version: ModelVersion, *, seconds: float | None = None) -> Loaded:
     unreachable.end(version.pk)
     if loaded.is_new:
         count_load(version, loaded.seconds)
+        if lacking := set(parts_in_force()) - set(loaded.sandbox):
+            log.error("The process of %s has a weaker sandbox than this machine has: without %s", version, lacking)
     _loaded[key] = loaded
+    while len(_loaded) > _MOST_KEYS:
+        _loaded.popitem(last=False)
     return loaded
 
 

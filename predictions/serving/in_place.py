@@ -93,7 +93,7 @@ def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_sec
     except CallEnded as error:
         log.warning("A prediction of %s is left to the workers: %s", version, str(error).partition("\n")[0])
         return False
-    except ArtifactUnreachable as error:
+    except HasToWait as error:
         log.warning("%s waits: %s", version, error)
         return False
     except Overfull as error:
@@ -108,8 +108,8 @@ def approaching() -> AbstractContextManager[None]:
     return shared_calls.approach()
 
 
-class ArtifactUnreachable(Exception):
-    """The artifact's storage, or the host that calls it, does not answer in time."""
+class HasToWait(Exception):
+    """The artifact's storage or the model host does not answer in time."""
 
 
 def _call(batch: Sequence[_Waiting]) -> None:
@@ -119,7 +119,7 @@ def _call(batch: Sequence[_Waiting]) -> None:
         try:
             completions = execute(version, [waiting.work for waiting in batch])
         except Unavailable as error:
-            raise ArtifactUnreachable(error.detail) from error
+            raise HasToWait(error.detail) from error
         finally:
             connection.close()  # the thread of a line needs one to load a version or to report an incident only
     by_id = {completion.prediction_id: completion for completion in completions}

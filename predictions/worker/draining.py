@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 
 # How fast each version was in this worker.
 paces = Paces()
-# How often quarantined versions get a turn although others wait.
-_TURN_EVERY_SECONDS = 30.0
+# Quarantined versions get a turn although others wait: a tenth of the time, and at least one within the longest pause.
+_PAUSE_PER_SECOND_OF_TURN, _SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 9.0, 1.0, 30.0
 # How long results wait for an unreachable database before they are given up and computed again.
 _LONGEST_WAIT_SECONDS, _PAUSE_SECONDS = 30.0, 1.0
 _UNREACHABLE_DATABASE = (OperationalError, InterfaceError)
@@ -43,7 +43,9 @@ _UNREACHABLE_DATABASE = (OperationalError, InterfaceError)
 class _State:
     """The state of this worker, in which one thread drains."""
 
-    last_turn = time.monotonic()
+    # Of quarantined versions.
+    turn_began_at: float | None = None
+    next_turn_at = time.monotonic() + _LONGEST_PAUSE_SECONDS
     # Whether an artifact or rows are being fetched, or results wait for the database. A time limit that ends one of
     # them is not caused by the prediction.
     is_fetching = False
@@ -94,13 +96,14 @@ def seconds_to_next_try() -> float | None:
 
 def _claim() -> list[Prediction]:
     unreachable, now = loaded_models.unreachable, time.monotonic()
+    _end_turn(now)
     precedence = Precedence(
         quarantined=incidents.standing().quarantined | unreachable.failing(),
         paused=unreachable.paused(),
         is_storage_paused=bool(payloads.unreachable.paused()),
     )
     # What was unreachable is tried as soon as its pause has ended, even if others wait, because it may answer again.
-    is_due = bool(unreachable.failing() - unreachable.paused()) or now > _State.last_turn + _TURN_EVERY_SECONDS
+    is_due = bool(unreachable.failing() - unreachable.paused()) or now >= _State.next_turn_at
     batch = claim(
         holder=heartbeat.worker_name(),
         now=timezone.now(),
@@ -109,8 +112,15 @@ def _claim() -> list[Prediction]:
         most_rows=_most_rows,
     )
     if batch and batch[0].version_id in precedence.quarantined:
-        _State.last_turn = now
+        _State.turn_began_at = now
     return batch
+
+
+def _end_turn(now: float) -> None:
+    if _State.turn_began_at is not None:
+        pause = _PAUSE_PER_SECOND_OF_TURN * (now - _State.turn_began_at)
+        _State.next_turn_at = now + min(max(pause, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+        _State.turn_began_at = None
 
 
 def _most_rows(version_id: int) -> int:

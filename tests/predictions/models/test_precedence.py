@@ -107,10 +107,23 @@ def test_it_lets_no_prediction_wait_for_ever_under_load(
 ) -> None:
     submit_rows()
     theirs = submit_rows(version=troubled)
-    monkeypatch.setattr(draining._State, "last_turn", time.monotonic() - 60)
+    monkeypatch.setattr(draining._State, "next_turn_at", time.monotonic())
 
     assert [each.pk for each in draining._claim()] == [theirs.pk]
-    assert draining._State.last_turn > time.monotonic() - 10
+
+
+@pytest.mark.parametrize(("seconds", "pause"), [(0.01, 1), (0.5, 4.5), (30, 30)])
+def test_it_gives_them_a_tenth_of_the_time_under_load(
+    submit_rows: Submit, troubled: ModelVersion, monkeypatch: pytest.MonkeyPatch, seconds: float, pause: float
+) -> None:
+    """So that what ends its process at once is given up within seconds, and what hangs does not keep the worker."""
+    ours, now = [submit_rows() for _ in range(2)], time.monotonic()
+    submit_rows(version=troubled)
+    monkeypatch.setattr(draining._State, "turn_began_at", now - seconds)
+    monkeypatch.setattr(draining._State, "next_turn_at", now)
+
+    assert {each.pk for each in draining._claim()} == {each.pk for each in ours}
+    assert draining._State.next_turn_at == pytest.approx(now + pause, abs=0.9 * pause)
 
 
 def test_it_takes_them_last_although_a_storage_was_unreachable_once(
@@ -124,7 +137,7 @@ def test_it_takes_them_last_although_a_storage_was_unreachable_once(
     loaded_models.unreachable._pauses[another.pk] = _Pause(until=time.monotonic() - 60, seconds=0.5)
     submit_rows(version=troubled)
     other = submit_rows()
-    monkeypatch.setattr(draining._State, "last_turn", time.monotonic())
+    monkeypatch.setattr(draining._State, "next_turn_at", time.monotonic() + 60)
 
     assert [each.pk for each in draining._claim()] == [other.pk]
 
