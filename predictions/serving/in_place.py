@@ -25,6 +25,7 @@ from predictions.runtime import incidents, loaded_models
 from predictions.runtime.accounting import about_batch, count_stored
 from predictions.runtime.execution import Work, execute
 from predictions.serving.recording import record
+from predictions.status import Status
 from predictions.store.waiting import MOST_WAITING
 from registry.models import ModelVersion
 from registry.schema.record import Row
@@ -135,6 +136,13 @@ def _note_pace(version: ModelVersion, batch: Sequence[_Waiting], by_id: Mapping[
     by_outputs = {waiting.work.outputs: by_id[waiting.prediction.pk].predict_seconds for waiting in batch}
     seconds, rows = sum(by_outputs.values()), sum(len(waiting.work.rows) for waiting in batch)
     paces.record(version.pk, rows=rows, seconds=seconds, call_seconds=seconds)
+
+
+def note_pace_of_worker(ended: Prediction) -> None:
+    """So that the next request as large as this one is predicted here, if that is quick enough."""
+    if ended.status == Status.SUCCEEDED and ended.predict_seconds:
+        seconds = ended.predict_seconds
+        paces.record(ended.version_id, rows=ended.row_count, seconds=seconds, call_seconds=seconds)
 
 
 def _settle(batch: Sequence[_Waiting]) -> None:

@@ -18,7 +18,7 @@ from mlserve.permissions import token_id_of
 from predictions.metrics.counters import count_refused
 from predictions.models import Prediction
 from predictions.models.payloads import discard, inline_or_store
-from predictions.serving.in_place import fits_in_place, predict_in_place, shared_calls
+from predictions.serving.in_place import fits_in_place, note_pace_of_worker, predict_in_place, shared_calls
 from predictions.serving.recording import record
 from predictions.store.reading import find_readable
 from predictions.store.waiting import wait_until_ended
@@ -87,7 +87,9 @@ def submit(
         return prediction
     shared_calls.turn_away()
     if wait_seconds and wait_until_ended(prediction.pk, deadline - time.monotonic()):
-        return find_readable(prediction.pk, user) or prediction
+        ended = find_readable(prediction.pk, user) or prediction
+        note_pace_of_worker(ended)
+        return ended
     return prediction
 
 
