@@ -15,7 +15,7 @@ def make_admin(deployment: Deployment, name: str) -> None:
     """Zappa passes a command as one line that it splits at spaces, without quoting."""
     if not name or any(character.isspace() for character in name):
         raise DeploymentFailed(f"{name!r} cannot be a user's name here: it is empty or contains a space.")
-    password = secrets.token_urlsafe(15)
+    password = secrets.token_hex(15)
     function = deployment.look().function_name(WORKER)
     try:
         deployment.account.invoke(function, {"manage": f"make_admin {name} --hash {_hash(password)}"})

@@ -36,7 +36,8 @@ def _found(client: Any, function: str, queue_arn: str) -> Mapping[str, Any]:
     if not found:
         raise MappingBroken(
             f"No mapping leads from {queue_arn} to {function}: AWS refused it (Zappa's error is above). Is the queue "
-            "there, and its visibility timeout at least the function's timeout? manage.py create_queue makes it so."
+            "there, and its visibility timeout at least the function's timeout? "
+            ".venv/bin/python manage.py create_queue makes it so."
         )
     return dict(found[0])
 

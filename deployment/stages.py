@@ -10,7 +10,7 @@ from deployment.policy import Needs, Place, parameters_in, policy
 REQUIRED = {
     "SECRET_KEY": "50 or more random characters, or ssm:/name of a parameter",
     "DATABASE_URL": "postgres://user:password@host/name, or ssm:/name of a parameter",
-    "MLSERVE_BUCKET": "the bucket for artifacts: manage.py create_bucket NAME",
+    "MLSERVE_BUCKET": "the bucket for artifacts: .venv/bin/python manage.py create_bucket NAME",
 }
 REGION_MISSING = "AWS_DEFAULT_REGION: where to deploy, such as eu-central-1"
 DEFAULT_QUEUE_NAME = "mlserve"

@@ -190,7 +190,10 @@ class Overloaded(Unavailable):
 
 class QueueMissing(Unavailable):
     slug, title = "queue-missing", "The queue does not exist"
-    meaning = "The service is configured for a queue that does not exist yet. Its operator runs `create_queue`."
+    meaning = (
+        "The service is configured for a queue that does not exist yet. "
+        "Its operator runs `.venv/bin/python manage.py create_queue`."
+    )
 
 
 class ArtifactUnavailable(Unavailable):
@@ -209,7 +212,8 @@ class NotAdmitted(ArtifactUnavailable):
     slug, title = "not-admitted", "The model's artifact was not admitted by this service"
     meaning = (
         "Each artifact is signed when it has passed its inspection, and the signature is checked before each load. "
-        "Here it is missing or wrong, so nothing was loaded. An operator runs `manage.py admit_models`."
+        "Here it is missing or wrong, so nothing was loaded. "
+        "An operator runs `.venv/bin/python manage.py admit_models`."
     )
 
 

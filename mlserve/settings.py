@@ -4,15 +4,13 @@ Safe by default: without variables nothing starts, because SECRET_KEY is missing
 docs/settings.md explains the variables to operators; this module gives the reason for each default.
 """
 
-import contextlib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
-import dj_database_url
-from django.core.exceptions import ImproperlyConfigured
-
+from mlserve.conf.database import database
 from mlserve.conf.env import Env
 from mlserve.conf.library_settings import *  # noqa: F403 - all of it are settings
 from mlserve.conf.parameters import resolved
@@ -22,7 +20,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 ON_LAMBDA = bool(env.text("AWS_LAMBDA_FUNCTION_NAME"))
 # The data of a single machine: SQLite's file, artifacts without a bucket, caches, collected static files. A function on
 # Lambda may write to /tmp only.
-VAR_DIR = Path(env.text("MLSERVE_DATA_DIR") or ("/tmp/mlserve" if ON_LAMBDA else BASE_DIR / "var")).absolute()  # noqa: S108
+_VAR_DIR = Path("/tmp/mlserve") if ON_LAMBDA else BASE_DIR / "var"  # noqa: S108
+VAR_DIR = env.folder("MLSERVE_DATA_DIR", _VAR_DIR, project=BASE_DIR)
 
 # --- Security ----------------------------------------------------------------------------------------------
 ON_LAPTOP = env.flag("DEBUG", default=False)
@@ -37,13 +36,11 @@ SECRET_KEY = env.secret(
 )
 # Earlier keys, separated by commas: what they signed is still accepted, such as sessions and admissions of models.
 SECRET_KEY_FALLBACKS = env.names("SECRET_KEY_FALLBACKS")
-ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]") if ON_LAPTOP else ())
-CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
+ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]") if ON_LAPTOP else ())
+CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
 # A laptop has no TLS; everywhere else a proxy ends it and says so in this header.
 SECURE_PROXY_SSL_HEADER = None if ON_LAPTOP else ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = not ON_LAPTOP
-# Health probes come from inside, without TLS and without the header.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SESSION_COOKIE_SECURE = not ON_LAPTOP
 CSRF_COOKIE_SECURE = not ON_LAPTOP
 SECURE_HSTS_SECONDS = 0 if ON_LAPTOP else 365 * 24 * 3600
@@ -91,11 +88,19 @@ MIDDLEWARE = [
 MLSERVE_API_PREFIX = "/api/"
 # For requests of the API that no browser sent (mlserve/http/handlers.py).
 MLSERVE_API_MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", "mlserve.http.problems.ProblemMiddleware"]
+# For probes, whose Host is an address of this machine: nothing that reads it. Staff may read /metrics by their session.
+MLSERVE_PROBE_MIDDLEWARE = [
+    *MLSERVE_API_MIDDLEWARE,
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+]
 ROOT_URLCONF = "mlserve.urls"
 WSGI_APPLICATION = "mlserve.wsgi.application"
 APPEND_SLASH = False
 # Where the root of the host is not the service's, as behind API Gateway, whose addresses begin with the stage.
 FORCE_SCRIPT_NAME = env.base_path("MLSERVE_BASE_PATH") or None
+# Probes come from inside, without TLS and without the header.
+SECURE_REDIRECT_EXEMPT = [rf"^{re.escape((FORCE_SCRIPT_NAME or '')[1:])}/?(healthz|readyz|metrics)$"]
 # A browser accepts a cookie of such a name only over TLS and, with __Host-, from this very host. Below a base path
 # another service may run on the same host; there the path distinguishes its cookies from ours.
 _COOKIE = "" if ON_LAPTOP else "__Secure-" if FORCE_SCRIPT_NAME else "__Host-"
@@ -149,54 +154,7 @@ MLSERVE_TOKEN_DAYS = env.number("MLSERVE_TOKEN_DAYS", default=90, at_least=1, at
 AXES_FAILURE_LIMIT = env.number("MLSERVE_SIGN_IN_FAILURES", default=10, at_least=1)
 
 # --- Database ----------------------------------------------------------------------------------------------
-_SQLITE_OPTIONS: dict[str, Any] = {
-    # A reading transaction that becomes a writing one fails at once when another writer was faster, despite the
-    # timeout; IMMEDIATE takes the write lock at the start, so that writers wait for each other instead.
-    "transaction_mode": "IMMEDIATE",
-    "timeout": 20,
-    # WAL: readers never wait for the writer. NORMAL: a killed process loses nothing; a power cut may lose the last
-    # moments, which a laptop's disk loses in any case. PostgreSQL is for servers.
-    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-}
-
-# An unreachable server must not block a request for ever: libpq would wait for minutes, or without end. In seconds,
-# except tcp_user_timeout, which is in milliseconds.
-_POSTGRES_OPTIONS: dict[str, Any] = {
-    "connect_timeout": 10,
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
-
-
-def _database() -> dict[str, Any]:
-    url = env.text("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'mlserve.sqlite3'}"
-    if url.partition(":")[0] not in ("postgres", "postgresql", "sqlite"):
-        raise ImproperlyConfigured(  # without the URL itself, which holds a password
-            f"DATABASE_URL begins with {url.partition(':')[0]!r}; allowed is postgres://user:password@host/name "
-            "or sqlite:///path."
-        )
-    database: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
-    if _is_sqlite(database):
-        database["OPTIONS"] = {**database.get("OPTIONS", {}), **_SQLITE_OPTIONS}
-        database["CONN_MAX_AGE"] = None
-        database["CONN_HEALTH_CHECKS"] = False
-        # Tests use a file, too: the locks of an in-memory database are others.
-        database["TEST"] = {"NAME": f"{database['NAME']}-test"}
-        with contextlib.suppress(OSError):  # opening the file gives a better error
-            # SQLite makes its file, which contains inputs, readable for every user of the machine.
-            Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    else:
-        database["OPTIONS"] = {**_POSTGRES_OPTIONS, **database.get("OPTIONS", {})}
-    return database
-
-
-def _is_sqlite(database: dict[str, Any]) -> bool:
-    return bool(database["ENGINE"].endswith("sqlite3"))
-
-
-DATABASES = {"default": _database()}
+DATABASES = {"default": database(env, data_folder=VAR_DIR, project=BASE_DIR)}
 
 # --- Files -------------------------------------------------------------------------------------------------
 MLSERVE_BUCKET = env.text("MLSERVE_BUCKET")
@@ -225,7 +183,7 @@ STORAGES = {
     "artifacts": _S3_ARTIFACTS if MLSERVE_BUCKET else _LOCAL_ARTIFACTS,
 }
 # Copies of artifacts from the bucket, on the disk of the process that loads them.
-MLSERVE_CACHE_DIR = Path(env.text("MLSERVE_CACHE_DIR") or VAR_DIR / "cache")
+MLSERVE_CACHE_DIR = env.folder("MLSERVE_CACHE_DIR", VAR_DIR / "cache", project=BASE_DIR)
 # A function's /tmp has half a gibibyte by default.
 MLSERVE_CACHE_BYTES = env.size_bytes("MLSERVE_CACHE_BYTES", default=400 * 2**20 if ON_LAMBDA else 10 * 2**30)
 # From the host's root, or the first request that reads it would determine its prefix.
@@ -268,9 +226,8 @@ MLSERVE_MAX_ROWS = env.number("MLSERVE_MAX_ROWS", default=50_000, at_least=1)
 MLSERVE_MAX_WAIT = env.number("MLSERVE_MAX_WAIT", default=25, at_least=0, at_most=600)
 # Each waiting request holds a thread of its web process, and each thread a database connection, of which PostgreSQL
 # allows 100 by default. A quarter of the threads is reserved for requests that do not wait.
-MLSERVE_WEB_THREADS = env.number(
-    "MLSERVE_WEB_THREADS", default=64 if _is_sqlite(DATABASES["default"]) else 32, at_least=4, at_most=1024
-)
+_WEB_THREADS = 64 if DATABASES["default"]["ENGINE"].endswith("sqlite3") else 32
+MLSERVE_WEB_THREADS = env.number("MLSERVE_WEB_THREADS", default=_WEB_THREADS, at_least=4, at_most=1024)
 # Of several requests together: a call costs about the same for 1 row and for some hundred; beyond that only latency
 # grows.
 MLSERVE_BATCH_ROWS = env.number("MLSERVE_BATCH_ROWS", default=512, at_least=1)

@@ -29,6 +29,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mlserve.errors import FieldError, MlserveError
+from mlserve.observability.database_errors import trouble_of
+from mlserve.processes.standard_streams import leave_stdout
 
 _MOST_LISTED_ERRORS = 20
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -36,8 +38,6 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _UNBOUNDED_COLUMNS = 100_000
 # On a narrower terminal the lines of a table wrap, which is ugly but loses nothing.
 _FEWEST_COLUMNS = 80
-# SQLSTATE of PostgreSQL's "undefined table" and "undefined column", whose messages are translated.
-_UNDEFINED = frozenset({"42P01", "42703"})
 
 
 class TerminalCommand(BaseCommand):
@@ -134,9 +134,8 @@ class TerminalCommand(BaseCommand):
         sys.exit(refusal.returncode)
 
     def _leave_stdout(self) -> None:
-        """Python flushes once more at its end, which must not fail on a closed stream."""
         if self._called_from_command_line:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            leave_stdout()
 
     def _show_unencodable(self, *streams: Any) -> None:
         """A terminal that cannot show a character shows its number instead of ending the command."""
@@ -201,12 +200,11 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
     if isinstance(error, db.Error):
-        if _is_unmigrated(error):
-            return f"The database lacks a table or column ({error}). Run `python manage.py migrate`."
-        return f"The database did not answer ({error}). Check DATABASE_URL, and that its server runs."
+        return database_sentence(error)
     return str(error)
 
 
-def _is_unmigrated(error: db.Error) -> bool:
-    undefined = getattr(error.__cause__, "sqlstate", None) in _UNDEFINED
-    return undefined or str(error).startswith(("no such table", "no such column"))
+def database_sentence(error: db.Error) -> str:
+    """What an error of the database means, and what to do."""
+    trouble = trouble_of(error)
+    return trouble.for_operators(error) if trouble else f"The database refused it: {error}"

@@ -41,7 +41,7 @@ def functions_share_a_queue(**_: Any) -> list[CheckMessage]:
     return [
         Error(
             f"MLSERVE_QUEUE is {settings.MLSERVE_QUEUE!r} in a function on Lambda, which is started by SQS only.",
-            hint="Set MLSERVE_QUEUE=sqs; `manage.py create_queue` makes the queue.",
+            hint="Set MLSERVE_QUEUE=sqs; `.venv/bin/python manage.py create_queue` makes the queue.",
             id="predictions.E003",
         )
     ]

@@ -35,6 +35,7 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "penguins"
 @pytest.fixture(autouse=True)
 def _own_files(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Artifacts and caches of a test lie in its own folder, and nothing that a process remembers outlives it."""
+    from mlserve.observability import repeated_lines
     from mlserve.operations import health
     from predictions.models import payloads
     from predictions.runtime import incidents, loaded_models
@@ -51,6 +52,7 @@ def _own_files(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     }
     settings.MLSERVE_CACHE_DIR = tmp_path / "cache"
     monkeypatch.setattr(health, "_recent", health.RecentAnswer(health._check_all))
+    repeated_lines.forget_all()
     loaded_models.forget_all()
     incidents.forget_all()
     payloads.unreachable.forget_all()

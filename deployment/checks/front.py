@@ -34,6 +34,9 @@ def health(evidence: Evidence) -> Finding:
     answer = get(evidence.url(), "/healthz")
     if answer.status != 200:
         return failed(f"{evidence.url()}/healthz answered {answer.status}{_hint(answer)}", _fix(answer))
+    page = get(evidence.url(), "/login")  # probes answer to every Host, pages to those in ALLOWED_HOSTS
+    if page.status == 400:
+        return failed(f"{evidence.url()}/login answered 400", _fix(page))
     return ok(f"{evidence.url()}/healthz answers")
 
 

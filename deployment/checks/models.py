@@ -61,7 +61,7 @@ def packages(evidence: Evidence) -> Finding:
     if different:
         return warning(
             f"{different[0]}" + (f", and {len(different) - 1} more" if len(different) > 1 else ""),
-            "python manage.py verify_models compares the answers; train again with the worker's version",
+            ".venv/bin/python manage.py verify_models compares the answers; train again with the worker's version",
         )
     return ok("the live models were inspected with the worker's versions")
 

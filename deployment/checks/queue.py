@@ -23,14 +23,14 @@ def made_as_it_should_be(evidence: Evidence) -> Finding:
     return judged(
         told(sqs_queues.problems_of, name),
         well=f"{name}, encrypted, with dead letters",
-        fix=f"python manage.py create_queue {name}",
+        fix=f".venv/bin/python manage.py create_queue {name}",
     )
 
 
 def visibility(evidence: Evidence) -> Finding:
     seconds = int(_attributes(evidence, evidence.queue_name)["VisibilityTimeout"])
     timeout = int(evidence.current(WORKER, "Timeout", "timeout_seconds", default=30))
-    fix = f"python manage.py create_queue {evidence.queue_name} --worker-timeout {timeout}"
+    fix = f".venv/bin/python manage.py create_queue {evidence.queue_name} --worker-timeout {timeout}"
     if seconds < timeout:
         return failed(
             f"messages are delivered again after {seconds} s, the worker may take {timeout} s",
@@ -86,6 +86,6 @@ def _attributes(evidence: Evidence, name: str, *, fix_hint: bool = False) -> Map
         url = ask("get_queue_url", QueueName=name)["QueueUrl"]
         found: Mapping[str, str] = ask("get_queue_attributes", QueueUrl=url, AttributeNames=["All"])["Attributes"]
     except Absent as error:
-        hint = f": make deploy, or python manage.py create_queue {evidence.queue_name}" if fix_hint else ""
+        hint = f": make deploy, or .venv/bin/python manage.py create_queue {evidence.queue_name}" if fix_hint else ""
         raise NotYet(f"there is no queue {name}{hint}") from error
     return found

@@ -17,5 +17,5 @@ def bucket(evidence: Evidence) -> Finding:
     return judged(
         told(buckets.problems_of, name),
         well=f"{name}: private, encrypted, versioned",
-        fix=f"python manage.py create_bucket {name}",
+        fix=f".venv/bin/python manage.py create_bucket {name}",
     )

@@ -1,10 +1,12 @@
 """The `.env` of a laptop: `manage.py` reads it, `python -m mlserve.conf.dotenv` writes it once."""
 
+import io
 import os
 import secrets
 from pathlib import Path
 
 import dotenv
+from django.core.exceptions import ImproperlyConfigured
 
 ENV_FILE = Path(__file__).resolve().parent.parent.parent / ".env"
 
@@ -17,9 +19,32 @@ MLSERVE_NEW_MODELS=public
 """
 
 
-def load_dotenv_once() -> None:
-    """Fill the environment from `.env`; a variable that is already set wins."""
-    dotenv.load_dotenv(ENV_FILE, override=False)
+def load_dotenv_once(path: Path = ENV_FILE) -> None:
+    """Fill the environment from `.env`; a variable that is already set wins.
+
+    Raises ImproperlyConfigured when the file cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ImproperlyConfigured(f"{path} cannot be read: {error.strerror}.") from error
+    dotenv.load_dotenv(stream=io.StringIO(_text(content, path)), override=False)
+
+
+def _text(content: bytes, path: Path) -> str:
+    """Without the mark that Windows' editors put at the beginning of UTF-8."""
+    kind = "UTF-16, as PowerShell's > writes it"
+    if b"\0" not in content:
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            kind = "in an older encoding"
+    raise ImproperlyConfigured(
+        f"{path} is {kind}; allowed is UTF-8. Save it so in an editor, or in PowerShell: "
+        "(Get-Content .env) | Set-Content -Encoding utf8 .env"
+    )
 
 
 def write_laptop_env(path: Path = ENV_FILE) -> bool:

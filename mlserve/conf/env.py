@@ -4,17 +4,23 @@ import os
 import re
 import string
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from mlserve.conf import hosts
+from mlserve.conf.paths import absolute
 from mlserve.conf.rates import Rate, rate_of
 
 Value = TypeVar("Value")
 
 _FLAGS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off", ""), False)
 _UNITS = {"": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+_QUOTES = "\"'`"
+_HOST = re.compile(r"[\w.:%-]+", re.ASCII)
+_LAST_PORT = 65535
 _PATH = re.compile(r"[\w.~-]+(/[\w.~-]+)*", re.ASCII)
 
 
@@ -25,11 +31,21 @@ class Env:
         self._variables = variables
 
     def text(self, name: str, default: str = "") -> str:
+        """Raises ImproperlyConfigured for a value in quotes, without the value, which may be a secret."""
+        value = self._raw(name, default)
+        if len(value) > 1 and value[0] == value[-1] and value[0] in _QUOTES:
+            raise ImproperlyConfigured(
+                f"{name} begins and ends with {value[0]}; allowed is the value alone: what sets it (a file for "
+                "containers, a service manager) does not take quotes away as a shell does."
+            )
+        return value
+
+    def _raw(self, name: str, default: str = "") -> str:
         return self._variables.get(name, default).strip()
 
     def secret(self, name: str, *, default: str | None, how_to_make: str) -> str:
         """A value that must be there unless `default` is given; it is never echoed in the error."""
-        value = self.text(name) or default
+        value = self._raw(name) or default
         if value is None:
             raise ImproperlyConfigured(f"{name} is not set. {how_to_make}")
         return value
@@ -37,17 +53,17 @@ class Env:
     def flag(self, name: str, *, default: bool) -> bool:
         if name not in self._variables:
             return default
-        return _parsed(name, self.text(name), lambda value: _FLAGS[value.lower()], "1 or 0")
+        return _parsed(name, self._raw(name), lambda value: _FLAGS[value.lower()], "1 or 0")
 
     def choice(self, name: str, allowed: tuple[str, ...], *, default: str) -> str:
-        value = self.text(name) or default
+        value = self._raw(name) or default
         if value not in allowed:
             raise _refused(name, value, " or ".join(allowed))
         return value
 
     def queue(self, name: str) -> tuple[str, str]:
         """(`orm`, `sqs` or `redis`, address of Redis or ""). The address may hold a password, so no error echoes it."""
-        value = self.text(name) or "orm"
+        value = self._raw(name) or "orm"
         if value in ("orm", "sqs"):
             return value, ""
         if not value.startswith(("redis://", "rediss://", "unix://")):
@@ -59,7 +75,7 @@ class Env:
 
     def base_path(self, name: str) -> str:
         """`/web`, or "" for the root of the host."""
-        value = self.text(name).strip("/")
+        value = self._raw(name).strip("/")
         if value and not _PATH.fullmatch(value):
             raise _refused(name, value, "a path such as /web")
         return f"/{value}" if value else ""
@@ -70,9 +86,49 @@ class Env:
             return list(default)
         return [entry.strip() for entry in self._variables[name].split(",") if entry.strip()]
 
+    def hosts(self, name: str, default: tuple[str, ...] = ()) -> list[str]:
+        """A list for ALLOWED_HOSTS."""
+        return self._each(name, self.names(name, default), hosts.is_host, hosts.HOSTS)
+
+    def origins(self, name: str, default: tuple[str, ...] = ()) -> list[str]:
+        """A list of origins, in lower case as browsers send them."""
+        found = self._each(name, self.names(name, default), hosts.is_origin, hosts.ORIGINS)
+        return [origin.lower() for origin in found]
+
+    def _each(self, name: str, entries: list[str], is_right: Callable[[str], bool], allowed: str) -> list[str]:
+        for entry in entries:
+            if not is_right(entry):
+                raise _refused(name, entry, allowed)
+        return entries
+
+    def folder(self, name: str, default: Path, *, project: Path) -> Path:
+        """The absolute path of a folder that may not exist yet; a relative one begins in `project`."""
+        allowed = f"the path of a folder: absolute, with ~ for the home, or from {project} on; without quotes and $"
+        value = self._raw(name)
+        path = _parsed(name, value, lambda text: absolute(text, project), allowed) if value else default
+        if path.exists() and not path.is_dir():
+            raise _refused(name, str(path), allowed)
+        return path.absolute()
+
+    def address(self, name: str, default: str) -> str:
+        """An address or a host name to listen at. An empty one would mean all addresses."""
+        value = self._raw(name, default)
+        host = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+        if not _HOST.fullmatch(host):
+            raise _refused(name, value, "an address or host name of this machine, such as 127.0.0.1, ::1 or 0.0.0.0")
+        return host
+
+    def port(self, name: str, default: str) -> int:
+        allowed = "a whole number, at least 1, at most 65535"
+        value = self._raw(name, default)
+        port = _parsed(name, value, int, allowed)
+        if not 1 <= port <= _LAST_PORT:
+            raise _refused(name, value, allowed)
+        return port
+
     def number(self, name: str, *, default: int, at_least: int, at_most: int | None = None) -> int:
         allowed = f"a whole number, at least {at_least}" + (f", at most {at_most}" if at_most else "")
-        value = self.text(name)
+        value = self._raw(name)
         number = _parsed(name, value, int, allowed) if value else default
         if value and (number < at_least or (at_most is not None and number > at_most)):
             raise _refused(name, value, allowed)
@@ -81,7 +137,7 @@ class Env:
     def size_bytes(self, name: str, *, default: int, at_least: int = 1) -> int:
         """Bytes: a whole number, or one with a unit (`512MiB`, `1 GiB`, `5MB`)."""
         allowed = f"bytes as 5242880 or 5MiB, at least {at_least}"
-        value = self.text(name)
+        value = self._raw(name)
         size = _parsed(name, value, _size_bytes, allowed) if value else default
         if value and size < at_least:
             raise _refused(name, value, allowed)
@@ -89,7 +145,7 @@ class Env:
 
     def rate(self, name: str, *, default: str) -> Rate | None:
         """How often something may happen (`600/min`); None, for an empty value, is no limit."""
-        return _parsed(name, self.text(name, default), rate_of, "600/min, 10/s, 5000/h, or empty for no limit")
+        return _parsed(name, self._raw(name, default), rate_of, "600/min, 10/s, 5000/h, or empty for no limit")
 
 
 def _parsed(name: str, value: str, parse: Callable[[str], Value], allowed: str) -> Value:

@@ -1,7 +1,8 @@
-"""The WSGI application as two handlers: Django's whole chain of middleware, and a short one for programs.
+"""The WSGI application as three handlers: Django's whole chain of middleware, and short ones for programs and probes.
 
 Without a cookie there is no session, no user of a session, no message to show and no form to protect. The middleware
-for these takes a tenth of the CPU time of a small request (docs/decisions/0010-short-way-for-programs.md).
+for these takes a tenth of the CPU time of a small request (docs/decisions/0010-short-way-for-programs.md). Probes come
+from balancers, which call a machine by its address: their Host is not in ALLOWED_HOSTS, and nothing reads it.
 """
 
 import logging
@@ -17,6 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 
+from mlserve.http.base_path import without_base_path
 from mlserve.http.bodies import Body, Readers, has_body
 from mlserve.http.browser_headers import protect
 from mlserve.observability import logs
@@ -39,7 +41,9 @@ def is_program(meta: Mapping[str, Any]) -> bool:
 
 
 class ShortChain(BaseHandler):
-    """A mixin that makes a handler of Django's use MLSERVE_API_MIDDLEWARE instead of MIDDLEWARE."""
+    """A mixin that makes a handler of Django's use the middleware of another setting than MIDDLEWARE."""
+
+    setting = "MLSERVE_API_MIDDLEWARE"
 
     def load_middleware(self, is_async: bool = False) -> None:
         """As Django's, for middleware without `process_view` and `process_template_response`."""
@@ -47,7 +51,7 @@ class ShortChain(BaseHandler):
         self._template_response_middleware: list[Any] = []
         self._exception_middleware: list[Any] = []
         chain = convert_exception_to_response(self._get_response)  # type: ignore[attr-defined]  # not in the stubs
-        for path in reversed(settings.MLSERVE_API_MIDDLEWARE):
+        for path in reversed(getattr(settings, self.setting)):
             middleware = import_string(path)(chain)
             if hasattr(middleware, "process_exception"):
                 self._exception_middleware.append(middleware.process_exception)
@@ -70,6 +74,10 @@ class ProgramHandler(ShortChain, WSGIHandler):
     pass
 
 
+class ProbeHandler(ShortChain, WSGIHandler):
+    setting = "MLSERVE_PROBE_MIDDLEWARE"
+
+
 class BrowserHandler(WSGIHandler):
     """Django's handler, which also notes for the log who was signed in, if the view used it."""
 
@@ -84,12 +92,13 @@ class Application:
     """Gives each request an id, passes it to the handler that it needs, counts it and logs it."""
 
     def __init__(self) -> None:
-        self._whole, self._short = BrowserHandler(), ProgramHandler()
+        self._whole, self._short, self._probes = BrowserHandler(), ProgramHandler(), ProbeHandler()
         self._readers = Readers(settings.MLSERVE_WEB_THREADS)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         started, request_id = time.perf_counter(), request_id_of(environ)
         answered: list[tuple[str, list[tuple[str, str]]]] = []
+        environ["PATH_INFO"] = without_base_path(environ.get("PATH_INFO", ""))
 
         body_in = Body(environ, self._readers) if has_body(environ) else None
         if body_in is not None:
@@ -102,11 +111,16 @@ class Application:
             answered.append((status, headers))
             return start_response(status, headers, *more)
 
-        is_short = environ.get("PATH_INFO", "").startswith(settings.MLSERVE_API_PREFIX) and is_program(environ)
         with logs.about(request_id=request_id):
-            body = (self._short if is_short else self._whole)(environ, start)
+            body = self._handler_of(environ)(environ, start)
             _note_down(environ, *answered[-1], seconds=time.perf_counter() - started)
         return body
+
+    def _handler_of(self, environ: Mapping[str, Any]) -> WSGIHandler:
+        if environ["PATH_INFO"] in _PROBES:
+            return self._probes
+        is_short = environ["PATH_INFO"].startswith(settings.MLSERVE_API_PREFIX) and is_program(environ)
+        return self._short if is_short else self._whole
 
 
 def _note_down(environ: dict[str, Any], status: str, headers: list[tuple[str, str]], *, seconds: float) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost, PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import get_script_prefix, reverse
@@ -18,6 +17,8 @@ from rest_framework.response import Response
 from mlserve import errors
 from mlserve.errors import BadRequest, LengthRequired, MlserveError, NotFound, TooLarge, Unavailable, problem_object
 from mlserve.http.renderers import PROBLEM_MEDIA_TYPE, dump_json
+from mlserve.observability.database_errors import trouble_of
+from mlserve.observability.repeated_lines import log_again
 
 log = logging.getLogger(__name__)
 
@@ -113,10 +114,9 @@ def _problem_of(error: Exception, path: str) -> tuple[dict[str, Any], dict[str, 
         return _foreign(error)
     if isinstance(error, RequestDataTooBig):
         return _own(TooLarge(f"The body is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes."))
-    if isinstance(error, OperationalError | InterfaceError):
-        log.error("The database did not answer at %s: %s", path, error)
-        what = "The database has no room left" if _is_disk_full(error) else "The database did not answer"
-        return _own(Unavailable(f"{what}. Nothing was accepted; try again in a moment."))
+    if trouble := trouble_of(error):
+        log_again(log, logging.ERROR, trouble.for_operators(error), about=trouble.what)
+        return _own(Unavailable(trouble.for_clients()))
     if isinstance(error, Http404):
         return _own(NotFound(f"There is nothing at {path}."))
     if isinstance(error, PermissionDenied):
@@ -127,12 +127,6 @@ def _problem_of(error: Exception, path: str) -> tuple[dict[str, Any], dict[str, 
         return _foreign(exceptions.ParseError("The request was refused as malformed."))
     log.error("Unexpected error at %s", path, exc_info=error)
     return _own(MlserveError("An error that should not happen; it was logged. Trying again may help."))
-
-
-def _is_disk_full(error: Exception) -> bool:
-    """SQLite says “database or disk is full”, PostgreSQL “No space left on device”."""
-    words = str(error)
-    return "disk is full" in words or "No space left" in words
 
 
 def _own(error: MlserveError) -> tuple[dict[str, Any], dict[str, str]]:

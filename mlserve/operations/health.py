@@ -12,8 +12,12 @@ from django.core.files.storage import storages
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 
+from mlserve.conf.command_lines import MANAGE
 from mlserve.errors import MlserveError
+from mlserve.observability.database_errors import NOT_MIGRATED, trouble_of
 from mlserve.observability.database_files import require_database_files
+from mlserve.observability.migrations import missing_migrations
+from mlserve.observability.repeated_lines import log_again
 from mlserve.operations.disks import DiskTrial
 from predictions.model_host.errors import HostUnavailable
 from predictions.models import Prediction
@@ -42,6 +46,10 @@ class _NotReady(Exception):
     def __init__(self, sentence: str, **facts: int) -> None:
         super().__init__(sentence)
         self.facts = facts
+
+
+class _NotMigrated(_NotReady):
+    pass
 
 
 def live(_request: HttpRequest) -> JsonResponse:
@@ -88,23 +96,29 @@ _recent = RecentAnswer(_check_all)
 
 def _probe(check: Callable[[], Facts]) -> Facts:
     facts: dict[str, int] = {}
+    what = ""
     try:
         return {"ok": True, **check()}
     except _NotReady as error:
         found = shown = str(error)
-        facts = error.facts
+        facts, what = error.facts, NOT_MIGRATED.what if isinstance(error, _NotMigrated) else ""
     except MlserveError as error:
         found = shown = str(error)
     except Exception as error:  # noqa: BLE001 - a probe reports whatever is wrong instead of failing itself
-        found = f"{type(error).__name__}: {error}"
+        trouble = trouble_of(error)
+        found = trouble.for_operators(error) if trouble else f"{type(error).__name__}: {error}"
         # Messages of drivers name hosts, users and buckets, and this page is public.
-        shown = found if settings.ON_LAPTOP else f"{type(error).__name__}; the log says more"
-    log.info("Not ready: %s", found)
+        what = trouble.what if trouble else ""
+        public = trouble.advised() if trouble else type(error).__name__
+        shown = found if settings.ON_LAPTOP else f"{public}; the log says more"
+    log_again(log, logging.INFO, f"Not ready: {found}", about=what)
     return {"ok": False, "detail": shown, **facts}
 
 
 def _database() -> Facts:
     require_database_files()
+    if missing := missing_migrations():
+        raise _NotMigrated(f"{NOT_MIGRATED.what} ({missing}): run {MANAGE} migrate")
     return {"oldest_queued_seconds": round(Prediction.objects.oldest_queued_seconds(now=timezone.now()), 3)}
 
 
@@ -126,7 +140,7 @@ def _queue() -> Facts:
 def _workers() -> Facts:
     seen = heartbeat.count_seen()
     if not seen:
-        raise _NotReady("no worker was seen lately; is `manage.py serve` or its worker running?")
+        raise _NotReady("no worker was seen lately; is `.venv/bin/python manage.py serve` or its worker running?")
     return {"seen": seen}
 
 
@@ -140,7 +154,7 @@ def _models() -> Facts:
     found = list(suspects.values_list("model__name", "tag", "model__is_public", "verdict"))
     if other := [version for version in found if version[3] is not None]:
         raise _NotReady(
-            f"not as inspected in this environment: {_named(other)}. `manage.py verify_models` shows what differs; "
+            f"not as inspected in this environment: {_named(other)}. `{MANAGE} verify_models` shows what differs; "
             "install the packages of before, roll back, or upload again under a new tag"
         )
     if found and time.monotonic() < _STARTED + _PENDING_HOLDS_SECONDS:
@@ -163,7 +177,7 @@ def _model_host() -> Facts:
     try:
         count = host_access.process_count()
     except HostUnavailable as error:
-        raise _NotReady(f"{error} It is started again by `manage.py serve` within seconds") from error
+        raise _NotReady(f"{error} It is started again by `.venv/bin/python manage.py serve` within seconds") from error
     return {} if count is None else {"processes": count}
 
 

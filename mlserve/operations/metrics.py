@@ -25,6 +25,7 @@ from rest_framework.views import APIView
 
 from mlserve.errors import Unavailable
 from mlserve.observability.counters import BUCKET_LABELS, SUM, Series
+from mlserve.observability.database_errors import UNREACHABLE, trouble_of
 from predictions.metrics import counters, totals
 from predictions.models import Prediction
 from predictions.queue import heartbeat
@@ -90,7 +91,8 @@ def _answer() -> HttpResponse:
         totals.flush()  # what this process counted since the last second
         return HttpResponse(generate_latest(_Everything()), content_type=CONTENT_TYPE_LATEST)
     except AnyDatabaseError as error:
-        raise Unavailable("The metrics are in the database, which did not answer.") from error
+        trouble = trouble_of(error) or UNREACHABLE
+        raise Unavailable(f"The metrics are in the database. {trouble.for_clients()}") from error
 
 
 class _Everything(Collector):

@@ -88,7 +88,8 @@ def fork(name: str, main: Callable[[], None]) -> Child:
 def _run(name: str, main: Callable[[], None], parent: int) -> None:
     os.setsid()
     for each in _SIGNALS:
-        signal.signal(each, signal.SIG_DFL)
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     end_with_parent(parent)
     name_this_process(name)

@@ -71,7 +71,9 @@ class Supervisor:
 
         `at_each_look` is called several times a second and must be quick.
         """
-        signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        signals = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup, where the terminal may end
+            signals.append(signal.SIGHUP)
         before = [signal.signal(each, self.ask_to_stop) for each in signals]
         try:
             for program in self._programs:

@@ -8,6 +8,23 @@ from io import TextIOBase
 
 _PATIENCE_SECONDS = 60.0
 _ANSWER_WITHIN_SECONDS = 1.0
+# All addresses of a machine are none to ask.
+_OWN = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing listens because of it
+
+
+def asked_at(host: str) -> str:
+    """The host by which this machine reaches a service that listens at `host`."""
+    return _OWN.get(host, host)
+
+
+def in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def about_address(host: str) -> list[str]:
+    if host not in _OWN:
+        return []
+    return ["It listens at all addresses of this machine; names by which other machines call it go into ALLOWED_HOSTS."]
 
 
 class Greeting:
@@ -20,10 +37,11 @@ class Greeting:
         lines: Sequence[str],
         out: TextIOBase,
         *,
+        base_path: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._host, self._port, self._lines, self._out = host, port, lines, out
-        self._clock = clock
+        self._host, self._port, self._lines, self._out = asked_at(host), port, lines, out
+        self._base_path, self._clock = base_path, clock
         self._until = clock() + _PATIENCE_SECONDS
         self._is_over = False
 
@@ -52,8 +70,7 @@ class Greeting:
             self._out.flush()
 
     def _page(self) -> list[str]:
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        address = f"http://{host}:{self._port}"
+        address = f"http://{in_url(self._host)}:{self._port}{self._base_path}"
         return [
             "",
             f"  mlserve is ready at   {address}/",

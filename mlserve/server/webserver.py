@@ -24,13 +24,37 @@ class PortTaken(Exception):
     """Another process listens at the address, or it may not be used."""
 
 
+class UnknownHost(Exception):
+    """No address belongs to the name."""
+
+
+def address_of(host: str) -> str:
+    """The address to listen at for a host name, which granian does not look up; of IPv4 where it has both.
+
+    Raises UnknownHost.
+    """
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise UnknownHost(
+            f"HOST is {host!r}, which is no address and no name that is known here; allowed is an address or host name "
+            "of this machine, such as 127.0.0.1, ::1 or 0.0.0.0."
+        ) from error
+    by_family = {family: str(address[0]) for family, *_, address in reversed(found)}
+    return by_family.get(socket.AF_INET) or by_family[socket.AF_INET6]
+
+
 def require_free_port(host: str, port: int) -> None:
-    """Raise PortTaken unless the address is free. granian itself would share a port that is in use."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    """Raise PortTaken unless the address is free, UnknownHost for a name that has none.
+
+    granian itself would share a port that is in use.
+    """
+    address = address_of(host)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind((address, port))
         except OSError as error:
             raise PortTaken(
                 f"Port {port} of {host} cannot be used: {error.strerror}. Stop what listens there, or choose another "
@@ -76,7 +100,7 @@ def run_web_server(host: str, port: int, processes: int) -> None:
     Granian(
         f"{__name__}:{load_application.__name__}",
         factory=True,
-        address=host,
+        address=address_of(host),
         port=port,
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,

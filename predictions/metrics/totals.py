@@ -14,6 +14,8 @@ from django.db import Error as AnyDatabaseError
 from django.db import close_old_connections, connection, transaction
 
 from mlserve.observability.counters import Series, counters
+from mlserve.observability.database_errors import trouble_of
+from mlserve.observability.repeated_lines import log_again
 from mlserve.prepared import execute_many
 from predictions.metrics.total import Total
 
@@ -39,7 +41,10 @@ def flush() -> None:
         _add(numbers)
     except AnyDatabaseError as error:
         counters.add_back(numbers)
-        log.warning("What was counted for /metrics is kept until the database takes it: %s", error)
+        trouble = trouble_of(error)
+        found = trouble.for_operators(error) if trouble else error
+        line = f"What was counted for /metrics is kept until the database takes it: {found}"
+        log_again(log, logging.WARNING, line, about=trouble.what if trouble else "")
 
 
 def flush_if_due(*, after_seconds: float = FLUSH_SECONDS) -> None:

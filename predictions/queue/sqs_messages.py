@@ -129,7 +129,8 @@ def answering(act: str, queue: str = "") -> Iterator[None]:
         problem = error.response["Error"]
         if problem.get("Code") in _MISSING:
             raise QueueMissing(
-                f"There is no SQS queue {queue!r} in this account and region. Make it: manage.py create_queue {queue}"
+                f"There is no SQS queue {queue!r} in this account and region. "
+                f"Make it: .venv/bin/python manage.py create_queue {queue}"
             ) from error
         said = f"{problem.get('Code', '')}: {problem.get('Message', '')}"[:_LONGEST_QUOTE]
         raise Unavailable(f"{name}: {act} was refused: {said}") from error

@@ -12,6 +12,8 @@ from typing import Any
 
 from django import db
 
+from mlserve.observability.database_errors import trouble_of
+from mlserve.observability.repeated_lines import log_again
 from predictions.model_host.errors import HostUnavailable
 from predictions.model_host.start import end_host, listen_at, start_host
 from predictions.runtime import host_access, loaded_models
@@ -94,7 +96,9 @@ class Keeper:
                     seconds = _RETRY_SECONDS
                 warm_models()
             except db.Error as error:
-                log.warning("Live versions cannot be read, so they are loaded when they are asked for: %s", error)
+                trouble = trouble_of(error)
+                line = f"Live versions cannot be read, so they are loaded when they are asked for: {error}"
+                log_again(log, logging.WARNING, line, about=trouble.what if trouble else "")
                 seconds = _RETRY_SECONDS
             except Exception:  # the thread has to go on
                 log.exception("Live versions could not be looked after")

@@ -154,8 +154,8 @@ def _unresolved(target: Target, user: User) -> NotFound | NoLiveVersion:
             f"The model {model.name!r} has no version {target.tag!r}. GET /api/models/{model.name}/versions lists them."
         )
     return NoLiveVersion(
-        f"The model {model.name!r} has no live version. Promote one: `manage.py promote_model {model.name} TAG`, "
-        "or in the admin."
+        f"The model {model.name!r} has no live version. "
+        f"Promote one: `.venv/bin/python manage.py promote_model {model.name} TAG`, or in the admin."
     )
 
 

@@ -113,7 +113,7 @@ def admission_sentence(version: ModelVersion) -> str:
     """Whether it may be loaded, and which user allowed an exception."""
     admitted = Admitted(Digest(version.sha256, version.size_bytes), version.artifact_format)
     if reason := why_not_admitted(admitted, version.admission):
-        command = f"manage.py admit_models {version.model.name} --tag {version.tag}"
+        command = f".venv/bin/python manage.py admit_models {version.model.name} --tag {version.tag}"
         return f"Not admitted, so it cannot be loaded: its signature {reason}. {command} inspects it again."
     if version.other_versions_allowed_by:
         return f"Admitted, although another scikit-learn trained it: {version.other_versions_allowed_by} allowed it."

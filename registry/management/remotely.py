@@ -56,7 +56,8 @@ def server_of(options: Mapping[str, Any]) -> RemoteServer:
         if not token.strip():
             raise UnusableAddress(
                 f"MLSERVE_TOKEN is not set: {address.root} wants to know who uploads. Set it to an API token "
-                "with the scope upload, in the environment or in .env; `manage.py make_token` makes one there."
+                "with the scope upload, in the environment or in .env; "
+                "`.venv/bin/python manage.py make_token` makes one there."
             )
         if not (address.is_secret or options["insecure"]):
             raise UnusableAddress(

@@ -81,7 +81,7 @@ def require_admitted(version: ModelVersion) -> Admitted:
         name, tag = version.model.name, version.tag
         raise NotAdmitted(
             f"{name} {tag} was not admitted by this service: its signature {reason}. "
-            f"`manage.py admit_models {name} --tag {tag}` inspects it again."
+            f"`.venv/bin/python manage.py admit_models {name} --tag {tag}` inspects it again."
         )
     return admitted
 

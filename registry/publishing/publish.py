@@ -159,7 +159,9 @@ def _make_live(model: Model, version: ModelVersion) -> None:
 def _locked(model_name: str) -> Model:
     model = Model.objects.select_for_update().filter(name=model_name).first()
     if model is None:
-        raise NotFound(f"There is no model {model_name!r}. `manage.py list_models` shows which there are.")
+        raise NotFound(
+            f"There is no model {model_name!r}. `.venv/bin/python manage.py list_models` shows which there are."
+        )
     return model
 
 

@@ -128,7 +128,10 @@ def answering(what: str, bucket: str, *, expected: frozenset[str] = frozenset())
 def _reason(code: str, message: str, bucket: str) -> str:
     said = f"{code}: {message}".strip(": ")
     if code in _NO_BUCKET:
-        return f"there is no bucket {bucket}. Check MLSERVE_BUCKET, or make it: manage.py create_bucket {bucket}"
+        return (
+            f"there is no bucket {bucket}. "
+            f"Check MLSERVE_BUCKET, or make it: .venv/bin/python manage.py create_bucket {bucket}"
+        )
     if code in _REFUSED:
         return f"S3 refused ({said}). The credentials must be allowed to list, get, put and delete in {bucket}."
     if _NO_ENCRYPTION in said:

@@ -22,7 +22,13 @@ def started_with(**variables: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("DATABASE_URL", "mysql://user:hunter2@host/name", "postgres://user:password@host/name or sqlite:///path"),
+        ("DATABASE_URL", "mysql://user:hunter2@host/name", "postgres://user:password@host:5432/name or sqlite:///path"),
+        ("DATABASE_URL", "postgres://user:hunter2#x@host/name", "%23 for #"),
+        ("ALLOWED_HOSTS", "https://models.example.com", "a host name, an address"),
+        ("CSRF_TRUSTED_ORIGINS", "models.example.com", "scheme, host and a port"),
+        ("MLSERVE_DATA_DIR", '"/srv/data"', "without quotes"),
+        ("MLSERVE_CACHE_DIR", "$HOME/cache", "without quotes and $"),
+        ("MLSERVE_BUCKET", "'models'", "the value alone"),
         ("MLSERVE_MAX_WAIT", "long", "a whole number, at least 0"),
         ("MLSERVE_NEW_MODELS", "open", "private or public"),
         ("MLSERVE_QUEUE", "amqp://user:hunter2@host", "orm, sqs or redis://host:6379/0"),

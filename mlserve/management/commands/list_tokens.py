@@ -4,10 +4,10 @@ from argparse import ArgumentParser
 from datetime import datetime
 from typing import Any
 
+from mlserve.conf.command_lines import manage
 from mlserve.models import ApiToken
 from mlserve.terminal import TerminalCommand, cell, plain_table
 
-_HOW_TO_BEGIN = "There is no token yet. Make the first: python manage.py make_token USER --name NAME"
 _STYLES = {"active": "bold green"}
 
 
@@ -27,7 +27,7 @@ class Command(TerminalCommand):
         elif tokens:
             self._show_table(list(tokens))
         else:
-            self.say(_HOW_TO_BEGIN)
+            self.say(f"There is no token yet. Make the first: {manage('make_token', 'USER', '--name', 'NAME')}")
 
     def _show_table(self, tokens: list[ApiToken]) -> None:
         table = plain_table("ID", "Name", "User", "Scopes", "State", "Expires", "Last used", may_wrap=("Name", "User"))

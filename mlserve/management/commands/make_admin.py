@@ -9,6 +9,7 @@ from django.contrib.auth.hashers import identify_hasher, make_password
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
+from django.db import transaction
 
 from mlserve.terminal import TerminalCommand
 
@@ -30,14 +31,16 @@ class Command(TerminalCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         name: str = options["name"]
         _require_name(name)
-        password = "" if options["hash"] else secrets.token_urlsafe(15)
+        password = "" if options["hash"] else secrets.token_hex(15)
         stored = _required_hash(options["hash"]) if options["hash"] else make_password(password)
         rights = {"password": stored, "is_superuser": True, "is_staff": True, "is_active": True}
-        _, is_new = User.objects.update_or_create(username=name, defaults=rights)
-        self.say(f"{name!r} {'was made' if is_new else 'is'} an administrator.")
-        if password:
-            self.say(f"The password is {password}")
-            self.say("It is shown only now. To set another, run the same again.")
+        with transaction.atomic():  # a password that could not be shown is none
+            _, is_new = User.objects.update_or_create(username=name, defaults=rights)
+            self.say(f"{name!r} {'was made' if is_new else 'is'} an administrator.")
+            if password:
+                self.say(f"The password is {password}")
+                self.say("It is shown only now. To set another, run the same again.")
+            self.stdout.flush()
 
 
 def _require_name(name: str) -> None:

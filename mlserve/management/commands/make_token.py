@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 
 from mlserve.access.audit import log_action
 from mlserve.access.tokens import MOST_DAYS, make_token
+from mlserve.conf.command_lines import manage
 from mlserve.permissions import PREDICT, SCOPES
 from mlserve.terminal import TerminalCommand, printable, shell_user
 
@@ -38,7 +39,7 @@ class Command(TerminalCommand):
         user = User.objects.filter(username=options["user"]).first()
         if user is None:
             raise CommandError(
-                f"There is no user {options['user']!r}. `manage.py createsuperuser` or the admin make one."
+                f"There is no user {options['user']!r}. `{manage('createsuperuser')}` or the admin make one."
             )
         token, secret = make_token(
             user,

@@ -7,6 +7,7 @@ from django.core.management.base import CommandError
 
 from mlserve.access.audit import log_action
 from mlserve.access.tokens import revoke
+from mlserve.conf.command_lines import manage
 from mlserve.models import ApiToken
 from mlserve.terminal import TerminalCommand, shell_user
 
@@ -20,7 +21,7 @@ class Command(TerminalCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         token = ApiToken.objects.select_related("user").filter(pk=options["id"]).first()
         if token is None:
-            raise CommandError(f"There is no token {options['id']}. `manage.py list_tokens` lists them.")
+            raise CommandError(f"There is no token {options['id']}. `{manage('list_tokens')}` lists them.")
         if revoke(token):
             log_action(shell_user(), token, "Revoked.")
             self.say(f"Token {token.pk} ({token.name}, of {token.user}) is revoked.")

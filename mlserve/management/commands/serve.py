@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connections
 
+from mlserve.conf.env import Env
 from mlserve.observability import logs
 from mlserve.observability.log_lines import log_uncaught_errors
 from mlserve.observability.monitoring import require_packages, start_monitoring
@@ -23,12 +24,14 @@ from mlserve.processes.orphans import end_with_input
 from mlserve.processes.secret_memory import hide_memory
 from mlserve.processes.supervisor import Program, Supervisor
 from mlserve.processes.temporary_folders import temporary_folder
-from mlserve.server.greeting import Greeting
-from mlserve.server.webserver import PortTaken, import_web_server, require_free_port, run_web_server
+from mlserve.server.database import report_missing_migrations, wait_for_database, wait_until_migrated
+from mlserve.server.greeting import Greeting, about_address, asked_at, in_url
+from mlserve.server.webserver import PortTaken, UnknownHost, import_web_server, require_free_port, run_web_server
 from mlserve.terminal import TerminalCommand
 from registry.sandbox.measurement import parts_in_force
 from registry.sandbox.sandbox import FILES
 
+env = Env()
 _MODELS_STOP_SECONDS = 5.0
 _ONLY = "run one part only, for several machines, with the processes of models that it needs"
 # For calls of models that run when the service is asked to stop.
@@ -43,8 +46,8 @@ class Command(TerminalCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         cores = min(2, os.cpu_count() or 1)
-        parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"), help="address to listen at")
-        parser.add_argument("--port", type=_port, default=os.environ.get("PORT", "8000"), help="port to listen at")
+        parser.add_argument("--host", help="address or host name to listen at (default: HOST, or 127.0.0.1)")
+        parser.add_argument("--port", type=_port, help="port to listen at (default: PORT, or 8000)")
         parser.add_argument(
             "--workers",
             type=_count,
@@ -71,16 +74,48 @@ class Command(TerminalCommand):
             hide_memory()  # a model's process, which runs as the same user, could look into those of the service
         log_uncaught_errors(quotes_values=settings.ON_LAPTOP)
         require_packages()
-        if options["only"]:
-            _run_alone(options)
+        _settle_address(options)
+        if os.environ.get("MLSERVE_SUPERVISED"):
+            end_with_input()
+            _PARTS[options["only"]](options)
             return
+        # The web server ends first: requests that wait for a result still need the workers.
+        parts = [options["only"]] if options["only"] else ["worker", "web"]
+        if "web" not in parts:
+            _begin(options)
+            _supervise(options, parts)
         try:
             require_free_port(options["host"], options["port"])
-        except PortTaken as error:
+        except (PortTaken, UnknownHost) as error:
             raise CommandError(str(error)) from error
-        lines = _prepare_in_a_thread() if options["prepare"] else []
-        # The web server ends first: requests that wait for a result still need the workers.
-        _supervise(options, ["worker", "web"], Greeting(options["host"], options["port"], lines, self.stdout))
+        base_path = settings.FORCE_SCRIPT_NAME or ""
+        lines = [*_begin(options), *about_address(options["host"])]
+        greeting = Greeting(options["host"], options["port"], lines, self.stdout, base_path=base_path)
+        _supervise(options, parts, greeting)
+
+
+def _settle_address(options: dict[str, Any]) -> None:
+    """Raises ImproperlyConfigured. On a laptop the host by which it is called, and greets, is allowed."""
+    if options["host"] is None:
+        options["host"] = env.address("HOST", "127.0.0.1")
+    else:
+        options["host"] = Env({"--host": options["host"]}).address("--host", "")
+    if options["port"] is None:
+        options["port"] = env.port("PORT", "8000")
+    if settings.ON_LAPTOP:
+        settings.ALLOWED_HOSTS.append(in_url(asked_at(options["host"])))
+
+
+def _begin(options: dict[str, Any]) -> list[str]:
+    """Wait for the database, and prepare it or say what it lacks; the lines to greet with.
+
+    Raises django.db.Error when it cannot be asked.
+    """
+    wait_for_database()
+    lines = _prepare_in_a_thread() if options["prepare"] else []
+    report_missing_migrations()
+    connections.close_all()
+    return lines
 
 
 def _prepare_in_a_thread() -> list[str]:
@@ -106,6 +141,7 @@ def _run_worker(options: dict[str, Any]) -> None:
     from predictions.worker.cluster import run_cluster
 
     logs.name_process("worker")
+    wait_until_migrated()
     run_cluster(options["workers"], when_spawned=start_monitoring)
 
 
@@ -119,16 +155,9 @@ def _run_models(_options: dict[str, Any]) -> None:
 _PARTS: dict[str, Callable[[dict[str, Any]], None]] = {"web": _run_web, "worker": _run_worker, "models": _run_models}
 
 
-def _run_alone(options: dict[str, Any]) -> None:
-    part = options["only"]
-    if os.environ.get("MLSERVE_SUPERVISED"):
-        end_with_input()
-        _PARTS[part](options)
-    else:
-        _supervise(options, [part])
-
-
-def _supervise(options: dict[str, Any], parts: Sequence[str], at_each_look: Callable[[], None] = lambda: None) -> None:
+def _supervise(
+    options: dict[str, Any], parts: Sequence[str], at_each_look: Callable[[], None] = lambda: None
+) -> NoReturn:
     """Run the parts, and the one with the processes of models, until the end; never returns."""
     from predictions.model_host.start import SOCKET, PathTooLong, require_short_path
     from predictions.runtime.host_access import use_host_at

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mlserve.conf.command_lines import manage
 from mlserve.errors import BadUpload, FieldError, InvalidRows, NoLiveVersion, NotFound, PredictionFailed
 from mlserve.terminal import TerminalCommand, printable
 from predictions.batching.halving import Answers, RowFailure
@@ -111,11 +112,11 @@ def _version(name: str, tag: str | None) -> ModelVersion:
     if version is not None:
         return version
     if not Model.objects.filter(name=name).exists():
-        raise NotFound(f"There is no model {name!r}; python manage.py list_models shows them.")
+        raise NotFound(f"There is no model {name!r}; {manage('list_models')} shows them.")
     if tag is not None:
-        raise NotFound(f"The model {name!r} has no version {tag!r}; python manage.py list_models shows them.")
+        raise NotFound(f"The model {name!r} has no version {tag!r}; {manage('list_models')} shows them.")
     raise NoLiveVersion(
-        f"The model {name!r} has no live version. Give --tag, or promote one: python manage.py promote_model {name} TAG"
+        f"The model {name!r} has no live version. Give --tag, or promote one: {manage('promote_model', name, 'TAG')}"
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from mlserve.conf.command_lines import manage
 from mlserve.errors import NoLiveVersion, NotFound
 from mlserve.terminal import TerminalCommand, cell, plain_table
 from predictions.runtime.golden_rerun import EnvironmentChange, GoldenRerun, verify
@@ -73,9 +74,9 @@ def _live_versions(name: str | None) -> list[ModelVersion]:
         return list(versions)
     found = list(versions.filter(model__name=name))
     if not found and Model.objects.filter(name=name).exists():
-        raise NoLiveVersion(f"The model {name!r} has no live version: python manage.py promote_model {name} TAG")
+        raise NoLiveVersion(f"The model {name!r} has no live version: {manage('promote_model', name, 'TAG')}")
     if not found:
-        raise NotFound(f"There is no model {name!r}; python manage.py list_models shows them.")
+        raise NotFound(f"There is no model {name!r}; {manage('list_models')} shows them.")
     return found
 
 

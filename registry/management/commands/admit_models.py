@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from mlserve.conf.command_lines import manage
 from mlserve.errors import NotFound
 from mlserve.terminal import TerminalCommand, shell_user
 from registry.inspection.wording import in_shell
@@ -59,9 +60,9 @@ def _versions(name: str | None, tag: str | None) -> list[ModelVersion]:
         return list(versions)
     found = list(versions.filter(model__name=name, **({"tag": tag} if tag else {})))
     if not found and tag and Model.objects.filter(name=name).exists():
-        raise NotFound(f"The model {name!r} has no version {tag!r}; python manage.py list_models shows them.")
+        raise NotFound(f"The model {name!r} has no version {tag!r}; {manage('list_models')} shows them.")
     if not found and not Model.objects.filter(name=name).exists():
-        raise NotFound(f"There is no model {name!r}; python manage.py list_models shows them.")
+        raise NotFound(f"There is no model {name!r}; {manage('list_models')} shows them.")
     return found
 
 

@@ -5,14 +5,12 @@ from typing import Any
 
 from rich.filesize import decimal
 
+from mlserve.conf.command_lines import manage
 from mlserve.terminal import TerminalCommand, cell, plain_table
 from registry.inspection.report import Report, report_from_json
 from registry.models import ModelVersion
 
-_HOW_TO_BEGIN = (
-    "No model is registered yet. Upload the first: "
-    "python manage.py upload_model model.joblib --model NAME --tag 1.0 --promote"
-)
+_FIRST_UPLOAD = ("upload_model", "model.joblib", "--model", "NAME", "--tag", "1.0", "--promote")
 
 
 class Command(TerminalCommand):
@@ -28,7 +26,7 @@ class Command(TerminalCommand):
         elif versions:
             self._show_table(versions)
         else:
-            self.say(_HOW_TO_BEGIN)
+            self.say(f"No model is registered yet. Upload the first: {manage(*_FIRST_UPLOAD)}")
 
     def _show_table(self, versions: list[ModelVersion]) -> None:
         table = plain_table(

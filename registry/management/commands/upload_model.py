@@ -8,6 +8,7 @@ from django.core.management import CommandError
 from rich.filesize import decimal
 
 from mlserve.access.audit import log_action
+from mlserve.conf.command_lines import manage
 from mlserve.errors import ArtifactRejected
 from mlserve.terminal import shell_user
 from registry.inspection.inspect import Inspected, inspect
@@ -57,7 +58,7 @@ class Command(InspectingCommand):
         self.say(f"{_what_was_done(published)}{_what_serves(published.version, live_before)}")
         if not published.version.is_live:
             # On a line of its own, to be copied whole.
-            self.stdout.write(f"    python manage.py promote_model {request.model} {request.tag}")
+            self.stdout.write(f"    {manage('promote_model', request.model, request.tag)}")
         if not published.created and request.describes_version:
             self.say(
                 "Schema, sample, expected answers and form of a version never change: give others under a new tag."

@@ -1,9 +1,12 @@
+import os
 import stat
 from pathlib import Path
 
 import dotenv
+import pytest
+from django.core.exceptions import ImproperlyConfigured
 
-from mlserve.conf.dotenv import ENV_FILE, write_laptop_env
+from mlserve.conf.dotenv import ENV_FILE, load_dotenv_once, write_laptop_env
 from tests.paths import ROOT
 
 
@@ -39,3 +42,53 @@ def test_it_makes_another_secret_for_each_machine(tmp_path: Path) -> None:
         write_laptop_env(tmp_path / name)
 
     assert (tmp_path / "one").read_text() != (tmp_path / "other").read_text()
+
+
+@pytest.fixture
+def unset(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a variable that a test may let `.env` set."""
+    monkeypatch.setenv("ONLY_OF_THIS_TEST", "")
+    monkeypatch.delenv("ONLY_OF_THIS_TEST")
+    return "ONLY_OF_THIS_TEST"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_it_reads_a_file_with_and_without_a_mark(tmp_path: Path, unset: str, encoding: str) -> None:
+    (tmp_path / ".env").write_text(f"{unset}=grün\n", encoding=encoding)
+
+    load_dotenv_once(tmp_path / ".env")
+
+    assert os.environ[unset] == "grün"
+
+
+def test_it_lets_a_variable_that_is_set_win(tmp_path: Path, unset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(unset, "mine")
+    (tmp_path / ".env").write_text(f"{unset}=other\n")
+
+    load_dotenv_once(tmp_path / ".env")
+
+    assert os.environ[unset] == "mine"
+
+
+def test_it_needs_no_file(tmp_path: Path) -> None:
+    load_dotenv_once(tmp_path / ".env")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "kind"),
+    [("utf-16", "UTF-16"), ("utf-16-le", "UTF-16"), ("utf-16-be", "UTF-16"), ("latin-1", "in an older encoding")],
+)
+def test_it_names_another_encoding(tmp_path: Path, unset: str, encoding: str, kind: str) -> None:
+    (tmp_path / ".env").write_text(f"{unset}=grün\n", encoding=encoding)
+
+    with pytest.raises(ImproperlyConfigured, match=rf"\.env is {kind}.*; allowed is UTF-8\. Save it so in an editor"):
+        load_dotenv_once(tmp_path / ".env")
+
+    assert unset not in os.environ
+
+
+def test_it_says_that_the_file_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+
+    with pytest.raises(ImproperlyConfigured, match=r"\.env cannot be read: Is a directory\."):
+        load_dotenv_once(tmp_path / ".env")

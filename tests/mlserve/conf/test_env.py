@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
@@ -94,3 +96,75 @@ def test_it_says_how_to_make_a_missing_secret() -> None:
 
 def test_it_prefers_a_secret_that_is_set() -> None:
     assert env("hush").secret("NAME", default="other", how_to_make="") == "hush"
+
+
+@pytest.mark.parametrize("value", ['"plain"', "'plain'", '""', "`plain`"])
+def test_it_asks_for_a_text_without_quotes(value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=f"^NAME begins and ends with {value[0]}; allowed is the value"):
+        env(value).text("NAME")
+
+
+@pytest.mark.parametrize("value", ['"', "it's", 'a "quoted" word', ""])
+def test_it_takes_quotes_within_a_text(value: str) -> None:
+    assert env(value).text("NAME") == value
+
+
+def test_it_takes_a_secret_as_it_is() -> None:
+    assert env('"hush"').secret("NAME", default=None, how_to_make="") == '"hush"'
+
+
+@pytest.mark.parametrize(
+    ("value", "path"), [("data", "data"), ("./a/../data", "a/../data"), ("/srv/data", "/srv/data"), ("", "default")]
+)
+def test_it_begins_relative_folders_in_the_project(
+    value: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")
+
+    assert env(value).folder("NAME", tmp_path / "default", project=tmp_path) == tmp_path / path
+
+
+def test_it_knows_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ana")
+
+    assert env("~/data").folder("NAME", tmp_path, project=tmp_path) == Path("/home/ana/data")
+
+
+@pytest.mark.parametrize("value", ['"/srv/data"', "'data'", "$HOME/data", "~nobody-of-this-name/data", "a\0b"])
+def test_it_names_what_is_no_folder(value: str, tmp_path: Path) -> None:
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        env(value).folder("NAME", tmp_path, project=tmp_path)
+
+    assert str(refusal.value).startswith(f"NAME is {value!r}; allowed is the path of a folder: absolute, with ~ ")
+
+
+def test_it_refuses_a_file_in_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+
+    with pytest.raises(ImproperlyConfigured, match=r"^NAME is '.*data'; allowed is the path of a folder"):
+        env("data").folder("NAME", tmp_path, project=tmp_path)
+
+
+@pytest.mark.parametrize("value", ["127.0.0.1", "0.0.0.0", "::", "::1", "localhost", "my-host.example", "[::1]"])
+def test_it_reads_an_address(value: str) -> None:
+    assert env(value).address("NAME", "127.0.0.1") == value.strip("[]")
+
+
+@pytest.mark.parametrize("value", ["", "http://localhost", "a b", "localhost/", '"localhost"'])
+def test_it_names_what_is_no_address(value: str) -> None:
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        env(value).address("NAME", "127.0.0.1")
+
+    assert str(refusal.value).startswith(f"NAME is {value!r}; allowed is an address or host name of this machine")
+
+
+def test_it_reads_a_port() -> None:
+    assert (env(" 8080 ").port("NAME", "8000"), Env({}).port("NAME", "8000")) == (8080, 8000)
+
+
+@pytest.mark.parametrize("value", ["", "0", "65536", "-1", "http", "8000.0", '"8000"'])
+def test_it_names_what_is_no_port(value: str) -> None:
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        env(value).port("NAME", "8000")
+
+    assert str(refusal.value) == f"NAME is {value!r}; allowed is a whole number, at least 1, at most 65535."

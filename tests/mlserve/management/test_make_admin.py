@@ -57,3 +57,19 @@ def test_it_refuses_what_is_no_hash(text: str) -> None:
 def test_it_refuses_what_is_no_name(name: str) -> None:
     with pytest.raises(CommandError, match="name"):
         run(name)
+
+
+class _Unread(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_it_makes_no_account_whose_password_cannot_be_shown() -> None:
+    with pytest.raises(SystemExit):
+        call_command("make_admin", "ada", stdout=_Unread())
+
+    assert not User.objects.exists()
+
+
+def test_it_makes_passwords_that_are_no_option() -> None:
+    assert all(not password_in(run("ada")).startswith("-") for _ in range(50))

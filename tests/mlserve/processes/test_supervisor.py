@@ -195,3 +195,24 @@ def test_it_leaves_no_grandchildren(tmp_path: Path) -> None:
 
     grandchild = pids(tmp_path, "grandchild")[0]
     wait_until(lambda: not exists(grandchild), "the end of the grandchild")
+
+
+def test_it_goes_on_when_an_ignored_terminal_ends(tmp_path: Path) -> None:
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    supervisor = Supervisor([program(tmp_path, "only", FOREVER)])
+
+    def beside() -> None:
+        pids(tmp_path, "only")
+        os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(0.5)
+        seen.append(exists(pids(tmp_path, "only")[0]))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    seen: list[bool] = []
+    try:
+        assert run(supervisor, beside) == 0
+        assert seen == [True]
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -5,7 +5,7 @@ from threading import Thread
 
 import pytest
 
-from mlserve.server.greeting import Greeting
+from mlserve.server.greeting import Greeting, about_address
 from tests.flows.service import free_port
 
 
@@ -78,3 +78,25 @@ def test_it_lets_the_service_go_on_when_its_output_is_not_read(port: int) -> Non
 
     greeting()
     greeting()
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"), [("0.0.0.0", "http://127.0.0.1:8000/web/admin/"), ("::", "http://[::1]:8000/web/admin/")]
+)
+def test_it_names_an_address_that_can_be_called(monkeypatch: pytest.MonkeyPatch, host: str, shown: str) -> None:
+    out = io.StringIO()
+    greeting = Greeting(host, 8000, about_address(host), out, base_path="/web")
+    monkeypatch.setattr(greeting, "_answers", lambda: True)
+
+    greeting()
+
+    assert shown in out.getvalue()
+    assert "at all addresses of this machine" in out.getvalue()
+
+
+def test_it_asks_this_machine_for_a_service_at_all_addresses(port: int) -> None:
+    out = io.StringIO()
+
+    Greeting("0.0.0.0", port, [], out)()
+
+    assert f"http://127.0.0.1:{port}/" in out.getvalue()

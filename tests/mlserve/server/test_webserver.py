@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from mlserve.server.webserver import PortTaken, require_free_port
+from mlserve.server.webserver import PortTaken, UnknownHost, address_of, require_free_port
 from tests.flows.service import free_port
 
 
@@ -23,3 +23,17 @@ def test_it_leaves_a_free_port_free() -> None:
 
     with socket.socket() as mine:
         mine.bind(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("localhost", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "0.0.0.0"), ("::", "::"), ("::1", "::1")],
+)
+def test_it_finds_the_address_of_a_host(host: str, address: str) -> None:
+    assert address_of(host) == address
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "a..b", "x" * 300])
+def test_it_says_that_a_host_is_unknown(host: str) -> None:
+    with pytest.raises(UnknownHost, match="which is no address and no name that is known here; allowed is an address"):
+        require_free_port(host, 8000)

@@ -1,6 +1,7 @@
 """The commands as a shell sees them: exit status, streams, signals. A process each, so only what needs one."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -59,7 +60,8 @@ def test_it_asks_for_missing_tables(environment: dict[str, str]) -> None:
 
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1
-    assert "Run `python manage.py migrate`" in done.stderr
+    assert done.stderr.startswith("error: The database is not migrated to this release (no such table: ")
+    assert re.search(r": run \S*python \S*manage\.py migrate\n$", done.stderr)
 
 
 def test_it_says_that_the_database_is_down(environment: dict[str, str]) -> None:
@@ -104,3 +106,57 @@ def test_it_writes_to_a_terminal_that_knows_ascii_only(environment: dict[str, st
 
     assert done.returncode == 0
     assert "\\u2713 passed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["migrate"], ["createsuperuser", "--noinput", "--username", "ana", "--email", "a@example.com"], ["showmigrations"],
+     ["changepassword", "ana"], ["list_models"], ["make_admin", "ana"]],
+    ids=lambda command: command[0],
+)  # fmt: skip
+def test_it_says_in_one_line_that_the_database_is_away(environment: dict[str, str], command: list[str]) -> None:
+    done = manage({**environment, "DATABASE_URL": "postgres://ana:s3cret@127.0.0.1:1/none"}, *command)
+
+    assert done.returncode == 1
+    [line] = [line for line in done.stderr.splitlines() if "RuntimeWarning" not in line and "warnings.warn" not in line]
+    assert line.startswith("error: The database did not answer (")
+    assert "s3cret" not in done.stderr + done.stdout
+
+
+def test_it_asks_a_new_account_to_wait_for_tables(environment: dict[str, str]) -> None:
+    variables = {**environment, "DJANGO_SUPERUSER_PASSWORD": "some-password"}
+    done = manage(variables, "createsuperuser", "--noinput", "--username", "ana", "--email", "a@example.com")
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "error: The database is not migrated to this release" in done.stderr
+
+
+def test_it_shows_the_traceback_that_is_asked_for(environment: dict[str, str]) -> None:
+    done = manage({**environment, "DATABASE_URL": "postgres://127.0.0.1:1/none"}, "migrate", "--traceback")
+
+    assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["help", "help migrate", "showmigrations", "migrate --plan", "list_models --help"])
+def test_it_ends_quietly_when_its_output_is_not_read(environment: dict[str, str], command: str) -> None:
+    """As `… | head` does once it has enough."""
+    with subprocess.Popen(
+        [sys.executable, "manage.py", *command.split()],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        err = process.stderr.read()
+
+    assert err == b""
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_it_works_with_closed_streams(environment: dict[str, str], closed: str) -> None:
+    shell = f'"$0" manage.py migrate -v0 {closed} && "$0" manage.py make_admin ana {closed}'
+    done = subprocess.run(["sh", "-c", shell, sys.executable], cwd=ROOT, env=environment, check=False)
+
+    assert done.returncode == 0
+    assert "No model is registered yet" in manage(environment, "list_models").stdout
