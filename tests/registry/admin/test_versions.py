@@ -327,7 +327,7 @@ def test_it_shows_that_a_version_cannot_be_loaded(admin_client: Client, penguins
 
     page = text_of(admin_client.get(page_of(penguins)))
 
-    assert "its signature is missing. manage.py admit_models penguins --tag 1.0" in page
+    assert "its signature is missing. .venv/bin/python manage.py admit_models penguins --tag 1.0" in page
 
 
 def test_it_shows_who_allowed_another_scikit_learn(admin_client: Client, penguins: ModelVersion) -> None:
