@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from mlserve.conf.origins import origins_of
 from mlserve.conf.rates import Rate, rate_of
 
 Value = TypeVar("Value")
@@ -69,6 +70,11 @@ class Env:
         if name not in self._variables:
             return list(default)
         return [entry.strip() for entry in self._variables[name].split(",") if entry.strip()]
+
+    def cors_origins(self, name: str) -> list[str]:
+        """Origins of web pages as browsers write them, or `*` alone."""
+        value = self.text(name)
+        return _parsed(name, value, origins_of, "* or origins as https://app.example.com, separated by commas")
 
     def number(self, name: str, *, default: int, at_least: int, at_most: int | None = None) -> int:
         allowed = f"a whole number, at least {at_least}" + (f", at most {at_most}" if at_most else "")
