@@ -41,7 +41,7 @@ ADDRESSES = [
 )
 def test_it_names_the_nearest_one(query: str, near: str) -> None:
     with pytest.raises(BadParameter) as refusal:
-        require_known(QueryDict(query, keep_blank_values=True), NAMES)
+        require_known(QueryDict(query), NAMES)
 
     assert near in refusal.value.detail
     assert "It takes cursor, model, page_size, status, version." in refusal.value.detail
@@ -52,7 +52,7 @@ def test_it_takes_what_there_is() -> None:
 
 
 def test_it_stays_short_for_many_long_names() -> None:
-    query = QueryDict("&".join(f"{'x' * 1000}{number}=" for number in range(50)), keep_blank_values=True)
+    query = QueryDict("&".join(f"{'x' * 1000}{number}=" for number in range(50)))
     with pytest.raises(BadParameter) as refusal:
         require_known(query, ())
 
