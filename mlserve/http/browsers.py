@@ -19,13 +19,14 @@ def wants_page(meta: Mapping[str, Any]) -> bool:
     if "text/html" not in accepted:
         return False
     has_cookie = bool(meta.get("HTTP_COOKIE"))
-    if sends_json(meta):
+    if meta.get("REQUEST_METHOD") not in ("GET", "HEAD") and is_json(meta):
         # The script of the browsable API, which shows the answer in place of its page.
         return has_cookie and meta.get("HTTP_X_REQUESTED_WITH") == "XMLHttpRequest"
     return has_cookie or _OF_BROWSERS in accepted or not any(each in accepted for each in _TAKE_JSON)
 
 
-def sends_json(meta: Mapping[str, Any]) -> bool:
+def is_json(meta: Mapping[str, Any]) -> bool:
+    """Whether the body is named as JSON."""
     kind = media_type_of(meta)
     return kind == "application/json" or kind.endswith("+json")
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 
 from mlserve.errors import BadRequest, UnsupportedEncoding
-from mlserve.http.browsers import media_type_of, sends_json
+from mlserve.http.browsers import is_json, media_type_of
 
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 # `deflate` is the format of zlib; some senders leave out its head.
@@ -42,7 +42,7 @@ class CompressedAnswers(GZipMiddleware):
 
 def is_data(meta: Mapping[str, Any]) -> bool:
     """Whether the body is JSON or CSV, which is read into memory as a whole; JSON where no type is named."""
-    return sends_json(meta) or media_type_of(meta) in ("", "text/csv")
+    return is_json(meta) or media_type_of(meta) in ("", "text/csv")
 
 
 def require_readable_encoding(meta: Mapping[str, Any]) -> None:

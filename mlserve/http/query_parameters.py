@@ -28,10 +28,10 @@ class KnownParameters(BasePermission):
         Not where the browsable API asks which forms it may show: these are of other methods than the request.
         """
         if request.query_params and request.method == request._request.method:
-            action = getattr(view, "action", None)
-            method = getattr(view, action, None) if action else None
-            if method is not None and action != "metadata":
-                require_known(request.query_params, _names(view, method, request) | _names_of_pages(view, action))
+            action: str = getattr(view, "action", None) or "metadata"  # none: the method is refused afterwards
+            if action != "metadata":
+                names = _names(view, getattr(view, action), request) | _names_of_pages(view, action)
+                require_known(request.query_params, names)
         return True
 
 

@@ -4,7 +4,7 @@ And choose what a response is written as, and what a body is read as.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -86,7 +86,7 @@ class Negotiation(DefaultContentNegotiation):
         chosen: tuple[BaseRenderer, str] = super().select_renderer(request, [first, *others], format_suffix)
         return chosen
 
-    def select_parser(self, request: Request, parsers: Sequence[BaseParser]) -> BaseParser | None:
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         if not request.content_type:
             return next((parser for parser in parsers if parser.media_type == OrjsonRenderer.media_type), None)
         chosen: BaseParser | None = super().select_parser(request, parsers)

@@ -38,7 +38,7 @@ def comparable(response: Any) -> dict[str, Any]:
     return {
         "status": response.status_code,
         "body": _CHANGING.sub("…", response.content.decode()),
-        "vary": {name.strip() for name in response.headers["Vary"].split(",")} - {"Cookie"},
+        "vary": {name.strip() for name in response.headers.get("Vary", "").split(",")} - {"Cookie", ""},
         **{name: _CHANGING.sub("…", value) for name, value in headers.items()},
     }
 
