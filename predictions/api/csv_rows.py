@@ -37,7 +37,8 @@ class CsvParser(BaseParser):
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> CsvBody:
+    ) -> Any:
+        """A `CsvBody`, of which the view makes rows, for it knows the model."""
         return CsvBody(body_of(stream, parser_context))
 
 

@@ -76,7 +76,7 @@ def test_it_refuses_what_is_broken(case: str) -> None:
         decompressed(body, encoding, LIMIT)
 
 
-def post(api: APIClient, body: bytes, encoding: str, content_type: str = "application/json", url: str = URL) -> Any:
+def post(api: APIClient, body: Any, encoding: str, content_type: str = "application/json", url: str = URL) -> Any:
     return api.generic("POST", url, body, content_type=content_type, headers={"Content-Encoding": encoding})
 
 
