@@ -43,6 +43,11 @@ class NotJson(MlserveError):
     meaning = "The request body could not be read as JSON (RFC 8259, UTF-8, no NaN, no repeated names)."
 
 
+class NotCsv(MlserveError):
+    slug, status, title = "not-csv", 400, "The body is not CSV"
+    meaning = "The request body could not be read as a table: a line that names the columns, then a line for each row."
+
+
 class BadParameter(MlserveError):
     slug, status, title = "bad-parameter", 400, "A parameter of the request is wrong"
     meaning = "A query parameter or header has a value that it cannot have."
@@ -65,6 +70,14 @@ class Forbidden(MlserveError):
     )
 
 
+class HttpsRequired(Forbidden):
+    slug, title = "https-required", "This needs HTTPS"
+    meaning = (
+        "The request came over plain HTTP, where others can read it. A redirect would lose its body, so it is refused. "
+        "Behind a proxy that ends TLS, the proxy has to send the header X-Forwarded-Proto: https."
+    )
+
+
 class NotFound(MlserveError):
     slug, status, title = "not-found", 404, "Not found"
     meaning = "There is nothing under this address, or it is not yours to see."
@@ -77,7 +90,7 @@ class MethodNotAllowed(MlserveError):
 
 class NotAcceptable(MlserveError):
     slug, status, title = "not-acceptable", 406, "No representation fits the Accept header"
-    meaning = "The API answers application/json, and text/html for browsers."
+    meaning = "The API answers application/json, text/html for browsers, and text/csv for the results of predictions."
 
 
 class Conflict(MlserveError):
@@ -115,7 +128,7 @@ class UploadIncomplete(Conflict):
 
 class LengthRequired(MlserveError):
     slug, status, title = "length-required", 411, "The request does not say how long it is"
-    meaning = "Chunked bodies are not accepted: send the body with a Content-Length."
+    meaning = "JSON and CSV may come in chunks. Send files and forms with a Content-Length."
 
 
 class TooLarge(MlserveError):
@@ -125,7 +138,18 @@ class TooLarge(MlserveError):
 
 class UnsupportedMediaType(MlserveError):
     slug, status, title = "unsupported-media-type", 415, "The Content-Type is not supported"
-    meaning = "Send JSON with the header Content-Type: application/json, files as multipart/form-data."
+    meaning = (
+        "Send JSON with the header Content-Type: application/json, rows also as text/csv, files as multipart/form-data."
+    )
+
+
+class UnsupportedEncoding(UnsupportedMediaType):
+    slug, title = "unsupported-encoding", "The Content-Encoding is not supported"
+    meaning = "The header Accept-Encoding of the answer lists the compressions that this address reads."
+
+    def __init__(self, detail: str, *, accepted: str) -> None:
+        super().__init__(detail)
+        self.accepted = accepted
 
 
 class InvalidRows(MlserveError):

@@ -61,14 +61,24 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
+    "corsheaders",
     "knox",
     "axes",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_q",
 ]
-MIDDLEWARE = [
+# The origins of other sites whose pages may use the API, or `*`. A page sends a token if it has one; cookies are never
+# accepted from other origins.
+MLSERVE_CORS_ORIGINS = env.cors_origins("MLSERVE_CORS_ORIGINS")
+_FIRST = [
+    *(["corsheaders.middleware.CorsMiddleware"] if MLSERVE_CORS_ORIGINS else []),
+    "mlserve.http.problems.PlainHttpMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "mlserve.http.compression.CompressedAnswers",
+]
+MIDDLEWARE = [
+    *_FIRST,
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "mlserve.http.browser_headers.BrowserHeadersMiddleware",
@@ -87,13 +97,17 @@ MIDDLEWARE = [
 # Below it errors are problem details; elsewhere they are pages.
 MLSERVE_API_PREFIX = "/api/"
 # For requests of the API that no browser sent (mlserve/http/handlers.py).
-MLSERVE_API_MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", "mlserve.http.problems.ProblemMiddleware"]
+MLSERVE_API_MIDDLEWARE = [*_FIRST, "mlserve.http.problems.ProblemMiddleware"]
 # For probes, whose Host is an address of this machine: nothing that reads it. Staff may read /metrics by their session.
 MLSERVE_PROBE_MIDDLEWARE = [
-    *MLSERVE_API_MIDDLEWARE,
+    "django.middleware.security.SecurityMiddleware",
+    "mlserve.http.problems.ProblemMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
 ]
+CORS_ALLOW_ALL_ORIGINS = MLSERVE_CORS_ORIGINS == ["*"]
+CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else MLSERVE_CORS_ORIGINS
+CORS_URLS_REGEX = f"^{MLSERVE_API_PREFIX}"
 ROOT_URLCONF = "mlserve.urls"
 WSGI_APPLICATION = "mlserve.wsgi.application"
 APPEND_SLASH = False
@@ -286,29 +300,6 @@ Q_CLUSTER: dict[str, Any] = {
     "catch_up": False,
     "label": "Queue",
     "log_level": "WARNING",
-}
-
-# --- API ---------------------------------------------------------------------------------------------------
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        # The first one answers 401 with the challenges of all; sessions alone would answer 403.
-        "mlserve.access.tokens.ApiTokenAuthentication",
-        "mlserve.access.tokens.PasswordAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
-    ],
-    # Access to a model is decided per object (ModelQuerySet.visible_to).
-    "DEFAULT_PERMISSION_CLASSES": ["mlserve.permissions.TokenScope"],
-    "DEFAULT_THROTTLE_CLASSES": ["mlserve.access.throttling.CallerRate"],
-    "DEFAULT_PARSER_CLASSES": ["mlserve.http.jsonbody.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": [
-        "mlserve.http.renderers.OrjsonRenderer",
-        "mlserve.http.renderers.BrowsableRenderer",
-    ],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "mlserve.http.renderers.FirstRendererNegotiation",
-    "DEFAULT_METADATA_CLASS": "mlserve.http.metadata.PlainMetadata",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "mlserve.http.problems.exception_handler",
-    "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
 # --- Metrics -----------------------------------------------------------------------------------------------

@@ -126,6 +126,14 @@ class Env:
             raise _refused(name, value, allowed)
         return port
 
+    def cors_origins(self, name: str) -> list[str]:
+        """Origins of web pages as browsers write them, or `*` alone."""
+        entries = self.names(name)
+        if entries == ["*"]:
+            return entries
+        found = self._each(name, entries, hosts.is_exact_origin, hosts.CORS_ORIGINS)
+        return list(dict.fromkeys(origin.lower() for origin in found))
+
     def number(self, name: str, *, default: int, at_least: int, at_most: int | None = None) -> int:
         allowed = f"a whole number, at least {at_least}" + (f", at most {at_most}" if at_most else "")
         value = self._raw(name)

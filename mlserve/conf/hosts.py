@@ -18,6 +18,11 @@ ORIGINS = (
     "separated by commas: https://models.example.com,https://*.example.org"
 )
 
+CORS_ORIGINS = (
+    "* alone, or scheme, host and a port that is not the usual one, without quote, blank and slash at the end; several "
+    "are separated by commas: https://app.example.com,http://localhost:3000"
+)
+
 
 def is_host(text: str) -> bool:
     """Whether Django can find a Host header in ALLOWED_HOSTS by `text`."""
@@ -38,3 +43,8 @@ def is_origin(text: str) -> bool:
     is_plain = text.lower() == f"{scheme}://{parts.netloc}".lower()
     is_named = bool(_IPV6.fullmatch(host) or _NAME.fullmatch(host.removeprefix("*.")))
     return is_plain and is_named and port != _DEFAULT_PORTS.get(scheme, port)
+
+
+def is_exact_origin(text: str) -> bool:
+    """The same without `*`."""
+    return "*" not in text and is_origin(text)

@@ -39,6 +39,42 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+# --- API: Django REST framework ---
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        # The first one answers 401 with the challenges of all; sessions alone would answer 403.
+        "mlserve.access.tokens.ApiTokenAuthentication",
+        "mlserve.access.tokens.PasswordAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    # Access to a model is decided per object (ModelQuerySet.visible_to).
+    "DEFAULT_PERMISSION_CLASSES": [
+        "mlserve.permissions.TokenScope",
+        "mlserve.http.query_parameters.KnownParameters",
+    ],
+    "DEFAULT_THROTTLE_CLASSES": ["mlserve.access.throttling.CallerRate"],
+    "DEFAULT_PARSER_CLASSES": ["mlserve.http.jsonbody.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "mlserve.http.renderers.OrjsonRenderer",
+        "mlserve.http.renderers.BrowsableRenderer",
+    ],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "mlserve.http.renderers.Negotiation",
+    "DEFAULT_METADATA_CLASS": "mlserve.http.metadata.PlainMetadata",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "mlserve.http.problems.exception_handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+# --- Pages of other origins: django-cors-headers ---
+CORS_ALLOW_CREDENTIALS = False
+CORS_ALLOW_HEADERS = [
+    "accept", "authorization", "content-encoding", "content-type", "idempotency-key", "prefer", "traceparent",
+    "tracestate", "x-request-id",
+]  # fmt: skip
+CORS_EXPOSE_HEADERS = [
+    "Allow", "Location", "Preference-Applied", "Retry-After", "WWW-Authenticate", "X-Request-ID",
+]  # fmt: skip
+
 # --- OpenAPI: drf-spectacular ---
 SPECTACULAR_SETTINGS = {
     "TITLE": "mlserve",
@@ -47,6 +83,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": r"/api",
+    "PATH_CONVERTER_OVERRIDES": {"id": {"type": "string", "format": "uuid"}},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "POSTPROCESSING_HOOKS": ["mlserve.site.openapi.add_live_models", "mlserve.http.openapi_responses.add_problems"],

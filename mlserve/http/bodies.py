@@ -68,6 +68,8 @@ class Body:
         except TooManyRequests:
             self._is_refused = True
             raise
+        # Reading gives the leave that the sender may have waited for.
+        self._is_refused = False
         try:
             content: bytes = self._stream.read(size)
         finally:

@@ -21,13 +21,14 @@ from django.utils.module_loading import import_string
 from mlserve.http.base_path import without_base_path
 from mlserve.http.bodies import Body, Readers, has_body
 from mlserve.http.browser_headers import protect
+from mlserve.http.browsers import media_type_of, wants_page
+from mlserve.http.compression import is_data
 from mlserve.observability import logs
 from mlserve.observability.counters import counters
 from mlserve.observability.request_ids import HEADER, request_id_of
 
 log = logging.getLogger("mlserve.access")
 
-_ACCEPTED = frozenset({None, "*/*", "application/json"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Monitoring asks for these every few seconds, so that a line of the log is written only when the answer is bad.
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -35,9 +36,9 @@ _MOST_PATH, _MOST_METHOD = 300, 20
 
 
 def is_program(meta: Mapping[str, Any]) -> bool:
-    """Whether the request with this WSGI environment accepts plain JSON and has no cookie, unlike those of browsers."""
+    """Whether the request with this WSGI environment has no cookie and asks for no page, unlike those of browsers."""
     asks_for_format = "format=" in meta.get("QUERY_STRING", "")
-    return not meta.get("HTTP_COOKIE") and meta.get("HTTP_ACCEPT") in _ACCEPTED and not asks_for_format
+    return not meta.get("HTTP_COOKIE") and not wants_page(meta) and not asks_for_format
 
 
 class ShortChain(BaseHandler):
@@ -103,6 +104,7 @@ class Application:
         body_in = Body(environ, self._readers) if has_body(environ) else None
         if body_in is not None:
             environ["wsgi.input"] = body_in
+            _allow_chunks(environ)
 
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             headers = [*headers, (HEADER, request_id)]
@@ -121,6 +123,18 @@ class Application:
             return self._probes
         is_short = environ["PATH_INFO"].startswith(settings.MLSERVE_API_PREFIX) and is_program(environ)
         return self._short if is_short else self._whole
+
+
+def _allow_chunks(environ: dict[str, Any]) -> None:
+    """Give JSON and CSV in chunks a Content-Length that is beyond the limit, as far as which Django then reads them.
+
+    Whether they are really that long is seen when they are read. Others are refused: a file that must not be read into
+    memory has a limit of its own, which is compared with its length.
+    """
+    is_file = not media_type_of(environ) and environ["REQUEST_METHOD"] == "PUT"  # a part of an upload names no type
+    if environ.get("HTTP_TRANSFER_ENCODING", "").strip().lower() == "chunked" and is_data(environ) and not is_file:
+        del environ["HTTP_TRANSFER_ENCODING"]
+        environ["CONTENT_LENGTH"] = str(settings.MLSERVE_MAX_BODY_BYTES + 1)
 
 
 def _note_down(environ: dict[str, Any], status: str, headers: list[tuple[str, str]], *, seconds: float) -> None:

@@ -10,6 +10,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from mlserve.errors import NotJson, TooLarge
+from mlserve.http.compression import decompressed
 
 # Every digit as 0 and E as e, so that a plain search finds what a pattern would find ten times as slowly.
 _SHAPE = bytes.maketrans(b"123456789E", b"000000000e")
@@ -43,24 +44,41 @@ def json_of(request: Request) -> Any:
 
 
 class StrictJSONParser(BaseParser):
-    """`parse_json` for DRF, with the limit of MLSERVE_MAX_BODY_BYTES."""
+    """`parse_json` for DRF, with the limit of MLSERVE_MAX_BODY_BYTES before and after it is decompressed."""
 
     media_type = "application/json"
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        return parse_json(read_limited(stream, settings.MLSERVE_MAX_BODY_BYTES))
+        return parse_json(body_of(stream, parser_context))
+
+
+def body_of(stream: IO[bytes], parser_context: Mapping[str, Any] | None) -> bytes:
+    """What a parser of DRF's parses. Raises TooLarge, or BadRequest for a body that cannot be decompressed."""
+    limit = settings.MLSERVE_MAX_BODY_BYTES
+    encoding = parser_context["request"].META.get("HTTP_CONTENT_ENCODING", "") if parser_context else ""
+    try:
+        return decompressed(read_limited(stream, limit), encoding, limit)
+    except OverflowError as error:
+        raise _too_large(limit) from error
 
 
 def read_limited(stream: IO[bytes], limit: int) -> bytes:
     """All of `stream`, never more than `limit` bytes in memory. Raises TooLarge."""
-    body = stream.read(limit + 1)
-    if len(body) > limit:
-        raise TooLarge(
-            f"The body is larger than {limit} bytes (MLSERVE_MAX_BODY_BYTES). Send the rows in several requests."
-        )
-    return body
+    pieces, left = [], limit + 1
+    while left and (piece := stream.read(left)):  # what comes in chunks may be read piece by piece
+        pieces.append(piece)
+        left -= len(piece)
+    if not left:
+        raise _too_large(limit)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(
+        f"The body is larger than {limit} bytes (MLSERVE_MAX_BODY_BYTES). Send the rows in several requests."
+    )
 
 
 def _sentence(body: bytes, reason: str) -> str:

@@ -8,15 +8,29 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost, PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponsePermanentRedirect
 from django.shortcuts import render
 from django.urls import get_script_prefix, reverse
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from mlserve import errors
-from mlserve.errors import BadRequest, LengthRequired, MlserveError, NotFound, TooLarge, Unavailable, problem_object
-from mlserve.http.renderers import PROBLEM_MEDIA_TYPE, dump_json
+from mlserve.errors import (
+    BadRequest,
+    HttpsRequired,
+    LengthRequired,
+    MlserveError,
+    NotFound,
+    TooLarge,
+    Unavailable,
+    problem_object,
+)
+from mlserve.http.browser_headers import protect
+from mlserve.http.browsers import wants_page
+from mlserve.http.compression import require_readable_encoding
+from mlserve.http.nearest_address import nearest_address
+from mlserve.http.renderers import PROBLEM_MEDIA_TYPE, BrowsableRenderer, OrjsonRenderer, dump_json
 from mlserve.observability.database_errors import trouble_of
 from mlserve.observability.repeated_lines import log_again
 
@@ -45,16 +59,23 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     body, headers = _problem_of(error, request.path)
     response = Response(_absolute(request, body), status=body["status"], headers=headers)
     renderer = getattr(request, "accepted_renderer", None)
-    if renderer is None or renderer.format == "json":
+    if renderer is None or renderer.format != BrowsableRenderer.format:
         response.content_type = PROBLEM_MEDIA_TYPE
+        if renderer is not None:  # which may be one for results alone
+            request.accepted_renderer = OrjsonRenderer()
     return response
 
 
+@csrf_exempt
 def unknown_address(request: HttpRequest, **_parts: str) -> HttpResponse:
-    """The view of every address that matches no other pattern."""
-    return problem_response(
-        request, NotFound(f"There is nothing at {request.path}. The page {reverse('api-docs')} lists the addresses.")
-    )
+    """The view of every address that matches no other pattern, whatever the method."""
+    return problem_response(request, NotFound(f"There is nothing at {request.path}. {_where_else(request)}"))
+
+
+def _where_else(request: HttpRequest) -> str:
+    nearest = nearest_address(request.path_info, request.method)
+    hint = f"The nearest address is {nearest}; the" if nearest else "The"
+    return f"{hint} page {reverse('api-docs')} lists all."
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -69,19 +90,27 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Django's CSRF_FAILURE_VIEW."""
-    return problem_response(
-        request, exceptions.PermissionDenied(f"The form was not sent from this site, or it is too old. {reason}")
-    )
+    detail = f"The form was not sent from this site, or it is too old. {reason}"
+    if not wants_page(request.META):
+        detail = (
+            f"{request.path} is a page for browsers, whose forms carry a token (CSRF) of this site. Programs use the "
+            f"API. {_where_else(request)}"
+        )
+    return problem_response(request, exceptions.PermissionDenied(detail))
 
 
 def problem_response(request: HttpRequest, error: Exception) -> HttpResponse:
-    """The answer to a request that failed outside of DRF: problem details below the API's prefix, else a page."""
+    """The answer to a request that failed outside of DRF: a page for browsers, except below the API's prefix."""
     body, headers = _problem_of(error, request.path)
-    if not request.path_info.startswith(settings.MLSERVE_API_PREFIX):
+    if wants_page(request.META) and not request.path_info.startswith(settings.MLSERVE_API_PREFIX):
         page = render(request, "problem.html", {"problem": body}, status=body["status"])
         for name, value in headers.items():
             page.headers[name] = value
         return page
+    return _as_json(request, body, headers)
+
+
+def _as_json(request: HttpRequest, body: dict[str, Any], headers: dict[str, str]) -> HttpResponse:
     return HttpResponse(
         dump_json(_absolute(request, body)), status=body["status"], content_type=PROBLEM_MEDIA_TYPE, headers=headers
     )
@@ -94,9 +123,14 @@ class ProblemMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        # Without a Content-Length Django reads an empty body, and would answer as if none had been sent.
+        # Without a Content-Length Django reads an empty body, and would answer as if none had been sent. That of a body
+        # which may come in chunks was set before (mlserve/http/handlers.py).
         if "HTTP_TRANSFER_ENCODING" in request.META:
             return problem_response(request, LengthRequired("Send the body with a Content-Length, not in chunks."))
+        try:
+            require_readable_encoding(request.META)
+        except errors.UnsupportedEncoding as error:
+            return problem_response(request, error)
         # No name or value of ours contains a NUL, and PostgreSQL raises an error when one is searched for.
         if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
             return problem_response(request, BadRequest("The address holds a NUL character (%00). Leave it out."))
@@ -104,6 +138,27 @@ class ProblemMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse:
         return problem_response(request, error)
+
+
+class PlainHttpMiddleware:
+    """Turns a redirect of a request with a body to HTTPS into a problem: clients would follow it with a GET.
+
+    Runs outside of Django's SecurityMiddleware, which redirects.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if not isinstance(response, HttpResponsePermanentRedirect) or request.method in ("GET", "HEAD"):
+            return response
+        # Without the query, which may be secret.
+        where = f"Send it to {response.url.partition('?')[0]}."
+        proxy = "If you did, the proxy in front has to send the header X-Forwarded-Proto: https."
+        refusal = _as_json(request, *_own(HttpsRequired(f"{request.method} came over plain HTTP. {where} {proxy}")))
+        protect(refusal)
+        return refusal
 
 
 def _problem_of(error: Exception, path: str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -131,6 +186,8 @@ def _problem_of(error: Exception, path: str) -> tuple[dict[str, Any], dict[str, 
 
 def _own(error: MlserveError) -> tuple[dict[str, Any], dict[str, str]]:
     headers = {"Retry-After": str(error.retry_after_seconds)} if error.retry_after_seconds else {}
+    if isinstance(error, errors.UnsupportedEncoding):
+        headers["Accept-Encoding"] = error.accepted
     return problem_object(error), headers
 
 

@@ -1,4 +1,7 @@
-"""Write responses: JSON by orjson, problem details under their own media type, HTML for browsers."""
+"""Write responses: JSON by orjson, problem details under their own media type, HTML for browsers.
+
+And choose what a response is written as, and what a body is read as.
+"""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -7,9 +10,12 @@ from typing import Any
 import orjson
 from django.http import HttpResponse, HttpResponseBase
 from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+
+from mlserve.http.browsers import wants_page
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
@@ -37,6 +43,13 @@ class OrjsonRenderer(BaseRenderer):
         return b"" if data is None else dump_json(data)
 
 
+class CsvRenderer(OrjsonRenderer):
+    """Of a view that writes results as CSV itself. All its other answers are JSON, such as problems."""
+
+    media_type = "text/csv"
+    format = "csv"
+
+
 class _PrettyRenderer(OrjsonRenderer):
     render_style = "text"  # the browsable API shows only the size of what a binary renderer makes
 
@@ -58,24 +71,36 @@ class BrowsableRenderer(BrowsableAPIRenderer):
         return _PrettyRenderer()
 
 
-class FirstRendererNegotiation(DefaultContentNegotiation):
-    """DRF's choice of a renderer, without its search where the Accept header leads to the first one anyway."""
+class Negotiation(DefaultContentNegotiation):
+    """DRF's choice of a renderer, without HTML for programs, and JSON as the body of a request that names no type."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        first = next(iter(renderers))
-        accepts_first = request.META.get("HTTP_ACCEPT", "*/*") in ("*/*", first.media_type)
-        if accepts_first and format_suffix is None and "format=" not in request.META.get("QUERY_STRING", ""):
+        """Without DRF's search where the Accept header leads to the first renderer anyway."""
+        first, *others = renderers
+        accepted = request.META.get("HTTP_ACCEPT", "*/*")
+        is_free = format_suffix is None and "format=" not in request.META.get("QUERY_STRING", "")
+        if is_free and (accepted in ("*/*", first.media_type) or _names_pages_only_by_the_way(request, accepted)):
             return first, first.media_type
-        chosen: tuple[BaseRenderer, str] = super().select_renderer(request, renderers, format_suffix)
+        chosen: tuple[BaseRenderer, str] = super().select_renderer(request, [first, *others], format_suffix)
         return chosen
+
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
+        if not request.content_type:
+            return next((parser for parser in parsers if parser.media_type == OrjsonRenderer.media_type), None)
+        chosen: BaseParser | None = super().select_parser(request, parsers)
+        return chosen
+
+
+def _names_pages_only_by_the_way(request: Request, accepted: str) -> bool:
+    return "text/html" in accepted.lower() and "text/csv" not in accepted.lower() and not wants_page(request.META)
 
 
 def json_response(
     request: Request, data: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> HttpResponseBase:
     """`data` as JSON at once, which costs a third of DRF's template responses; for a browser one of these."""
-    if request.accepted_renderer.format != OrjsonRenderer.format:
+    if request.accepted_renderer.format == BrowsableRenderer.format:
         return Response(data, status=status, headers=headers)
     return HttpResponse(dump_json(data), status=status, content_type=OrjsonRenderer.media_type, headers=headers)

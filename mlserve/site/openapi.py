@@ -9,6 +9,7 @@ from django.urls import get_script_prefix
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.request import Request
 
+from mlserve.http.query_parameters import require_known
 from registry.models import ModelVersion
 from registry.schema.long_lists import without_long_lists
 
@@ -32,12 +33,14 @@ class _BasicScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
 
 def schema(request: HttpRequest) -> HttpResponseBase:
-    """OpenAPI as JSON or YAML."""
+    """OpenAPI as JSON or YAML. Raises BadParameter."""
+    require_known(request.GET, ("lang", "model"))
     return _views()[0](request)
 
 
 def docs(request: HttpRequest) -> HttpResponseBase:
-    """Swagger UI."""
+    """Swagger UI. Raises BadParameter."""
+    require_known(request.GET, ("lang", "model", "script"))
     return _views()[1](request)
 
 

@@ -4,22 +4,26 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import viewsets
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.pagination import CursorPagination
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from mlserve.access.audit import log_action
 from mlserve.errors import AlreadyEnded, BadParameter, NotFound
-from mlserve.http.jsonbody import json_of
 from mlserve.http.prefer import Preference, read_preference
-from mlserve.http.renderers import json_response
+from mlserve.http.renderers import CsvRenderer, OrjsonRenderer, json_response
 from mlserve.permissions import PREDICT, require_permission
+from predictions.api.csv_rows import MEDIA_TYPE as CSV
+from predictions.api.csv_rows import CsvParser, csv_of, payload_of
 from predictions.api.serializers import ID_OR_NOTHING, AcceptedSerializer, PredictionSerializer
 from predictions.models import Prediction, PredictionQuerySet
 from predictions.serving.in_place import approaching
@@ -48,6 +52,9 @@ _ROWS = {
 }
 
 
+# Of a prediction that has a result.
+_JSON, _CSV = OrjsonRenderer.media_type, CsvRenderer.media_type
+_WHOLE = {(200, _JSON): PredictionSerializer, (200, _CSV): OpenApiTypes.STR}
 _TEXT_WITHOUT_NUL = {"type": "string", "pattern": r"^[^\u0000]*$"}
 
 
@@ -103,6 +110,12 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
     serializer_class = PredictionSerializer
     pagination_class = NewestFirst
 
+    def get_parsers(self) -> list[BaseParser]:
+        return [*super().get_parsers(), CsvParser()]
+
+    def get_renderers(self) -> list[BaseRenderer]:
+        return [*super().get_renderers(), *([CsvRenderer()] if self.action in ("create", "retrieve") else [])]
+
     def get_queryset(self) -> PredictionQuerySet:
         return Prediction.objects.select_related("version__model").defer(
             "inputs", *(f"version__{name}" for name in ("schema", "columns", "sample_rows", "golden_outputs", "report"))
@@ -110,14 +123,14 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
 
     @extend_schema(
         parameters=[_PREFER, _OUTPUTS],
-        request={"application/json": _ROWS},
-        responses={202: AcceptedSerializer, 200: PredictionSerializer},
+        request={_JSON: _ROWS, _CSV: OpenApiTypes.STR},
+        responses={(202, _JSON): AcceptedSerializer, **_WHOLE},
     )
     def create(self, request: Request, model: str | None = None, tag: str | None = None) -> HttpResponseBase:
         """Predict one record or a list of records. 202 at once, or 200 with `Prefer: wait` if it ended in time."""
         preference = preference_of(request)
         version = resolve(Target(model, tag), request.user)
-        payload = json_of(request)
+        payload = payload_of(request, version.record_schema)
         with approaching():  # only now, because a body may take long to arrive
             prediction = submit(
                 version,
@@ -128,7 +141,7 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
             )
             return self._respond(prediction, preference, is_accepted=not prediction.has_ended)
 
-    @extend_schema(parameters=[_PREFER], responses=PredictionSerializer)
+    @extend_schema(parameters=[_PREFER], responses=_WHOLE)
     def retrieve(self, request: Request, pk: UUID) -> HttpResponseBase:
         """The prediction as it is now; with `Prefer: wait` as it is when it has ended or the time is up."""
         preference = preference_of(request)
@@ -177,12 +190,14 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
     def _respond(
         self, prediction: Prediction, preference: Preference, *, is_accepted: bool = False
     ) -> HttpResponseBase:
-        """The whole object, or the 202 of a submission that `is_accepted` and has not ended."""
-        serializer_class = AcceptedSerializer if is_accepted else PredictionSerializer
-        body = serializer_class(prediction, context={"request": self.request}).data
+        """The whole object or its result as CSV, or the 202 of a submission that `is_accepted` and has not ended."""
         headers = {"Vary": "Accept, Cookie, Prefer"}
         if preference.applied:
             headers["Preference-Applied"] = preference.applied
+        if self.request.accepted_renderer.format == CsvRenderer.format and prediction.result is not None:
+            return HttpResponse(csv_of(prediction), content_type=CSV, headers=headers)
+        serializer_class = AcceptedSerializer if is_accepted else PredictionSerializer
+        body = serializer_class(prediction, context={"request": self.request}).data
         if not prediction.has_ended:
             headers["Retry-After"] = "1"
         if is_accepted:
@@ -197,7 +212,7 @@ def preference_of(request: Request) -> Preference:
 def _filters(request: Request) -> dict[str, str | None]:
     """?model=, ?version= and ?status= for a listing."""
     asked = request.query_params
-    status = asked.get("status") or None
+    status, model, tag = (asked.get(name) or None for name in ("status", "model", "version"))
     if status is not None and status not in Status.values:
         raise BadParameter(f"status is {status!r}; allowed is {', '.join(Status.values)}.")
-    return {"model": asked.get("model") or None, "tag": asked.get("version") or None, "status": status}
+    return {"model": model, "tag": tag, "status": status}

@@ -12,10 +12,11 @@ from uuid import UUID
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Q, QuerySet
 
+from mlserve.errors import NotFound
 from mlserve.permissions import sees_everything
 from predictions.models import Prediction, PredictionQuerySet
 from predictions.status import Status
-from registry.models import ModelVersion
+from registry.models import Model, ModelVersion
 
 _MOST_EXAMINED, _MOST_AT_ONCE = 10_000, 1_000
 # Each version is a separate range of its index. A model with more versions has so many predictions that reading the
@@ -115,6 +116,8 @@ def listing_for(
 ) -> Listing:
     """The listing for `user`: staff see all, other accounts their own, callers without one those of public models that
     were asked without one.
+
+    Raises NotFound for a model or version that is not there, or that `user` may not see.
     """
     versions: QuerySet[ModelVersion] = ModelVersion.objects.order_by()
     if model:
@@ -124,12 +127,20 @@ def listing_for(
     if not user.is_authenticated:
         versions = versions.filter(model__is_public=True)
     is_narrowed = bool(model or tag) or not user.is_authenticated
-    return Listing(
-        is_of_all_owners=sees_everything(user),
-        owner_id=user.pk,
-        versions=_ids(versions) if is_narrowed else None,
-        status=status,
-    )
+    ids = _ids(versions) if is_narrowed else None
+    if (model or tag) and not ids:
+        _require_present(user, model, tag)
+    return Listing(is_of_all_owners=sees_everything(user), owner_id=user.pk, versions=ids, status=status)
+
+
+def _require_present(user: AbstractBaseUser | AnonymousUser, model: str | None, tag: str | None) -> None:
+    """Raise NotFound with the part of a filter that names nothing; one statement for a hidden model as well."""
+    if not model:
+        raise NotFound(f"There is no version {tag!r} of any model that you may use: the filter finds nothing.")
+    if not Model.objects.visible_to(user).filter(name=model).exists():
+        raise NotFound(f"There is no model {model!r}, or it is not yours to see. GET /api/models lists the models.")
+    if tag:
+        raise NotFound(f"The model {model!r} has no version {tag!r}. GET /api/models/{model}/versions lists them.")
 
 
 def listing_of_model(model_id: int | None, status: str | None) -> Listing:

@@ -1,5 +1,6 @@
 from django.urls import path
 
+from mlserve.http import ids  # noqa: F401 - registers <id:…>
 from registry.api.upload_views import DirectUploadViewSet
 from registry.api.views import ModelViewSet, VersionViewSet
 
@@ -22,13 +23,13 @@ urlpatterns = [
     ),
     path("uploads", DirectUploadViewSet.as_view({"post": "create"}), name="upload-list"),
     path(
-        "uploads/<uuid:upload>",
+        "uploads/<id:upload>",
         DirectUploadViewSet.as_view({"get": "retrieve", "delete": "destroy"}),
         name="upload-detail",
     ),
-    path("uploads/<uuid:upload>/parts", DirectUploadViewSet.as_view({"post": "addresses"}), name="upload-parts"),
+    path("uploads/<id:upload>/parts", DirectUploadViewSet.as_view({"post": "addresses"}), name="upload-parts"),
     path(
-        "uploads/<uuid:upload>/parts/<int:number>",
+        "uploads/<id:upload>/parts/<int:number>",
         DirectUploadViewSet.as_view({"put": "receive"}),
         name="upload-part",
     ),

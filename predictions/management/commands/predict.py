@@ -11,11 +11,12 @@ from mlserve.errors import BadUpload, FieldError, InvalidRows, NoLiveVersion, No
 from mlserve.terminal import TerminalCommand, printable
 from predictions.batching.halving import Answers, RowFailure
 from predictions.management.row_errors import by_column
-from predictions.management.row_files import only_columns, read, require_writable, with_answers, write_whole
+from predictions.management.row_files import only_columns, read, require_writable, write_whole
 from predictions.model_host.errors import ModelEnded, described
 from predictions.runtime import loaded_models
 from predictions.runtime.execution import predict_rows
 from predictions.serving.submission import parse_outputs, require_outputs
+from predictions.store.csv_answers import with_answers
 from registry.models import Model, ModelVersion
 from registry.schema.record import RecordSchema, Row, RowWarning, row_pointer
 from registry.tables.columns import listed

@@ -97,6 +97,18 @@ def test_it_reads_nothing_of_a_sender_that_waits_for_leave() -> None:
     assert stream.tell() == 0
 
 
+def test_it_reads_the_rest_of_a_sender_that_got_leave() -> None:
+    """Else it would see a broken connection in place of the refusal."""
+    stream = io.BytesIO(b"abc")
+    environ = {"wsgi.input": stream, "REMOTE_ADDR": "192.0.2.1", "CONTENT_LENGTH": "3", "HTTP_EXPECT": "100-continue"}
+    begun = Body(environ, Readers(16))
+
+    begun.read(1)
+    begun.drop()
+
+    assert stream.tell() == 3
+
+
 def test_it_refuses_a_client_whose_other_bodies_do_not_come() -> None:
     readers, slow = Readers(16), Slow()
     threads = [threading.Thread(target=body(slow, 10, readers=readers).read) for _ in range(4)]

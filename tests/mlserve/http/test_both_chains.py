@@ -38,7 +38,7 @@ def comparable(response: Any) -> dict[str, Any]:
     return {
         "status": response.status_code,
         "body": _CHANGING.sub("…", response.content.decode()),
-        "vary": {name.strip() for name in response.headers["Vary"].split(",")} - {"Cookie"},
+        "vary": {name.strip() for name in response.headers.get("Vary", "").split(",")} - {"Cookie", ""},
         **{name: _CHANGING.sub("…", value) for name, value in headers.items()},
     }
 
@@ -102,6 +102,12 @@ CASES = {
     "unknown output": asked("POST", f"{URL}?outputs=nonsense", RECORD),
     "unknown model": asked("POST", "/api/models/unknown/predict", RECORD),
     "unknown version": asked("POST", "/api/models/penguins/versions/9/predict", RECORD),
+    "csv": asked("POST", URL, b"island,year\nBiscoe,2007\n", content_type="text/csv"),
+    "broken csv": asked("POST", URL, b"island,year\nBiscoe\n", content_type="text/csv"),
+    "unknown encoding": asked("POST", URL, RECORD, **{"Content-Encoding": "br"}),
+    "broken encoding": asked("POST", URL, RECORD, **{"Content-Encoding": "gzip"}),
+    "unknown parameter": asked("POST", f"{URL}?output=predict", RECORD),
+    "unknown address": asked("POST", "/api/predictt", RECORD),
     "other type": asked("POST", URL, b"island=Biscoe", content_type="application/x-www-form-urlencoded"),
     "no type": asked("POST", URL, b"island=Biscoe", content_type=""),
     "list": asked("GET", URL),
@@ -250,8 +256,9 @@ def test_it_shows_a_browser_the_browsable_api(penguins: ModelVersion) -> None:
         ("", {"Accept": "application/json"}, True),
         ("outputs=predict", {"Authorization": AS_READER}, True),
         ("", {"Accept": "text/html"}, False),
-        ("", {"Accept": "text/html,application/json;q=0.9"}, False),
-        ("", {"Accept": "application/xml"}, False),
+        ("", {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}, False),
+        ("", {"Accept": "text/html,application/json;q=0.9"}, True),
+        ("", {"Accept": "application/xml"}, True),
         ("", {"Cookie": ""}, True),
         ("", {"Cookie": "sessionid=abc"}, False),
         ("", {"Cookie": "theme=dark", "Accept": "application/json"}, False),

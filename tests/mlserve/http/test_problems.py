@@ -109,13 +109,13 @@ def test_it_answers_unknown_addresses_of_the_api_with_a_problem(db: None, api: A
 
 
 def test_it_answers_unknown_pages_with_a_page(db: None, client: Client) -> None:
-    response = client.get("/nothing")
+    response = client.get("/nothing", headers={"Accept": "text/html"})
 
     assert response.status_code == 404
     assert response["Content-Type"].startswith("text/html")
 
 
-def test_it_refuses_a_chunked_body(db: None, api: APIClient) -> None:
+def test_it_refuses_a_chunked_body_whose_end_django_would_not_see(db: None, api: APIClient) -> None:
     response = api.post("/api/predict", {}, HTTP_TRANSFER_ENCODING="chunked")
 
     assert response.status_code == 411

@@ -6,6 +6,7 @@ from rest_framework.test import APIClient
 
 from predictions import tasks
 from predictions.models import Prediction
+from registry.models import Model, ModelVersion
 from tests.predictions.conftest import Submit
 
 pytestmark = pytest.mark.django_db
@@ -39,9 +40,9 @@ def test_it_pages_by_cursor(api: APIClient, submit_rows: Submit, owner: User) ->
         ("status=succeeded", 1),
         ("status=queued", 1),
         ("model=penguins", 2),
-        ("model=other", 0),
         ("version=1.0", 2),
-        ("model=penguins&version=2.0", 0),
+        ("model=penguins&version=1.0", 2),
+        ("model=penguins&status=failed", 0),
     ],
 )
 def test_it_filters(api: APIClient, submit_rows: Submit, owner: User, query: str, found: int) -> None:
@@ -60,6 +61,41 @@ def test_it_refuses_an_unknown_status(api: APIClient, owner: User) -> None:
 
     assert response.status_code == 400
     assert "queued, running" in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("model=other", "There is no model 'other'"),
+        ("version=2.0", "There is no version '2.0' of any model"),
+        ("model=penguins&version=2.0", "The model 'penguins' has no version '2.0'"),
+    ],
+)
+def test_it_says_which_filter_names_nothing(
+    api: APIClient, penguins: ModelVersion, owner: User, query: str, words: str
+) -> None:
+    api.force_authenticate(owner)
+
+    response = api.get(f"/api/predict?{query}")
+
+    assert response.status_code == 404
+    assert words in response.json()["detail"]
+
+
+def test_it_tells_a_stranger_the_same_of_a_hidden_model_as_of_none(api: APIClient, penguins: ModelVersion) -> None:
+    Model.objects.update(is_public=False)
+
+    hidden, absent = (api.get(f"/api/predict?model={name}") for name in ("penguins", "other"))
+
+    assert hidden.status_code == absent.status_code == 404
+    assert hidden.json()["detail"].replace("penguins", "other") == absent.json()["detail"]
+
+
+def test_it_lists_nothing_of_a_model_without_versions(api: APIClient, penguins: ModelVersion, owner: User) -> None:
+    Model.objects.create(name="empty")
+    api.force_authenticate(owner)
+
+    assert ids(api.get("/api/predict?model=empty")) == []
 
 
 def test_it_lists_only_ones_own(api: APIClient, submit_rows: Submit, reader: User) -> None:

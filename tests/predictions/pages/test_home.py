@@ -41,7 +41,7 @@ def test_it_says_how_to_upload_the_first_model(client: Client) -> None:
 
 
 def test_it_answers_an_unknown_address_with_a_page(client: Client) -> None:
-    page = Page(client.get("/nothing"))
+    page = Page(client.get("/nothing", headers={"Accept": "text/html"}))
 
     assert (page.status, page.heading) == (404, "Not found")
     assert "There is nothing at /nothing." in page.of_class("lead")[0]
@@ -56,6 +56,6 @@ def test_it_explains_a_kind_of_problem(client: Client) -> None:
 
 @pytest.mark.parametrize("address", ["/", "/nothing", "/problems/not-found", "/models/penguins"])
 def test_it_needs_no_inline_script_or_style(client: Client, penguins: ModelVersion, address: str) -> None:
-    tree = Page(client.get(address)).tree
+    tree = Page(client.get(address, headers={"Accept": "text/html"})).tree
 
     assert tree.xpath("//style | //*[@style] | //script[not(@src)] | //*[@*[starts-with(name(), 'on')]]") == []

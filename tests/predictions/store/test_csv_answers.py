@@ -1,4 +1,4 @@
-"""Files that the commands write."""
+"""Answers as CSV: nothing that spreadsheets would execute."""
 
 import csv
 import io
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from predictions.management.row_files import with_answers
+from predictions.store.csv_answers import with_answers
 
 
 def cells(rows: list[dict[str, Any]], answers: list[Any]) -> list[list[str]]:
