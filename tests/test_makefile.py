@@ -80,7 +80,7 @@ def test_it_makes_an_environment_by_a_python_in_such_a_folder(tmp_path: Path) ->
 
     assert made.returncode == 0, made.stderr
     for name in (".venv", ".venv-deploy"):
-        run = [place / name / "bin" / "pip", "--version"]
+        run = [str(place / name / "bin" / "pip"), "--version"]
         assert str(place / name) in subprocess.run(run, capture_output=True, text=True, check=True).stdout
 
 

@@ -23,7 +23,8 @@ def read(path: Path, variables: Mapping[str, str]) -> dict[str, Any]:
 
 def environment_of(service: Mapping[str, Any], variables_file: Path) -> dict[str, str]:
     """`environment` wins over `env_file`."""
-    return (values_of(variables_file) if "env_file" in service else {}) | service.get("environment", {})
+    from_file = values_of(variables_file) if "env_file" in service else {}
+    return {**from_file, **service.get("environment", {})}
 
 
 def values_of(variables_file: Path) -> dict[str, str]:
