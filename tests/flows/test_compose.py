@@ -136,8 +136,8 @@ def test_it_builds_what_the_service_needs_and_nothing_else(image: Image) -> None
     assert inside == {
         "requirements.txt", "manage.py", "mlserve", "registry", "predictions", "templates", "static", "collected",
     }  # fmt: skip
-    styles = [path.name for path in image.path("collected/mlserve").glob("style.*.css")]
-    assert re.fullmatch(r"style\.\w{12}\.css", *styles)
+    [style] = image.path("collected/mlserve").glob("style.*.css")
+    assert re.fullmatch(r"style\.\w{12}\.css", style.name)
     assert list(image.path("mlserve/__pycache__").glob("settings.*.pyc"))
 
 
