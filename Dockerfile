@@ -8,6 +8,9 @@
 
 FROM public.ecr.aws/lambda/python:3.13
 
+# The base image's own.
+WORKDIR /var/task
+
 # The libraries first: they change less often than the program. Wheels only, each with its known hash.
 COPY requirements.txt ./
 RUN python -m pip install --no-cache-dir --require-hashes --only-binary :all: --requirement requirements.txt

@@ -19,20 +19,22 @@ NEW_VENV := $(shell test -x $(BIN)/python || echo new-venv)
 # else the newest of those that both Lambda and this machine have (pyenv's too, whichever is selected).
 DEPLOY_VENV := .venv-deploy
 DEPLOY := $(DEPLOY_VENV)/.installed
-PYENV_PYTHONS := $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python $(HOME)/.pyenv/versions/3.12.*/bin/python)
-DEPLOY_PYTHON := $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 $(PYENV_PYTHONS) python3,$(PYTHON))
+PYENV := "$$HOME"/.pyenv/versions
+DEPLOY_PYTHON := $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 \
+	$(PYENV)/3.13.*/bin/python $(PYENV)/3.12.*/bin/python python3,"$(PYTHON)")
 # Tests write models by MLflow in an environment of its own, with the scikit-learn of .venv.
 MLFLOW_VENV := .venv-mlflow
 MLFLOW := $(MLFLOW_VENV)/.installed
 NEW_DEPLOY_VENV := $(shell test -x $(DEPLOY_VENV)/bin/python || echo new-deploy-venv)
 ifneq (file,$(origin PYTHON))
 VERSION_OF := -c 'import sys; print(sys.version_info[:2])'
-NEW_DEPLOY_VENV := $(shell test "$$($(DEPLOY_VENV)/bin/python $(VERSION_OF) 2>&1)" = "$$($(PYTHON) $(VERSION_OF) 2>&1)" \
+NEW_DEPLOY_VENV := $(shell test "$$($(DEPLOY_VENV)/bin/python $(VERSION_OF) 2>&1)" = "$$("$(PYTHON)" $(VERSION_OF) 2>&1)" \
 	|| echo new-deploy-venv)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-long check bench torture package deploy rollback undeploy admin lock clean new-venv new-deploy-venv
+.PHONY: help serve compose test test-unit test-long check bench torture package deploy rollback undeploy admin lock clean
+.PHONY: new-venv new-deploy-venv
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +42,16 @@ help: ## list these commands
 serve: $(RUNTIME) ## run web and worker at HOST:PORT (127.0.0.1:8000) until Ctrl-C
 	@test -f .env || $(BIN)/python -m mlserve.conf.dotenv
 	@exec $(BIN)/python manage.py serve --prepare
+
+# The variables are written once; docs/deploy-containers.md says what to set for a server.
+COMPOSE := docker compose --env-file compose.env
+compose: ## run it in containers, with PostgreSQL, Redis and S3 (DOMAIN=models.example.com: behind a proxy)
+	@docker compose version >/dev/null 2>&1 || { echo "This needs Docker with Compose 2.17 or newer." >&2; exit 1; }
+	@test -f compose.env -a -z "$(DOMAIN)" \
+		|| "$(PYTHON)" -m deployment.compose_variables $(if $(DOMAIN),--domain "$(DOMAIN)")
+	@$(COMPOSE) up --build --detach --wait
+	@echo "mlserve is at http://$$(sed -n 's/^PUBLISH=//p' compose.env)/ and stops with: $(COMPOSE) down"
+	@echo "To make an administrator: $(COMPOSE) exec web python manage.py make_admin NAME"
 
 # The tests of a file stay in one process, so that what they share is made once. Files come in the order of
 # tests/selection.py, which says how many processes there are, too; xdist would begin with files of many short tests.
@@ -50,6 +62,10 @@ test: $(DEV) $(DEPLOY) $(MLFLOW) ## run the suite, on SQLite and then on Postgre
 	$(PYTEST) -m "not long" || status=$$?; \
 	$(PYTEST) -m "not long" --database postgres || status=$$?; \
 	exit $$status
+
+# What differs between versions of Python and of libraries shows without services; in the Python of .venv.
+test-unit: $(DEV) ## run the part of the suite that starts no service, on SQLite
+	@$(PYTEST) -m "not long" --unit
 
 # Measuring branches slows the suite down, so it is done here; the holes are listed at the end.
 test-long: $(DEV) $(DEPLOY) $(MLFLOW) ## run the suite and its long tests, measure branch coverage (an hour)
@@ -76,7 +92,7 @@ check: $(DEV) ## lint, formatting, types, Django's deployment checks, migrations
 bench: $(BENCH) ## measure mlserve beside hand-written servers (QUICK=1, DATABASE=postgres, STORED=1000000: also with so many stored)
 	@exec $(BIN)/python -m benchmark $(if $(filter-out 0,$(QUICK)),--quick) \
 		$(if $(DATABASE),--database "$(DATABASE)") \
-		$(if $(filter-out 0,$(STORED)),--stored $(STORED)) $(if $(MARKDOWN),--markdown $(MARKDOWN))
+		$(if $(filter-out 0,$(STORED)),--stored "$(STORED)") $(if $(MARKDOWN),--markdown "$(MARKDOWN)")
 
 # As root also with a full disk.
 torture: $(DEV) ## harm the service under load, and count (MINUTES=10 DATABASE=postgres SEED=1 FAULTS=kill-web,disk-full)
@@ -86,10 +102,10 @@ torture: $(DEV) ## harm the service under load, and count (MINUTES=10 DATABASE=p
 
 PACKAGE ?= var/package.zip
 package: $(DEPLOY) ## build and try the Lambda package (PACKAGE=var/package.zip)
-	@VIRTUAL_ENV="$(CURDIR)/$(DEPLOY_VENV)" exec $(DEPLOY_VENV)/bin/python -m deployment.package "$(PACKAGE)"
+	@VIRTUAL_ENV="$$PWD/$(DEPLOY_VENV)" exec $(DEPLOY_VENV)/bin/python -m deployment.package "$(PACKAGE)"
 
 # Settings and credentials come from the environment; docs/deploy-aws.md says which.
-DEPLOYMENT := VIRTUAL_ENV="$(CURDIR)/$(DEPLOY_VENV)" exec $(DEPLOY_VENV)/bin/python -m deployment
+DEPLOYMENT := VIRTUAL_ENV="$$PWD/$(DEPLOY_VENV)" exec $(DEPLOY_VENV)/bin/python -m deployment
 deploy: $(DEPLOY) ## bring both functions to AWS, migrate, check (URL=https://…: where clients reach it)
 	@$(DEPLOYMENT) deploy $(if $(URL),--url "$(URL)")
 
@@ -127,9 +143,9 @@ clean: ## remove .venv, .venv-deploy, .venv-mlflow and caches; .env and var/ hol
 
 new-venv:
 	@echo "Making $(VENV) …"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "mlserve needs Python 3.11 or newer: make PYTHON=/path/to/python3.12 …" >&2; exit 1; }
-	@$(PYTHON) -m venv --clear $(VENV)
+	@"$(PYTHON)" -m venv --clear $(VENV)
 
 $(RUNTIME): requirements.txt $(NEW_VENV)
 	@echo "Installing what mlserve needs …"
@@ -149,10 +165,10 @@ $(BENCH): requirements.txt requirements-bench.txt $(NEW_VENV)
 	@touch $(RUNTIME) $@
 
 new-deploy-venv:
-	@python=$$(for each in $(DEPLOY_PYTHON); do $$each -c 'import ensurepip' 2>/dev/null && echo $$each && break; done); \
+	@python=$$(for each in $(DEPLOY_PYTHON); do "$$each" -c 'import ensurepip' 2>/dev/null && echo "$$each" && break; done); \
 	test -n "$$python" || { echo "There is no Python to build for Lambda with: make PYTHON=/path/to/python3.13 …" >&2; exit 1; }; \
 	echo "Making $(DEPLOY_VENV) with $$python …"; \
-	$$python -m venv --clear $(DEPLOY_VENV)
+	"$$python" -m venv --clear $(DEPLOY_VENV)
 
 # Zappa's placebo has no wheel, and nothing to compile.
 $(DEPLOY): requirements-deploy.txt $(NEW_DEPLOY_VENV)

@@ -202,8 +202,9 @@ MLSERVE_CACHE_DIR = env.folder("MLSERVE_CACHE_DIR", VAR_DIR / "cache", project=B
 MLSERVE_CACHE_BYTES = env.size_bytes("MLSERVE_CACHE_BYTES", default=400 * 2**20 if ON_LAMBDA else 10 * 2**30)
 # From the host's root, or the first request that reads it would determine its prefix.
 STATIC_URL = f"{FORCE_SCRIPT_NAME or ''}/static/"
-# Lambda's package contains them, collected.
-STATIC_ROOT = BASE_DIR / "collected" if ON_LAMBDA else VAR_DIR / "static"
+# Lambda's package and the image for servers contain them, collected.
+COLLECTED = BASE_DIR / "collected"
+STATIC_ROOT = COLLECTED if ON_LAMBDA or COLLECTED.is_dir() else VAR_DIR / "static"
 if ON_LAPTOP:
     STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # whitenoise warns at each start where it is absent
 STATICFILES_DIRS = [BASE_DIR / "static"]

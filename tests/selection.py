@@ -1,11 +1,14 @@
 """pytest plugin: which tests a run takes, and in which order. It decides by what a test asks for, its fixtures.
 
+The unit part (`--unit`) starts no service: it is run with every Python and every installer that is supported.
+
 The second database (`--database postgres`) runs what meets a database: SQL, locks, transactions, migrations and flows.
 Everything else does the same on both, and has run on the first one.
 """
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,18 @@ _OF_NO_ACCOUNT = {
 }
 
 
+# Fixtures that start a service: ours, a database server, a stand-in for AWS or Redis, a browser; and those that need an
+# environment beside that of the tests.
+_SERVICES = {
+    "service", "prepared", "live_server", "served", "shared", "postgres_url", "redis", "remote_queue", "queue_kind",
+    "_aws_server", "region", "browser", "deploy_python", "mlflow_models", "image",
+}  # fmt: skip
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--unit", action="store_true", help="only the tests that start no service")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_xdist_auto_num_workers() -> int | None:
     """One process more than there are processors, because flows wait for their services half of the time."""
@@ -39,10 +54,19 @@ def meets_the_database(item: pytest.Item) -> bool:
     return (has_mark or bool(fixtures & _MEET_IT)) and not fixtures & _OF_NO_ACCOUNT
 
 
+def starts_no_service(item: pytest.Item) -> bool:
+    return _FLOWS not in item.path.parents and not _SERVICES & set(getattr(item, "fixturenames", ()))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.option.database == "postgres":
-        left_out = [item for item in items if not meets_the_database(item)]
-        items[:] = [item for item in items if meets_the_database(item)]
-        config.hook.pytest_deselected(items=left_out)
+        _take(config, items, meets_the_database)
+    if config.option.unit:
+        _take(config, items, starts_no_service)
     # The long ones first, so that no process still runs one when the others have nothing left.
     items.sort(key=lambda item: _FLOWS not in item.path.parents)
+
+
+def _take(config: pytest.Config, items: list[pytest.Item], wanted: Callable[[pytest.Item], bool]) -> None:
+    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
+    items[:] = [item for item in items if wanted(item)]

@@ -26,7 +26,13 @@ _SOURCES = sorted(
     for folder in ("mlserve", "registry", "predictions", "deployment", "benchmark")
     for path in (ROOT / folder).rglob("*.py")
 )
-_STARTERS = [ROOT / "Makefile", ROOT / "Dockerfile", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
+_STARTERS = [
+    ROOT / "Makefile",
+    ROOT / "Dockerfile",
+    ROOT / "Dockerfile.server",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "README.md",
+]
 
 
 def _strings(path: Path) -> set[str]:

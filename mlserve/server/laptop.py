@@ -25,7 +25,8 @@ def prepare() -> list[str]:
     """Migrate, and create or collect what the service needs. The lines to print once it answers."""
     call_command("migrate", verbosity=0)
     if not settings.ON_LAPTOP:
-        call_command("collectstatic", verbosity=0, interactive=False)
+        if settings.STATIC_ROOT != settings.COLLECTED:  # the image for servers contains them
+            call_command("collectstatic", verbosity=0, interactive=False)
         return _what_a_server_lacks()
     return [*_ensure_admin(), *_ensure_example()]
 
@@ -57,8 +58,8 @@ def _ensure_admin() -> list[str]:
 
 
 def _ensure_example() -> list[str]:
-    """Train the penguins example and publish it like any upload, when the registry is empty."""
-    if Model.objects.exists():
+    """Train the penguins example and publish it like any upload, when the registry is empty; an image has none."""
+    if Model.objects.exists() or not EXAMPLE.exists():
         return []
     print("Training and registering the example model …", flush=True)
     with temporary_folder("example") as folder:

@@ -21,7 +21,10 @@ _UNSET = frozenset({
     "NoSuchPublicAccessBlockConfiguration", "OwnershipControlsNotFoundError", "NoSuchBucketPolicy",
     "ServerSideEncryptionConfigurationNotFoundError", "NoSuchCORSConfiguration", "NoSuchLifecycleConfiguration",
 })  # fmt: skip
-_NOT_OFFERED = frozenset({"NotImplemented", "MethodNotAllowed", "501", "405"})
+_NOT_OFFERED = frozenset({
+    "NotImplemented", "MethodNotAllowed", "501", "405",
+    "VersioningNotConfigured",  # the Versity S3 Gateway's, without a folder for versions
+})  # fmt: skip
 _PLAIN_HTTP = "lets itself be used without TLS (AWS_ENDPOINT_URL begins with http://)"
 
 

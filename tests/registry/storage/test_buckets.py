@@ -196,21 +196,34 @@ def test_it_says_which_bucket_is_not_there(name: str) -> None:
         buckets.problems_of(name)
 
 
+@pytest.mark.parametrize(
+    ("setting", "answer", "fault"),
+    [
+        # MinIO allows any site.
+        pytest.param("?cors", (501, "NotImplemented"), "does not let browsers send", id="cors"),
+        # The Versity S3 Gateway, when it has no folder for versions.
+        pytest.param("?versioning", (409, "VersioningNotConfigured"), "does not keep versions", id="versions"),
+    ],
+)
 def test_it_leaves_out_what_a_storage_does_not_offer(
-    aws: StandIn, name: str, monkeypatch: pytest.MonkeyPatch, capsys: Out
+    aws: StandIn,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Out,
+    setting: str,
+    answer: tuple[int, str],
+    fault: str,
 ) -> None:
-    """As MinIO has no CORS of a bucket, for it allows any site."""
-
-    def without_cors(asked: Asked) -> tuple[int, str] | None:
-        return (501, "NotImplemented") if asked.path.endswith("?cors") else None
+    def without_it(asked: Asked) -> tuple[int, str] | None:
+        return answer if asked.path.endswith(setting) else None
 
     with between(aws.endpoint_url) as interference:
-        interference.before = without_cors
+        interference.before = without_it
         monkeypatch.setenv("AWS_ENDPOINT_URL", interference.endpoint_url)
 
         call_command("create_bucket", name)
 
-        assert "does not offer everything: the bucket does not let browsers send" in capsys.readouterr().out
+        assert f"does not offer everything: the bucket {fault}" in capsys.readouterr().out
         assert buckets.problems_of(name) == []
 
 
