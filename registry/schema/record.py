@@ -1,9 +1,8 @@
 """The schema of one record: the one source for validation, frames, forms, OpenAPI and warnings. Pure."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Literal, cast
 
@@ -11,6 +10,7 @@ import jsonschema_rs
 
 from mlserve.errors import BadUpload, FieldError, InvalidRows
 from registry.schema import patterns
+from registry.schema.date_formats import FORMATS, format_within
 from registry.schema.flattening import (
     IGNORED_KEY,
     column_dtype,
@@ -39,14 +39,8 @@ _UNUSUAL_DEVIATIONS = 4
 _INTEGER_DTYPE = re.compile(r"(?P<unsigned>u?)int(?P<bits>8|16|32|64)", re.IGNORECASE)
 # Up to here these dtypes hold every whole number.
 _EXACT_INTEGERS = {"float64": 2**53, "float32": 2**24, "float16": 2**11}
-# 64 bits of nanoseconds, to the second.
-_FIRST_NANOSECOND = datetime(1677, 9, 21, 0, 12, 44, tzinfo=UTC)
-_LAST_NANOSECOND = datetime(2262, 4, 11, 23, 47, 16, tzinfo=UTC)
 _MIDNIGHT = re.compile(r"\d{4}-\d\d-\d\d[T ]00:00(:00(\.0{1,9})?)?", re.ASCII)
 _DAY_CHARACTERS = 10
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-# What pandas reads as Python does; the standard library's reader takes any separator and offsets with seconds.
-_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:?\d\d(:?\d\d([.,]\d{1,9})?)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -283,13 +277,13 @@ def _missing(node: Mapping[str, Any]) -> Missing:
 
 def _compile(schema: dict[str, Any]) -> Any:
     return jsonschema_rs.Draft202012Validator(
-        schema, validate_formats=True, offline=True, formats=_FORMATS, pattern_options=patterns.OPTIONS
+        schema, validate_formats=True, offline=True, formats=FORMATS, pattern_options=patterns.OPTIONS
     )
 
 
 def _within_dtype(node: dict[str, Any], dtype: str) -> dict[str, Any]:
-    if node.get("format") in _FORMATS and dtype.startswith("datetime64"):
-        return {**node, "format": _format_within(node["format"], dtype)}
+    if node.get("format") in FORMATS and dtype.startswith("datetime64"):
+        return {**node, "format": format_within(node["format"], dtype)}
     kind = types_of(node)[0]
     match = _INTEGER_DTYPE.fullmatch(dtype)
     if match and kind in ("integer", "number"):
@@ -305,65 +299,12 @@ def _within_dtype(node: dict[str, Any], dtype: str) -> dict[str, Any]:
     return node
 
 
-def is_of_format(name: str, value: Any) -> bool:
-    """Whether a value is a text of the format `date` or `date-time`."""
-    return isinstance(value, str) and _FORMATS[name](value)
-
-
-def _format_within(name: str, dtype: str) -> str:
-    """A moment needs an offset where the column has a time zone, and has none where it does not."""
-    zone = "" if name == "date" else "-zoned" if "," in dtype else "-local"
-    return f"{name}{zone}{'-ns' if dtype.startswith('datetime64[ns') else ''}"
-
-
 def _limits_of(bits: int, *, is_signed: bool) -> tuple[int, int]:
     return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if is_signed else (0, 2**bits - 1)
 
 
 def _between(node: dict[str, Any], low: int, high: int) -> dict[str, Any]:
     return {**node, "minimum": max(low, node.get("minimum", low)), "maximum": min(high, node.get("maximum", high))}
-
-
-def _is_date(value: str) -> bool:
-    """Refuses the compact and week forms of ISO 8601, which pandas reads differently."""
-    return _DATE.fullmatch(value) is not None and _exists(value)
-
-
-def _is_date_time(value: str) -> bool:
-    """ISO 8601 with or without an offset: training data seldom has one, though RFC 3339 wants it."""
-    return _DATE_TIME.fullmatch(value) is not None and _exists(value)
-
-
-def _exists(value: str) -> bool:
-    try:
-        datetime.fromisoformat(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _fits_nanoseconds(value: str) -> bool:
-    """Whether a valid date or time can be counted in 64-bit nanoseconds."""
-    moment = datetime.fromisoformat(value)
-    try:
-        return _FIRST_NANOSECOND <= moment.replace(tzinfo=moment.tzinfo or UTC) <= _LAST_NANOSECOND
-    except OverflowError:  # with its offset, the year is before 1 or after 9999
-        return False
-
-
-def _has_offset(value: str) -> bool:
-    return datetime.fromisoformat(value).tzinfo is not None
-
-
-_FORMATS: dict[str, Callable[[str], bool]] = {
-    "date": _is_date,
-    "date-ns": lambda value: _is_date(value) and _fits_nanoseconds(value),
-    "date-time": _is_date_time,
-    "date-time-local": lambda value: _is_date_time(value) and not _has_offset(value),
-    "date-time-local-ns": lambda value: _FORMATS["date-time-local"](value) and _fits_nanoseconds(value),
-    "date-time-zoned": lambda value: _is_date_time(value) and _has_offset(value),
-    "date-time-zoned-ns": lambda value: _FORMATS["date-time-zoned"](value) and _fits_nanoseconds(value),
-}
 
 
 def _unusual_rows(rows: Sequence[Row], name: str, node: Mapping[str, Any]) -> list[int]:
