@@ -23,7 +23,7 @@ from mlserve.permissions import PREDICT, require_permission
 from predictions.api.serializers import ID_OR_NOTHING, AcceptedSerializer, PredictionSerializer
 from predictions.models import Prediction, PredictionQuerySet
 from predictions.serving.in_place import approaching
-from predictions.serving.submission import Target, parse_outputs, resolve, submit
+from predictions.serving.submission import Target, parse_outputs, parse_unknown, resolve, submit
 from predictions.status import Status
 from predictions.store.listing import Page, listing_for
 from predictions.store.reading import find_readable
@@ -41,6 +41,12 @@ _OUTPUTS = OpenApiParameter(
         "pattern": r"^(predict|predict_proba|decision_function)(,(predict|predict_proba|decision_function))*$",
     },
     description="Comma-separated: predict (default), predict_proba, decision_function.",
+)
+_UNKNOWN = OpenApiParameter(
+    "unknown",
+    str,
+    enum=["ignore"],
+    description="`ignore`: columns that the model does not have are left out, each with a warning beside the result.",
 )
 # The columns of a record depend on the model; mlserve/site/openapi.py adds an operation with them for each live one.
 _ROWS = {
@@ -109,7 +115,7 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
         )
 
     @extend_schema(
-        parameters=[_PREFER, _OUTPUTS],
+        parameters=[_PREFER, _OUTPUTS, _UNKNOWN],
         request={"application/json": _ROWS},
         responses={202: AcceptedSerializer, 200: PredictionSerializer},
     )
@@ -125,6 +131,7 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
                 outputs=parse_outputs(request.query_params.get("outputs")),
                 user=request.user,
                 wait_seconds=preference.wait_seconds or 0,
+                ignores_unknown=parse_unknown(request.query_params.get("unknown")),
             )
             return self._respond(prediction, preference, is_accepted=not prediction.has_ended)
 

@@ -1,7 +1,7 @@
 """The schema of one record: the one source for validation, frames, forms, OpenAPI and warnings. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal, cast
@@ -19,9 +19,11 @@ from registry.schema.flattening import (
     in_column_order,
     types_of,
 )
+from registry.schema.layouts import EXPECTED, layout_of, wrong_layout
 from registry.schema.options import Options, enum_options, is_left_to_validator, shown, without_enum
 from registry.schema.privacy import MARK_KEY, Mark, marks_of
 from registry.schema.row_errors import RowErrors
+from registry.schema.unknown_columns import sentences, without_unknown
 from registry.schema.violations import pointer
 
 # What a pipeline's methods are called with: a frame, an array, one column as a sequence of texts, or a list of dicts.
@@ -31,7 +33,6 @@ Row = dict[str, Any]
 
 IGNORED = "ignored"
 
-MAX_LISTED_ERRORS = 100
 MAX_LISTED_WARNINGS = 100
 _VALUES = "x-training-values"
 _TRAINING_ANNOTATIONS = frozenset({"x-training-range", _VALUES, "x-training-usual"})
@@ -137,24 +138,55 @@ class RecordSchema:
         """For each column whose pattern takes too long for some text: such a text. Takes two seconds at most."""
         return patterns.slow_texts(self._within_dtypes, self._slow)
 
-    def validated(self, payload: Any) -> list[Row]:
+    def validated(self, payload: Any, *, example: Callable[[], Row] | None = None) -> list[Row]:
         """The rows of a request, one record or a list of records, without the columns that are ignored.
 
         Raises InvalidRows with every error; pointers start at `#/column` for a single record, at
-        `#/row/column` for a list.
+        `#/row/column` for a list. For another layout the error holds an `example` (default: made from the schema).
         """
+        if self.ignores_unknown:
+            payload, _ = self.without_unknown(payload, example=example)
         payload, effort = self.with_days(payload), patterns.Effort()
         if isinstance(payload, dict):
             if not (self._record_validator.is_valid(payload) and self._are_allowed([payload], effort)):
+                self._require_records(payload, example)
                 self._errors.refuse([(payload, ())], effort)
             return self._inputs_of([payload])
         if not isinstance(payload, list):
-            raise InvalidRows([FieldError("#", "must be one record {…} or a list of records [{…}, …]")], 1)
+            self._require_records(payload, example)
+            raise InvalidRows([FieldError("#", EXPECTED)], 1)
         if not payload:
             raise InvalidRows([FieldError("#", "must hold at least one record")], 1)
         if not (self._list_validator.is_valid(payload) and self._are_allowed(payload, effort)):
+            self._require_records(payload, example)
             self._errors.refuse(((row, (index,)) for index, row in enumerate(payload)), effort)
         return self._inputs_of(payload)
+
+    @property
+    def ignores_unknown(self) -> bool:
+        """Whether the schema says that columns which the model does not have are ignored."""
+        return self.json_schema.get("additionalProperties") is True
+
+    def without_unknown(
+        self, payload: Any, *, example: Callable[[], Row] | None = None
+    ) -> tuple[Any, list[RowWarning]]:
+        """What is sent without the columns that the model does not have, and a warning for each (the first 100).
+
+        Raises InvalidRows for another layout, which would leave nothing, and for rows with none of the columns.
+        """
+        self._require_records(payload, example)
+        known, unknown = without_unknown(payload, self._accepted)
+        listed = dict(list(unknown.items())[:MAX_LISTED_WARNINGS])
+        told = zip(listed.values(), sentences(listed, self.names), strict=True)
+        return known, [RowWarning(row, name, sentence) for row, (name, sentence) in told]
+
+    def _require_records(self, payload: Any, example: Callable[[], Row] | None) -> None:
+        if layout := layout_of(payload, self._accepted):
+            raise wrong_layout(layout, (example or self.example)())
+
+    @cached_property
+    def _accepted(self) -> frozenset[str]:
+        return frozenset(column.name for column in self.training_columns)
 
     def with_days(self, payload: Any) -> Any:
         """Midnights of columns of days as days: pandas writes a day as either, and knows one of them."""
@@ -238,7 +270,7 @@ class RecordSchema:
         properties = {name: node if name in left else without_enum(node) for name, node in nodes}
         for name in self._slow:
             properties[name] = {key: value for key, value in properties[name].items() if key in ("type", "enum")}
-        return {**self.json_schema, "properties": properties}
+        return {**self.json_schema, "properties": properties, "additionalProperties": False}
 
     @cached_property
     def _within_dtypes(self) -> dict[str, dict[str, Any]]:
