@@ -24,6 +24,10 @@ DEPLOY_PYTHON := $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 $(PY
 # Tests write models by MLflow in an environment of its own, with the scikit-learn of .venv.
 MLFLOW_VENV := .venv-mlflow
 MLFLOW := $(MLFLOW_VENV)/.installed
+# And they generate clients of the API, in Python and, where npm is there, TypeScript.
+CLIENTS_VENV := .venv-clients
+CLIENTS := $(CLIENTS_VENV)/.installed
+CLIENTS_LOCK := tests/flows/clients/package.json tests/flows/clients/package-lock.json
 NEW_DEPLOY_VENV := $(shell test -x $(DEPLOY_VENV)/bin/python || echo new-deploy-venv)
 ifneq (file,$(origin PYTHON))
 VERSION_OF := -c 'import sys; print(sys.version_info[:2])'
@@ -45,14 +49,14 @@ serve: $(RUNTIME) ## run web and worker at HOST:PORT (127.0.0.1:8000) until Ctrl
 # tests/selection.py, which says how many processes there are, too; xdist would begin with files of many short tests.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 15
 # Both runs happen, whatever the first one says; the second takes what meets a database (tests/selection.py).
-test: $(DEV) $(DEPLOY) $(MLFLOW) ## run the suite, on SQLite and then on PostgreSQL
+test: $(DEV) $(DEPLOY) $(MLFLOW) $(CLIENTS) ## run the suite, on SQLite and then on PostgreSQL
 	@status=0; \
 	$(PYTEST) -m "not long" || status=$$?; \
 	$(PYTEST) -m "not long" --database postgres || status=$$?; \
 	exit $$status
 
 # Measuring branches slows the suite down, so it is done here; the holes are listed at the end.
-test-long: $(DEV) $(DEPLOY) $(MLFLOW) ## run the suite and its long tests, measure branch coverage (an hour)
+test-long: $(DEV) $(DEPLOY) $(MLFLOW) $(CLIENTS) ## run the suite and its long tests, measure branch coverage (an hour)
 	@status=0; \
 	$(PYTEST) --cov || status=$$?; \
 	$(PYTEST) -m long --database postgres || status=$$?; \
@@ -118,11 +122,12 @@ lock: $(DEV) ## resolve requirements*.txt anew (UPGRADE=1: to the newest version
 		--output-file requirements-deploy.txt
 	$(COMPILE_GROUP) $(if $(UPGRADE),--upgrade) --group pyproject.toml:mlflow --constraints requirements-dev.txt \
 		--output-file requirements-mlflow.txt
+	$(COMPILE_GROUP) $(if $(UPGRADE),--upgrade) --group pyproject.toml:clients --output-file requirements-clients.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group bench --constraints requirements-dev.txt \
 		--output-file requirements-bench.txt
 
-clean: ## remove .venv, .venv-deploy, .venv-mlflow and caches; .env and var/ hold your data and stay
-	rm -rf $(VENV) $(DEPLOY_VENV) $(MLFLOW_VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## remove .venv, .venv-deploy, .venv-mlflow, .venv-clients and caches; .env and var/ hold your data and stay
+	rm -rf $(VENV) $(DEPLOY_VENV) $(MLFLOW_VENV) $(CLIENTS_VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 new-venv:
@@ -166,4 +171,13 @@ $(MLFLOW): requirements-mlflow.txt $(NEW_VENV)
 	@$(BIN)/python -m venv --clear $(MLFLOW_VENV)
 	@$(MLFLOW_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 		--require-hashes --only-binary :all: --requirement requirements-mlflow.txt
+	@touch $@
+
+$(CLIENTS): requirements-clients.txt $(CLIENTS_LOCK) $(NEW_VENV)
+	@echo "Installing generators of clients for the tests …"
+	@$(BIN)/python -m venv --clear $(CLIENTS_VENV)
+	@$(CLIENTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --only-binary :all: --requirement requirements-clients.txt
+	@mkdir $(CLIENTS_VENV)/node && cp $(CLIENTS_LOCK) $(CLIENTS_VENV)/node
+	@if command -v npm >/dev/null; then cd $(CLIENTS_VENV)/node && npm ci --silent --ignore-scripts; fi
 	@touch $@
