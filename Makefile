@@ -25,6 +25,10 @@ DEPLOY_PYTHON := $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 \
 # Tests write models by MLflow in an environment of its own, with the scikit-learn of .venv.
 MLFLOW_VENV := .venv-mlflow
 MLFLOW := $(MLFLOW_VENV)/.installed
+# And they generate clients of the API, in Python and, where npm is there, TypeScript.
+CLIENTS_VENV := .venv-clients
+CLIENTS := $(CLIENTS_VENV)/.installed
+CLIENTS_LOCK := tests/flows/clients/package.json tests/flows/clients/package-lock.json
 NEW_DEPLOY_VENV := $(shell test -x $(DEPLOY_VENV)/bin/python || echo new-deploy-venv)
 ifneq (file,$(origin PYTHON))
 VERSION_OF := -c 'import sys; print(sys.version_info[:2])'
@@ -57,7 +61,7 @@ compose: ## run it in containers, with PostgreSQL, Redis and S3 (DOMAIN=models.e
 # tests/selection.py, which says how many processes there are, too; xdist would begin with files of many short tests.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 15
 # Both runs happen, whatever the first one says; the second takes what meets a database (tests/selection.py).
-test: $(DEV) $(DEPLOY) $(MLFLOW) ## run the suite, on SQLite and then on PostgreSQL
+test: $(DEV) $(DEPLOY) $(MLFLOW) $(CLIENTS) ## run the suite, on SQLite and then on PostgreSQL
 	@status=0; \
 	$(PYTEST) -m "not long" || status=$$?; \
 	$(PYTEST) -m "not long" --database postgres || status=$$?; \
@@ -68,7 +72,7 @@ test-unit: $(DEV) ## run the part of the suite that starts no service, on SQLite
 	@$(PYTEST) -m "not long" --unit
 
 # Measuring branches slows the suite down, so it is done here; the holes are listed at the end.
-test-long: $(DEV) $(DEPLOY) $(MLFLOW) ## run the suite and its long tests, measure branch coverage (an hour)
+test-long: $(DEV) $(DEPLOY) $(MLFLOW) $(CLIENTS) ## run the suite and its long tests, measure branch coverage (an hour)
 	@status=0; \
 	$(PYTEST) --cov || status=$$?; \
 	$(PYTEST) -m long --database postgres || status=$$?; \
@@ -134,11 +138,12 @@ lock: $(DEV) ## resolve requirements*.txt anew (UPGRADE=1: to the newest version
 		--output-file requirements-deploy.txt
 	$(COMPILE_GROUP) $(if $(UPGRADE),--upgrade) --group pyproject.toml:mlflow --constraints requirements-dev.txt \
 		--output-file requirements-mlflow.txt
+	$(COMPILE_GROUP) $(if $(UPGRADE),--upgrade) --group pyproject.toml:clients --output-file requirements-clients.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group bench --constraints requirements-dev.txt \
 		--output-file requirements-bench.txt
 
-clean: ## remove .venv, .venv-deploy, .venv-mlflow and caches; .env and var/ hold your data and stay
-	rm -rf $(VENV) $(DEPLOY_VENV) $(MLFLOW_VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## remove .venv, .venv-deploy, .venv-mlflow, .venv-clients and caches; .env and var/ hold your data and stay
+	rm -rf $(VENV) $(DEPLOY_VENV) $(MLFLOW_VENV) $(CLIENTS_VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 new-venv:
@@ -182,4 +187,13 @@ $(MLFLOW): requirements-mlflow.txt $(NEW_VENV)
 	@$(BIN)/python -m venv --clear $(MLFLOW_VENV)
 	@$(MLFLOW_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 		--require-hashes --only-binary :all: --requirement requirements-mlflow.txt
+	@touch $@
+
+$(CLIENTS): requirements-clients.txt $(CLIENTS_LOCK) $(NEW_VENV)
+	@echo "Installing generators of clients for the tests …"
+	@$(BIN)/python -m venv --clear $(CLIENTS_VENV)
+	@$(CLIENTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --only-binary :all: --requirement requirements-clients.txt
+	@mkdir $(CLIENTS_VENV)/node && cp $(CLIENTS_LOCK) $(CLIENTS_VENV)/node
+	@if command -v npm >/dev/null; then cd $(CLIENTS_VENV)/node && npm ci --silent --ignore-scripts; fi
 	@touch $@

@@ -4,7 +4,7 @@ Pure: neither Django nor HTTP is imported. `mlserve/http/problems.py` turns a ro
 commands turn it into one line on stderr and exit status 1. `slug` names the page `/problems/<slug>`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -156,13 +156,15 @@ class InvalidRows(MlserveError):
     slug, status, title = "invalid-rows", 422, "The rows do not fit the model's schema"
     meaning = "Every error is listed by JSON Pointer (the first 100, with the total). Nothing was stored."
 
-    def __init__(self, errors: Sequence[FieldError], total: int) -> None:
+    def __init__(self, errors: Sequence[FieldError], total: int, example: Mapping[str, Any] | None = None) -> None:
+        """`example` is a record as it should be sent, for rows whose layout is wrong."""
         what = "error" if total == 1 else "errors"
         super().__init__(f"{total} {what} in the rows. Nothing was accepted: mend them and send again.")
-        self.errors, self.total = tuple(errors), total
+        self.errors, self.total, self.example = tuple(errors), total, example
 
     def extra(self) -> dict[str, Any]:
-        return {"errors": [error.as_json() for error in self.errors], "total_errors": self.total}
+        example = {} if self.example is None else {"example": [self.example]}
+        return {"errors": [error.as_json() for error in self.errors], "total_errors": self.total, **example}
 
 
 class NoLiveVersion(MlserveError):

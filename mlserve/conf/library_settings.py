@@ -86,5 +86,9 @@ SPECTACULAR_SETTINGS = {
     "PATH_CONVERTER_OVERRIDES": {"id": {"type": "string", "format": "uuid"}},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "POSTPROCESSING_HOOKS": ["mlserve.site.openapi.add_live_models", "mlserve.http.openapi_responses.add_problems"],
+    "POSTPROCESSING_HOOKS": [
+        "mlserve.site.openapi.add_summaries",
+        "mlserve.site.openapi.add_live_models",
+        "mlserve.http.openapi_responses.add_problems",
+    ],
 }

@@ -40,11 +40,22 @@ _PROBLEM = {
             },
         },
         "total_errors": {"type": "integer"},
+        "example": {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "For rows in another layout: a list of records as it should be sent.",
+        },
     },
     "required": ["type", "title", "status", "detail"],
 }
 
 
+# Not as `oneOf`, of which generators would make a type without any of the fields.
+_ARTIFACT_OR_UPLOAD = {
+    "if": {"required": ["upload"]},
+    "then": {"required": ["sha256"], "not": {"required": ["artifact"]}},
+    "else": {"required": ["artifact"]},
+}
 # Operations that always need an account; the others are open for public models.
 _SIGNED_IN = re.compile(
     r"/api/(uploads|predict/(export|erase)|models/[^/]+/(promote|rollback))\b|post /.*/versions$", re.ASCII
@@ -57,7 +68,7 @@ def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     schemas["Problem"] = _PROBLEM
     if "VersionUpload" in schemas:
-        schemas["VersionUpload"]["oneOf"] = [{"required": ["artifact"]}, {"required": ["upload", "sha256"]}]
+        schemas["VersionUpload"] |= _ARTIFACT_OR_UPLOAD
     components["responses"] = {f"problem_{status}": _response(title) for status, title in _TITLES.items()}
     for path, operations in result["paths"].items():
         for method, operation in operations.items():

@@ -7,6 +7,7 @@ from uuid import UUID
 import orjson
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.urls import get_script_prefix, reverse
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
@@ -17,6 +18,30 @@ from predictions.store.reading import may_see_inputs, shown_error
 _ANY_ID = UUID(int=0)
 # A cursor in OpenAPI's words: an empty one begins at the newest.
 ID_OR_NOTHING = {"anyOf": [{"type": "string", "format": "uuid"}, {"type": "string", "maxLength": 0}]}
+
+
+class ResultSerializer(serializers.Serializer[Any]):
+    """One answer for each row. Documents of single models say of which type."""
+
+    predictions = serializers.ListField(help_text="Of several outputs, a list for each row.")
+    probabilities = serializers.ListField(allow_null=True, help_text="By class; null when they were not asked for.")
+    decision_function = serializers.ListField(required=False, help_text="Only when it was asked for.")
+
+
+class RowWarningSerializer(serializers.Serializer[Any]):
+    row = serializers.IntegerField(min_value=0, help_text="Rows count from 0.")
+    column = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class MetricsSerializer(serializers.Serializer[Any]):
+    queue_seconds = serializers.FloatField(allow_null=True)
+    predict_seconds = serializers.FloatField(allow_null=True)
+
+
+@extend_schema_field({"anyOf": [{"$ref": "#/components/schemas/Problem"}, {"type": "null"}]})
+class _ProblemField(serializers.DictField):
+    """A problem object (RFC 9457), which mlserve/http/openapi_responses.py describes."""
 
 
 class PredictionSerializer(serializers.Serializer[Prediction]):
@@ -33,10 +58,10 @@ class PredictionSerializer(serializers.Serializer[Prediction]):
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
     rows = serializers.IntegerField(min_value=1)
-    result = serializers.DictField(allow_null=True)
-    warnings = serializers.ListField(child=serializers.DictField())
-    error = serializers.DictField(allow_null=True)
-    metrics = serializers.DictField(child=serializers.FloatField(allow_null=True))
+    result = ResultSerializer(allow_null=True)
+    warnings = RowWarningSerializer(many=True)
+    error = _ProblemField()
+    metrics = MetricsSerializer()
     url = serializers.URLField()
 
     def to_representation(self, instance: Prediction) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from predictions.api.csv_rows import CsvParser, csv_of, payload_of
 from predictions.api.serializers import ID_OR_NOTHING, AcceptedSerializer, PredictionSerializer
 from predictions.models import Prediction, PredictionQuerySet
 from predictions.serving.in_place import approaching
-from predictions.serving.submission import Target, parse_outputs, resolve, submit
+from predictions.serving.submission import Target, parse_outputs, parse_unknown, resolve, submit
 from predictions.status import Status
 from predictions.store.listing import Page, listing_for
 from predictions.store.reading import find_readable
@@ -45,6 +45,12 @@ _OUTPUTS = OpenApiParameter(
         "pattern": r"^(predict|predict_proba|decision_function)(,(predict|predict_proba|decision_function))*$",
     },
     description="Comma-separated: predict (default), predict_proba, decision_function.",
+)
+_UNKNOWN = OpenApiParameter(
+    "unknown",
+    str,
+    enum=["ignore"],
+    description="`ignore`: columns that the model does not have are left out, each with a warning beside the result.",
 )
 # The columns of a record depend on the model; mlserve/site/openapi.py adds an operation with them for each live one.
 _ROWS = {
@@ -122,7 +128,7 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
         )
 
     @extend_schema(
-        parameters=[_PREFER, _OUTPUTS],
+        parameters=[_PREFER, _OUTPUTS, _UNKNOWN],
         request={_JSON: _ROWS, _CSV: OpenApiTypes.STR},
         responses={(202, _JSON): AcceptedSerializer, **_WHOLE},
     )
@@ -138,6 +144,7 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
                 outputs=parse_outputs(request.query_params.get("outputs")),
                 user=request.user,
                 wait_seconds=preference.wait_seconds or 0,
+                ignores_unknown=parse_unknown(request.query_params.get("unknown")),
             )
             return self._respond(prediction, preference, is_accepted=not prediction.has_ended)
 

@@ -1,7 +1,5 @@
 """The HTML pages: the list of models, the form of each, and a permalink for each prediction."""
 
-import json
-import shlex
 from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,6 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -23,6 +22,7 @@ from predictions.models import Prediction, queue_seconds
 from predictions.pages.answers import answers_of, duration_text
 from predictions.pages.forms import RecordForm
 from predictions.pages.questions import offered_texts, sections_of, text_of
+from predictions.pages.snippets import Snippet, snippets
 from predictions.pages.suggestions import Suggestions
 from predictions.serving.submission import Target, resolve, submit
 from predictions.status import Status
@@ -52,15 +52,19 @@ def home(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def model_page(request: HttpRequest, model: str) -> HttpResponse:
-    """The form of a model's live version; posted, the result on the same page."""
+    """The form of a model's live version; posted, the result on the same page, which has an address of its own."""
     try:
         version = resolve(Target(model), request.user)
     except NoLiveVersion:
+        if asked := request.GET.get("prediction"):  # the page was there before, and may be reloaded
+            return redirect("prediction-page", pk=_id(asked))
         return render(request, "model.html", {"model": Model.objects.get(name=model)})
     if request.method == "POST":
         return _predict(request, version)
-    form = RecordForm(version.record_schema, _config(version), row=_prefill(request, version))
-    return _render_model(request, version, form)
+    if asked := request.GET.get("prediction"):
+        return _page_with_result(request, version, _of_model(request, asked, version))
+    row = _prefill(request, version)
+    return _render_model(request, version, RecordForm(version.record_schema, _config(version), row=row), row=row)
 
 
 @cache_control(private=True, max_age=_SUGGESTIONS_SECONDS)
@@ -88,17 +92,34 @@ def prediction_page(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _predict(request: HttpRequest, version: ModelVersion) -> HttpResponse:
+    """Redirects to a page that can be reloaded, and left and come back to, without predicting again."""
     form = RecordForm(version.record_schema, _config(version), data=request.POST)
-    outputs = [name for name in _WANTED_OUTPUTS if name in version.outputs]
     try:
         wait_seconds = min(_MOST_WAIT_SECONDS, settings.MLSERVE_MAX_WAIT)
-        prediction = submit(version, form.record(), outputs=outputs, user=request.user, wait_seconds=wait_seconds)
+        prediction = submit(
+            version, form.record(), outputs=_outputs(version), user=request.user, wait_seconds=wait_seconds
+        )
     except InvalidRows as error:
         form.show_errors(error.errors)
         return _render_model(request, version, form, status=422)
     if not prediction.has_ended:
         return redirect("prediction-page", pk=prediction.pk)
-    return _render_model(request, version, form, prediction=prediction)
+    address = reverse("model-page", kwargs={"model": version.model.name})
+    return redirect(f"{address}?{urlencode({'prediction': str(prediction.pk)})}#result")
+
+
+def _page_with_result(request: HttpRequest, version: ModelVersion, prediction: Prediction) -> HttpResponse:
+    """The form filled with the prediction's input, and the result beside it.
+
+    What the form could not have asked, or its reader may not see, is shown at its permalink: many rows, another version
+    than the live one, what has not ended, hidden inputs.
+    """
+    is_of_form = prediction.has_ended and prediction.row_count == 1 and prediction.version_id == version.pk
+    if not (is_of_form and _inputs_are_shown(prediction, request)):
+        return redirect("prediction-page", pk=prediction.pk)
+    row = without_marked(prediction.rows[0], version.record_schema.marks)
+    form = RecordForm(version.record_schema, _config(version), row=row)
+    return _render_model(request, version, form, row=row, prediction=prediction)
 
 
 def _render_model(
@@ -106,6 +127,7 @@ def _render_model(
     version: ModelVersion,
     form: RecordForm,
     *,
+    row: Row | None = None,
     prediction: Prediction | None = None,
     status: int = 200,
 ) -> HttpResponse:
@@ -115,7 +137,8 @@ def _render_model(
         "config": _config(version),
         "form": form,
         "asked_again": _asked_again(request, form),
-        "curl": _curl(request, version),
+        "snippets": _snippets(request, version, row),
+        "is_example": row is None,
         **(_shown(prediction) if prediction else {}),
     }
     return render(request, "model.html", context, status=status)
@@ -125,26 +148,32 @@ def _prefill(request: HttpRequest, version: ModelVersion) -> Row | None:
     """The record to start from: an earlier prediction's first (`?from=`), an example (`?example=`), or none."""
     asked: QueryDict = request.GET
     if earlier := asked.get("from"):
-        try:
-            prediction = _readable(request, UUID(earlier))
-        except ValueError as error:
-            raise NotFound(f"from={earlier} is not the id of a prediction.") from error
-        if prediction.version.model_id != version.model_id:
-            raise NotFound(f"The prediction {earlier} is not one of this model's.")
+        prediction = _of_model(request, earlier, version)
         if not _inputs_are_shown(prediction, request):
             return None
         return without_marked(prediction.rows[0], version.record_schema.marks)
-    return _example(version) if "example" in asked else None
+    return version.example() if "example" in asked else None
+
+
+def _of_model(request: HttpRequest, asked: str, version: ModelVersion) -> Prediction:
+    """The prediction with this id, of any version of the model."""
+    prediction = _readable(request, _id(asked))
+    if prediction.version.model_id != version.model_id:
+        raise NotFound(f"The prediction {asked} is not one of this model's.")
+    return prediction
+
+
+def _id(text: str) -> UUID:
+    """Raises NotFound."""
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise NotFound(f"{shown(text)} is not the id of a prediction.") from error
 
 
 def _asked_again(request: HttpRequest, form: RecordForm) -> list[str]:
     """The labels of the columns that an earlier prediction cannot fill in."""
-    return [str(column.label) for column in form.unkept_columns()] if "from" in request.GET else []
-
-
-def _example(version: ModelVersion) -> Row:
-    rows: list[Row] = version.sample_rows
-    return rows[0] if rows else version.record_schema.example()
+    return [str(column.label) for column in form.unkept_columns()] if {"from", "prediction"} & set(request.GET) else []
 
 
 def _readable(request: HttpRequest, pk: UUID) -> Prediction:
@@ -232,14 +261,16 @@ def _named(warning: dict[str, Any], labels: Mapping[str, str]) -> dict[str, Any]
     return {"number": warning["row"] + 1, "label": labels.get(column, column), "detail": warning["detail"]}
 
 
-def _curl(request: HttpRequest, version: ModelVersion) -> str:
-    """The request that this page makes, to paste into a shell."""
+def _outputs(version: ModelVersion) -> list[str]:
+    """What the pages show."""
+    return [name for name in _WANTED_OUTPUTS if name in version.outputs]
+
+
+def _snippets(request: HttpRequest, version: ModelVersion, row: Row | None) -> list[Snippet]:
+    """The request that this page makes for the row; for an example where there is none."""
     url = request.build_absolute_uri(reverse("model-predict", kwargs={"model": version.model.name}))
-    lines = [
-        f"curl {shlex.quote(url)}",
-        *([] if version.model.is_public else ["--user YOUR_NAME"]),
-        "--header 'Content-Type: application/json'",
-        "--header 'Prefer: wait=10'",
-        f"--data {shlex.quote(json.dumps(_example(version), ensure_ascii=False, indent=2))}",
-    ]
-    return " \\\n  ".join(lines)
+    example, schema = version.example(), version.record_schema
+    # A page never shows the values of redacted columns, and one of an earlier version may have other columns.
+    given = example if row is None else {**{name: example.get(name) for name in schema.marks}, **row}
+    record = {name: given[name] for name in schema.names if name in given}
+    return snippets(url, record, _outputs(version), needs_account=not version.model.is_public)

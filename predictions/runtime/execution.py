@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+import orjson
 from django.conf import settings
 
 from mlserve.errors import FieldError, MlserveError, PredictionFailed, Unavailable
@@ -31,15 +32,20 @@ _MOST_WORDS = 500
 
 @dataclass(frozen=True)
 class Work:
-    """What one prediction asks for: validated rows, and methods as `predict,predict_proba`."""
+    """What one prediction asks for: validated rows, and methods as `predict,predict_proba`. `warnings` are those that
+    it has already.
+    """
 
     prediction_id: UUID
     rows: Sequence[Row]
     outputs: str
+    warnings: tuple[dict[str, Any], ...] = ()
 
     @classmethod
-    def of(cls, prediction: Prediction) -> "Work":
-        return cls(prediction.pk, prediction.rows, prediction.outputs)
+    def of(cls, prediction: Prediction, rows: Sequence[Row] | None = None) -> "Work":
+        """`rows` are given where they need not be read."""
+        warnings = () if prediction.warnings == "[]" else tuple(orjson.loads(prediction.warnings))
+        return cls(prediction.pk, prediction.rows if rows is None else rows, prediction.outputs, warnings)
 
 
 @dataclass(frozen=True)
@@ -131,14 +137,16 @@ def _outcome(
         return _failed(version, span, _describe(version, span, wrong), seconds)
     result: dict[str, Any] = {name: values[span.start : span.stop] for name, values in answers.items()}
     result.setdefault("probabilities", None)
-    warnings = tuple(warning.as_json() for warning in version.record_schema.training_warnings(span.work.rows))
+    unusual = (warning.as_json() for warning in version.record_schema.training_warnings(span.work.rows))
+    warnings = (*span.work.warnings, *unusual)
     kept = kept_text(version, span.work.rows)
     return Completion(span.work.prediction_id, result=result, warnings=warnings, predict_seconds=seconds, inputs=kept)
 
 
 def _failed(version: ModelVersion, span: _Span, error: MlserveError, seconds: float) -> Completion:
-    kept = kept_text(version, span.work.rows)
-    return Completion(span.work.prediction_id, error=stored_problem(error), predict_seconds=seconds, inputs=kept)
+    work, problem = span.work, stored_problem(error)
+    kept = kept_text(version, work.rows)
+    return Completion(work.prediction_id, error=problem, warnings=work.warnings, predict_seconds=seconds, inputs=kept)
 
 
 def _describe(version: ModelVersion, span: _Span, wrong: dict[int, RowFailure]) -> MlserveError:

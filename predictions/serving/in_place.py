@@ -82,7 +82,7 @@ def predict_in_place(prediction: Prediction, rows: Sequence[Row], *, timeout_sec
     or ended. Raises Overloaded when too many wait already.
     """
     version = prediction.version
-    waiting = _Waiting(prediction, Work(prediction.pk, rows, prediction.outputs))
+    waiting = _Waiting(prediction, Work.of(prediction, rows))
     try:
         is_settled = shared_calls.submit(
             waiting,

@@ -24,6 +24,8 @@ from predictions.store.reading import find_readable
 from predictions.store.waiting import wait_until_ended
 from registry.models import Model, ModelVersion
 from registry.publishing.lookup import find_version
+from registry.schema.options import shown
+from registry.schema.record import RowWarning
 
 User = AbstractBaseUser | AnonymousUser
 
@@ -48,19 +50,25 @@ def resolve(target: Target, user: User) -> ModelVersion:
 
 
 def submit(
-    version: ModelVersion, payload: Any, *, outputs: Sequence[str], user: User, wait_seconds: float = 0
+    version: ModelVersion,
+    payload: Any,
+    *,
+    outputs: Sequence[str],
+    user: User,
+    wait_seconds: float = 0,
+    ignores_unknown: bool = False,
 ) -> Prediction:
     """Validate and store; with its result, if that can be had within `wait_seconds`.
 
-    1. check outputs and size    2. validate    3. predict here while the caller waits    4. else store as queued,
-    wake a worker    5. wait for it in what is left of the time
+    1. check outputs and size    2. validate; with `ignores_unknown` without columns that the model lacks, with warnings
+    3. predict here while the caller waits    4. else store as queued, wake a worker    5. wait for it in what is left
 
     Raises InvalidRows, TooLarge, BadParameter, Overloaded or Unavailable; then nothing was accepted.
     """
     deadline = time.monotonic() + wait_seconds
     require_outputs(version, outputs)
     _require_size(payload)
-    rows = _validated(version, payload)
+    rows, warnings = _validated(version, payload, ignores_unknown=ignores_unknown)
     prediction = Prediction(
         version=version,
         owner_id=user.pk if user.is_authenticated else None,
@@ -68,6 +76,7 @@ def submit(
         row_count=len(rows),
         token_id=token_id_of(user),
         request_id=logs.current_request_id(),
+        warnings=dump_json([warning.as_json() for warning in warnings]).decode(),
         is_raw=bool(version.record_schema.marks),
         created_at=timezone.now(),
     )
@@ -116,6 +125,15 @@ def parse_outputs(text: str | None) -> list[str]:
     return names
 
 
+def parse_unknown(text: str | None) -> bool:
+    """`?unknown=ignore`: whether columns that the model does not have are left out. Raises BadParameter."""
+    if text not in (None, "ignore"):
+        raise BadParameter(
+            f"unknown is {shown(text)}; the only value is `ignore`. Without it such columns are refused."
+        )
+    return text is not None
+
+
 def require_outputs(version: ModelVersion, outputs: Sequence[str]) -> None:
     """Raise BadParameter unless the version offers each of `outputs`."""
     missing = [name for name in outputs if name not in version.outputs]
@@ -125,9 +143,14 @@ def require_outputs(version: ModelVersion, outputs: Sequence[str]) -> None:
         )
 
 
-def _validated(version: ModelVersion, payload: Any) -> list[dict[str, Any]]:
+def _validated(
+    version: ModelVersion, payload: Any, *, ignores_unknown: bool
+) -> tuple[list[dict[str, Any]], list[RowWarning]]:
+    schema, warnings = version.record_schema, list[RowWarning]()
     try:
-        return version.record_schema.validated(payload)
+        if ignores_unknown or schema.ignores_unknown:
+            payload, warnings = schema.without_unknown(payload, example=version.example)
+        return schema.validated(payload, example=version.example), warnings
     except InvalidRows:
         count_refused(version)
         raise

@@ -22,9 +22,9 @@ from registry.publishing.lookup import Identity, version_by_id, version_of
 # SQLite and PostgreSQL limit the parameters of a statement.
 _MOST_CLAIMED = 1000
 # The columns that a worker needs, in the order of the model; Django reads the others when they are used.
-_FIELDS = ("id", "version_id", "request_id", "outputs", "row_count", "inputs", "created_at", "attempts")
+_FIELDS = ("id", "version_id", "request_id", "outputs", "row_count", "inputs", "warnings", "created_at", "attempts")
 # With what claiming changes.
-_CLAIMED_FIELDS = (*_FIELDS[:3], "status", *_FIELDS[3:7], "started_at", "attempts", "lease_holder")
+_CLAIMED_FIELDS = (*_FIELDS[:3], "status", *_FIELDS[3:8], "started_at", "attempts", "lease_holder")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
 from rest_framework.parsers import MultiPartParser
@@ -37,6 +37,10 @@ ALLOW_OTHER_VERSIONS = "registry.allow_other_versions"
 _SMALL_FILES = ("schema", "sample", "expected", "form")
 
 
+@extend_schema_view(
+    list=extend_schema(summary="List the models that you may use, each with its live version"),
+    retrieve=extend_schema(summary="Read one model, with its live version"),
+)
 class ModelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Model]):
     """The models that you may use, each with its live version."""
 
@@ -81,6 +85,10 @@ class ModelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         return Response(VersionSerializer(version, context=self.get_serializer_context()).data)
 
 
+@extend_schema_view(
+    list=extend_schema(summary="List the versions of a model, newest first"),
+    retrieve=extend_schema(summary="Read one version, with its schema and the report of its inspection"),
+)
 class VersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[ModelVersion]):
     """The versions of a model, newest first."""
 

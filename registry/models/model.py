@@ -198,6 +198,11 @@ class ModelVersion(models.Model):
         """The JSON Schema with its properties in column order again."""
         return self.record_schema.json_schema
 
+    def example(self) -> dict[str, Any]:
+        """A record to show: the first of the sample rows, else one made from the schema."""
+        rows: list[dict[str, Any]] = self.sample_rows
+        return rows[0] if rows else self.record_schema.example()
+
 
 class Promotion(models.Model):
     """One change of the live version. `replaced` is the promotion before it, which a rollback restores."""

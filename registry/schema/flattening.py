@@ -1,8 +1,8 @@
 """Bring a JSON Schema of one record into the flat form that everything else reads. Pure.
 
-The flat form is JSON Schema 2020-12: an object without further properties, each property a scalar with `type`
-(a name, or a list with "null") and its limits. `$ref`, `anyOf: [X, null]` and nested annotations, as pydantic
-writes them, are resolved. Own annotations, which validators ignore:
+The flat form is JSON Schema 2020-12: an object without further properties (or, where it says so, with some that are
+ignored), each property a scalar with `type` (a name, or a list with "null") and its limits. `$ref`, `anyOf: [X, null]`
+and nested annotations, as pydantic writes them, are resolved. Own annotations, which validators ignore:
 
 - `x-dtype`: the pandas dtype of the training frame's column
 - `x-missing`: what the pipeline was fitted on for missing values, where that is not NaN: "none", "na" (pandas.NA) or
@@ -67,7 +67,8 @@ def flat_record_schema(raw: Mapping[str, Any]) -> dict[str, Any]:
         "type": "object",
         "properties": flat,
         "required": required,
-        "additionalProperties": False,
+        # True: columns that the model does not have are ignored. A schema for them is not looked at: they are refused.
+        "additionalProperties": record.get("additionalProperties") in (True, {}),
         **_ignored(record, flat),
     }
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Literal, cast
 
@@ -11,6 +10,7 @@ import jsonschema_rs
 
 from mlserve.errors import BadUpload, FieldError, InvalidRows
 from registry.schema import patterns
+from registry.schema.date_formats import FORMATS, format_within
 from registry.schema.flattening import (
     IGNORED_KEY,
     column_dtype,
@@ -19,9 +19,11 @@ from registry.schema.flattening import (
     in_column_order,
     types_of,
 )
+from registry.schema.layouts import EXPECTED, layout_of, wrong_layout
 from registry.schema.options import Options, enum_options, is_left_to_validator, shown, without_enum
 from registry.schema.privacy import MARK_KEY, Mark, marks_of
 from registry.schema.row_errors import RowErrors
+from registry.schema.unknown_columns import sentences, without_unknown
 from registry.schema.violations import pointer
 
 # What a pipeline's methods are called with: a frame, an array, one column as a sequence of texts, or a list of dicts.
@@ -31,7 +33,6 @@ Row = dict[str, Any]
 
 IGNORED = "ignored"
 
-MAX_LISTED_ERRORS = 100
 MAX_LISTED_WARNINGS = 100
 _VALUES = "x-training-values"
 _TRAINING_ANNOTATIONS = frozenset({"x-training-range", _VALUES, "x-training-usual"})
@@ -39,14 +40,8 @@ _UNUSUAL_DEVIATIONS = 4
 _INTEGER_DTYPE = re.compile(r"(?P<unsigned>u?)int(?P<bits>8|16|32|64)", re.IGNORECASE)
 # Up to here these dtypes hold every whole number.
 _EXACT_INTEGERS = {"float64": 2**53, "float32": 2**24, "float16": 2**11}
-# 64 bits of nanoseconds, to the second.
-_FIRST_NANOSECOND = datetime(1677, 9, 21, 0, 12, 44, tzinfo=UTC)
-_LAST_NANOSECOND = datetime(2262, 4, 11, 23, 47, 16, tzinfo=UTC)
 _MIDNIGHT = re.compile(r"\d{4}-\d\d-\d\d[T ]00:00(:00(\.0{1,9})?)?", re.ASCII)
 _DAY_CHARACTERS = 10
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-# What pandas reads as Python does; the standard library's reader takes any separator and offsets with seconds.
-_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:?\d\d(:?\d\d([.,]\d{1,9})?)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -143,24 +138,55 @@ class RecordSchema:
         """For each column whose pattern takes too long for some text: such a text. Takes two seconds at most."""
         return patterns.slow_texts(self._within_dtypes, self._slow)
 
-    def validated(self, payload: Any) -> list[Row]:
+    def validated(self, payload: Any, *, example: Callable[[], Row] | None = None) -> list[Row]:
         """The rows of a request, one record or a list of records, without the columns that are ignored.
 
         Raises InvalidRows with every error; pointers start at `#/column` for a single record, at
-        `#/row/column` for a list.
+        `#/row/column` for a list. For another layout the error holds an `example` (default: made from the schema).
         """
+        if self.ignores_unknown:
+            payload, _ = self.without_unknown(payload, example=example)
         payload, effort = self.with_days(payload), patterns.Effort()
         if isinstance(payload, dict):
             if not (self._record_validator.is_valid(payload) and self._are_allowed([payload], effort)):
+                self._require_records(payload, example)
                 self._errors.refuse([(payload, ())], effort)
             return self._inputs_of([payload])
         if not isinstance(payload, list):
-            raise InvalidRows([FieldError("#", "must be one record {…} or a list of records [{…}, …]")], 1)
+            self._require_records(payload, example)
+            raise InvalidRows([FieldError("#", EXPECTED)], 1)
         if not payload:
             raise InvalidRows([FieldError("#", "must hold at least one record")], 1)
         if not (self._list_validator.is_valid(payload) and self._are_allowed(payload, effort)):
+            self._require_records(payload, example)
             self._errors.refuse(((row, (index,)) for index, row in enumerate(payload)), effort)
         return self._inputs_of(payload)
+
+    @property
+    def ignores_unknown(self) -> bool:
+        """Whether the schema says that columns which the model does not have are ignored."""
+        return self.json_schema.get("additionalProperties") is True
+
+    def without_unknown(
+        self, payload: Any, *, example: Callable[[], Row] | None = None
+    ) -> tuple[Any, list[RowWarning]]:
+        """What is sent without the columns that the model does not have, and a warning for each (the first 100).
+
+        Raises InvalidRows for another layout, which would leave nothing, and for rows with none of the columns.
+        """
+        self._require_records(payload, example)
+        known, unknown = without_unknown(payload, self._accepted)
+        listed = dict(list(unknown.items())[:MAX_LISTED_WARNINGS])
+        told = zip(listed.values(), sentences(listed, self.names), strict=True)
+        return known, [RowWarning(row, name, sentence) for row, (name, sentence) in told]
+
+    def _require_records(self, payload: Any, example: Callable[[], Row] | None) -> None:
+        if layout := layout_of(payload, self._accepted):
+            raise wrong_layout(layout, (example or self.example)())
+
+    @cached_property
+    def _accepted(self) -> frozenset[str]:
+        return frozenset(column.name for column in self.training_columns)
 
     def with_days(self, payload: Any) -> Any:
         """Midnights of columns of days as days: pandas writes a day as either, and knows one of them."""
@@ -244,7 +270,7 @@ class RecordSchema:
         properties = {name: node if name in left else without_enum(node) for name, node in nodes}
         for name in self._slow:
             properties[name] = {key: value for key, value in properties[name].items() if key in ("type", "enum")}
-        return {**self.json_schema, "properties": properties}
+        return {**self.json_schema, "properties": properties, "additionalProperties": False}
 
     @cached_property
     def _within_dtypes(self) -> dict[str, dict[str, Any]]:
@@ -283,13 +309,13 @@ def _missing(node: Mapping[str, Any]) -> Missing:
 
 def _compile(schema: dict[str, Any]) -> Any:
     return jsonschema_rs.Draft202012Validator(
-        schema, validate_formats=True, offline=True, formats=_FORMATS, pattern_options=patterns.OPTIONS
+        schema, validate_formats=True, offline=True, formats=FORMATS, pattern_options=patterns.OPTIONS
     )
 
 
 def _within_dtype(node: dict[str, Any], dtype: str) -> dict[str, Any]:
-    if node.get("format") in _FORMATS and dtype.startswith("datetime64"):
-        return {**node, "format": _format_within(node["format"], dtype)}
+    if node.get("format") in FORMATS and dtype.startswith("datetime64"):
+        return {**node, "format": format_within(node["format"], dtype)}
     kind = types_of(node)[0]
     match = _INTEGER_DTYPE.fullmatch(dtype)
     if match and kind in ("integer", "number"):
@@ -305,65 +331,12 @@ def _within_dtype(node: dict[str, Any], dtype: str) -> dict[str, Any]:
     return node
 
 
-def is_of_format(name: str, value: Any) -> bool:
-    """Whether a value is a text of the format `date` or `date-time`."""
-    return isinstance(value, str) and _FORMATS[name](value)
-
-
-def _format_within(name: str, dtype: str) -> str:
-    """A moment needs an offset where the column has a time zone, and has none where it does not."""
-    zone = "" if name == "date" else "-zoned" if "," in dtype else "-local"
-    return f"{name}{zone}{'-ns' if dtype.startswith('datetime64[ns') else ''}"
-
-
 def _limits_of(bits: int, *, is_signed: bool) -> tuple[int, int]:
     return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if is_signed else (0, 2**bits - 1)
 
 
 def _between(node: dict[str, Any], low: int, high: int) -> dict[str, Any]:
     return {**node, "minimum": max(low, node.get("minimum", low)), "maximum": min(high, node.get("maximum", high))}
-
-
-def _is_date(value: str) -> bool:
-    """Refuses the compact and week forms of ISO 8601, which pandas reads differently."""
-    return _DATE.fullmatch(value) is not None and _exists(value)
-
-
-def _is_date_time(value: str) -> bool:
-    """ISO 8601 with or without an offset: training data seldom has one, though RFC 3339 wants it."""
-    return _DATE_TIME.fullmatch(value) is not None and _exists(value)
-
-
-def _exists(value: str) -> bool:
-    try:
-        datetime.fromisoformat(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _fits_nanoseconds(value: str) -> bool:
-    """Whether a valid date or time can be counted in 64-bit nanoseconds."""
-    moment = datetime.fromisoformat(value)
-    try:
-        return _FIRST_NANOSECOND <= moment.replace(tzinfo=moment.tzinfo or UTC) <= _LAST_NANOSECOND
-    except OverflowError:  # with its offset, the year is before 1 or after 9999
-        return False
-
-
-def _has_offset(value: str) -> bool:
-    return datetime.fromisoformat(value).tzinfo is not None
-
-
-_FORMATS: dict[str, Callable[[str], bool]] = {
-    "date": _is_date,
-    "date-ns": lambda value: _is_date(value) and _fits_nanoseconds(value),
-    "date-time": _is_date_time,
-    "date-time-local": lambda value: _is_date_time(value) and not _has_offset(value),
-    "date-time-local-ns": lambda value: _FORMATS["date-time-local"](value) and _fits_nanoseconds(value),
-    "date-time-zoned": lambda value: _is_date_time(value) and _has_offset(value),
-    "date-time-zoned-ns": lambda value: _FORMATS["date-time-zoned"](value) and _fits_nanoseconds(value),
-}
 
 
 def _unusual_rows(rows: Sequence[Row], name: str, node: Mapping[str, Any]) -> list[int]:

@@ -46,7 +46,7 @@ class RowErrors:
         """Raise InvalidRows with the errors of rows, each with the path to it: empty for a single record.
 
         A wrong value that is not listed counts as one error, whatever else is wrong with it. So does each value of a
-        slow column once the effort is spent.
+        slow column once the effort is spent. A column that the model does not have is one error, at its first row.
         """
         listing = _Listing(effort)
         for row, path in rows:
@@ -54,7 +54,7 @@ class RowErrors:
                 self._add_row(listing, row, path)
             else:
                 listing.add(path, lambda: type_sentence(["object"]))
-        raise InvalidRows(listing.errors, listing.total)
+        raise InvalidRows(listing.with_counts(), listing.total)
 
     def _add_row(self, listing: "_Listing", row: dict[str, Any], path: Path) -> None:
         missing = len(self._required)
@@ -63,7 +63,7 @@ class RowErrors:
             if name in self._properties:
                 self._add_value(listing, self._rule(name), value, (*path, name))
             else:
-                listing.add((*path, name), partial(self._unexpected, name, listing))
+                listing.add_unknown((*path, name), partial(self._meant, name, listing))
         if missing and not listing.is_full:
             for name in self._properties:
                 if name in self._required and name not in row:
@@ -95,8 +95,8 @@ class RowErrors:
         else:
             _add_no_option(listing, rule, value, path)
 
-    def _unexpected(self, name: str, listing: "_Listing") -> str:
-        return f"is not a column of this model{self._names.did_you_mean(name, may_compare=listing.may_compare)}"
+    def _meant(self, name: str, listing: "_Listing") -> str:
+        return self._names.did_you_mean(name, may_compare=listing.may_compare)
 
     def _rule(self, name: str) -> "_Rule":
         if name not in self._rules:
@@ -125,6 +125,15 @@ def _add_no_option(listing: "_Listing", rule: _Rule, value: Any, path: tuple[str
 
 
 @dataclass
+class _Unknown:
+    """A column that the model does not have: where it is listed (or would be), what may be meant, how many have it."""
+
+    position: int
+    meant: str
+    rows: int = 1
+
+
+@dataclass
 class _Listing:
     """All errors counted, the first ones in words: a sentence costs far more than an error."""
 
@@ -132,6 +141,7 @@ class _Listing:
     errors: list[FieldError] = field(default_factory=list)
     total: int = 0
     comparisons: int = 0
+    unknown: dict[str, "_Unknown"] = field(default_factory=dict)
 
     @property
     def is_full(self) -> bool:
@@ -141,6 +151,24 @@ class _Listing:
         self.total += 1
         if not self.is_full:
             self.errors.append(FieldError(pointer(*path), wording()))
+
+    def add_unknown(self, path: tuple[str | int, ...], meant: Callable[[], str]) -> None:
+        """`path` ends with the name of the column."""
+        name = str(path[-1])
+        if name in self.unknown:
+            self.unknown[name].rows += 1
+        else:
+            self.unknown[name] = _Unknown(len(self.errors), "" if self.is_full else meant())
+            self.add(path, lambda: "")
+
+    def with_counts(self) -> list[FieldError]:
+        """The errors, now that it is known how many rows have each unknown column."""
+        for each in self.unknown.values():
+            if each.position < len(self.errors):
+                rows = f" (in {each.rows:,} rows)" if each.rows > 1 else ""
+                detail = f"is not a column of this model{rows}{each.meant}"
+                self.errors[each.position] = FieldError(self.errors[each.position].pointer, detail)
+        return self.errors
 
     def may_compare(self) -> bool:
         """Whether one more wrong text may be compared with all that are allowed."""

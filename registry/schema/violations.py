@@ -14,7 +14,7 @@ _TYPE_NAMES = {
     "null": "null",
     "object": 'an object {"column": value, …}',
 }
-# Nanoseconds in 64 bits reach no further; `registry.schema.record` names these formats for columns that count them.
+# Nanoseconds in 64 bits reach no further; `registry.schema.date_formats` names the formats of columns that count them.
 _NS = "between 1677-09-22 and 2262-04-11"
 _LOCAL = "a date and time as 2026-01-31T12:00:00, without an offset (the model was trained on times without a zone)"
 _ZONED = "a date and time with its offset, as 2026-01-31T12:00:00+01:00"

@@ -6,8 +6,8 @@ from typing import Any
 from mlserve.errors import BadUpload
 from registry.pipelines.facts import Facts
 from registry.schema import privacy
+from registry.schema.date_formats import is_of_format
 from registry.schema.flattening import NEVER_MISSING, types_of
-from registry.schema.record import is_of_format
 
 _NUMBERS = frozenset({"number", "integer", "boolean"})
 _SHOWN = 6

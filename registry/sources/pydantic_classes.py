@@ -41,6 +41,8 @@ def from_pydantic(path: Path, class_name: str) -> PydanticSchema:
         schema = model.model_json_schema(by_alias=True, schema_generator=_RowSchema)
     except Exception as error:  # custom types and generators are the uploader's code, too
         raise BadUpload(f"{class_name} gives no JSON Schema ({type(error).__name__}: {error}).") from error
+    if model.model_config.get("extra") in ("allow", "ignore"):
+        schema["additionalProperties"] = True  # pydantic writes it for one of them
     notes = notes_of(model)
     for name, field in model.model_fields.items():
         _set_default(model, name, field, schema, notes)

@@ -56,8 +56,6 @@ def _of_class(model: type[BaseModel]) -> Iterator[str]:
 
 
 def _of_config(model: type[BaseModel]) -> Iterator[str]:
-    if (extra := model.model_config.get("extra")) in ("allow", "ignore"):
-        yield f'extra="{extra}" (a name that is no column is refused)'
     yield from (name for name in _CONFIGS if model.model_config.get(name))
 
 

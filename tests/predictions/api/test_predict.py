@@ -174,7 +174,7 @@ def test_it_lists_at_most_100_errors_and_counts_all(api: APIClient, penguins: Mo
     body = problem(post(api, [{"colour": 1}] * 300))
 
     assert len(body["errors"]) == 100
-    assert body["total_errors"] == 900
+    assert body["total_errors"] == 601  # two columns are missing in each row; the one too much counts once
 
 
 def test_it_refuses_another_content_type(api: APIClient, penguins: ModelVersion) -> None:

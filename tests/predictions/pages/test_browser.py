@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, expect
 from pytest_django.live_server_helper import LiveServer
 
 from predictions import tasks
+from predictions.models import Prediction
 from registry.models import ModelVersion
 from tests.browser import browsing
 from tests.predictions.conftest import Submit
@@ -26,6 +27,45 @@ def test_it_predicts(browser: Browser, live_server: LiveServer, penguins: ModelV
         expect(page.locator("#result .value")).to_have_text("an Adélie penguin")
         expect(page.get_by_label("Island")).to_have_value("Biscoe")
         expect(page.get_by_role("button", name="Tell the species")).to_be_enabled()
+
+
+def test_it_goes_back_and_reloads_without_predicting_again(
+    browser: Browser, live_server: LiveServer, penguins: ModelVersion
+) -> None:
+    with draining_worker(), browsing(browser) as page:
+        page.goto(f"{live_server.url}/models/penguins?example=1")
+        page.get_by_role("button", name="Tell the species").click()
+        answer = page.locator("#result .value")
+        expect(answer).to_have_text("an Adélie penguin")
+        address = page.url
+
+        page.reload()
+        expect(answer).to_have_text("an Adélie penguin")
+        page.go_back()
+        expect(page.get_by_role("button", name="Tell the species")).to_be_enabled()
+        expect(answer).to_have_count(0)
+        page.go_forward()
+        expect(answer).to_have_text("an Adélie penguin")
+
+        assert page.url == address
+    assert Prediction.objects.count() == 1
+
+
+@pytest.mark.parametrize("with_script", [True, False])
+def test_it_shows_the_request_in_three_languages(
+    browser: Browser, live_server: LiveServer, penguins: ModelVersion, with_script: bool
+) -> None:
+    with browsing(browser, java_script_enabled=with_script) as page:
+        page.goto(f"{live_server.url}/models/penguins")
+        page.get_by_text("Use it from code").click()
+        code = page.locator(".tabs pre")
+
+        expect(code.filter(visible=True)).to_contain_text("curl ")
+        page.get_by_text("JavaScript", exact=True).click()
+        expect(code.filter(visible=True)).to_contain_text("await fetch(")
+        page.keyboard.press("ArrowLeft")
+        expect(code.filter(visible=True)).to_contain_text("import requests")
+        expect(code.filter(visible=True)).to_have_count(1)
 
 
 def test_it_shows_where_the_slider_stands(browser: Browser, live_server: LiveServer, penguins: ModelVersion) -> None:

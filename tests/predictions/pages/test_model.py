@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from predictions import tasks
 from predictions.models import Prediction
 from registry.inspection.version_request import VersionRequest
 from registry.models import Model, ModelVersion
@@ -127,11 +128,33 @@ def test_it_does_not_start_from_the_prediction_of_another_model(
 
 
 def test_it_shows_a_request_to_copy(client: Client, penguins: ModelVersion) -> None:
-    (curl,) = Page(client.get(URL)).texts("//details//pre")
+    page = Page(client.get(URL))
 
-    assert curl.startswith("curl http://testserver/api/models/penguins/predict")
+    assert page.texts("//details//label") == ["curl", "Python", "JavaScript"]
+    curl, python, javascript = page.texts("//details//pre")
+    assert curl.startswith("curl 'http://testserver/api/models/penguins/predict?outputs=predict,predict_proba'")
     assert "'Prefer: wait=10'" in curl
-    assert '"island": "Torgersen"' in curl
+    assert python.startswith("import requests")
+    assert "await fetch(" in javascript
+    assert all('"island": "Torgersen"' in text for text in (curl, python, javascript))
+
+
+def test_it_shows_the_request_for_this_very_input(
+    client: Client, penguins: ModelVersion, penguin: dict[str, Any], submit_rows: Submit
+) -> None:
+    earlier = submit_rows({**penguin, "body_mass_g": 6123})
+    tasks.drain()
+
+    for address in (f"{URL}?from={earlier.pk}", f"{URL}?prediction={earlier.pk}"):
+        for text in Page(client.get(address)).texts("//details//pre"):
+            assert '"body_mass_g": 6123' in text
+
+
+def test_it_runs_nothing_inline(client: Client, penguins: ModelVersion) -> None:
+    tree = Page(client.get(URL)).tree
+
+    assert tree.xpath("//script[not(@src)] | //style | //@style | //@onclick | //@onchange") == []
+    assert len(tree.xpath("//details//input[@type='radio'][@name='language']")) == 3
 
 
 def test_it_says_that_there_is_no_live_version(client: Client, penguins: ModelVersion) -> None:
@@ -156,7 +179,7 @@ def test_it_hides_a_private_model_from_a_stranger(client: Client, penguins: Mode
 
     assert client.get(URL).status_code == client.post(URL, TYPED).status_code == 404
     client.force_login(reader)
-    assert "--user YOUR_NAME" in Page(client.get(URL)).texts("//details//pre")[0]
+    assert all("Authorization" in text for text in Page(client.get(URL)).texts("//details//pre"))
 
 
 def test_it_refuses_other_methods(client: Client, penguins: ModelVersion) -> None:
@@ -168,7 +191,7 @@ def test_it_wants_its_own_form(penguins: ModelVersion) -> None:
 
 
 def test_it_shows_the_result_beside_the_form(worker: None, client: Client, penguins: ModelVersion) -> None:
-    page = Page(client.post(URL, TYPED))
+    page = Page(client.post(URL, TYPED, follow=True))
 
     prediction = Prediction.objects.get()
     assert page.status == 200
@@ -178,6 +201,86 @@ def test_it_shows_the_result_beside_the_form(worker: None, client: Client, pengu
     assert f"/predictions/{prediction.pk}" in page.links()
     assert page.fields == TYPED
     assert prediction.outputs == "predict,predict_proba"
+
+
+def test_it_gives_the_result_an_address_that_can_be_reloaded(
+    worker: None, client: Client, penguins: ModelVersion
+) -> None:
+    response = client.post(URL, TYPED)
+
+    prediction = Prediction.objects.get()
+    assert response.status_code == 302
+    address = response.headers["Location"]
+    assert address == f"{URL}?prediction={prediction.pk}#result"
+    first, again = (Page(client.get(address)) for _ in range(2))
+    assert first.of_class("answer") == again.of_class("answer") != []
+    assert Prediction.objects.count() == 1
+
+
+@pytest.mark.parametrize("why", ["not ended", "many rows", "another version", "not live"])
+def test_it_goes_to_the_permalink_of_what_the_form_did_not_ask(
+    client: Client,
+    penguins: ModelVersion,
+    penguin: dict[str, Any],
+    submit_rows: Submit,
+    publish_penguins: Callable[..., Published],
+    why: str,
+) -> None:
+    prediction = submit_rows([penguin] * (2 if why == "many rows" else 1))
+    if why != "not ended":
+        tasks.drain()
+    if why == "another version":
+        publish_penguins("2.0", promote=True)
+    if why == "not live":
+        ModelVersion.objects.update(status="retired")
+
+    response = client.get(f"{URL}?prediction={prediction.pk}")
+
+    assert response.status_code == 302
+    assert response.headers["Location"] == f"/predictions/{prediction.pk}"
+
+
+def test_it_shows_the_result_of_a_private_model_to_its_owner_only(
+    client: Client, penguins: ModelVersion, submit_rows: Submit, reader: User
+) -> None:
+    prediction = submit_rows()
+    tasks.drain()
+    Model.objects.update(is_public=False)
+    Prediction.objects.update(owner=reader)
+    address = f"{URL}?prediction={prediction.pk}"
+
+    assert client.get(address).status_code == 404
+    client.force_login(User.objects.create_user("other"))
+    assert client.get(address).status_code == 404
+    client.force_login(reader)
+    assert client.get(address).status_code == 200
+
+
+def test_it_shows_no_input_to_staff_without_the_permission(
+    client: Client, penguins: ModelVersion, submit_rows: Submit, reader: User
+) -> None:
+    prediction = submit_rows()
+    tasks.drain()
+    Prediction.objects.update(owner=reader)
+    client.force_login(User.objects.create_user("clerk", is_staff=True))
+
+    response = client.get(f"{URL}?prediction={prediction.pk}", follow=True)
+
+    assert response.redirect_chain == [(f"/predictions/{prediction.pk}", 302)]
+    assert "4500" not in response.content.decode()
+
+
+@pytest.mark.parametrize("asked", ["x", "0193a0c0-0000-7000-8000-000000000000"])
+def test_it_does_not_find_an_unknown_result(client: Client, penguins: ModelVersion, asked: str) -> None:
+    assert client.get(f"{URL}?prediction={asked}").status_code == 404
+
+
+def test_it_does_not_show_the_prediction_of_another_model(
+    client: Client, penguins: ModelVersion, publish_penguins: Callable[..., Published], submit_rows: Submit
+) -> None:
+    publish_penguins(model="others", is_public=True, promote=True)
+
+    assert client.get(f"/models/others?prediction={submit_rows().pk}").status_code == 404
 
 
 def test_it_stores_the_typed_record(impatient: None, client: Client, penguins: ModelVersion, reader: User) -> None:
@@ -238,7 +341,7 @@ def test_it_shows_the_number_of_a_regressor(worker: None, client: Client, save: 
     artifact = save(pipelines.several_outputs())
     publish(artifact, VersionRequest("numbers", "1.0", is_public=True, promote=True))
 
-    page = Page(client.post("/models/numbers", {"a": "3", "b": "1"}))
+    page = Page(client.post("/models/numbers", {"a": "3", "b": "1"}, follow=True))
 
     assert page.of_class("answer") == ["Result 1 6", "Result 2 2"]
     assert page.tree.xpath("//meter") == []

@@ -71,10 +71,10 @@ def test_it_does_not_copy_a_row_for_each_missing_column() -> None:
     schema = schema_of({name: {"type": "number"} for name in ["a", *columns]}, columns)
 
     with soon():
-        refused = refusal_of(schema, {"a": list(range(700_000))})
+        refused = refusal_of(schema, {"a": list(range(700_000)), "c0": 0})
 
     assert [refused.errors[0].detail, refused.errors[1].detail] == ["must be a number", "is required"]
-    assert refused.total == 101
+    assert refused.total == 100
 
 
 def test_it_counts_missing_columns_by_the_rows_alone() -> None:

@@ -175,8 +175,6 @@ def test_it_refuses_several_kinds_in_one_column(read: Any, line: str) -> None:
          "the computed field twice"),
         (a_field("a: str\n    def model_post_init(self, context):\n        self.a = 'x'"), "model_post_init"),
         (a_field("a: Annotated[str, StringConstraints(strip_whitespace=True)]"), "strip_whitespace of a"),
-        (a_field("a: str", "model_config = ConfigDict(extra='allow')"),
-         'extra="allow" (a name that is no column is refused)'),
         (a_field("a: str", "model_config = ConfigDict(str_to_lower=True)"), "str_to_lower"),
         (a_field("a: str = Field(alias='b')", "model_config = ConfigDict(populate_by_name=True)"),
          "population by field name (the aliases are the columns)"),
@@ -190,6 +188,14 @@ def test_it_refuses_several_kinds_in_one_column(read: Any, line: str) -> None:
 )  # fmt: skip
 def test_it_notes_what_is_not_run(read: Any, source: str, note: str) -> None:
     assert note in read(source).notes
+
+
+@pytest.mark.parametrize("extra", ["allow", "ignore"])
+def test_it_ignores_further_columns_where_the_class_says_so(read: Any, extra: str) -> None:
+    given = read(a_field("a: str", f"model_config = ConfigDict(extra='{extra}')"))
+
+    assert given.schema["additionalProperties"] is True
+    assert given.notes == []
 
 
 def test_it_notes_nothing_of_a_plain_class(read: Any) -> None:
