@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from mlserve import errors
 from mlserve.errors import BadRequest, LengthRequired, MlserveError, NotFound, TooLarge, Unavailable, problem_object
 from mlserve.http.renderers import PROBLEM_MEDIA_TYPE, dump_json
+from mlserve.units import size_text
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ def _problem_of(error: Exception, path: str) -> tuple[dict[str, Any], dict[str, 
     if isinstance(error, exceptions.APIException):
         return _foreign(error)
     if isinstance(error, RequestDataTooBig):
-        return _own(TooLarge(f"The body is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes."))
+        return _own(TooLarge(f"The body is larger than {size_text(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)}."))
     if isinstance(error, OperationalError | InterfaceError):
         log.error("The database did not answer at %s: %s", path, error)
         what = "The database has no room left" if _is_disk_full(error) else "The database did not answer"
@@ -164,6 +165,12 @@ def _detail_text(detail: Any) -> str:
 def stored_problem(error: MlserveError) -> dict[str, Any]:
     """The problem object that is stored with a row, where no request gives the service's base path."""
     return problem_object(error, type_prefix=f"{settings.FORCE_SCRIPT_NAME or ''}/problems/")
+
+
+def with_absolute_type(stored: dict[str, Any], origin: str) -> dict[str, Any]:
+    """A stored problem object as it is answered, at `origin` (https://models.example.com)."""
+    kind = str(stored.get("type", ""))
+    return {**stored, "type": f"{origin}{kind}"} if kind.startswith("/") else stored
 
 
 def _absolute(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
