@@ -19,16 +19,18 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
 from rich.table import Table
 from rich.text import Text
 
 from mlserve.errors import FieldError, MlserveError
+from mlserve.units import size_text
 
 _MOST_LISTED_ERRORS = 20
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -38,6 +40,14 @@ _UNBOUNDED_COLUMNS = 100_000
 _FEWEST_COLUMNS = 80
 # SQLSTATE of PostgreSQL's "undefined table" and "undefined column", whose messages are translated.
 _UNDEFINED = frozenset({"42P01", "42703"})
+
+
+class _Speed(ProgressColumn):
+    """rich's own column of speeds knows no binary units."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{size_text(speed)}/s" if speed else "?", style="progress.data.speed")
 
 
 class TerminalCommand(BaseCommand):
@@ -98,7 +108,7 @@ class TerminalCommand(BaseCommand):
         """A bar with speed and time left while the block runs; gives the function, for any thread, that says how many
         more bytes are done, or fewer by a negative number. `done_bytes` were done before and do not count as speed.
         """
-        columns = (_description(), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        columns = (_description(), BarColumn(), DownloadColumn(binary_units=True), _Speed(), TimeRemainingColumn())
         with self._progress(*columns) as progress:
             task = progress.add_task(what, total=total_bytes, completed=done_bytes)
             yield lambda done: progress.advance(task, done)

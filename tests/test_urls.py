@@ -66,6 +66,7 @@ TABLE: dict[str, Answers] = {
     "api/models/<str:model>/predict": SUBMIT | DESCRIBED,
     "api/models/<str:model>/promote": signed_in("POST", status=NEEDS_PERMISSION) | DESCRIBED,
     "api/models/<str:model>/rollback": signed_in("POST", status=NEEDS_PERMISSION) | DESCRIBED,
+    "api/models/<str:model>/retire": signed_in("POST", status=NEEDS_PERMISSION) | DESCRIBED,
     "api/models/<str:model>/versions": READ_PRIVATE | signed_in("POST", status=NEEDS_PERMISSION) | DESCRIBED,
     "api/models/<str:model>/versions/<str:tag>": READ_PRIVATE | DESCRIBED,
     "api/models/<str:model>/versions/<str:tag>/schema": READ_PRIVATE | DESCRIBED,
@@ -113,6 +114,7 @@ TABLE: dict[str, Answers] = {
     "admin/registry/modelversion/uploaded/<uuid:upload_id>/": STAFF,
     "admin/registry/modelversion/<int:pk>/promote/": STAFF,
     "admin/registry/modelversion/<int:pk>/rollback/": STAFF,
+    "admin/registry/modelversion/<int:pk>/retire/": STAFF,
     "admin/registry/modelversion/<int:pk>/trust/": STAFF,
     "admin/registry/modelversion/<int:pk>/compare/": STAFF,
 }

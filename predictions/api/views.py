@@ -108,7 +108,7 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
             "inputs",
             *(
                 f"version__{name}"
-                for name in ("schema", "columns", "sample_rows", "golden_outputs", "report")
+                for name in ("schema", "columns", "parameters", "sample_rows", "golden_outputs", "report")
             ),
         )
 

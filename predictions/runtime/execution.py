@@ -69,7 +69,7 @@ def execute(version: ModelVersion, batch: Sequence[Work], *, leave_after: float 
         by_outputs.setdefault(work.outputs, []).append(work)
     completions: list[Completion] = []
     for outputs, works in by_outputs.items():
-        with incidents.reported(version.pk):
+        with incidents.reported(version):
             completions += _execute_same_outputs(version, works, outputs.split(","), budget)
     return completions
 

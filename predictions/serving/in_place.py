@@ -137,7 +137,7 @@ def _call_here(waiting: _Waiting, seconds: float) -> bool:
 def _await_end(version: ModelVersion, left: CallLeft) -> None:
     """Nobody waits for the answer any more, but if its process hangs or ends, that is to be known."""
     try:
-        with suppress(ModelEnded, HostUnavailable), incidents.reported(version.pk):
+        with suppress(ModelEnded, HostUnavailable), incidents.reported(version):
             left.end()
     finally:
         connection.close()

@@ -171,5 +171,5 @@ def _fetched(kept: str | None, name: str, unavailable: list[str]) -> Any:
 
 
 _BULK = tuple(
-    f"version__{name}" for name in ("schema", "columns", "sample_rows", "golden_outputs", "report")
+    f"version__{name}" for name in ("schema", "columns", "parameters", "sample_rows", "golden_outputs", "report")
 )

@@ -76,7 +76,7 @@ def test_it_notes_a_version_that_hangs_in_the_call_of_a_lone_caller_who_has_left
 def test_it_leaves_quarantined_versions_to_the_workers(
     api: APIClient, penguins: ModelVersion, penguin: dict[str, Any]
 ) -> None:
-    incidents.report(penguins.pk, Kind.HUNG, "seen")
+    incidents.report(penguins, Kind.HUNG, "seen")
 
     assert api.post(URL, penguin, headers={"Prefer": "wait=1"}).status_code == 202
 
