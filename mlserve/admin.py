@@ -1,11 +1,10 @@
-"""API tokens in the admin: users make and revoke their own, superusers those of all users."""
+"""API tokens in the admin: users make and revoke their own, superusers those of all users. Also its accounts."""
 
 from typing import Any, cast
 
-from django import forms
-from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import AdminForm
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -18,52 +17,21 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from mlserve.access.audit import log_action
-from mlserve.access.tokens import MOST_DAYS, make_token, revoke
-from mlserve.models import ApiToken
-from mlserve.permissions import PREDICT, SCOPES
+from mlserve.access.tokens import revoke
+from mlserve.accounts.deleted_admin import DeletedAccountAdmin
+from mlserve.accounts.token_form import TokenForm
+from mlserve.accounts.user_admin import AccountAdmin
+from mlserve.models import ApiToken, DeletedAccount
 from registry.admin.rows import confirm, row_or_404
+
+# Its own form refuses users who are no staff; with this one they are signed in, and sent to their own page.
+admin.site.login_form = AuthenticationForm
+admin.site.unregister(User)
+admin.site.register(User, AccountAdmin)
+admin.site.register(DeletedAccount, DeletedAccountAdmin)
 
 _SYMBOLS = {"active": "●", "expired": "○", "revoked": "✗", "user inactive": "–"}
 _LOOKS = {"active": "live", "expired": "expired", "revoked": "failed", "user inactive": "canceled"}
-
-
-class TokenForm(forms.Form):
-    """The properties of a new token. Only superusers choose the user."""
-
-    name = forms.CharField(max_length=100, help_text="What it is for, such as the program that will use it.")
-    user = forms.ModelChoiceField(User.objects.filter(is_active=True), help_text="Whose rights it has.")
-    scopes = forms.MultipleChoiceField(
-        choices=[(scope, f"{scope}: {meaning}") for scope, meaning in SCOPES.items()],
-        widget=forms.CheckboxSelectMultiple,
-        initial=[PREDICT],
-        help_text="It can do what its user may and its scopes allow.",
-    )
-    days = forms.IntegerField(
-        min_value=1, max_value=MOST_DAYS, required=False, help_text=f"Days until it expires, at most {MOST_DAYS}."
-    )
-    is_endless = forms.BooleanField(
-        required=False, label="Never expires", help_text="Only where it cannot be replaced in time."
-    )
-
-    def __init__(self, *args: Any, maker: User, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["days"].initial = settings.MLSERVE_TOKEN_DAYS
-        self.fields["user"].initial = maker.pk
-        if not maker.is_superuser:
-            del self.fields["user"]
-        self._maker = maker
-
-    def make(self) -> tuple[ApiToken, str]:
-        """The token that the valid form describes, and its secret."""
-        asked = self.cleaned_data
-        days = None if asked["is_endless"] else asked["days"] or settings.MLSERVE_TOKEN_DAYS
-        return make_token(
-            asked.get("user", self._maker),
-            name=asked["name"],
-            scopes=asked["scopes"],
-            days=days,
-            created_by=self._maker.get_username(),
-        )
 
 
 @admin.register(ApiToken)

@@ -113,6 +113,11 @@ class NothingToRollBack(Conflict):
     meaning = "Rollback goes to the version that was live before; there was none."
 
 
+class NothingToRetire(Conflict):
+    slug, title = "nothing-to-retire", "The version is not live"
+    meaning = "Only the live version of a model can be retired."
+
+
 class UploadIncomplete(Conflict):
     slug, title = "upload-incomplete", "Parts of the upload are missing"
     meaning = "An upload can be submitted once all its parts have arrived. Send the missing ones, then submit again."

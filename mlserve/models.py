@@ -1,4 +1,4 @@
-"""API tokens, the user that a token acts for, and the counts of throttles."""
+"""API tokens, the user that a token acts for, names of deleted accounts, and the counts of throttles."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -68,6 +68,27 @@ class TokenUser(User):  # type: ignore[django-manager-missing]  # of knox, which
 
     def save(self, *_args: Any, **_kwargs: Any) -> None:
         raise TypeError("A token's user has fewer rights than the account. Load the User to change it.")
+
+
+class DeletedAccount(models.Model):
+    """The name of an account that is gone, so that its predictions, which keep its id, can still be found and erased.
+
+    Deleted with the last of these predictions.
+    """
+
+    id = models.BigIntegerField(primary_key=True, help_text="That of the account.")
+    name = models.CharField(max_length=150, db_index=True)
+    deleted_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-deleted_at",)
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name} (deleted)"
+
+    def get_username(self) -> str:
+        return self.name
 
 
 class RateWindow(models.Model):

@@ -19,11 +19,12 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
 from rich.table import Table
 from rich.text import Text
@@ -31,6 +32,7 @@ from rich.text import Text
 from mlserve.errors import FieldError, MlserveError
 from mlserve.observability.database_errors import trouble_of
 from mlserve.processes.standard_streams import leave_stdout
+from mlserve.units import size_text
 
 _MOST_LISTED_ERRORS = 20
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -38,6 +40,14 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _UNBOUNDED_COLUMNS = 100_000
 # On a narrower terminal the lines of a table wrap, which is ugly but loses nothing.
 _FEWEST_COLUMNS = 80
+
+
+class _Speed(ProgressColumn):
+    """rich's own column of speeds knows no binary units."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{size_text(speed)}/s" if speed else "?", style="progress.data.speed")
 
 
 class TerminalCommand(BaseCommand):
@@ -98,7 +108,7 @@ class TerminalCommand(BaseCommand):
         """A bar with speed and time left while the block runs; gives the function, for any thread, that says how many
         more bytes are done, or fewer by a negative number. `done_bytes` were done before and do not count as speed.
         """
-        columns = (_description(), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        columns = (_description(), BarColumn(), DownloadColumn(binary_units=True), _Speed(), TimeRemainingColumn())
         with self._progress(*columns) as progress:
             task = progress.add_task(what, total=total_bytes, completed=done_bytes)
             yield lambda done: progress.advance(task, done)

@@ -66,6 +66,7 @@ TABLE: dict[str, Answers] = {
     "api/models/<str:model>/predict": SUBMIT | DESCRIBED,
     "api/models/<str:model>/promote": signed_in("POST", status=NEEDS_PERMISSION) | DESCRIBED,
     "api/models/<str:model>/rollback": signed_in("POST", status=NEEDS_PERMISSION) | DESCRIBED,
+    "api/models/<str:model>/retire": signed_in("POST", status=NEEDS_PERMISSION) | DESCRIBED,
     "api/models/<str:model>/versions": READ_PRIVATE | signed_in("POST", status=NEEDS_PERMISSION) | DESCRIBED,
     "api/models/<str:model>/versions/<str:tag>": READ_PRIVATE | DESCRIBED,
     "api/models/<str:model>/versions/<str:tag>/schema": READ_PRIVATE | DESCRIBED,
@@ -78,6 +79,15 @@ TABLE: dict[str, Answers] = {
     "": READ,
     "problems/<slug:slug>": all_callers(*METHODS),
     "login": {**FORM, **signed_in(*METHODS, status=302, stranger=200), "PATCH": (405, 302), "DELETE": (405, 302)},
+    "account": {**signed_in("GET", "HEAD", stranger=302), "POST": (302, 422)},
+    "account/password": {
+        **all_callers(*METHODS, status=302),
+        **signed_in("GET", "HEAD", "POST", "PUT", "OPTIONS", stranger=302),
+        "PATCH": (302, 405),
+        "DELETE": (302, 405),
+    },
+    "account/predictions": signed_in("GET", "HEAD", stranger=302),
+    "account/tokens/<int:pk>/revoke": {"POST": (302, 404)},
     "logout": {**all_callers("POST", status=302), **DESCRIBED},
     "favicon.ico": all_callers(*METHODS, status=302),
     "models/<str:model>": signed_in("GET", "HEAD", stranger=404) | {"POST": (404, 422)},
@@ -86,7 +96,7 @@ TABLE: dict[str, Answers] = {
     "(anything else)": all_callers(*METHODS, status=404),
     # --- Admin
     "admin/": STAFF,
-    "admin/login/": FORM,
+    "admin/login/": {**FORM, **signed_in("GET", "HEAD", status=302, stranger=200)},
     "admin/logout/": STAFF,
     "admin/password_change/": STAFF,
     "admin/password_change/done/": STAFF,
@@ -97,18 +107,21 @@ TABLE: dict[str, Answers] = {
     "admin/(anything else)": STAFF,
     "admin/auth/user/<id>/password/": STAFF,
     "admin/mlserve/apitoken/<int:pk>/revoke/": STAFF,
+    "admin/mlserve/deletedaccount/<int:pk>/erase/": STAFF,
     "admin/registry/directupload/<uuid:pk>/cancel/": STAFF,
     "admin/registry/model/<int:pk>/make-default/": STAFF,
     "admin/registry/modelversion/add/check/": STAFF,
     "admin/registry/modelversion/uploaded/<uuid:upload_id>/": STAFF,
     "admin/registry/modelversion/<int:pk>/promote/": STAFF,
     "admin/registry/modelversion/<int:pk>/rollback/": STAFF,
+    "admin/registry/modelversion/<int:pk>/retire/": STAFF,
     "admin/registry/modelversion/<int:pk>/trust/": STAFF,
     "admin/registry/modelversion/<int:pk>/compare/": STAFF,
 }
 # Django's own pages of each table in the admin.
 _TABLES = (
-    "auth/group", "auth/user", "django_q/schedule", "mlserve/apitoken", "predictions/prediction",
+    "auth/group", "auth/user", "django_q/schedule", "mlserve/apitoken", "mlserve/deletedaccount",
+    "predictions/prediction",
     "registry/directupload", "registry/model", "registry/modelversion", "registry/promotion",
 )  # fmt: skip
 _PAGES = ("", "add/", *(f"<path:object_id>/{page}" for page in ("", "history/", "delete/", "change/")))
@@ -169,11 +182,12 @@ def test_it_lets_in_whom_the_table_says(address: Callable[[str], str], reader: U
 
 
 def ask(client: Client, method: str, url: str) -> int:
-    """The status. Of the admin's redirects only those to its sign-in page count."""
+    """The status. Of the admin's redirects only those to its sign-in page count, and from there to one's own page."""
     content = b"{}" if method in ("POST", "PUT", "PATCH") else b""
     response = client.generic(method, url, content, content_type="application/json")
     if url.startswith("/admin/") and response.status_code == 302 and url != "/admin/logout/":
-        assert response.headers["Location"].startswith("/admin/login/?next="), (method, url)
+        target = "/account" if url == "/admin/login/" else "/admin/login/?next="
+        assert response.headers["Location"].startswith(target), (method, url)
     return response.status_code
 
 

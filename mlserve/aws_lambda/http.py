@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 from apig_wsgi import make_lambda_handler
 
-from mlserve.errors import AnswerTooLarge, problem_object
+from mlserve.errors import AnswerTooLarge
+from mlserve.http.problems import stored_problem, with_absolute_type
 from mlserve.observability.tracing import flush_spans, traced
 from mlserve.wsgi import application
 from predictions.metrics import totals
@@ -30,7 +31,7 @@ def respond(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     totals.flush_if_due(after_seconds=_COUNTS_WAIT_SECONDS)
     if _fits(answer):
         return answer
-    return _packed(answer, event) or _refused(answer)
+    return _packed(answer, event) or _refused(answer, event)
 
 
 def _as_api_gateway_saw_it(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -87,8 +88,9 @@ def _bytes_of(answer: Mapping[str, Any]) -> bytes:
     return b64decode(body) if answer["isBase64Encoded"] else body.encode()
 
 
-def _refused(answer: Mapping[str, Any]) -> dict[str, Any]:
+def _refused(answer: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
     """A reason instead of API Gateway's "Internal server error"."""
+    host = _header(event, "host")
     megabytes = len(_bytes_of(answer)) / 1e6
     error = AnswerTooLarge(
         f"The answer has {megabytes:.1f} MB; Lambda passes on about {MOST_ANSWER_BYTES // 10**6} MB. "
@@ -98,5 +100,5 @@ def _refused(answer: Mapping[str, Any]) -> dict[str, Any]:
         "statusCode": error.status,
         "multiValueHeaders": {"Content-Type": ["application/problem+json"]},
         "isBase64Encoded": False,
-        "body": json.dumps(problem_object(error)),
+        "body": json.dumps(with_absolute_type(stored_problem(error), f"https://{host}" if host else "")),
     }

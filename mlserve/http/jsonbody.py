@@ -11,6 +11,7 @@ from rest_framework.request import Request
 
 from mlserve.errors import NotJson, TooLarge
 from mlserve.http.compression import decompressed
+from mlserve.units import size_text
 
 # Every digit as 0 and E as e, so that a plain search finds what a pattern would find ten times as slowly.
 _SHAPE = bytes.maketrans(b"123456789E", b"000000000e")
@@ -77,7 +78,7 @@ def read_limited(stream: IO[bytes], limit: int) -> bytes:
 
 def _too_large(limit: int) -> TooLarge:
     return TooLarge(
-        f"The body is larger than {limit} bytes (MLSERVE_MAX_BODY_BYTES). Send the rows in several requests."
+        f"The body is larger than {size_text(limit)} (MLSERVE_MAX_BODY_BYTES). Send the rows in several requests."
     )
 
 

@@ -58,7 +58,7 @@ _ARTIFACT_OR_UPLOAD = {
 }
 # Operations that always need an account; the others are open for public models.
 _SIGNED_IN = re.compile(
-    r"/api/(uploads|predict/(export|erase)|models/[^/]+/(promote|rollback))\b|post /.*/versions$", re.ASCII
+    r"/api/(uploads|predict/(export|erase)|models/[^/]+/(promote|rollback|retire))\b|post /.*/versions$", re.ASCII
 )
 
 
@@ -73,7 +73,7 @@ def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
             if "requestBody" in operation:
-                operation["requestBody"]["required"] = True
+                operation["requestBody"]["required"] = not path.endswith("/retire")
             if _is_open(method, path):
                 operation["security"] = [{}, *({scheme: []} for scheme in components.get("securitySchemes", {}))]
             for status in _statuses(method, path, operation):

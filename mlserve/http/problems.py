@@ -33,6 +33,7 @@ from mlserve.http.nearest_address import nearest_address
 from mlserve.http.renderers import PROBLEM_MEDIA_TYPE, BrowsableRenderer, OrjsonRenderer, dump_json
 from mlserve.observability.database_errors import trouble_of
 from mlserve.observability.repeated_lines import log_again
+from mlserve.units import size_text
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +169,7 @@ def _problem_of(error: Exception, path: str) -> tuple[dict[str, Any], dict[str, 
     if isinstance(error, exceptions.APIException):
         return _foreign(error)
     if isinstance(error, RequestDataTooBig):
-        return _own(TooLarge(f"The body is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes."))
+        return _own(TooLarge(f"The body is larger than {size_text(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)}."))
     if trouble := trouble_of(error):
         log_again(log, logging.ERROR, trouble.for_operators(error), about=trouble.what)
         return _own(Unavailable(trouble.for_clients()))
@@ -215,6 +216,12 @@ def _detail_text(detail: Any) -> str:
 def stored_problem(error: MlserveError) -> dict[str, Any]:
     """The problem object that is stored with a row, where no request gives the service's base path."""
     return problem_object(error, type_prefix=f"{settings.FORCE_SCRIPT_NAME or ''}/problems/")
+
+
+def with_absolute_type(stored: dict[str, Any], origin: str) -> dict[str, Any]:
+    """A stored problem object as it is answered, at `origin` (https://models.example.com)."""
+    kind = str(stored.get("type", ""))
+    return {**stored, "type": f"{origin}{kind}"} if kind.startswith("/") else stored
 
 
 def _absolute(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:

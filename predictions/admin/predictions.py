@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
-from django.contrib.auth.models import PermissionsMixin
+from django.contrib.auth.models import PermissionsMixin, User
 from django.core.paginator import InvalidPage, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -21,6 +21,8 @@ from django_q import admin as queue_admin
 from django_q.models import Failure, OrmQ, Schedule, Success
 
 from mlserve.access.audit import note_inputs_seen
+from mlserve.models import DeletedAccount
+from mlserve.units import duration_text
 from predictions.admin.sweep import ScheduleAdmin
 from predictions.models import PendingWakeUp, Prediction, Worker
 from predictions.queue.heartbeat import SEEN_WITHIN
@@ -91,7 +93,7 @@ class PredictionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_help_text = "A whole prediction id"
     sortable_by = ()
     fields = (
-        "status_text", "model_name", "tag", "owner", "outputs", "rows", "created_at", "started_at", "finished_at",
+        "status_text", "model_name", "tag", "asked_by", "outputs", "rows", "created_at", "started_at", "finished_at",
         "queue_seconds", "predicted_in", "attempts", "lease_holder", "lease_expires_at",
     )  # fmt: skip
     actions = ("cancel_queued",)
@@ -181,20 +183,30 @@ class PredictionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def tag(self, prediction: Prediction) -> str:
         return prediction.version.tag
 
+    @admin.display(description="owner")
+    def asked_by(self, prediction: Prediction) -> str | None:
+        """None without an account; of a deleted one its name is kept, and its id in any case."""
+        if prediction.owner_id is None:
+            return None
+        for accounts in (User.objects, DeletedAccount.objects):
+            if account := accounts.filter(pk=prediction.owner_id).first():
+                return str(account)
+        return f"a deleted account (id {prediction.owner_id})"
+
     @admin.display(description="status")
     def status_text(self, prediction: Prediction) -> SafeString:
         symbol, label = _SYMBOLS[prediction.status], prediction.get_status_display()
         return format_html('<span class="mlserve-status mlserve-{}">{} {}</span>', prediction.status, symbol, label)
 
-    @admin.display(description="queue (s)")
+    @admin.display(description="queued for")
     def queue_seconds(self, prediction: Prediction) -> str | None:
         if prediction.started_at is None:
             return None
-        return f"{(prediction.started_at - prediction.created_at).total_seconds():.3f}"
+        return duration_text((prediction.started_at - prediction.created_at).total_seconds())
 
-    @admin.display(description="predict (s)")
+    @admin.display(description="predicted in")
     def predicted_in(self, prediction: Prediction) -> str | None:
-        return None if prediction.predict_seconds is None else f"{prediction.predict_seconds:.3f}"
+        return duration_text(prediction.predict_seconds) or None
 
     @admin.display(description="error")
     def error_title(self, prediction: Prediction) -> str | None:
@@ -208,7 +220,7 @@ def queue_summary(now: datetime) -> dict[str, Any]:
     return {
         "queued": _counted(Prediction.objects.queued()),
         "running": _counted(Prediction.objects.running()),
-        "oldest_seconds": None if oldest is None else round((now - oldest).total_seconds(), 1),
+        "oldest": None if oldest is None else duration_text((now - oldest).total_seconds()),
         "workers": workers,
         "sent_at": PendingWakeUp.objects.filter(queue=settings.Q_CLUSTER["name"])
         .values_list("sent_at", flat=True)
@@ -236,7 +248,9 @@ def _details(prediction: Prediction, *, with_inputs: bool) -> dict[str, Any]:
         ],
         "shown_rows": len(rows),
         "inputs_are_hidden": not with_inputs,
-        "prediction_warnings": orjson.loads(prediction.warnings)[:_SHOWN_ROWS],
+        "prediction_warnings": [
+            {**warning, "row": warning["row"] + 1} for warning in orjson.loads(prediction.warnings)[:_SHOWN_ROWS]
+        ],
         "error": shown_error(prediction, with_inputs=with_inputs),
     }
 

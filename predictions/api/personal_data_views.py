@@ -14,7 +14,7 @@ from mlserve.access.audit import log_action
 from mlserve.errors import BadParameter, NotFound
 from mlserve.http.renderers import json_response
 from mlserve.permissions import PREDICT, may, token_id_of
-from predictions.api.serializers import ID_OR_NOTHING
+from predictions.api.serializers import ID_OR_NOTHING, origin_of
 from predictions.store.personal_data import Whose, erase, export, of_token
 
 MEDIA_TYPE = "application/x-ndjson"
@@ -44,7 +44,7 @@ class PersonalDataViewSet(viewsets.GenericViewSet[Any]):
         whose = _whose(request, "predictions.view_inputs")
         limit = request.query_params.getlist("limit")
         most = _number(", ".join(limit), "limit") if limit else None
-        lines = export(whose, older_than=_cursor(request), most=most)
+        lines = export(whose, older_than=_cursor(request), most=most, origin=origin_of(request))
         _note(request, whose, "Exported predictions")
         return StreamingHttpResponse(lines, content_type=MEDIA_TYPE)
 

@@ -5,12 +5,12 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.urls import get_script_prefix, reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from mlserve.http.problems import with_absolute_type
 from predictions.models import Prediction, queue_seconds
 from predictions.status import Status
 from predictions.store.reading import may_see_inputs, shown_error
@@ -78,7 +78,7 @@ class PredictionSerializer(serializers.Serializer[Prediction]):
             "rows": instance.row_count,
             "result": None if instance.result is None else orjson.Fragment(instance.result_json or b""),
             "warnings": orjson.Fragment(instance.warnings),
-            "error": _error(instance, request.user),
+            "error": _error(instance, request),
             "metrics": {"queue_seconds": queue_seconds(instance), "predict_seconds": instance.predict_seconds},
             "url": _url(instance, request),
         }
@@ -103,13 +103,20 @@ class AcceptedSerializer(serializers.Serializer[Prediction]):
         }
 
 
-def _error(prediction: Prediction, user: AbstractBaseUser | AnonymousUser) -> dict[str, Any] | None:
+def _error(prediction: Prediction, request: Request) -> dict[str, Any] | None:
     # What a member of staff may see takes a statement, which is spared where there is nothing to be shown.
-    return shown_error(prediction, with_inputs=may_see_inputs(prediction, user)) if prediction.error else None
+    if not prediction.error:
+        return None
+    error = shown_error(prediction, with_inputs=may_see_inputs(prediction, request.user))
+    return None if error is None else with_absolute_type(error, origin_of(request))
+
+
+def origin_of(request: Request) -> str:
+    return f"{request.scheme}://{request.get_host()}"
 
 
 def _url(prediction: Prediction, request: Request) -> str:
-    return f"{request.scheme}://{request.get_host()}{_detail_path(get_script_prefix())}{prediction.pk}"
+    return f"{origin_of(request)}{_detail_path(get_script_prefix())}{prediction.pk}"
 
 
 @cache

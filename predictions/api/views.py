@@ -124,7 +124,11 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
 
     def get_queryset(self) -> PredictionQuerySet:
         return Prediction.objects.select_related("version__model").defer(
-            "inputs", *(f"version__{name}" for name in ("schema", "columns", "sample_rows", "golden_outputs", "report"))
+            "inputs",
+            *(
+                f"version__{name}"
+                for name in ("schema", "columns", "parameters", "sample_rows", "golden_outputs", "report")
+            ),
         )
 
     @extend_schema(

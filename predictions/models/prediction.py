@@ -231,9 +231,12 @@ class Prediction(models.Model):
     # Time-ordered, so the primary key is also the order of arrival.
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+", db_index=False)
+    # A deleted account's id stays: without it its predictions would be taken for those of callers without an account,
+    # to whom they are listed, and could not be erased. Its deletion need not touch them, however many they are.
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
-    )
+        settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, null=True, blank=True, related_name="+", db_index=False,
+        db_constraint=False,
+    )  # fmt: skip
     # No foreign key: the predictions of a revoked token can still be found, and an insert need not look it up.
     token_id = models.BigIntegerField(null=True, blank=True, help_text="The API token that it was asked with.")
     request_id = models.CharField(

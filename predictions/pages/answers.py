@@ -1,4 +1,4 @@
-"""A result as a page shows it: labels, probabilities as bars, numbers and durations as text. Pure."""
+"""A result as a page shows it: labels, probabilities as bars, numbers as text. Pure."""
 
 import math
 from collections.abc import Mapping
@@ -61,15 +61,6 @@ def answers_of(result: Mapping[str, Any], labels: Mapping[str, str], *, limit: i
         _row_answers(prediction, probability, labels)
         for prediction, probability in zip(predictions, probabilities[:limit], strict=True)
     ]
-
-
-def duration_text(seconds: float | None) -> str:
-    """'12 ms', '3.4 s' or '' when there is none."""
-    if seconds is None:
-        return ""
-    if seconds < 1:
-        return f"{max(1, round(seconds * 1000))} ms"
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds:,.0f} s"
 
 
 def value_text(value: Any) -> str:

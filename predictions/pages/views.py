@@ -18,8 +18,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from mlserve.access.audit import note_inputs_seen
 from mlserve.errors import InvalidRows, NoLiveVersion, NotFound
 from mlserve.permissions import sees_everything
+from mlserve.units import duration_text
 from predictions.models import Prediction, queue_seconds
-from predictions.pages.answers import answers_of, duration_text
+from predictions.pages.answers import answers_of
 from predictions.pages.forms import RecordForm
 from predictions.pages.questions import offered_texts, sections_of, text_of
 from predictions.pages.snippets import Snippet, snippets

@@ -73,7 +73,7 @@ def execute(version: ModelVersion, batch: Sequence[Work]) -> list[Completion]:
         by_outputs.setdefault(work.outputs, []).append(work)
     completions: list[Completion] = []
     for outputs, works in by_outputs.items():
-        with incidents.reported(version.pk):
+        with incidents.reported(version):
             completions += _execute_same_outputs(version, works, outputs.split(","), budget)
     return completions
 

@@ -86,7 +86,7 @@ def verify(version: ModelVersion) -> GoldenRerun:
     rows, stored = version.sample_rows, version.golden_outputs
     changes = tuple(_environment_changes(version.environment.get("inspected_with", {})))
     try:
-        with incidents.reported(version.pk):
+        with incidents.reported(version):
             loaded_models.load(version, seconds=settings.MLSERVE_INSPECTION_SECONDS)
             budget = loaded_models.Budget(settings.MLSERVE_INSPECTION_SECONDS)
             now, failures = call_in_batches(

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from predictions.model_host.errors import ModelEnded
 from predictions.queue.heartbeat import worker_name
-from registry.models import Incident
+from registry.models import Incident, ModelVersion
 from registry.models.incident import Kind, Seen, Standing, standing_of
 
 log = logging.getLogger(__name__)
@@ -80,27 +80,32 @@ def forget_all() -> None:
     _known.forget_all()
 
 
-def report(version_id: int, kind: Kind, detail: str, *, process: str = "", now: datetime | None = None) -> None:
-    """Note what a version did. Never raises: without a database this process knows it, and writes it later."""
+def report(version: ModelVersion, kind: Kind, detail: str, *, process: str = "", now: datetime | None = None) -> None:
+    """Note what a version did, of which the model is read already.
+
+    Never raises: without a database this process knows it, and writes it later.
+    """
     incident = Incident(
-        version_id=version_id,
+        version=version,
         kind=kind,
         process=process or worker_name(),
         detail=detail,
         happened_at=now or timezone.now(),
     )
-    log.error("Version %d %s (%s): %s", version_id, kind.label, incident.process, detail.partition("\n")[0])
+    facts = {"model": version.model.name, "version": version.tag, "incident": str(kind)}
+    said = (version, kind.label, incident.process, detail.partition("\n")[0])
+    log.error("Version %s %s (%s): %s", *said, extra={"facts": facts})
     _known.add(incident)
 
 
 @contextmanager
-def reported(version_id: int) -> Iterator[None]:
+def reported(version: ModelVersion) -> Iterator[None]:
     """Around what loads or calls a version: if its process hangs or ends, that becomes an incident of the version."""
     try:
         yield
     except ModelEnded as ended:
         if ended.is_first:
-            report(version_id, Kind(ended.kind), ended.detail)
+            report(version, Kind(ended.kind), ended.detail)
         raise
 
 

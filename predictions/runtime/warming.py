@@ -32,7 +32,7 @@ def warm_models() -> None:
 def _load(version: ModelVersion) -> int:
     """How many bytes its process has for itself."""
     try:
-        with incidents.reported(version.pk):
+        with incidents.reported(version):
             return loaded_models.load(version).size_bytes
     except (Unavailable, ModelEnded) as error:
         if isinstance(error, Unavailable) and not error.may_pass:

@@ -15,18 +15,22 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from mlserve.errors import NotFound, Unavailable
+from mlserve.http.problems import with_absolute_type
 from mlserve.http.renderers import dump_json
+from mlserve.models import DeletedAccount
 from predictions.models import Prediction, payloads
 
 _AT_ONCE, _WALKED_AT_ONCE = 100, 1000
 _NOBODYS_ID = -1
+# A sweep looks at so many deleted accounts.
+_MOST_FORGOTTEN = 100
 
 
 @dataclass(frozen=True)
 class Whose:
     """All predictions of an account, or those that were asked with one of its tokens."""
 
-    owner: User
+    owner: User | DeletedAccount
     token_id: int | None = None
 
     def __str__(self) -> str:
@@ -57,11 +61,26 @@ class Erased:
 
 
 def of_user(name: str) -> Whose:
-    """Raises NotFound."""
-    owner = User.objects.filter(username=name).first()
+    """The account of this name, or else the one that was deleted last. Raises NotFound."""
+    owner = User.objects.filter(username=name).first() or DeletedAccount.objects.filter(name=name).first()
     if owner is None:
-        raise NotFound(f"There is no account {name!r}.")
+        raise NotFound(f"There is no account {name!r}, and no predictions of a deleted one of this name.")
     return Whose(owner)
+
+
+def of_user_id(user_id: int) -> Whose:
+    """The account with this id, also a deleted one, whose name another account may have now. Raises NotFound."""
+    owner = User.objects.filter(pk=user_id).first() or DeletedAccount.objects.filter(pk=user_id).first()
+    if owner is None:
+        raise NotFound(f"There is no account with the id {user_id}, and no predictions of a deleted one.")
+    return Whose(owner)
+
+
+def forget_deleted_accounts() -> int:
+    """Delete the names of deleted accounts that have no predictions any more, of the oldest ones; how many."""
+    oldest = DeletedAccount.objects.order_by("deleted_at")[:_MOST_FORGOTTEN]
+    gone = [account.pk for account in oldest if not any(Whose(account).pages())]
+    return DeletedAccount.objects.filter(pk__in=gone).delete()[0] if gone else 0
 
 
 def of_token(token_id: int) -> Whose:
@@ -72,8 +91,12 @@ def of_token(token_id: int) -> Whose:
     return Whose(owner, token_id)
 
 
-def export(whose: Whose, *, older_than: UUID | None = None, most: int | None = None) -> Iterator[bytes]:
+def export(
+    whose: Whose, *, older_than: UUID | None = None, most: int | None = None, origin: str = ""
+) -> Iterator[bytes]:
     """A line of JSON for each prediction, newest first: at most `most`, and only those before `older_than`.
+
+    `origin` (https://models.example.com) makes the types of their problems absolute.
 
     What lies in a storage that does not answer, or is gone, is null, and named in the line's `unavailable`.
     """
@@ -81,7 +104,7 @@ def export(whose: Whose, *, older_than: UUID | None = None, most: int | None = N
     for ids in whose.pages(older_than=older_than):
         wanted = ids if left is None else ids[:left]
         found = Prediction.objects.filter(pk__in=wanted).order_by("-pk").select_related("version__model").defer(*_BULK)
-        yield from map(_line, found)
+        yield from (_line(prediction, origin) for prediction in found)
         if left is not None:
             left -= len(wanted)
             if left <= 0:
@@ -100,13 +123,13 @@ def erase(whose: Whose, *, seconds: float | None = None) -> Erased:
     for ids in whose.pages():
         if deadline is not None and count and time.monotonic() > deadline:
             return Erased(count, running, is_complete=False)
-        gone, busy = _erase_page(ids)
+        gone, busy = erase_page(ids)
         count, running = count + gone, running + busy
     return Erased(count, running, is_complete=running == 0)
 
 
-def _erase_page(ids: list[UUID]) -> tuple[int, int]:
-    """(how many are gone, how many are running)."""
+def erase_page(ids: list[UUID]) -> tuple[int, int]:
+    """(how many are gone, how many are running). Raises Unavailable when the storage does not answer."""
     for pk in Prediction.objects.queued().filter(pk__in=ids).values_list("pk", flat=True):
         Prediction.objects.cancel(pk, now=timezone.now())
     ended = Prediction.objects.filter(pk__in=ids, finished_at__isnull=False)
@@ -117,7 +140,7 @@ def _erase_page(ids: list[UUID]) -> tuple[int, int]:
     return gone, Prediction.objects.filter(pk__in=ids).running().count()
 
 
-def _line(prediction: Prediction) -> bytes:
+def _line(prediction: Prediction, origin: str) -> bytes:
     unavailable: list[str] = []
     return dump_json({
         "prediction_id": prediction.pk,
@@ -132,7 +155,7 @@ def _line(prediction: Prediction) -> bytes:
         "inputs": _fetched(prediction.inputs, "inputs", unavailable),
         "result": _fetched(prediction.result, "result", unavailable),
         "warnings": orjson.Fragment(prediction.warnings),
-        "error": orjson.Fragment(prediction.error) if prediction.error else None,
+        "error": with_absolute_type(orjson.loads(prediction.error), origin) if prediction.error else None,
         "unavailable": unavailable,
     }) + b"\n"  # fmt: skip
 
@@ -147,4 +170,6 @@ def _fetched(kept: str | None, name: str, unavailable: list[str]) -> Any:
         return None
 
 
-_BULK = tuple(f"version__{name}" for name in ("schema", "columns", "sample_rows", "golden_outputs", "report"))
+_BULK = tuple(
+    f"version__{name}" for name in ("schema", "columns", "parameters", "sample_rows", "golden_outputs", "report")
+)

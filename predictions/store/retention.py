@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from predictions.models import Prediction
+from predictions.store.personal_data import forget_deleted_accounts
 from registry.models import ModelVersion
 
 # A sweep makes room for predictions again after so long; what is left is the next one's, a minute later.
@@ -26,4 +27,5 @@ def delete_what_is_too_old(*, now: datetime, seconds: float = _SECONDS) -> int:
         # Each version has a place of its own in an index; that of a model would have to be searched for.
         limit = now - timedelta(days=days or settings.MLSERVE_RETENTION_DAYS)
         deleted += Prediction.objects.of_version(version_id).delete_ended_before(limit, seconds=left)
+    forget_deleted_accounts()
     return deleted

@@ -187,7 +187,7 @@ def _fetched(batch: Sequence[Prediction]) -> tuple[list[Work], list[Completion]]
 
 def _load(version: ModelVersion) -> None:
     try:
-        with incidents.reported(version.pk):
+        with incidents.reported(version):
             loaded_models.load(version)
     except Unavailable as error:
         if error.may_pass:

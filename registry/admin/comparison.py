@@ -8,8 +8,10 @@ from typing import Any
 
 from django.urls import reverse
 
+from mlserve.units import duration_text, size_text
 from registry.inspection.report import report_from_json
 from registry.models import ModelVersion
+from registry.pipelines.answer_differences import difference_text
 from registry.pipelines.environment import installed
 from registry.pipelines.golden_comparison import same_answer
 from registry.publishing.admission import Admitted, why_not_admitted
@@ -46,21 +48,36 @@ class ColumnLine:
 
 @dataclass(frozen=True)
 class Pair:
-    """The same thing of two versions; '' where one lacks it."""
+    """The same thing of two versions; '' where one lacks it. `difference` says by how much numbers differ."""
 
     name: str
     left: str
     right: str
     differs: bool
+    difference: str = ""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """`answers` are those that differ among the `shared_rows` sample rows that both versions have."""
+    """`sections` are in the order of interest. `answers` are those that differ among the `shared_rows` sample rows that
+    both versions have. `notes` say of a section what could not be compared.
+    """
 
     sections: dict[str, list[Pair]]
     shared_rows: int
     answers: list[Pair]
+    notes: dict[str, str]
+
+    @property
+    def differences(self) -> dict[str, list[Pair]]:
+        """The sections that differ, with what differs in them."""
+        found = {name: [pair for pair in pairs if pair.differs] for name, pairs in self.sections.items()}
+        return {name: pairs for name, pairs in found.items() if pairs}
+
+    @property
+    def answers_percent(self) -> str:
+        """The share of the shared rows that have another answer."""
+        return f"{100 * len(self.answers) / self.shared_rows:.3g} %" if self.shared_rows else ""
 
 
 def shown(value: Any) -> str:
@@ -155,18 +172,63 @@ def environment_lines(version: ModelVersion) -> list[dict[str, str]]:
 
 
 def compare(left: ModelVersion, right: ModelVersion) -> Comparison:
+    """What differs, and what is the same: the pipeline first, then what it takes, answers and costs."""
     sections = {
         name: _pairs(describe(left), describe(right))
         for name, describe in (
-            ("Version", _facts), ("Columns", _columns), ("Environment", _environment), ("Inspection", _checks),
-            ("Form configuration", _form),
+            ("Estimator", _estimators), ("Parameters", _parameters), ("Schema", _columns), ("Answers", _outputs),
+            ("Size and timings", _costs), ("Version", _facts), ("Environment", _environment),
+            ("Inspection", _checks), ("Form configuration", _form),
         )
     }  # fmt: skip
+    # Pipelines have hundreds of parameters, nearly all of them with the default of their class.
+    sections["Parameters"] = [pair for pair in sections["Parameters"] if pair.differs]
     ours, theirs = _answers(left), _answers(right)
     shared = [row for row in ours if row in theirs]
-    other = [row for row in shared if not same_answer(ours[row], theirs[row])]
-    answers = [Pair(row, shown(ours[row]), shown(theirs[row]), differs=True) for row in other]
-    return Comparison(sections, len(shared), answers)
+    answers = [
+        Pair(
+            f"Row {number}: {row}", shown(ours[row]), shown(theirs[row]), True, difference_text(ours[row], theirs[row])
+        )
+        for number, row in enumerate(ours, start=1)
+        if row in theirs and not same_answer(ours[row], theirs[row])
+    ]
+    return Comparison(sections, len(shared), answers, _notes(left, right))
+
+
+def _notes(left: ModelVersion, right: ModelVersion) -> dict[str, str]:
+    """Versions from before parameters were recorded have none."""
+    without = [version for version in (left, right) if version.parameters is None]
+    commands = ", ".join(f"manage.py admit_models {version.model.name} --tag {version.tag}" for version in without)
+    if not without:
+        return {}
+    return {
+        "Parameters": f"Not recorded when {', '.join(version.tag for version in without)} was inspected: {commands}"
+    }
+
+
+def _estimators(version: ModelVersion) -> dict[str, str]:
+    named = (version.parameters or {}).get("estimators", {})
+    return {name or "the whole": kind for name, kind in named.items()}
+
+
+def _parameters(version: ModelVersion) -> dict[str, str]:
+    values: dict[str, str] = (version.parameters or {}).get("values", {})
+    return values
+
+
+def _outputs(version: ModelVersion) -> dict[str, str]:
+    return {"outputs": shown(version.outputs), "classes": shown(version.class_labels)}
+
+
+def _costs(version: ModelVersion) -> dict[str, str]:
+    """As measured once, at the inspection."""
+    facts = report_from_json(version.report).facts
+    rows = len(version.sample_rows)
+    return {
+        "size": size_text(version.size_bytes),
+        "loading": duration_text(facts.get("load_seconds")),
+        f"predicting {rows} sample row{'s' if rows != 1 else ''}": duration_text(facts.get("predict_seconds")),
+    }
 
 
 def _limits(node: Mapping[str, Any], is_long: bool) -> str:
@@ -185,12 +247,9 @@ def _facts(version: ModelVersion) -> dict[str, str]:
     return {
         "status": version.get_status_display(),
         "uploaded": f"{version.uploaded_at:%Y-%m-%d %H:%M} by {version.uploaded_by or 'an unnamed user'}",
-        "size": f"{version.size_bytes:,} bytes",
         "SHA-256": version.sha256,
         "format": version.artifact_format,
         "fitted on": version.container,
-        "outputs": shown(version.outputs),
-        "classes": shown(version.class_labels),
         "batchable": "yes" if version.is_batchable else "no",
         "another scikit-learn allowed by": version.other_versions_allowed_by or "–",
     }

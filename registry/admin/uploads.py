@@ -8,12 +8,12 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from mlserve.errors import MlserveError, Unavailable
+from mlserve.units import size_text
 from registry.admin.forms import on_this_page
 from registry.admin.rows import Unchanging, confirm, row_or_404
 from registry.inspection.report import CHECKS, report_from_json
@@ -85,7 +85,7 @@ class DirectUploadAdmin(Unchanging, admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(ordering="size_bytes")
     def size(self, upload: DirectUpload) -> str:
-        return filesizeformat(upload.size_bytes)
+        return size_text(upload.size_bytes)
 
     @admin.display(description="why")
     def why(self, upload: DirectUpload) -> str:

@@ -1,7 +1,6 @@
-"""The registry in the admin: upload with its report, promote, roll back, compare, mark the default model."""
+"""The registry in the admin: upload with its report, promote, roll back, retire, compare, mark the default model."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -14,14 +13,14 @@ from django.db import models
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
-from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from mlserve.errors import MlserveError, NotFound
+from mlserve.errors import NotFound
+from mlserve.units import size_text
 from registry.admin.comparison import shown, tables_of
-from registry.admin.deletion import why_kept
+from registry.admin.deletion import deletion_view, why_kept
 from registry.admin.forms import (
     PROMOTE,
     ComparisonForm,
@@ -31,11 +30,12 @@ from registry.admin.forms import (
     on_this_page,
 )
 from registry.admin.incidents import incidents_of, trust_view
+from registry.admin.moves import earlier, move_view
 from registry.admin.rows import Unchanging, confirm, page, row_or_404
 from registry.admin.uploads import DirectUploadAdmin, allow_sending
 from registry.inspection.report import CHECKS, report_from_json
 from registry.models import DirectUpload, Model, ModelVersion, Promotion
-from registry.publishing.publish import Published, mark_default, promote, rollback
+from registry.publishing.publish import Published, mark_default
 from registry.uploads.sender import own_upload
 
 admin.site.site_header = "mlserve"
@@ -47,7 +47,7 @@ admin.site.register(DirectUpload, DirectUploadAdmin)
 
 _STATUS_SYMBOLS = {"live": "●", "ready": "○", "retired": "◌"}
 # Long columns that no list shows.
-_LONG_FIELDS = ("schema", "columns", "form_config", "sample_rows", "golden_outputs", "environment")
+_LONG_FIELDS = ("schema", "columns", "form_config", "sample_rows", "golden_outputs", "environment", "parameters")
 
 
 class _RefusesDeletionOfUsed:
@@ -75,7 +75,7 @@ class _VersionCells:
 
     @admin.display(ordering="size_bytes")
     def size(self, version: ModelVersion) -> str:
-        return filesizeformat(version.size_bytes)
+        return size_text(version.size_bytes)
 
 
 class VersionInline(_VersionCells, Unchanging, admin.TabularInline):  # type: ignore[type-arg]
@@ -124,7 +124,7 @@ class PromotionInline(Unchanging, admin.TabularInline):  # type: ignore[type-arg
 
 @admin.register(Model)
 class ModelAdmin(_RefusesDeletionOfUsed, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("name", "title", "live_tag", "version_count", "is_public", "is_default", "created_at")
+    list_display = ("name", "title", "live_tag", "version_count", "is_public", "answers_default", "created_at")
     list_filter = ("is_public", "is_default")
     search_fields = ("name", "title", "description")
     fields = ("name", "title", "description", "is_public", "is_default", "retention_days", "created_at")
@@ -132,7 +132,7 @@ class ModelAdmin(_RefusesDeletionOfUsed, admin.ModelAdmin):  # type: ignore[type
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         live = ModelVersion.objects.live().filter(model=OuterRef("pk"))
-        return Model.objects.annotate(live=Subquery(live.values("tag")), version_count=Count("versions"))
+        return Model.objects.with_default().annotate(live=Subquery(live.values("tag")), version_count=Count("versions"))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ("is_default", "created_at") if obj is None else ("name", "is_default", "created_at")
@@ -156,6 +156,17 @@ class ModelAdmin(_RefusesDeletionOfUsed, admin.ModelAdmin):  # type: ignore[type
     def version_count(self, model: Any) -> int:
         return int(model.version_count)
 
+    @admin.display(description="default", boolean=True)
+    def answers_default(self, model: Any) -> bool:
+        return bool(model.answers_default)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """A model with versions has a page of its own, which asks what becomes of its predictions."""
+        model = self.get_object(request, object_id)
+        if model is None or not model.versions.exists():
+            return super().delete_view(request, object_id, extra_context)
+        return deletion_view(self, request, model)
+
     def make_default_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         if not self.has_change_permission(request):
             raise PermissionDenied
@@ -167,32 +178,6 @@ class ModelAdmin(_RefusesDeletionOfUsed, admin.ModelAdmin):  # type: ignore[type
             return redirect("admin:registry_model_change", model.pk)
         consequence = f"POST /api/predict, which names no model, will be answered by {model}."
         return confirm(self, request, model, title="Make default", consequence=consequence)
-
-
-@dataclass(frozen=True)
-class _Move:
-    """A change of the live version: one row for each button."""
-
-    title: str
-    consequence: Callable[[ModelVersion], str]
-    run: Callable[[ModelVersion, str], ModelVersion]
-    done: str
-
-
-_MOVES: Mapping[str, _Move] = {
-    "promote": _Move(
-        "Promote",
-        lambda version: f"{version} will answer every request from the next one on. {_live_sentence(version)}",
-        lambda version, by: promote(version.model.name, version.tag, by=by),
-        "Promoted",
-    ),
-    "rollback": _Move(
-        "Roll back",
-        lambda version: f"{version} will be retired, and {_earlier(version)} answers every request again.",
-        lambda version, by: rollback(version.model.name, by=by),
-        "Live again after a rollback",
-    ),
-}
 
 
 @admin.register(ModelVersion)
@@ -215,8 +200,12 @@ class ModelVersionAdmin(_VersionCells, _RefusesDeletionOfUsed, admin.ModelAdmin)
         return [
             path("add/check/", view(self.check_view), name="registry_modelversion_check"),
             path("uploaded/<uuid:upload_id>/", view(self.uploaded_view), name="registry_modelversion_uploaded"),
-            path("<int:pk>/promote/", view(self.move_view), {"move": "promote"}, "registry_modelversion_promote"),
-            path("<int:pk>/rollback/", view(self.move_view), {"move": "rollback"}, "registry_modelversion_rollback"),
+            *(
+                path(
+                    f"<int:pk>/{move}/", view(partial(move_view, self)), {"move": move}, f"registry_modelversion_{move}"
+                )
+                for move in ("promote", "rollback", "retire")
+            ),
             path("<int:pk>/trust/", view(partial(trust_view, self)), name="registry_modelversion_trust"),
             path("<int:pk>/compare/", view(self.compare_view), name="registry_modelversion_compare"),
             *super().get_urls(),
@@ -225,9 +214,6 @@ class ModelVersionAdmin(_VersionCells, _RefusesDeletionOfUsed, admin.ModelAdmin)
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A version never changes. The permission to change one is the one to promote it."""
         return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_delete_permission(request, obj) and not (obj is not None and obj.is_live)
 
     @admin.display(description="SHA-256", ordering="sha256")
     def digest(self, version: ModelVersion) -> str:
@@ -295,30 +281,11 @@ class ModelVersionAdmin(_VersionCells, _RefusesDeletionOfUsed, admin.ModelAdmin)
             **incidents_of(version, request.user),
             "report": report_from_json(version.report).worded(on_this_page),
             "may_promote": may_promote and not version.is_live,
-            "may_roll_back": may_promote and version.is_live and _earlier(version) is not None,
+            "may_roll_back": may_promote and version.is_live and earlier(version) is not None,
+            "may_retire": may_promote and version.is_live,
             "has_others": version.model.versions.exclude(pk=version.pk).exists(),
         }
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
-
-    def move_view(self, request: HttpRequest, pk: int, move: str) -> HttpResponse:
-        """Confirm, then promote or roll back."""
-        if not has_permission(request.user, PROMOTE):
-            raise PermissionDenied
-        version, change = row_or_404(self, request, pk), _MOVES[move]
-        refusal = _refusal(version, move)
-        if request.method != "POST" and not refusal:
-            return confirm(self, request, version, title=change.title, consequence=change.consequence(version))
-        if refusal:
-            self.message_user(request, refusal, messages.WARNING)
-            return redirect(_version_url("change", version))
-        try:
-            live = change.run(version, request.user.get_username())
-        except MlserveError as error:
-            self.message_user(request, error.detail, messages.ERROR)
-            return redirect(_version_url("change", version))
-        self.log_change(request, live, f"{change.done}.")
-        self.message_user(request, f"{live} is live.", messages.SUCCESS)
-        return redirect(_version_url("change", live))
 
     def compare_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         if not self.has_view_permission(request):
@@ -360,23 +327,3 @@ def _version_url(page: str, version: ModelVersion) -> str:
 def _with_tags(promotions: QuerySet[Any]) -> QuerySet[Any]:
     long = [f"{version}__{name}" for version in ("version", "replaced__version") for name in (*_LONG_FIELDS, "report")]
     return promotions.select_related("model", "version__model", "replaced__version__model").defer(*long)
-
-
-def _live_sentence(version: ModelVersion) -> str:
-    live = version.model.versions.live().without_bulk().first()
-    return f"{live.tag} is retired by it; a rollback brings it back." if live else "No version is live yet."
-
-
-def _earlier(version: ModelVersion) -> ModelVersion | None:
-    """The version that a rollback of the model would make live."""
-    current = version.model.promotions.select_related("replaced__version__model").first()
-    return current.replaced.version if current is not None and current.replaced is not None else None
-
-
-def _refusal(version: ModelVersion, move: str) -> str:
-    """Why the version cannot be promoted or rolled back, such as from a page that is out of date; '' if it can."""
-    if move == "promote":
-        return f"{version} is live already." if version.is_live else ""
-    if not version.is_live:
-        return f"{version} is not live, so there is nothing to roll back from it."
-    return "" if _earlier(version) else f"{version.model} had no other live version before this one."

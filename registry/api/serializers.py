@@ -71,6 +71,13 @@ class VersionDetailSerializer(VersionSerializer):
 
 
 class ModelSerializer(serializers.ModelSerializer[Model]):
+    """Needs `ModelQuerySet.with_default` and `with_live_versions`."""
+
+    is_default = serializers.BooleanField(
+        source="answers_default",
+        read_only=True,
+        help_text="Whether it answers POST /api/predict: the model that is marked, else the first one registered.",
+    )
     live_version = serializers.SerializerMethodField()
     url = serializers.SerializerMethodField()
     predict_url = serializers.SerializerMethodField()
@@ -83,7 +90,7 @@ class ModelSerializer(serializers.ModelSerializer[Model]):
         )  # fmt: skip
 
     def get_live_version(self, model: Model) -> str | None:
-        """The tag; needs `ModelQuerySet.with_live_versions`."""
+        """The tag."""
         live: list[ModelVersion] = getattr(model, "live_versions", [])
         return live[0].tag if live else None
 
@@ -115,6 +122,12 @@ class _FileSizeField(serializers.IntegerField):
 
 class TagSerializer(serializers.Serializer[dict[str, str]]):
     tag = _NameField(max_length=100, help_text="The version to make live.")
+
+
+class RetirementSerializer(serializers.Serializer[dict[str, str]]):
+    tag = _NameField(
+        required=False, max_length=100, help_text="Refused unless this is the live version. Absent: whichever is."
+    )
 
 
 class VersionUploadSerializer(serializers.Serializer[dict[str, Any]]):

@@ -10,6 +10,7 @@ urlpatterns = [
     path("models/<str:model>/schema", ModelViewSet.as_view({"get": "record_schema"}), name="model-schema"),
     path("models/<str:model>/promote", ModelViewSet.as_view({"post": "promote"}), name="model-promote"),
     path("models/<str:model>/rollback", ModelViewSet.as_view({"post": "rollback"}), name="model-rollback"),
+    path("models/<str:model>/retire", ModelViewSet.as_view({"post": "retire"}), name="model-retire"),
     path(
         "models/<str:model>/versions",
         VersionViewSet.as_view({"get": "list", "post": "create"}),

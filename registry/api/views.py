@@ -1,4 +1,4 @@
-"""The registry's part of the API: list models and versions, upload, promote, roll back."""
+"""The registry's part of the API: list models and versions, upload, promote, roll back, retire."""
 
 from typing import Any
 
@@ -18,6 +18,7 @@ from mlserve.permissions import require_permission
 from registry.api.serializers import (
     DirectUploadSerializer,
     ModelSerializer,
+    RetirementSerializer,
     TagSerializer,
     VersionDetailSerializer,
     VersionSerializer,
@@ -26,7 +27,7 @@ from registry.api.serializers import (
 from registry.inspection.slots import inspect_in_request
 from registry.inspection.version_request import VersionRequest, version_request
 from registry.models import Model, ModelQuerySet, ModelVersion
-from registry.publishing.publish import log_published, promote, publish, rollback
+from registry.publishing.publish import log_published, promote, publish, retire, rollback
 from registry.schema.long_lists import without_long_lists
 from registry.uploads.incoming import MAX_SMALL_FILE_BYTES, received
 from registry.uploads.sender import own_upload, submit_upload
@@ -52,7 +53,7 @@ class ModelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
     lookup_url_kwarg = "model"
 
     def get_queryset(self) -> ModelQuerySet:
-        return Model.objects.visible_to(self.request.user).with_live_versions()
+        return Model.objects.visible_to(self.request.user).with_live_versions().with_default()
 
     @extend_schema(responses=OpenApiTypes.OBJECT, description="JSON Schema 2020-12 of one record of the live version.")
     @action(detail=True)
@@ -82,6 +83,18 @@ class ModelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         self.get_object()
         version = rollback(model, by=request.user.get_username())
         log_action(request.user, version, "Live again after a rollback over the API.")
+        return Response(VersionSerializer(version, context=self.get_serializer_context()).data)
+
+    @extend_schema(request=RetirementSerializer, responses=VersionSerializer)
+    @action(detail=True, methods=["post"], serializer_class=RetirementSerializer)
+    def retire(self, request: Request, model: str) -> Response:
+        """Let the live version serve no more, without another one in its place."""
+        require_permission(request, PROMOTE)
+        self.get_object()
+        serializer = RetirementSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        version = retire(model, serializer.validated_data.get("tag"), by=request.user.get_username())
+        log_action(request.user, version, "Retired over the API.")
         return Response(VersionSerializer(version, context=self.get_serializer_context()).data)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from mlserve.units import size_text
 from registry.bundles.errors import UnusableBundle, listed
 from registry.bundles.input_example import UnreadableExample, rows_of
 from registry.bundles.members import MLMODEL, Folder, Members, TooMuchToList, copy, head, members_of, read
@@ -135,7 +136,7 @@ def _sample(found: _Found, root: PurePosixPath, said: MlflowModel) -> tuple[Path
             raise UnreadableExample("the file is not there")
         content = head(found.members, name, _MOST_EXAMPLE_BYTES + 1)
         if len(content) > _MOST_EXAMPLE_BYTES:
-            raise UnreadableExample(f"it is larger than {_MOST_EXAMPLE_BYTES} bytes")
+            raise UnreadableExample(f"it is larger than {size_text(_MOST_EXAMPLE_BYTES)}")
         rows = rows_of(content, said.signature.names if said.signature else ())
     except UnreadableExample as error:
         return None, f"Its input example was not used: {error}."

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol, cast
 
+from mlserve.units import size_text
 from registry.bundles.errors import OF_A_STRANGER, UnusableBundle, listed
 from registry.formats import skops_load
 
@@ -100,7 +101,7 @@ class _Budgeted:
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if offset > self._end:
             raise UnusableBundle(
-                f"The archive unpacks to more than {self._end} bytes.",
+                f"The archive unpacks to more than {size_text(self._end)}.",
                 "Pack the model alone, or raise MLSERVE_MAX_ARTIFACT_BYTES.",
             )
         return self._file.seek(offset, whence)
@@ -181,7 +182,7 @@ def copy(members: Members, name: str, target: Path, *, max_bytes: int) -> None:
             left -= len(chunk)
             if left < 0:
                 raise UnusableBundle(
-                    f"{listed([name])} unpacks to more than {max_bytes} bytes.",
+                    f"{listed([name])} unpacks to more than {size_text(max_bytes)}.",
                     "Make the model smaller, or raise MLSERVE_MAX_ARTIFACT_BYTES.",
                 )
             file.write(chunk)
@@ -191,7 +192,7 @@ def read(members: Members, name: str, *, max_bytes: int) -> bytes:
     """The whole file, or UnusableBundle when it is larger."""
     content = head(members, name, max_bytes + 1)
     if len(content) > max_bytes:
-        raise UnusableBundle(f"{listed([name])} is larger than {max_bytes} bytes.", OF_A_STRANGER)
+        raise UnusableBundle(f"{listed([name])} is larger than {size_text(max_bytes)}.", OF_A_STRANGER)
     return content
 
 

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import IO, Any, cast
 
+from mlserve.units import size_text
 from registry.formats.errors import CannotLoad
 
 # What decompressing raises for damaged bytes.
@@ -55,7 +56,7 @@ class _Limited(io.RawIOBase):
         self._left -= len(data)
         if self._left < 0:
             raise CannotLoad(
-                f"The file unpacks to more than {self._limit} bytes.",
+                f"The file unpacks to more than {size_text(self._limit)}.",
                 "Make the model smaller, or raise MLSERVE_INSPECTION_BYTES.",
             )
         buffer[: len(data)] = data

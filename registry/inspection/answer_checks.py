@@ -4,6 +4,7 @@ import json
 import time
 
 from mlserve.errors import BadUpload
+from mlserve.units import duration_text
 from registry.inspection import probing, trainer_answers
 from registry.inspection.child_report import why_not_stored
 from registry.inspection.inspection import Failed, Inspection
@@ -52,16 +53,17 @@ def check_predicts(inspection: Inspection) -> Check:
     except WrongAnswerCount as error:
         raise Failed(Check("predicts", "failed", f"{error}.", _COUNT_FIX)) from error
     except NotJsonable as error:
-        where = "" if error.row is None else f"Row {error.row}: "
+        where = "" if error.row is None else f"Row {error.row + 1}: "
         raise Failed(Check("json", "failed", f"{where}{error}.", _JSON_FIX)) from error
     except Exception as error:  # the pipeline is the uploader's code, which may raise anything
         fix = _PREDICTS_FIX if schema.container == "frame" else f"{_PREDICTS_FIX} {_ARRAY_FIX}"
         detail = f"{type(error).__name__}: {error}"
         raise Failed(Check("predicts", "failed", detail, f"{fix}{step_for(error)}")) from error
-    milliseconds = (time.monotonic() - started) * 1000
+    seconds = time.monotonic() - started
+    inspection.version_fields["predict_seconds"] = round(seconds, 4)
     shown = ", ".join(json.dumps(answer, ensure_ascii=False) for answer in inspection.answers["predictions"][:5])
     counted, more = ("1 row", "") if len(rows) == 1 else (f"{len(rows)} rows", ", …" if len(rows) > 5 else "")
-    return Check("predicts", "passed", f"{counted} in {milliseconds:.0f} ms: {shown}{more}")
+    return Check("predicts", "passed", f"{counted} in {duration_text(seconds)}: {shown}{more}")
 
 
 def check_answers(inspection: Inspection) -> Check:
@@ -122,7 +124,7 @@ def check_batching(inspection: Inspection) -> Check:
         try:
             alone = calls.run_rows(inspection.pipeline, schema, [row], inspection.version_fields["outputs"])
         except Exception as error:  # the pipeline is the uploader's code, which may raise anything
-            detail = f"Row {index} cannot be predicted alone: {type(error).__name__}: {error}"
+            detail = f"Row {index + 1} cannot be predicted alone: {type(error).__name__}: {error}"
             raise Failed(Check("batching", "failed", detail, _BATCHING_FIX)) from error
         if not all(same_answer(alone[name][0], inspection.answers[name][index]) for name in alone):
             differing = index
@@ -131,12 +133,12 @@ def check_batching(inspection: Inspection) -> Check:
     if differing is None:
         return Check("batching", "passed", f"{len(rows)} rows compared.")
     if inspection.request["expected"] or inspection.request["expected_column"]:
-        detail = f"Row {differing} gets another answer alone than among others, where it is the trainer's."
+        detail = f"Row {differing + 1} gets another answer alone than among others, where it is the trainer's."
         raise Failed(Check("batching", "failed", detail, _BATCHING_FIX))
     return Check(
         "batching",
         "warning",
-        f"Row {differing} gets another answer alone than among others. The version is marked not batchable: "
+        f"Row {differing + 1} gets another answer alone than among others. The version is marked not batchable: "
         "its rows are predicted one at a time, which is slow.",
         _BATCHING_FIX,
     )

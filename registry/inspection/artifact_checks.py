@@ -4,12 +4,14 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from mlserve.units import duration_text
 from registry.formats import loading
 from registry.inspection import versions
 from registry.inspection.inspection import Failed, Inspection
 from registry.inspection.report import Check
 from registry.pipelines import calls
 from registry.pipelines.errors import Unusable
+from registry.pipelines.parameters import parameters_of
 from registry.pipelines.wrappers import as_pipeline
 
 _SHOWN_NAMES = 20
@@ -46,7 +48,7 @@ def check_loads(inspection: Inspection) -> Check:
     inspection.version_fields["artifact_format"] = loaded.format
     inspection.version_fields["load_seconds"] = round(seconds, 3)
     inspection.version_fields["mismatches"] = [asdict(mismatch) for mismatch in loaded.mismatches]
-    return Check("loads", "passed", f"A {loaded.format} file, loaded in {seconds:.2f} s.")
+    return Check("loads", "passed", f"A {loaded.format} file, loaded in {duration_text(seconds)}.")
 
 
 def check_pipeline(inspection: Inspection) -> Check:
@@ -54,6 +56,7 @@ def check_pipeline(inspection: Inspection) -> Check:
         calls.require_fitted_pipeline(inspection.pipeline)
     except Unusable as error:
         raise Failed(Check("pipeline", "failed", error.detail, error.fix)) from error
+    inspection.version_fields["parameters"] = parameters_of(inspection.pipeline)  # before one of them is changed
     calls.use_one_thread(inspection.pipeline)
     inspection.version_fields["outputs"] = calls.available_outputs(inspection.pipeline)
     inspection.version_fields["class_labels"] = calls.class_labels(inspection.pipeline)

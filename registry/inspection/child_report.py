@@ -15,6 +15,7 @@ from typing import Any, get_args
 from mlserve.errors import BadUpload, InvalidRows
 from registry.inspection.report import CHECKS, Check
 from registry.pipelines.outputs import RESULT_NAMES
+from registry.pipelines.parameters import is_parameters
 from registry.sandbox.sandbox import MAX_FILE_BYTES, PARTS
 from registry.schema.record import Container, RecordSchema
 
@@ -200,9 +201,15 @@ def _is_environment(value: Any) -> bool:
     )
 
 
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value < 10**6
+
+
 _FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "artifact_format": lambda value: isinstance(value, str) and 0 < len(value) <= 30,
-    "load_seconds": lambda value: isinstance(value, int | float) and 0 <= value < 10**6,
+    "load_seconds": _is_seconds,
+    "predict_seconds": _is_seconds,
+    "parameters": is_parameters,
     "outputs": _is_outputs,
     "class_labels": lambda value: value is None or (isinstance(value, list) and len(value) <= _MAX_LABELS),
     "environment": _is_environment,

@@ -76,7 +76,8 @@ def inspect(
         fields, checks = None, _with_end(child_report, ending)
     if fields is None or is_refused:
         return Inspected(Report(with_skipped(without_vain_allowance(checks)), facts), {})
-    report = Report(checks, {"load_seconds": fields.pop("load_seconds"), **facts})
+    timings = {name: fields.pop(name) for name in ("load_seconds", "predict_seconds")}
+    report = Report(checks, {**timings, **facts})
     return Inspected(report, {**fields, "report": report.as_json()})
 
 

@@ -69,7 +69,7 @@ def require_same(trainer: TrainerAnswers, served: Mapping[str, Sequence[Any]], l
             hint = hint or _hint_of_order(wanted, answers)
     if not differing:
         return f"The {' and '.join(trainer.given)} of {count} rows are the trainer's: {_WITHIN}."
-    shown = "; ".join(f"row {row}: {differing[row]}" for row in sorted(differing)[:_SHOWN_ROWS])
+    shown = "; ".join(f"row {row + 1}: {differing[row]}" for row in sorted(differing)[:_SHOWN_ROWS])
     more = "; …" if len(differing) > _SHOWN_ROWS else "."
     raise BadUpload(
         f"{len(differing)} of {count} rows get another answer than the trainer saw (the rule: {_WITHIN}). "
@@ -83,7 +83,7 @@ def _wanted(trainer: TrainerAnswers, row: int, given: Any, answer: Any, labels: 
     if trainer.is_text:
         value = _read(value, answer, labels)
     if _has_gap(value) and value != answer:
-        raise BadUpload(f"The expected answers have no value for row {row}; each sample row needs one.")
+        raise BadUpload(f"The expected answers have no value for row {row + 1}; each sample row needs one.")
     return value
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management import CommandError
-from rich.filesize import decimal
 
 from mlserve.errors import ArtifactRejected, MlserveError, RemoteRefusal
 from mlserve.terminal import TerminalCommand
+from mlserve.units import size_text
 from registry.client.address import UnusableAddress, address_of, authorization_of
 from registry.client.parts import delivered
 from registry.client.resume_store import RememberedUploads
@@ -106,7 +106,7 @@ def _upload(command: InspectingCommand, server: RemoteServer, artifact: Path, re
     if ended.status != "published":
         reason = (ended.problem or {}).get("detail") or "The server says no more."
         raise RemoteRefusal(f"The upload is {ended.status}. {reason}")
-    size = f"(sha256 {source.sha256[:12]}…, {decimal(source.size_bytes)})"
+    size = f"(sha256 {source.sha256[:12]}…, {size_text(source.size_bytes)})"
     _say_what_serves(command, server, request, f"{request.model} {request.tag} registered at {server.url} {size}")
 
 
@@ -114,7 +114,7 @@ def _upload(command: InspectingCommand, server: RemoteServer, artifact: Path, re
 def _sending(command: TerminalCommand, source: Source, upload: RemoteUpload) -> Iterator[OnBytes]:
     there = upload.size_bytes - upload.missing_bytes
     if there and upload.missing_bytes:
-        command.say(f"{decimal(there)} of {decimal(upload.size_bytes)} are at the server already.")
+        command.say(f"{size_text(there)} of {size_text(upload.size_bytes)} are at the server already.")
     try:
         with command.transferring(f"Sending {source.path.name}", upload.size_bytes, done_bytes=there) as advance:
             yield advance

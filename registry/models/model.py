@@ -9,7 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import Prefetch, Q
+from django.db.models import ExpressionWrapper, Prefetch, Q, Subquery
 from django.utils.translation import gettext_lazy as _
 
 from registry.models.golden_check import GoldenCheck
@@ -32,6 +32,11 @@ class ModelQuerySet(models.QuerySet["Model"]):
         """With each model's live version, if any, as the one entry of its list `live_versions`."""
         live = ModelVersion.objects.live().only("tag", "model_id")
         return self.prefetch_related(Prefetch("versions", live, to_attr="live_versions"))
+
+    def with_default(self) -> "ModelQuerySet":
+        """With `answers_default`: whether POST /api/predict, which names no model, is answered by this one."""
+        default = Model.objects.ordered_for_default().values("pk")[:1]
+        return self.annotate(answers_default=ExpressionWrapper(Q(pk=Subquery(default)), models.BooleanField()))
 
     def ordered_for_default(self) -> "ModelQuerySet":
         """The marked default first, else the first model registered."""
@@ -103,7 +108,7 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
 
     def without_bulk(self) -> "ModelVersionQuerySet":
         """Without the large columns that only inspection reports and golden checks read."""
-        return self.defer("sample_rows", "golden_outputs", "report")
+        return self.defer("parameters", "sample_rows", "golden_outputs", "report")
 
     def with_open_incidents(self) -> "ModelVersionQuerySet":
         """With the open incidents of each, newest first, as its list `open_incidents`."""
@@ -153,6 +158,9 @@ class ModelVersion(models.Model):
         max_length=200, blank=True, db_default="", help_text="Who admitted it although another scikit-learn trained it."
     )
 
+    parameters = models.JSONField(
+        null=True, blank=True, help_text="Classes and parameters of the pipeline's parts; null: not recorded."
+    )
     sample_rows = models.JSONField(default=list)
     golden_outputs = models.JSONField(default=dict, help_text="What the sample rows gave at the inspection.")
     report = models.JSONField(default=dict)
@@ -205,11 +213,15 @@ class ModelVersion(models.Model):
 
 
 class Promotion(models.Model):
-    """One change of the live version. `replaced` is the promotion before it, which a rollback restores."""
+    """One change of the live version. `replaced` is the promotion before it, which a rollback restores.
+
+    A retirement names the version that ended to be live.
+    """
 
     class Kind(models.TextChoices):
         PROMOTE = "promote", _("promote")
         ROLLBACK = "rollback", _("rollback")
+        RETIRE = "retire", _("retire")
 
     model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="promotions")
     version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="promotions")

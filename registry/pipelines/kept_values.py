@@ -16,7 +16,7 @@ _MOST_CELLS = 1_000_000
 
 @dataclass(frozen=True)
 class ChangedValue:
-    """`given` stands in the row, `held` in the frame or array that the pipeline gets."""
+    """`given` stands in the row, which counts from 0, `held` in the frame or array that the pipeline gets."""
 
     row: int
     column: Column
@@ -26,8 +26,8 @@ class ChangedValue:
     @property
     def detail(self) -> str:
         return (
-            f"Row {self.row}, column {self.column.name}: the sample has {self.given!r}, but as {self.column.dtype} the "
-            f"pipeline gets {self.held!r}."
+            f"Row {self.row + 1}, column {self.column.name}: the sample has {self.given!r}, but as {self.column.dtype} "
+            f"the pipeline gets {self.held!r}."
         )
 
 

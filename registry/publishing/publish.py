@@ -1,4 +1,4 @@
-"""Publish, promote and roll back: the flow of an upload, and the only writer of a version's status."""
+"""Publish, promote, roll back and retire: the flow of an upload, and the only writer of a version's status."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from mlserve.errors import (
     Conflict,
     DigestMismatch,
     NotFound,
+    NothingToRetire,
     NothingToRollBack,
     TagTaken,
 )
@@ -108,14 +109,12 @@ def promote(model_name: str, tag: str, *, by: str = "") -> ModelVersion:
     """Make a version live at once in every process. For the live version this changes nothing. Raises NotFound."""
     with transaction.atomic():
         model = _locked(model_name)
-        version = model.versions.filter(tag=tag).first()
-        if version is None:
-            tags = ", ".join(model.versions.values_list("tag", flat=True)[:10])
-            known = f"It has {tags}." if tags else "It has no version yet."
-            raise NotFound(f"The model {model_name!r} has no version {tag!r}. {known}")
+        version = _version(model, tag)
         if version.is_live:
             return version
-        current = model.promotions.first()
+        current = model.promotions.select_related("replaced").first()
+        if current is not None and current.kind == Promotion.Kind.RETIRE:
+            current = current.replaced  # a rollback goes to a version that served
         _make_live(model, version)
         Promotion.objects.create(
             model=model, version=version, kind=Promotion.Kind.PROMOTE, replaced=current, promoted_by=by
@@ -142,6 +141,28 @@ def rollback(model_name: str, *, by: str = "") -> ModelVersion:
     return earlier.version
 
 
+def retire(model_name: str, tag: str | None = None, *, by: str = "") -> ModelVersion:
+    """Let no version of the model be live, at once in every process; the one that was (which must be `tag`, if given).
+
+    It is recorded as a promotion is, and a rollback undoes it. Raises NotFound or NothingToRetire.
+    """
+    with transaction.atomic():
+        model = _locked(model_name)
+        live = model.versions.live().first()
+        if tag is not None and (live is None or live.tag != tag):
+            other = f"{live.tag} is" if live else "No version is"
+            status = _version(model, tag).status
+            raise NothingToRetire(f"{model_name} {tag} is {status}, so it cannot be retired. {other} live.")
+        if live is None:
+            raise NothingToRetire(f"The model {model_name!r} has no live version, so there is nothing to retire.")
+        live.status = ModelVersion.Status.RETIRED
+        live.save(update_fields=["status"])
+        Promotion.objects.create(
+            model=model, version=live, kind=Promotion.Kind.RETIRE, replaced=model.promotions.first(), promoted_by=by
+        )
+    return live
+
+
 def mark_default(model: Model) -> None:
     """Let `model` serve POST /api/predict."""
     with transaction.atomic():
@@ -163,6 +184,15 @@ def _locked(model_name: str) -> Model:
             f"There is no model {model_name!r}. `.venv/bin/python manage.py list_models` shows which there are."
         )
     return model
+
+
+def _version(model: Model, tag: str) -> ModelVersion:
+    version = model.versions.filter(tag=tag).first()
+    if version is None:
+        tags = ", ".join(model.versions.values_list("tag", flat=True)[:10])
+        known = f"It has {tags}." if tags else "It has no version yet."
+        raise NotFound(f"The model {model.name!r} has no version {tag!r}. {known}")
+    return version
 
 
 def require_names(model: str, tag: str, *, title: str | None = None) -> None:

@@ -56,7 +56,7 @@ def readmit(
         return Readmission(
             version,
             refusal=f"{len(other)} of {len(version.sample_rows)} sample rows get another answer than at its upload, "
-            f"the first is row {other[0]}. If the new answers are right, upload the artifact under a new tag.",
+            f"the first is row {other[0] + 1}. If the new answers are right, upload the artifact under a new tag.",
         )
     return _sign(version, digest, inspected, by)
 
@@ -84,9 +84,10 @@ def _rows_with_other_answers(version: ModelVersion, inspected: Inspected) -> lis
 
 def _sign(version: ModelVersion, digest: Digest, inspected: Inspected, by: str) -> Readmission:
     version.artifact_format = inspected.version_fields["artifact_format"]
+    version.parameters = inspected.version_fields["parameters"]
     version.admission = admission_of(Admitted(digest, version.artifact_format))
     is_exception = inspected.report.is_trained_elsewhere
     if is_exception and not version.other_versions_allowed_by:
         version.other_versions_allowed_by = by
-    version.save(update_fields=["artifact_format", "admission", "other_versions_allowed_by"])
+    version.save(update_fields=["artifact_format", "parameters", "admission", "other_versions_allowed_by"])
     return Readmission(version, note="although another scikit-learn trained it" if is_exception else "")

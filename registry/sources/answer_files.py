@@ -107,7 +107,7 @@ def _from_json(text: str, name: str, inputs: frozenset[str]) -> TrainerAnswers:
     if not any(isinstance(entry, dict) for entry in entries):
         return TrainerAnswers(entries)
     names = list(entries[0]) if isinstance(entries[0], dict) else None
-    for row, entry in enumerate(entries):
+    for row, entry in enumerate(entries, start=1):
         if names is None or not isinstance(entry, dict) or entry.keys() != set(names):
             raise BadUpload(f"{name}: the answer of row {row} has other parts than the first one.")
     columns = {each: [entry[each] for entry in entries] for each in names or ()}
@@ -138,7 +138,7 @@ def _columns_of(text: str, name: str) -> dict[str, list[str]]:
         raise BadUpload(f"{name}, line {reader.line_num}: {error}.") from error
     if not header:
         raise BadUpload(f"{name} is empty; the first line names the columns.")
-    for number, line in enumerate(lines):
+    for number, line in enumerate(lines, start=1):
         if len(line) != len(header):
             raise BadUpload(f"{name}, row {number}: {len(line)} cells, but the header names {len(header)}.")
     columns = {each: [line[position] for line in lines] for position, each in enumerate(header)}

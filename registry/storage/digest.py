@@ -9,6 +9,7 @@ from typing import IO
 from django.conf import settings
 
 from mlserve.errors import ArtifactUnavailable, BadUpload, TooLarge
+from mlserve.units import size_text
 
 CHUNK_BYTES = 2**20
 
@@ -36,7 +37,7 @@ def digest_of(path: Path) -> Digest:
     except OSError as error:
         raise BadUpload(f"{path} cannot be read: {error.strerror}.") from error
     if found.size_bytes > limit:
-        raise TooLarge(f"{path.name} is larger than {limit} bytes (MLSERVE_MAX_ARTIFACT_BYTES).")
+        raise TooLarge(f"{path.name} is larger than {size_text(limit)} (MLSERVE_MAX_ARTIFACT_BYTES).")
     return found
 
 

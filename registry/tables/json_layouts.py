@@ -63,9 +63,9 @@ def _from_list(rows: list[Any], name: str) -> list[Record]:
         raise BadUpload(
             f"{name} holds rows of values without the names of columns, as to_json(orient='values') writes. {_WRITE}"
         )
-    for index, row in enumerate(rows):
+    for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
-            raise BadUpload(f"{name}: row {index} is not a record {{…}}. {_WRITE}")
+            raise BadUpload(f"{name}: row {number} is not a record {{…}}. {_WRITE}")
     return rows
 
 
@@ -76,9 +76,9 @@ def _from_split(value: Mapping[str, Any], name: str) -> list[Record]:
     repeated = repeated_in(columns)
     if repeated:
         raise BadUpload(f"{name} names {listed(repeated)} more than once.")
-    for index, row in enumerate(value["data"]):
+    for number, row in enumerate(value["data"], start=1):
         if not isinstance(row, list) or len(row) != len(columns):
-            raise BadUpload(f"{name}: row {index} is not a list of {len(columns)} values, one for each of columns.")
+            raise BadUpload(f"{name}: row {number} is not a list of {len(columns)} values, one for each of columns.")
     return [dict(zip(columns, row, strict=True)) for row in value["data"]]
 
 

@@ -9,6 +9,7 @@ from django.core.files.uploadedfile import UploadedFile
 
 from mlserve.errors import BadUpload, TooLarge
 from mlserve.processes.temporary_folders import temporary_folder
+from mlserve.units import size_text
 from registry.schema.options import any_of
 from registry.schema.row_files import SUFFIXES
 
@@ -30,7 +31,7 @@ def received(files: Mapping[str, Any], *, most_bytes: int | None = None) -> Iter
             if not file:
                 continue
             if most_bytes is not None and (file.size or 0) > most_bytes:
-                raise TooLarge(f"The {name} file is larger than {most_bytes} bytes. Send a smaller one.")
+                raise TooLarge(f"The {name} file is larger than {size_text(most_bytes)}. Send a smaller one.")
             paths[name] = _saved(folder, name, file)
         yield paths
 

@@ -9,6 +9,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 
 from mlserve.errors import TooLarge
+from mlserve.units import size_text
 from registry.uploads.incoming import MAX_SMALL_FILE_BYTES
 
 # A schema, a sample, expected answers and a form beside the artifact.
@@ -42,7 +43,7 @@ class FilesOfUploaders(FileUploadHandler):
         if self._received > most + _SMALL_FILES * MAX_SMALL_FILE_BYTES:
             self._discard_received()
             raise FilesTooLarge(
-                f"The files are larger than {most} bytes (MLSERVE_MAX_ARTIFACT_BYTES). Nothing of them was kept."
+                f"The files are larger than {size_text(most)} (MLSERVE_MAX_ARTIFACT_BYTES). Nothing of them was kept."
             )
         return raw_data
 

@@ -290,11 +290,11 @@ function speedometer() {
   };
 }
 
-// As the admin's own pages write sizes.
+// As mlserve/units.py writes sizes.
 function inUnits(bytes) {
-  const units = ["bytes", "KB", "MB", "GB", "TB"];
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
   let size = bytes, unit = 0;
-  while (size >= 1024 && unit < units.length - 1) [size, unit] = [size / 1024, unit + 1];
+  while (Number(size.toFixed(1)) >= 1024 && unit < units.length - 1) [size, unit] = [size / 1024, unit + 1];
   return `${unit ? size.toFixed(1) : size} ${units[unit]}`;
 }
 

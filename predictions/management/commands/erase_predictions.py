@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from mlserve.access.audit import log_action
 from mlserve.terminal import TerminalCommand, printable, shell_user
 from predictions.management.owners import add_owner, owner_of
-from predictions.store.personal_data import erase
+from predictions.store.personal_data import erase, forget_deleted_accounts
 
 
 class Command(TerminalCommand):
@@ -31,6 +31,7 @@ class Command(TerminalCommand):
         log_action(shell_user(), whose.owner, f"Erased {erased.count} predictions of {whose}.")
         what = "prediction" if erased.count == 1 else "predictions"
         self.say(f"{erased.count} {what} of {whose} erased.")
+        forget_deleted_accounts()
         if erased.running:
             raise CommandError(f"{erased.running} are being predicted at this moment. Run it again when they ended.")
 

@@ -3,10 +3,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from rich.filesize import decimal
-
 from mlserve.conf.command_lines import manage
 from mlserve.terminal import TerminalCommand, cell, plain_table
+from mlserve.units import size_text
 from registry.inspection.report import Report, report_from_json
 from registry.models import ModelVersion
 
@@ -39,7 +38,7 @@ class Command(TerminalCommand):
                 cell(version.tag),
                 cell(_status(version), "bold green" if version.is_live else "dim"),
                 cell(_checks(report_from_json(version.report))),
-                cell(decimal(version.size_bytes)),
+                cell(size_text(version.size_bytes)),
                 cell(version.sha256[:12]),
                 cell(f"{version.uploaded_at:%Y-%m-%d %H:%M} UTC by {version.uploaded_by or 'nobody known'}"),
             )
@@ -47,7 +46,8 @@ class Command(TerminalCommand):
 
 
 def _versions() -> list[ModelVersion]:
-    versions = ModelVersion.objects.select_related("model").with_open_incidents().defer("sample_rows", "golden_outputs")
+    versions = ModelVersion.objects.select_related("model").with_open_incidents()
+    versions = versions.defer("parameters", "sample_rows", "golden_outputs")
     return list(versions.order_by("model__name", "-uploaded_at", "-pk"))
 
 

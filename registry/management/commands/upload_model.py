@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management import CommandError
-from rich.filesize import decimal
 
 from mlserve.access.audit import log_action
 from mlserve.conf.command_lines import manage
 from mlserve.errors import ArtifactRejected
 from mlserve.terminal import shell_user
+from mlserve.units import size_text
 from registry.inspection.inspect import Inspected, inspect
 from registry.inspection.report import report_from_json
 from registry.inspection.version_request import VersionRequest
@@ -80,7 +80,7 @@ class Command(InspectingCommand):
 def _what_was_done(published: Published) -> str:
     version = published.version
     done = "registered" if published.created else "was registered before with the same bytes"
-    return f"{version} {done} (sha256 {version.sha256[:12]}…, {decimal(version.size_bytes)})"
+    return f"{version} {done} (sha256 {version.sha256[:12]}…, {size_text(version.size_bytes)})"
 
 
 def _what_serves(version: ModelVersion, live_before: str | None) -> str:

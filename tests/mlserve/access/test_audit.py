@@ -52,8 +52,11 @@ def test_it_notes_what_is_done_over_the_api(penguins: ModelVersion, publish_peng
 
     api.post("/api/models/penguins/promote", {"tag": "2.0"})
     api.post("/api/models/penguins/rollback")
+    api.post("/api/models/penguins/retire")
 
-    assert said(owner) == ["Promoted over the API.", "Live again after a rollback over the API."]
+    assert said(owner) == [
+        "Promoted over the API.", "Live again after a rollback over the API.", "Retired over the API.",
+    ]  # fmt: skip
     assert {entry.object_repr for entry in LogEntry.objects.all()} == {"penguins 2.0", "penguins 1.0"}
 
 

@@ -83,6 +83,7 @@ FOR_PROGRAMS = {
     "version": asked("GET", "/api/models/{model}/versions/{tag}"),
     "promote": asked("POST", "/api/models/{model}/promote", '{"tag": "1.0"}'),
     "rollback": asked("POST", "/api/models/{model}/rollback"),
+    "retire": asked("POST", "/api/models/{model}/retire"),
     "upload a version": asked("POST", "/api/models/{model}/versions"),
     "predict": asked("POST", "/api/models/{model}/predict", VALID),
     "predict without a live version": asked("POST", "/api/models/{sealed}/predict", VALID),

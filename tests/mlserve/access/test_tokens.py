@@ -191,6 +191,7 @@ def test_it_refuses_no_caller_because_the_use_cannot_be_recorded(
         (("upload",), "POST", "/api/uploads", 201),
         (("upload",), "POST", "/api/models/penguins/promote", 403),
         (("predict", "upload"), "POST", "/api/models/penguins/rollback", 403),
+        (("predict", "upload"), "POST", "/api/models/penguins/retire", 403),
         (("admin",), "POST", "/api/models/penguins/promote", 200),
     ],
 )

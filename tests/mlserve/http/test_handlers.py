@@ -69,7 +69,7 @@ def test_it_refuses_a_session_without_its_token(signed_in: APIClient, penguins: 
     assert not Prediction.objects.exists()
 
 
-@pytest.mark.parametrize("url", ["/api/models/penguins/promote", "/api/models/penguins/rollback"])
+@pytest.mark.parametrize("url", [f"/api/models/penguins/{act}" for act in ("promote", "rollback", "retire")])
 def test_it_refuses_a_session_without_its_token_to_change_models(
     strict: APIClient, owner: User, penguins: ModelVersion, url: str
 ) -> None:

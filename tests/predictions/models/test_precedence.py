@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 def troubled(publish_penguins: Callable[..., Any]) -> ModelVersion:
     """A second model, beside `penguins`, with an open incident."""
     version: ModelVersion = publish_penguins("1.0", model="troubled", is_public=True).version
-    incidents.report(version.pk, Kind.HUNG, "seen before")
+    incidents.report(version, Kind.HUNG, "seen before")
     return version
 
 
@@ -56,7 +56,7 @@ def test_it_lets_one_worker_at_a_time_work_on_them(
     submit_rows: Submit, troubled: ModelVersion, publish_penguins: Callable[..., Any]
 ) -> None:
     another = publish_penguins("1.0", model="another", is_public=True).version
-    incidents.report(another.pk, Kind.CRASHED, "seen before")
+    incidents.report(another, Kind.CRASHED, "seen before")
     first, second = submit_rows(version=troubled), submit_rows(version=another)
 
     assert taken(holder="one") == [first.pk]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from predictions.pages.answers import Bar, answers_of, duration_text, value_text
+from predictions.pages.answers import Bar, answers_of, value_text
 
 
 def test_it_labels_a_class_and_sorts_its_probabilities() -> None:
@@ -94,11 +94,3 @@ def test_it_never_rounds_to_certainty(probability: float, text: str) -> None:
 )
 def test_it_writes_values_for_people(value: Any, text: str) -> None:
     assert value_text(value) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(None, ""), (0.0001, "1 ms"), (0.0123, "12 ms"), (3.42, "3.4 s"), (4000.0, "4,000 s")],
-)
-def test_it_writes_durations_for_people(seconds: float | None, text: str) -> None:
-    assert duration_text(seconds) == text

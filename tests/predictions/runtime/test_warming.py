@@ -75,7 +75,7 @@ def test_it_stops_when_the_cache_is_full(
 
 def test_it_leaves_out_what_is_quarantined(small_and_large: tuple[ModelVersion, ...], loaded: list[str]) -> None:
     small, large = small_and_large
-    incidents.report(small.pk, Kind.HUNG, "seen")
+    incidents.report(small, Kind.HUNG, "seen")
 
     warm_models()
 

@@ -377,7 +377,7 @@ def test_it_queues_requests_that_wait_behind_a_long_call(
 def test_it_leaves_quarantined_versions_to_the_workers(
     api: APIClient, penguins: ModelVersion, penguin: dict[str, Any]
 ) -> None:
-    incidents.report(penguins.pk, Kind.HUNG, "seen")
+    incidents.report(penguins, Kind.HUNG, "seen")
 
     assert api.post(URL, penguin, headers={"Prefer": "wait=1"}).status_code == 202
 

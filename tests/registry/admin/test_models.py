@@ -72,13 +72,6 @@ def test_it_answers_404_for_a_model_that_does_not_exist(admin_client: Client) ->
     assert admin_client.post("/admin/registry/model/7/make-default/").status_code == 404
 
 
-def test_it_says_why_a_model_with_versions_stays(admin_client: Client, penguins: ModelVersion) -> None:
-    answer = admin_client.post(page_of(penguins.model, "delete"), {"post": "yes"})
-
-    assert "penguins has versions. Delete those first." in answer.text
-    assert Model.objects.exists()
-
-
 def test_it_deletes_a_model_without_versions(admin_client: Client) -> None:
     model = Model.objects.create(name="empty")
 

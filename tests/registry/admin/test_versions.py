@@ -1,4 +1,4 @@
-"""Versions in the admin: the upload form, the page of a version, promotion and rollback, comparison, deletion."""
+"""Versions in the admin: the upload form, the page of a version, promotion, rollback and retirement, deletion."""
 
 from collections.abc import Callable
 from html import unescape
@@ -14,11 +14,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from registry.inspection.version_request import VersionRequest
 from registry.models import Model, ModelVersion, Promotion
 from registry.models.golden_check import GoldenCheck, Verdict
 from registry.pipelines.environment import environment
-from registry.publishing.publish import Published, promote, publish
+from registry.publishing.publish import Published, promote
 from tests import pipelines
 from tests.conftest import EXAMPLE
 
@@ -106,7 +105,7 @@ def test_it_shows_answers_that_are_not_the_trainers(
 
     answer = admin_client.post(UPLOAD, upload(expected=SimpleUploadedFile("expected.csv", answers.encode())))
 
-    assert 'row 6: the trainer saw "Adelie", here it is "Gentoo"' in unescape(answer.text)
+    assert 'row 7: the trainer saw "Adelie", here it is "Gentoo"' in unescape(answer.text)
     assert not ModelVersion.objects.exists()
 
 
@@ -229,7 +228,7 @@ def test_it_lets_staff_look_but_neither_upload_nor_promote(
 def test_it_sends_who_is_no_staff_to_the_login(client: Client, reader: User, second: ModelVersion) -> None:
     client.force_login(reader)
 
-    for name in ("change", "promote", "rollback", "compare"):
+    for name in ("change", "promote", "rollback", "retire", "compare"):
         assert client.post(page_of(second, name)).status_code == 302
     assert not second.model.versions.get(pk=second.pk).is_live
 
@@ -336,37 +335,31 @@ def test_it_shows_who_allowed_another_scikit_learn(admin_client: Client, penguin
     assert "another scikit-learn trained it: ada allowed it" in text_of(admin_client.get(page_of(penguins)))
 
 
-def test_it_compares_two_versions(admin_client: Client, penguins: ModelVersion, second: ModelVersion) -> None:
-    second.schema["properties"]["year"]["maximum"] = 2030
-    second.golden_outputs["predictions"][0] = "Emperor"
-    second.save()
-
-    page = admin_client.get(page_of(penguins, "compare"), {"other": second.pk})
-
-    comparison = page.context["comparison"]
-    columns = {pair.name: pair for pair in comparison.sections["Columns"]}
-    assert [name for name, pair in columns.items() if pair.differs] == ["year"]
-    assert "≤ 2030" in columns["year"].right
-    assert comparison.shared_rows == len(penguins.sample_rows)
-    assert ["Emperor" in pair.right for pair in comparison.answers] == [True]
-
-
-def test_it_compares_only_within_a_model(
-    admin_client: Client, penguins: ModelVersion, save: Callable[..., Path]
-) -> None:
-    stranger = publish(save(pipelines.mixed_classifier()), VersionRequest("others", "1")).version
-
-    page = admin_client.get(page_of(penguins, "compare"), {"other": stranger.pk})
-
-    assert page.status_code == 200
-    assert "comparison" not in page.context
-
-
 def test_it_does_not_delete_a_live_version(admin_client: Client, penguins: ModelVersion) -> None:
+    """And says so, instead of that a permission lacked."""
     answer = admin_client.post(page_of(penguins, "delete"), {"post": "yes"})
 
-    assert answer.status_code == 403
+    assert "penguins 1.0 is live. Promote another version first, or retire it." in answer.text
     assert ModelVersion.objects.exists()
+
+
+def test_it_retires_after_a_question(admin_client: Client, penguins: ModelVersion) -> None:
+    page = admin_client.get(page_of(penguins))
+    asked = admin_client.get(page_of(penguins, "retire"))
+    answer = admin_client.post(page_of(penguins, "retire"), follow=True)
+
+    assert "Retire…" in page.text
+    assert "no version takes its place" in asked.text
+    assert "penguins 1.0 is retired; its model has no live version now." in answer.text
+    assert not ModelVersion.objects.live().exists()
+    assert Promotion.objects.all()[0].kind == "retire"
+
+
+def test_it_retires_no_version_that_is_not_live(admin_client: Client, second: ModelVersion) -> None:
+    answer = admin_client.post(page_of(second, "retire"), follow=True)
+
+    assert "penguins 1.1 is not live, so there is nothing to retire." in answer.text
+    assert "Retire…" not in answer.text
 
 
 def test_it_deletes_no_live_version_among_selected_ones(
@@ -376,7 +369,7 @@ def test_it_deletes_no_live_version_among_selected_ones(
 
     answer = admin_client.post("/admin/registry/modelversion/", chosen)
 
-    assert "penguins 1.0 is live. Promote another version first." in answer.text
+    assert "penguins 1.0 is live. Promote another version first, or retire it." in answer.text
     assert ModelVersion.objects.count() == 2
 
 

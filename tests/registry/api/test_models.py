@@ -1,4 +1,4 @@
-"""GET /api/models, /api/models/{model}, …/schema; POST …/promote and …/rollback."""
+"""GET /api/models, /api/models/{model}, …/schema; POST …/promote, …/rollback and …/retire."""
 
 import json
 import re
@@ -141,6 +141,53 @@ def test_it_rolls_back(api: APIClient, owner: User, second: str) -> None:
     assert live() == "1.0"
 
 
+@pytest.mark.parametrize("body", [None, {}, {"tag": "1.0"}], ids=str)
+def test_it_retires_the_live_version(api: APIClient, owner: User, second: str, body: Any) -> None:
+    api.force_authenticate(owner)
+
+    response = api.post("/api/models/penguins/retire", body)
+
+    assert response.status_code == 200
+    assert (response.json()["tag"], response.json()["status"]) == ("1.0", "retired")
+    assert api.get("/api/models/penguins").json()["live_version"] is None
+    refused = api.post("/api/models/penguins/predict", {})
+    assert (refused.status_code, refused.json()["title"]) == (422, "The model has no live version")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "detail"),
+    [
+        ({"tag": "2.0"}, 409, "penguins 2.0 is ready, so it cannot be retired. 1.0 is live."),
+        ({"tag": "9.9"}, 404, "The model 'penguins' has no version '9.9'. It has 2.0, 1.0."),
+        ({"tag": 1.0}, 400, "tag: Not a valid string."),
+    ],
+    ids=str,
+)
+def test_it_says_why_nothing_was_retired(
+    api: APIClient, owner: User, second: str, body: Any, status: int, detail: str
+) -> None:
+    api.force_authenticate(owner)
+
+    response = api.post("/api/models/penguins/retire", body)
+
+    assert (response.status_code, response.json()["detail"]) == (status, detail)
+    assert live() == "1.0"
+
+
+def test_it_tells_which_model_answers_a_request_that_names_none(api: APIClient, penguins: ModelVersion) -> None:
+    """Also where none is marked, which lets the first one answer; in a list and alone."""
+    Model.objects.create(name="another", is_public=True)
+
+    def defaults() -> dict[str, bool]:
+        listed = {each["name"]: each["is_default"] for each in api.get("/api/models").json()}
+        assert listed == {name: api.get(f"/api/models/{name}").json()["is_default"] for name in listed}
+        return listed
+
+    assert defaults() == {"penguins": True, "another": False}
+    Model.objects.filter(name="another").update(is_default=True)
+    assert defaults() == {"penguins": False, "another": True}
+
+
 def test_it_has_nothing_to_roll_back(api: APIClient, owner: User, penguins: ModelVersion) -> None:
     api.force_authenticate(owner)
 
@@ -169,7 +216,7 @@ def test_it_says_what_a_promotion_needs(api: APIClient, owner: User, penguins: M
     assert response["Content-Type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("act", ["promote", "rollback"])
+@pytest.mark.parametrize("act", ["promote", "rollback", "retire"])
 def test_it_asks_strangers_to_sign_in(api: APIClient, second: str, act: str) -> None:
     response = api.post(f"/api/models/penguins/{act}", {"tag": "2.0"})
 
@@ -178,7 +225,7 @@ def test_it_asks_strangers_to_sign_in(api: APIClient, second: str, act: str) -> 
     assert live() == "1.0"
 
 
-@pytest.mark.parametrize("act", ["promote", "rollback"])
+@pytest.mark.parametrize("act", ["promote", "rollback", "retire"])
 @pytest.mark.parametrize("permission", [None, "add_modelversion", "view_modelversion"], ids=str)
 def test_it_lets_only_those_promote_who_may(
     api: APIClient, reader: User, second: str, act: str, permission: str | None
@@ -198,7 +245,7 @@ def test_it_lets_those_promote_who_may(api: APIClient, reader: User, second: str
     assert api.post("/api/models/penguins/promote", {"tag": "2.0"}).status_code == 200
 
 
-@pytest.mark.parametrize("act", ["promote", "rollback"])
+@pytest.mark.parametrize("act", ["promote", "rollback", "retire"])
 def test_it_does_not_know_an_absent_model(api: APIClient, owner: User, act: str) -> None:
     api.force_authenticate(owner)
 

@@ -65,7 +65,7 @@ def test_it_refuses_answers_that_are_not_the_trainers(as_owner: APIClient, form:
     response = as_owner.post(URL, {**form, "expected": expected}, format="multipart")
 
     assert response.status_code == 422
-    assert 'row 6: the trainer saw "Adelie", here it is "Gentoo"' in response.json()["detail"]
+    assert 'row 7: the trainer saw "Adelie", here it is "Gentoo"' in response.json()["detail"]
     assert not ModelVersion.objects.exists()
 
 

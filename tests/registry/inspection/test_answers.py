@@ -72,7 +72,7 @@ def test_it_refuses_another_answer(save: Save, tmp_path: Path, sample: Path) -> 
 
     assert [check.name for check in inspected.report.failed] == ["answers"]
     assert answers_of(inspected).detail.startswith("1 of 4 rows")
-    assert f"row 2: the trainer saw {expected[2]}" in answers_of(inspected).detail
+    assert f"row 3: the trainer saw {expected[2]}" in answers_of(inspected).detail
     assert inspected.version_fields == {}
 
 
@@ -166,7 +166,7 @@ def test_it_refuses_a_sample_that_its_frame_rounds(save: Save, tmp_path: Path, n
     request = VersionRequest(schema=SchemaSource(tmp_path / "schema.json", "json_schema"), sample=sample)
     inspected = inspect(save(two_columns()[0]), request)
 
-    assert "Row 1, column a: the sample has 9007199254740993" in answers_of(inspected).detail
+    assert "Row 2, column a: the sample has 9007199254740993" in answers_of(inspected).detail
     assert "9007199254740992.0" in answers_of(inspected).detail
 
 

@@ -291,7 +291,7 @@ def test_it_fails_a_pipeline_with_a_step_that_is_not_fitted(save: Save) -> None:
 @pytest.mark.parametrize(
     ("model", "detail"),
     [
-        (pipelines.AnswersWithoutNumber(), "json: Row 0: the pipeline answered nan, which JSON cannot carry."),
+        (pipelines.AnswersWithoutNumber(), "json: Row 1: the pipeline answered nan, which JSON cannot carry."),
         (pipelines.AnswersOnce(), "predicts: predict gave 1 answers for 2 rows."),
     ],
     ids=["nan", "count"],
@@ -320,7 +320,7 @@ def test_it_fails_a_pipeline_that_cannot_predict_a_row_alone(save: Save, tmp_pat
     failed = failure_of(save(pipelines.needs_several_rows()), VersionRequest(sample=sample))
 
     assert failed.name == "batching"
-    assert failed.detail == "Row 0 cannot be predicted alone: ValueError: one row is not enough"
+    assert failed.detail == "Row 1 cannot be predicted alone: ValueError: one row is not enough"
 
 
 def test_it_fails_a_form_with_unknown_fields(save: Save) -> None:

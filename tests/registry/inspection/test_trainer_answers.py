@@ -33,7 +33,7 @@ def test_it_takes_the_same_answer(given: Any, served: Any, labels: Any) -> None:
 @pytest.mark.parametrize(
     ("given", "served", "labels", "words"),
     [
-        ("a", "b", ["a", "b"], 'row 0: the trainer saw "a", here it is "b"'),
+        ("a", "b", ["a", "b"], 'row 1: the trainer saw "a", here it is "b"'),
         ("1", 1, [0, 1], 'the trainer saw "1", here it is 1'),
         (1, "1", ["0", "1"], 'the trainer saw 1, here it is "1"'),
         (True, 1, [0, 1], "the trainer saw true, here it is 1"),
@@ -84,7 +84,7 @@ def test_it_reads_nothing_else_into_a_cell(cell: str, served: Any, labels: Any) 
 
 @pytest.mark.parametrize(("given", "is_text"), [(None, False), ("", True), ("nan", True)])
 def test_it_names_the_row_without_an_answer(given: Any, is_text: bool) -> None:
-    with pytest.raises(BadUpload, match="no value for row 1"):
+    with pytest.raises(BadUpload, match="no value for row 2"):
         compare(["1" if is_text else 1.0, given], [1.0, 2.0], is_text=is_text)
 
 
@@ -94,7 +94,7 @@ def test_it_shows_the_first_rows_and_counts_the_others() -> None:
 
     assert refused.value.detail.startswith("20 of 21 rows")
     assert refused.value.detail.count(", here it is") == 5
-    assert "row 0:" not in refused.value.detail
+    assert "row 1:" not in refused.value.detail
 
 
 def test_it_recognises_another_order_of_rows() -> None:
@@ -116,7 +116,7 @@ def test_it_compares_probabilities(given: Any, is_text: bool) -> None:
     assert "predictions and probabilities" in require_same(
         trainer, {"predictions": ["b"], "probabilities": [{"a": 0.25, "b": 0.75}]}, ["a", "b"]
     )
-    with pytest.raises(BadUpload, match=r"row 0: a: the trainer saw 0.25, here it is 0.26"):
+    with pytest.raises(BadUpload, match=r"row 1: a: the trainer saw 0.25, here it is 0.26"):
         require_same(trainer, {"predictions": ["b"], "probabilities": [{"a": 0.26, "b": 0.74}]}, ["a", "b"])
 
 

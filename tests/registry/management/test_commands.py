@@ -1,4 +1,4 @@
-"""`manage.py list_models`, `promote_model` and `rollback_model`."""
+"""`manage.py list_models`, `promote_model`, `rollback_model` and `retire_model`."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def test_it_lists_every_version(
     assert header.split() == ["Model", "Tag", "Status", "Checks", "Size", "SHA-256", "Uploaded"]
     assert newest.split()[:3] == ["penguins", "1.1", "ready"]
     assert "10 passed, 2 warnings" in newest
-    assert "kB" in newest
+    assert "KiB" in newest
     assert newest.endswith("by ada (shell)")
     assert oldest.split()[:5] == ["penguins", "1.0", "live", "12", "passed"]
     assert penguins.sha256[:12] in oldest
@@ -109,3 +109,28 @@ def test_it_rolls_back(second: ModelVersion, capsys: pytest.CaptureFixture[str])
 def test_it_rolls_back_only_to_what_was_live(penguins: ModelVersion, name: str, sentence: str) -> None:
     with pytest.raises(CommandError, match=sentence):
         call_command("rollback_model", name)
+
+
+@pytest.mark.parametrize("tag", [(), ("1.0",)], ids=["whichever", "tag"])
+def test_it_retires(penguins: ModelVersion, capsys: pytest.CaptureFixture[str], tag: tuple[str, ...]) -> None:
+    call_command("retire_model", "penguins", *tag)
+
+    assert capsys.readouterr().out == "penguins 1.0 is retired; penguins has no live version now.\n"
+    assert not ModelVersion.objects.live().exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("whales",), "no model 'whales'"),
+        (("penguins", "9"), "no version '9'"),
+        (("penguins", "1.1"), "penguins 1.1 is ready, so it cannot be retired. 1.0 is live."),
+    ],
+    ids=str,
+)
+def test_it_retires_only_what_is_live(second: ModelVersion, arguments: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(CommandError, match=sentence) as refused:
+        call_command("retire_model", *arguments)
+
+    assert refused.value.returncode == 1
+    assert ModelVersion.objects.live().exists()

@@ -74,5 +74,5 @@ def test_it_says_where_with_both_values() -> None:
 
     assert found is not None
     assert found.detail == (
-        "Row 1, column value: the sample has 9007199254740993, but as float64 the pipeline gets 9007199254740992.0."
+        "Row 2, column value: the sample has 9007199254740993, but as float64 the pipeline gets 9007199254740992.0."
     )

@@ -20,7 +20,7 @@ from registry.publishing.publish import Published, mark_default, promote, rollba
 pytestmark = pytest.mark.django_db
 
 Publish = Callable[..., Published]
-BULKY = {"sample_rows", "golden_outputs", "report"}
+BULKY = {"parameters", "sample_rows", "golden_outputs", "report"}
 
 
 def live_tag(model: str | None = "penguins") -> str | None:

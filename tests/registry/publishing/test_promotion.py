@@ -1,4 +1,4 @@
-"""Promote and roll back: what is live, and what stays true whatever happens at the same time."""
+"""Promote, roll back and retire: what is live, and what stays true whatever happens at the same time."""
 
 import threading
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from mlserve.errors import Conflict, MlserveError, NotFound, NothingToRollBack
+from mlserve.errors import Conflict, MlserveError, NotFound, NothingToRetire, NothingToRollBack
 from registry.models import Model, ModelVersion, Promotion
-from registry.publishing.publish import Published, mark_default, promote, rollback
+from registry.publishing.publish import Published, mark_default, promote, retire, rollback
 from tests.meanwhile import at_once
 
 Publish = Callable[..., Published]
@@ -87,6 +87,52 @@ def test_it_remembers_who_promoted_what(versions: list[str]) -> None:
     last, before = Promotion.objects.all()[:2]
     assert (last.kind, last.version.tag, last.promoted_by) == ("rollback", "C", "reader")
     assert (before.kind, before.version.tag, before.promoted_by) == ("promote", "A", "owner")
+
+
+def test_it_retires_without_another_version_in_its_place(versions: list[str]) -> None:
+    assert retire("penguins", by="owner").tag == "C"
+
+    last = Promotion.objects.all()[0]
+    assert statuses() == {"A": "retired", "B": "retired", "C": "retired"}
+    assert (last.kind, last.version.tag, last.promoted_by) == ("retire", "C", "owner")
+
+
+def test_it_undoes_a_retirement(versions: list[str]) -> None:
+    retire("penguins", "C")
+
+    assert rollback("penguins").tag == "C"
+    assert rollback("penguins").tag == "B"
+
+
+def test_it_rolls_back_to_what_served_before_a_retirement(versions: list[str]) -> None:
+    """Not to none at all."""
+    retire("penguins")
+    promote("penguins", "A")
+
+    assert rollback("penguins").tag == "C"
+
+
+@pytest.mark.parametrize(
+    ("tag", "error", "sentence"),
+    [
+        ("A", NothingToRetire, r"penguins A is retired, so it cannot be retired\. C is live\."),
+        ("D", NotFound, r"no version 'D'\. It has C, B, A\."),
+    ],
+)
+def test_it_retires_only_what_is_live(versions: list[str], tag: str, error: type[MlserveError], sentence: str) -> None:
+    with pytest.raises(error, match=sentence):
+        retire("penguins", tag)
+
+    assert live() == "C"
+
+
+def test_it_retires_once(versions: list[str]) -> None:
+    retire("penguins")
+
+    with pytest.raises(NothingToRetire, match="has no live version"):
+        retire("penguins")
+    with pytest.raises(NothingToRetire, match=r"C is retired, so it cannot be retired\. No version is live\."):
+        retire("penguins", "C")
 
 
 def test_it_has_nothing_to_roll_back_at_first(publish_penguins: Publish) -> None:

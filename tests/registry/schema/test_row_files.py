@@ -169,8 +169,8 @@ def test_it_reads_json(text: str, rows: list[Any]) -> None:
         ('[{"a": 1e999}]', "too large"),
         ('[{"a": "\\u0000"}]', "NUL"),
         ('{"a": 1, "a": 2}', 'duplicate key "a"'),
-        ('[{"a": 1}, 2]', "row 1 is not a record"),
-        ("3", "row 0 is not a record"),
+        ('[{"a": 1}, 2]', "row 2 is not a record"),
+        ("3", "row 1 is not a record"),
     ],
 )
 def test_it_says_what_is_wrong_with_a_json_file(text: str, sentence: str) -> None:

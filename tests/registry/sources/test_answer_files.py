@@ -109,13 +109,13 @@ def test_it_reads_several_outputs(tmp_path: Path) -> None:
     ("name", "text", "words"),
     [
         ("expected.csv", "", "is empty"),
-        ("expected.csv", "0\na,b\n", "row 0: 2 cells"),
+        ("expected.csv", "0\na,b\n", "row 1: 2 cells"),
         ("expected.csv", '0\n"a\n', "line"),
         ("expected.csv", "age,city\n1,Bern\n", "has age, city. Expected answers are one column"),
         ("expected.csv", "0,0\na,b\n", "more than once"),
         ("expected.json", "[NaN]", "is not JSON"),
-        ("expected.json", '[{"prediction": 1}, 2]', "row 1 has other parts"),
-        ("expected.json", '[1, {"prediction": 1}]', "row 0 has other parts"),
+        ("expected.json", '[{"prediction": 1}, 2]', "row 2 has other parts"),
+        ("expected.json", '[1, {"prediction": 1}]', "row 1 has other parts"),
         ("expected.json", '[{"predicted": 1}]', "has predicted"),
     ],
 )
