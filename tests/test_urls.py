@@ -97,7 +97,7 @@ TABLE: dict[str, Answers] = {
     "admin/(anything else)": STAFF,
     "admin/auth/user/<id>/password/": STAFF,
     "admin/mlserve/apitoken/<int:pk>/revoke/": STAFF,
-    "admin/registry/directupload/<id:pk>/cancel/": STAFF,
+    "admin/registry/directupload/<uuid:pk>/cancel/": STAFF,
     "admin/registry/model/<int:pk>/make-default/": STAFF,
     "admin/registry/modelversion/add/check/": STAFF,
     "admin/registry/modelversion/uploaded/<uuid:upload_id>/": STAFF,
