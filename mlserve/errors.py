@@ -152,7 +152,7 @@ class UnsupportedEncoding(UnsupportedMediaType):
     slug, title = "unsupported-encoding", "The Content-Encoding is not supported"
     meaning = "The header Accept-Encoding of the answer lists the compressions that this address reads."
 
-    def __init__(self, detail: str, *, accepted: str) -> None:
+    def __init__(self, detail: str, *, accepted: str = "identity") -> None:
         super().__init__(detail)
         self.accepted = accepted
 

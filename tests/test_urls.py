@@ -58,8 +58,8 @@ TABLE: dict[str, Answers] = {
     "api/predict": signed_in("GET", "HEAD") | SUBMIT | DESCRIBED,
     "api/predict/export": signed_in("GET", "HEAD") | DESCRIBED,
     "api/predict/erase": signed_in("POST") | DESCRIBED,
-    "api/predict/<uuid:pk>": HIDDEN | DESCRIBED,
-    "api/predict/<uuid:pk>/cancel": all_callers("POST", status=404) | DESCRIBED,
+    "api/predict/<id:pk>": HIDDEN | DESCRIBED,
+    "api/predict/<id:pk>/cancel": all_callers("POST", status=404) | DESCRIBED,
     "api/models": READ | DESCRIBED,
     "api/models/<str:model>": READ_PRIVATE | DESCRIBED,
     "api/models/<str:model>/schema": READ_PRIVATE | DESCRIBED,
@@ -72,9 +72,9 @@ TABLE: dict[str, Answers] = {
     "api/models/<str:model>/versions/<str:tag>/schema": READ_PRIVATE | DESCRIBED,
     "api/models/<str:model>/versions/<str:tag>/predict": SUBMIT | DESCRIBED,
     "api/uploads": signed_in("POST", status=NEEDS_PERMISSION) | DESCRIBED,
-    "api/uploads/<uuid:upload>": signed_in("GET", "HEAD", "DELETE", status=NEEDS_PERMISSION) | DESCRIBED,
-    "api/uploads/<uuid:upload>/parts": signed_in("POST", status=NEEDS_PERMISSION) | DESCRIBED,
-    "api/uploads/<uuid:upload>/parts/<int:number>": signed_in("PUT", status=NEEDS_PERMISSION) | DESCRIBED,
+    "api/uploads/<id:upload>": signed_in("GET", "HEAD", "DELETE", status=NEEDS_PERMISSION) | DESCRIBED,
+    "api/uploads/<id:upload>/parts": signed_in("POST", status=NEEDS_PERMISSION) | DESCRIBED,
+    "api/uploads/<id:upload>/parts/<int:number>": signed_in("PUT", status=NEEDS_PERMISSION) | DESCRIBED,
     # --- Pages
     "": READ,
     "problems/<slug:slug>": all_callers(*METHODS),
@@ -92,7 +92,7 @@ TABLE: dict[str, Answers] = {
     "favicon.ico": all_callers(*METHODS, status=302),
     "models/<str:model>": signed_in("GET", "HEAD", stranger=404) | {"POST": (404, 422)},
     "models/<str:model>/suggestions": HIDDEN,  # of a column that does not exist
-    "predictions/<uuid:pk>": HIDDEN,
+    "predictions/<id:pk>": HIDDEN,
     "(anything else)": all_callers(*METHODS, status=404),
     # --- Admin
     "admin/": STAFF,
