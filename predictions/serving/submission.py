@@ -95,11 +95,16 @@ def submit(
             Prediction.objects.redact_ended([prediction.pk])
         return prediction
     shared_calls.turn_away()
-    if wait_seconds and wait_until_ended(prediction.pk, deadline - time.monotonic()):
-        ended = find_readable(prediction.pk, user) or prediction
-        note_pace_of_worker(ended)
-        return ended
-    return prediction
+    return _ended_by_worker(prediction, user, deadline) if wait_seconds else prediction
+
+
+def _ended_by_worker(prediction: Prediction, user: User, deadline: float) -> Prediction:
+    """The prediction with its result, or as it is when the time is up."""
+    if not wait_until_ended(prediction.pk, deadline - time.monotonic()):
+        return prediction
+    ended = find_readable(prediction.pk, user) or prediction
+    note_pace_of_worker(ended)
+    return ended
 
 
 @contextmanager
