@@ -204,7 +204,7 @@ MLSERVE_CACHE_BYTES = env.size_bytes("MLSERVE_CACHE_BYTES", default=400 * 2**20 
 STATIC_URL = f"{FORCE_SCRIPT_NAME or ''}/static/"
 # Lambda's package and the image for servers contain them, collected.
 COLLECTED = BASE_DIR / "collected"
-STATIC_ROOT = COLLECTED if ON_LAMBDA or COLLECTED.is_dir() else VAR_DIR / "static"
+STATIC_ROOT = COLLECTED if ON_LAMBDA or (COLLECTED / "staticfiles.json").is_file() else VAR_DIR / "static"
 if ON_LAPTOP:
     STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # whitenoise warns at each start where it is absent
 STATICFILES_DIRS = [BASE_DIR / "static"]

@@ -53,11 +53,16 @@ def alike(path: str, routes: Sequence[Route], *, default: str) -> Iterator[str]:
         del words[0]
     words = words[:_MOST_WORDS] or [default]
     meant = {word: get_close_matches(word, literals, 1, _LIKE_A_WORD) for word in words}
+    said = {literal for near in meant.values() for literal in near}
     found: dict[str, str] = {}
     for route in routes:
         special = iter([word for word in words if not set(meant[word]).intersection(route.segments)])
         filled = [segment or next(special, None) for segment in route.segments]
-        if None not in filled and any(literal in route.segments for near in meant.values() for literal in near):
+        # What an address ends with is what it does, which nobody forgets to say.
+        is_meant = route.segments[-1] in said or (
+            route.segments[-1] is None and bool(said.intersection(route.segments))
+        )
+        if None not in filled and is_meant:
             address = "/".join(map(str, filled))
             found.setdefault(address, route.prefix + address)
     for address in get_close_matches("/".join(words), found, _TRIED, _LIKE_AN_ADDRESS):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ DOCUMENT = ROOT / "docs" / "operations.md"
 def commands() -> str:
     found = re.search(r"<!-- move -->\n```sh\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
     assert found
-    return found[1].replace(".venv/bin/python", sys.executable)
+    return found[1].replace(".venv/bin/python", shlex.quote(sys.executable))
 
 
 def test_it_moves_everything_to_postgresql(tmp_path: Path, postgres_url: str, penguin: dict[str, Any]) -> None:

@@ -223,7 +223,7 @@ def test_it_reads_few_rows(cast: Cast, name: str) -> None:
 
 @pytest.mark.parametrize("who", ["staff", "owner", "former", "stranger"])
 @pytest.mark.parametrize("status", [None, "queued", "running", "succeeded", "failed", "expired"])
-@pytest.mark.parametrize("model", [None, "common", "rare", "unknown"])
+@pytest.mark.parametrize("model", [None, "common", "rare"])
 def test_it_lists_by_reading_few_rows(
     cast: Cast, who: str, status: str | None, model: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

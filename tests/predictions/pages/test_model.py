@@ -169,7 +169,7 @@ def test_it_says_that_there_is_no_live_version(client: Client, penguins: ModelVe
 
 
 def test_it_does_not_find_an_unknown_model(client: Client, penguins: ModelVersion) -> None:
-    page = Page(client.get("/models/pinguins"))
+    page = Page(client.get("/models/pinguins", headers={"Accept": "text/html"}))
 
     assert (page.status, page.heading) == (404, "Not found")
 

@@ -157,6 +157,6 @@ def test_it_shows_a_private_prediction_to_its_owner_only(
 
 
 def test_it_does_not_find_an_unknown_prediction(client: Client) -> None:
-    page = Page(client.get(url(UUID(int=7))))
+    page = Page(client.get(url(UUID(int=7)), headers={"Accept": "text/html"}))
 
     assert (page.status, page.heading) == (404, "Not found")

@@ -170,7 +170,7 @@ def test_it_gives_the_whole_schema_in_one_place(api: APIClient, places: ModelVer
 def test_it_says_where_the_whole_list_is(api: APIClient, places: ModelVersion) -> None:
     cut = api.get("/api/schema", headers={"Accept": "application/vnd.oai.openapi+json"}).json()
 
-    city = cut["components"]["schemas"]["places.record"]["properties"]["city"]
+    city = cut["components"]["schemas"]["PlacesRecord"]["properties"]["city"]
     assert city == {
         "type": "string",
         "description": "One of 100,000 values; all of them are in /api/models/places/schema.",

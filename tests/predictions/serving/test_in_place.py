@@ -162,11 +162,11 @@ def test_it_stores_a_shared_call_in_one_transaction(
 def test_it_stores_the_others_when_the_database_refuses_one(
     slow: Slow, requests: Requests, penguins: ModelVersion, penguin: dict[str, Any]
 ) -> None:
-    """Such as the prediction of an account that was deleted a moment ago."""
+    """Such as the prediction of a version that was deleted a moment ago."""
     errors: list[Exception] = []
 
-    def predict_for_a_deleted_account() -> None:
-        prediction = Prediction(version=penguins, owner_id=10**6, row_count=1, inputs="[]", created_at=timezone.now())
+    def predict_what_is_refused() -> None:
+        prediction = Prediction(version=penguins, row_count=-1, inputs="[]", created_at=timezone.now())
         try:
             in_place.predict_in_place(prediction, [penguin], timeout_seconds=20)
         except IntegrityError as error:
@@ -175,7 +175,7 @@ def test_it_stores_the_others_when_the_database_refuses_one(
 
     occupy(slow, requests, penguin)
     requests.post_in_line(penguin)
-    thread = threading.Thread(target=predict_for_a_deleted_account)
+    thread = threading.Thread(target=predict_what_is_refused)
     thread.start()
     wait_until(lambda: in_place.shared_calls._waiting == 2)
     requests.post_in_line(penguin)
@@ -354,7 +354,7 @@ def test_it_notes_a_version_that_hangs_and_answers_others_meanwhile(
 
 
 def test_it_predicts_for_the_page(client: Client, penguins: ModelVersion, penguin: dict[str, Any]) -> None:
-    response = client.post("/models/penguins", penguin)
+    response = client.post("/models/penguins", penguin, follow=True)
 
     assert response.status_code == 200
     assert "gentoo penguin" in response.content.decode()
