@@ -27,6 +27,8 @@ NOT_ON_LAMBDA = {
     "granian", "click", "redis", "python-dotenv",
     # rich's highlighting and Markdown, of which no command prints any.
     "pygments", "markdown-it-py", "mdurl",
+    # skops's model cards.
+    "prettytable", "wcwidth",
     # drf-spectacular's `--validate`, a command for development.
     "jsonschema", "jsonschema-specifications", "referencing", "rpds-py", "attrs",
 }  # fmt: skip

@@ -15,7 +15,10 @@ from tests.requirements import require_program
 
 TARGETS = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 # What make installs from, by the stamps in the environments.
-SOURCES = [path.name for path in ROOT.glob("requirements*.txt")]
+SOURCES = [
+    "Makefile", "pyproject.toml", *(path.name for path in ROOT.glob("requirements*.txt")),
+    "tests/flows/clients/package.json", "tests/flows/clients/package-lock.json",
+]  # fmt: skip
 ENVIRONMENTS = (".venv", ".venv-deploy", ".venv-mlflow")
 PACKAGE_SECONDS = 900
 
@@ -65,7 +68,8 @@ def test_it_passes_on_names_with_a_space_whole(tmp_path: Path, target: str) -> N
 def checkout_of_make(folder: Path) -> Path:
     place = folder / "my models" / "mlserve"
     place.mkdir(parents=True)
-    for name in ("Makefile", "pyproject.toml", *SOURCES):
+    (place / "tests" / "flows" / "clients").mkdir(parents=True)
+    for name in SOURCES:
         shutil.copy2(ROOT / name, place / name)
     python = place / "my python" / "python3"
     python.parent.mkdir()

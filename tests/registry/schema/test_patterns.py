@@ -15,7 +15,7 @@ LOOKS_AROUND = "^((?!x)a+)+$"
 BACK_AND_FORTH = r"(?=(\w+\s?)+$)\w"
 VERY_LARGE = "^[ab]*a[ab]{3000}$"
 # Seconds of processor time. Without the bounds, each of these bodies takes from five seconds to two minutes.
-PATIENCE = 2
+PATIENCE = 6.0
 
 
 @contextmanager

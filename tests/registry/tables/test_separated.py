@@ -155,7 +155,7 @@ def test_it_refuses_hostile_text_soon(text: str) -> None:
     started = time.monotonic()
 
     assert refusal_of(text)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 _CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=8)
