@@ -133,7 +133,7 @@ class PredictionViewSet(viewsets.GenericViewSet[Prediction]):
 
     @extend_schema(
         parameters=[_PREFER, _OUTPUTS, _UNKNOWN],
-        request={_JSON: _ROWS, _CSV: OpenApiTypes.STR},
+        request={_JSON: _ROWS},  # generators of clients warn of text/csv, which docs/predictions.md explains
         responses={(202, _JSON): AcceptedSerializer, **_WHOLE},
     )
     def create(self, request: Request, model: str | None = None, tag: str | None = None) -> HttpResponseBase:

@@ -171,7 +171,7 @@ def test_it_describes_its_api_below_the_stage(on_lambda: OnLambda) -> None:
     assert [server["url"] for server in described["servers"]] == ["/web"]
     assert "/api/models" in described["paths"]
     assert 'src="/web/api/docs?script="' in docs.text
-    assert "/web/api/schema" in script.text
+    assert 'url: "schema"' in script.text  # beside /web/api/docs
 
 
 def test_it_puts_a_poisoned_message_aside(
