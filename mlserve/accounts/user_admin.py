@@ -8,6 +8,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 
+from mlserve.conf.command_lines import manage
 from mlserve.models import ApiToken
 from predictions.models import Prediction
 
@@ -34,7 +35,7 @@ def _consequences(user: User) -> list[str]:
     predictions = (
         f"Its predictions ({counted}) stay until {settings.MLSERVE_RETENTION_DAYS} days after they ended. They are "
         "listed to staff only; on a public model who holds the id of one may still read it. To delete them, also after "
-        f"the account: “Deleted accounts” here, or manage.py erase_predictions --user-id {user.pk}"
+        f"the account: “Deleted accounts” here, or {manage('erase_predictions', '--user-id', str(user.pk))}"
     )
     return [
         sign_in,

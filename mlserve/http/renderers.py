@@ -9,12 +9,14 @@ from typing import Any
 
 import orjson
 from django.http import HttpResponse, HttpResponseBase
+from rest_framework.exceptions import NotAcceptable
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from mlserve.errors import BadParameter
 from mlserve.http.browsers import wants_page
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
@@ -71,30 +73,46 @@ class BrowsableRenderer(BrowsableAPIRenderer):
         return _PrettyRenderer()
 
 
+_PAGE = BrowsableRenderer.format
+_MOST_SHOWN = 200
+
+
 class Negotiation(DefaultContentNegotiation):
     """DRF's choice of a renderer, without HTML for programs, and JSON as the body of a request that names no type."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        """Without DRF's search where the Accept header leads to the first renderer anyway."""
+        """By the qualities of the Accept header, of which DRF reads none. Raises NotAcceptable, BadParameter."""
         first, *others = renderers
         accepted = request.META.get("HTTP_ACCEPT", "*/*")
-        is_free = format_suffix is None and "format=" not in request.META.get("QUERY_STRING", "")
-        if is_free and (accepted in ("*/*", first.media_type) or _names_pages_only_by_the_way(request, accepted)):
+        if format_suffix is not None or "format=" in request.META.get("QUERY_STRING", ""):
+            chosen: tuple[BaseRenderer, str] = super().select_renderer(request, [first, *others], format_suffix)
+            return chosen
+        if accepted.strip() in ("", "*/*", first.media_type):
             return first, first.media_type
-        chosen: tuple[BaseRenderer, str] = super().select_renderer(request, [first, *others], format_suffix)
-        return chosen
+        is_page = wants_page(request.META)
+        allowed = {each.media_type: each for each in (first, *others) if is_page or each.format != _PAGE}
+        preferred = request._request.get_preferred_type(list(allowed))
+        if preferred is None and "text/html" not in accepted.lower():  # a program that names only pages gets JSON
+            raise NotAcceptable(
+                f"The answer can be {', '.join(allowed)}; the header Accept is {accepted[:_MOST_SHOWN]!r}."
+            )
+        renderer = allowed.get(preferred or first.media_type, first)
+        return renderer, renderer.media_type
+
+    def filter_renderers(self, renderers: Iterable[BaseRenderer], format: str) -> list[BaseRenderer]:  # noqa: A002
+        """Those of `?format=`. Raises BadParameter, where DRF says that the address does not exist."""
+        known = [each.format for each in renderers]
+        if format not in known:
+            raise BadParameter(f"format is {format[:_MOST_SHOWN]!r}. Give one of {', '.join(known)}.")
+        return [each for each in renderers if each.format == format]
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         if not request.content_type:
             return next((parser for parser in parsers if parser.media_type == OrjsonRenderer.media_type), None)
         chosen: BaseParser | None = super().select_parser(request, parsers)
         return chosen
-
-
-def _names_pages_only_by_the_way(request: Request, accepted: str) -> bool:
-    return "text/html" in accepted.lower() and "text/csv" not in accepted.lower() and not wants_page(request.META)
 
 
 def json_response(

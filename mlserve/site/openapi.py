@@ -28,7 +28,7 @@ from registry.schema.long_lists import without_long_lists
 _MOST_MODELS, _MOST_COLUMNS = 50, 5_000
 _MOST_POINTERS = 1_000
 _GENERAL = "/api/models/{model}/predict"
-_FIRST_SENTENCE = re.compile(r"(.+?[.:;])(?:\s|$)", re.DOTALL)
+_FIRST_SENTENCE = re.compile(r"(.+?[.;])(?:\s|$)", re.DOTALL)
 
 
 class _BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

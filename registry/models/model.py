@@ -9,7 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import ExpressionWrapper, Prefetch, Q, Subquery
+from django.db.models import Exists, ExpressionWrapper, OuterRef, Prefetch, Q, Subquery
 from django.utils.translation import gettext_lazy as _
 
 from registry.models.golden_check import GoldenCheck
@@ -35,8 +35,9 @@ class ModelQuerySet(models.QuerySet["Model"]):
 
     def with_default(self) -> "ModelQuerySet":
         """With `answers_default`: whether POST /api/predict, which names no model, is answered by this one."""
-        default = Model.objects.ordered_for_default().values("pk")[:1]
-        return self.annotate(answers_default=ExpressionWrapper(Q(pk=Subquery(default)), models.BooleanField()))
+        default = Q(pk=Subquery(Model.objects.ordered_for_default().values("pk")[:1]))
+        is_served = Exists(ModelVersion.objects.live().filter(model=OuterRef("pk")))
+        return self.annotate(answers_default=ExpressionWrapper(default & is_served, models.BooleanField()))
 
     def ordered_for_default(self) -> "ModelQuerySet":
         """The marked default first, else the first model registered."""

@@ -112,14 +112,20 @@ def promote(model_name: str, tag: str, *, by: str = "") -> ModelVersion:
         version = _version(model, tag)
         if version.is_live:
             return version
-        current = model.promotions.select_related("replaced").first()
-        if current is not None and current.kind == Promotion.Kind.RETIRE:
-            current = current.replaced  # a rollback goes to a version that served
+        current = _served_before(version)
         _make_live(model, version)
         Promotion.objects.create(
             model=model, version=version, kind=Promotion.Kind.PROMOTE, replaced=current, promoted_by=by
         )
     return version
+
+
+def _served_before(version: ModelVersion) -> Promotion | None:
+    """What a rollback of the promotion of `version` goes to: the last one of another version that served."""
+    current = version.model.promotions.select_related("replaced").first()
+    while current is not None and (current.kind == Promotion.Kind.RETIRE or current.version_id == version.pk):
+        current = current.replaced
+    return current
 
 
 def rollback(model_name: str, *, by: str = "") -> ModelVersion:

@@ -236,7 +236,7 @@ def _all_within_a_second(connection: socket.socket) -> bytes:
         (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Large: " + b"a" * 1_000_000 + b"\r\n\r\n", {0, 400, 431}),
         (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"X-Many: 1\r\n" * 5000 + b"\r\n", {0, 400, 431}),
         (b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: a\rb: c\r\n\r\n", {0, 400}),
-        (b"GET /healthz HTTP/1.1\r\nHost: evil.example/\r\n\r\n", {400}),
+        (b"GET /api/models HTTP/1.1\r\nHost: evil.example/\r\n\r\n", {400}),
         (b"BREW /api/predict HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", {405}),
         (b"TRACE / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", {400, 404, 405}),
         (b"CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", {0, 400, 403, 404, 405}),

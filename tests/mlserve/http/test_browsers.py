@@ -110,3 +110,46 @@ def test_it_tells_a_program_that_a_page_is_for_browsers(penguins: ModelVersion, 
     detail: Any = response.json()["detail"]
     assert "is a page for browsers" in detail
     assert ("/api/models/penguins" in detail) is (path == "/models/penguins")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("text/html;q=0.1, text/csv", "text/csv"),
+        ("text/csv,text/html,*/*", "text/csv"),
+        ("text/*", "text/csv"),
+        ("text/csv;q=0.9, application/json;q=0.1", "text/csv"),
+        ("application/json;q=0.5, text/csv;q=0.6", "text/csv"),
+        ("application/json;q=0, text/csv", "text/csv"),
+        ("text/html", "application/json"),
+        ("", "application/json"),
+        (JAVA, "application/json"),
+        ("image/png, */*;q=0.1", "application/json"),
+    ],
+)
+def test_it_obeys_the_qualities_of_what_a_program_accepts(
+    client: Client, penguins: ModelVersion, penguin: dict[str, Any], accept: str, kind: str
+) -> None:
+    headers = {"Accept": accept, "Prefer": "wait=20"}
+    response = client.post("/api/predict", penguin, "application/json", headers=headers)
+
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].partition(";")[0] == kind
+
+
+@pytest.mark.django_db
+def test_it_says_which_types_it_has(client: Client, penguins: ModelVersion) -> None:
+    response = client.get("/api/models", headers={"Accept": "image/png"})
+
+    assert response.status_code == 406
+    assert response.json()["detail"] == "The answer can be application/json; the header Accept is 'image/png'."
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_it_names_the_formats_that_it_has(client: Client, penguins: ModelVersion, method: str) -> None:
+    response = getattr(client, method)("/api/predict?format=xml", headers={"Accept": "application/json"})
+
+    assert response.status_code == 400
+    assert response.json()["detail"].startswith("format is 'xml'. Give one of json, api")

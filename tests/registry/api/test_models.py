@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission, User
 from rest_framework.test import APIClient
 
 from registry.models import Model, ModelVersion
-from registry.publishing.publish import Published, promote
+from registry.publishing.publish import Published, promote, retire
 
 
 @pytest.fixture
@@ -184,8 +184,11 @@ def test_it_tells_which_model_answers_a_request_that_names_none(api: APIClient, 
         return listed
 
     assert defaults() == {"penguins": True, "another": False}
+    retire("penguins")
+    assert defaults() == {"penguins": False, "another": False}
+    promote("penguins", "1.0")
     Model.objects.filter(name="another").update(is_default=True)
-    assert defaults() == {"penguins": False, "another": True}
+    assert defaults() == {"penguins": False, "another": False}  # it has no version, so that none answers
 
 
 def test_it_has_nothing_to_roll_back(api: APIClient, owner: User, penguins: ModelVersion) -> None:

@@ -104,6 +104,15 @@ def test_it_undoes_a_retirement(versions: list[str]) -> None:
     assert rollback("penguins").tag == "B"
 
 
+def test_it_rolls_back_to_another_version_than_the_one_that_served_again(versions: list[str]) -> None:
+    for _ in range(2):
+        retire("penguins")
+        promote("penguins", "C")
+
+    assert rollback("penguins").tag == "B"
+    assert rollback("penguins").tag == "A"
+
+
 def test_it_rolls_back_to_what_served_before_a_retirement(versions: list[str]) -> None:
     """Not to none at all."""
     retire("penguins")
