@@ -26,6 +26,8 @@ from registry.admin.rows import confirm, row_or_404
 
 # Its own form refuses users who are no staff; with this one they are signed in, and sent to their own page.
 admin.site.login_form = AuthenticationForm
+# An address that is not there is the 404 of all others, for every method.
+admin.site.final_catch_all_view = False
 admin.site.unregister(User)
 admin.site.register(User, AccountAdmin)
 admin.site.register(DeletedAccount, DeletedAccountAdmin)

@@ -36,10 +36,17 @@ class Route:
 def nearest_address(path_info: str, method: str | None) -> str | None:
     """An address that exists, below the service's base path; None when nothing resembles `path_info`."""
     default = "models" if method in ("GET", "HEAD") else "predict"
-    for address in alike(path_info, _routes(), default=default):
+    for address in (*_with_another_end(path_info), *alike(path_info, _routes(), default=default)):
         if _exists(address):
             return get_script_prefix().rstrip("/") + address
     return None
+
+
+def _with_another_end(path: str) -> Iterator[str]:
+    """With or without a slash, also of pages: people type /admin."""
+    bare = path.rstrip("/")
+    if bare and len(bare) <= _MOST_CHARACTERS:
+        yield bare if path.endswith("/") else f"{bare}/"
 
 
 def alike(path: str, routes: Sequence[Route], *, default: str) -> Iterator[str]:

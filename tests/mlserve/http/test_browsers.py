@@ -56,7 +56,19 @@ def test_it_keeps_the_browsable_api_for_its_own_script(client: Client, penguins:
 @pytest.mark.django_db
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "BREW"])
 @pytest.mark.parametrize(
-    "path", ["/predict", "/v1/predict", "//api/predict", "/api", "/api/", "/invocations", "/api/predict/", "/nothing"]
+    "path",
+    [
+        "/predict",
+        "/v1/predict",
+        "//api/predict",
+        "/api",
+        "/api/",
+        "/invocations",
+        "/api/predict/",
+        "/nothing",
+        "/admin/foo",
+        "/admin/registry/foo",
+    ],
 )
 def test_it_has_nothing_at_an_unknown_path_whatever_the_method(method: str, path: str) -> None:
     client = Client(enforce_csrf_checks=True)

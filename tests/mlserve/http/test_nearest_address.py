@@ -79,6 +79,14 @@ def test_it_does_not_name_the_address_that_was_asked_for() -> None:
     assert nearest_address("/api/predict/not-an-id", "GET") == "/api/predict"
 
 
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [("/admin", "/admin/"), ("/account/", "/account"), ("/login/", "/login"), ("/models/churn/", "/models/churn")],
+)
+def test_it_names_pages_with_the_right_end(path: str, address: str) -> None:
+    assert nearest_address(path, "GET") == address
+
+
 def test_it_names_the_base_path() -> None:
     with override_script_prefix("/web/"):
         assert nearest_address("/predict", "POST") == "/web/api/predict"
