@@ -4,23 +4,20 @@
 set -e
 image=$1 user=$2 place=$3
 shift 3
-mount --bind "$image/etc" /etc
-# Python and its environment may lie in a folder that only root may enter: of that folder only they stay.
-if [ -n "$HIDDEN" ]; then
-  mount -t tmpfs -o mode=0755 tmpfs /mnt
-  mkdir /mnt/python /mnt/environment
-  mount --bind "$PYTHON" /mnt/python
-  mount --bind "$ENVIRONMENT" /mnt/environment
-  mount -t tmpfs -o mode=0755 tmpfs "$HIDDEN"
-  mkdir -p "$PYTHON" "$ENVIRONMENT"
-  mount --bind /mnt/python "$PYTHON"
-  mount --bind /mnt/environment "$ENVIRONMENT"
-fi
 mkdir -p /srv
+mount --bind "$image/etc" /etc
 mount --bind "$image/srv" /srv
 mount --bind "$image/lib" /var/lib
 mount --bind "$image/cache" /var/cache
+# Python and its environment may lie below /tmp, or in a folder that only root may enter: of it only they stay.
+mount -t tmpfs -o mode=0755 tmpfs /mnt
+mkdir /mnt/python /mnt/environment
+mount --bind "$PYTHON" /mnt/python
+mount --bind "$ENVIRONMENT" /mnt/environment
+if [ -n "$HIDDEN" ]; then mount -t tmpfs -o mode=0755 tmpfs "$HIDDEN"; fi
 mount -t tmpfs -o mode=1777 tmpfs /tmp
+if [ ! -e "$PYTHON/bin" ]; then mkdir -p "$PYTHON"; mount --bind /mnt/python "$PYTHON"; fi
+if [ ! -e "$ENVIRONMENT/bin" ]; then mkdir -p "$ENVIRONMENT"; mount --bind /mnt/environment "$ENVIRONMENT"; fi
 mount -t proc proc /proc
 unset HIDDEN PYTHON ENVIRONMENT
 mkdir -p "$place"
