@@ -20,7 +20,7 @@ from mlserve.http.renderers import OrjsonRenderer
 from mlserve.site.identifiers import identifiers
 from mlserve.site.model_documents import Described, components_of, operation_of
 from predictions.serving.submission import Target, resolve
-from registry.models import ModelVersion
+from registry.models import Model, ModelVersion
 from registry.pipelines.result_schema import result_schema
 from registry.schema.long_lists import without_long_lists
 
@@ -106,15 +106,18 @@ def add_live_models(result: dict[str, Any], request: Request | None, **_: Any) -
     visible = ModelVersion.objects.live().defer("report").select_related("model")
     if not request.user.is_authenticated:
         visible = visible.filter(model__is_public=True)
-    # In the order of registration, so that a new model does not rename what was generated for another one.
-    names = identifiers(visible.order_by("model_id").values_list("model__name", flat=True))
+    # Of all models in the order of registration, so that neither a new model nor one that is hidden or retired renames
+    # what was generated for another one.
+    names = identifiers(Model.objects.order_by("pk").values_list("name", flat=True))
     asked = request.query_params.get("model")
     if asked:
-        _add(result, resolve(Target(asked), request.user), names.get(asked) or identifiers([asked])[asked])
+        version = resolve(Target(asked), request.user)
+        _add(result, version, names.get(asked) or identifiers([asked])[asked])
         return result
-    shown = list(visible.order_by("model__name")) if len(names) <= _MOST_MODELS else []
-    if len(names) > _MOST_MODELS or sum(len(version.columns) for version in shown) > _MOST_COLUMNS:
-        _point_to(result, list(names), prefix)
+    listed = list(visible.order_by("model_id").values_list("model__name", flat=True))
+    shown = list(visible.order_by("model__name")) if len(listed) <= _MOST_MODELS else []
+    if len(listed) > _MOST_MODELS or sum(len(version.columns) for version in shown) > _MOST_COLUMNS:
+        _point_to(result, listed, prefix)
         return result
     for version in shown:
         if version.model.name in names:  # else it was promoted a moment ago

@@ -115,6 +115,9 @@ def test_it_keeps_models_apart_that_generators_would_confuse(
     assert len(set(titles)) == len(titles) == 3 * len(names)
     assert document(api, "?model=penguins.eu")["paths"]["/api/models/penguins.eu/predict"]["post"] == own[1]
 
+    Model.objects.filter(name="penguins-eu").update(is_public=False)
+    assert document(api)["paths"]["/api/models/penguins.eu/predict"]["post"] == own[1]  # its client asks it still
+
 
 def test_it_has_the_document_of_one_model(
     api: APIClient, penguins: ModelVersion, publish_penguins: Callable[..., Published]
