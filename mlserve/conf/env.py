@@ -131,6 +131,8 @@ class Env:
         entries = self.names(name)
         if entries == ["*"]:
             return entries
+        if "*" in entries:
+            raise _refused(name, ",".join(entries), hosts.CORS_ORIGINS)
         found = self._each(name, entries, hosts.is_exact_origin, hosts.CORS_ORIGINS)
         return list(dict.fromkeys(origin.lower() for origin in found))
 

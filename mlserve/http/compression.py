@@ -30,12 +30,13 @@ class CompressedAnswers(GZipMiddleware):
     """
 
     def process_response(self, request: HttpRequest, response: Any) -> HttpResponseBase:
-        is_page = response.headers.get("Content-Type", "").startswith("text/html")
+        answer: HttpResponseBase = response
         is_small = not response.streaming and len(response.content) < _LEAST_ANSWER_BYTES
-        is_refused = bool(_REFUSES_GZIP.search(request.META.get("HTTP_ACCEPT_ENCODING", "")))
-        if is_page or is_small or is_refused or not request.path_info.startswith(settings.MLSERVE_API_PREFIX):
-            response_as_it_is: HttpResponseBase = response
-            return response_as_it_is
+        if is_small or not request.path_info.startswith(settings.MLSERVE_API_PREFIX):
+            return answer
+        is_page = response.headers.get("Content-Type", "").startswith("text/html")
+        if is_page or _REFUSES_GZIP.search(request.META.get("HTTP_ACCEPT_ENCODING", "")):
+            return answer
         compressed: HttpResponseBase = super().process_response(request, response)
         return compressed
 
